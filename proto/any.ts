@@ -1,0 +1,40 @@
+/** google.protobuf.Any as containerd writes it. @module */
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
+import { Code, RpcError } from "./rpc_error.ts";
+
+/**
+ * Packs a message with its bare type name as the type URL. containerd's typeurl does the same, and
+ * event filters compare that text; `anyPack` of protobuf-es would put `type.googleapis.com/` before.
+ */
+export function packAny<D extends DescMessage>(schema: D, message: MessageInitShape<D>): Any {
+  return create(AnySchema, {
+    typeUrl: schema.typeName,
+    value: toBinary(schema, create(schema, message)),
+  });
+}
+
+/**
+ * Unpacks a message, whatever comes before the type's name in the type URL.
+ *
+ * @throws {RpcError} InvalidArgument if it is of another type, or its bytes are not valid.
+ */
+export function unpackAny<D extends DescMessage>(schema: D, any: Any): MessageShape<D> {
+  if (any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) !== schema.typeName) {
+    const found = JSON.stringify(any.typeUrl);
+    throw new RpcError(Code.InvalidArgument, `expected ${schema.typeName}, found ${found}`);
+  }
+  try {
+    return fromBinary(schema, any.value);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RpcError(Code.InvalidArgument, `invalid ${schema.typeName}: ${why}`, { cause });
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Our codec against an independent one: protobufjs, which reads the .proto files by itself. What one
+ * of them writes, the other has to read as the same message, for every message there is.
+ */
+import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  create,
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  ScalarType,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
+import fc from "fast-check";
+import protobuf from "protobufjs";
+
+const PROTO = dirname(fileURLToPath(import.meta.url));
+const MESSAGES_OF_EACH_TYPE = 40;
+
+for (const path of [...protoFiles(PROTO)].sort()) {
+  Deno.test(`protobufjs reads and writes ${path} as we do`, async () => {
+    const [file, root] = [await generated(path), loadIndependently(path)];
+    for (const desc of file.messages.flatMap(withNested)) {
+      const theirs = root.lookupType(desc.typeName);
+      assert.deepEqual(
+        theirs.fieldsArray.map((field) => [field.name, field.id]).sort(),
+        desc.fields.map((field) => [field.name, field.number]).sort(),
+      );
+      fc.assert(
+        fc.property(messages(desc), (init) => {
+          const message = create(desc, init);
+          const read = theirs.decode(toBinary(desc, message));
+          const shown = theirs.toObject(read, { longs: String, bytes: String });
+          assert.deepEqual(shown, plain(reflect(desc, message)), desc.typeName);
+          const written = Uint8Array.from(theirs.encode(read).finish());
+          assert.deepEqual(fromBinary(desc, written), message);
+        }),
+        { numRuns: MESSAGES_OF_EACH_TYPE },
+      );
+    }
+  });
+}
+
+Deno.test("services have the methods and types that the .proto files say", async () => {
+  const seen: string[] = [];
+  for (const path of protoFiles(PROTO)) {
+    const [file, root] = [await generated(path), loadIndependently(path)];
+    for (const service of file.services) {
+      const theirs = root.lookupService(service.typeName);
+      assert.deepEqual(Object.keys(theirs.methods), service.methods.map((method) => method.name));
+      for (const method of service.methods) {
+        const other = theirs.methods[method.name]!;
+        assert.equal(other.resolvedRequestType!.fullName, `.${method.input.typeName}`);
+        assert.equal(other.resolvedResponseType!.fullName, `.${method.output.typeName}`);
+        assert.equal(other.responseStream ?? false, method.methodKind === "server_streaming");
+      }
+      seen.push(service.typeName);
+    }
+  }
+  assert.deepEqual(seen.sort(), [
+    "containerd.runtime.sandbox.v1.Sandbox",
+    "containerd.services.events.ttrpc.v1.Events",
+    "containerd.task.v2.Task",
+    "containerd.task.v3.Task",
+    "qemubox.guest.v1.Bundles",
+    "qemubox.guest.v1.System",
+  ]);
+});
+
+function* protoFiles(folder: string): Generator<string> {
+  for (const entry of Deno.readDirSync(folder)) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory) yield* protoFiles(path);
+    else if (entry.name.endsWith(".proto")) yield relative(PROTO, path);
+  }
+}
+
+async function generated(path: string): Promise<DescFile> {
+  const stem = path.replace(/\.proto$/, "");
+  const module = await import(`./gen/${stem}_pb.ts`);
+  return module[`file_${stem.replaceAll("/", "_")}`];
+}
+
+function loadIndependently(path: string): protobuf.Root {
+  const root = new protobuf.Root();
+  const builtIn = (target: string) => protobuf.common.get(target) !== null;
+  root.resolvePath = (_, target) => builtIn(target) ? target : join(PROTO, target);
+  root.loadSync(path, { keepCase: true }).resolveAll();
+  return root;
+}
+
+function withNested(desc: DescMessage): DescMessage[] {
+  return [desc, ...desc.nestedMessages.flatMap(withNested)];
+}
+
+/** Any message of a type: every field present or not, with any value. */
+function messages(desc: DescMessage): fc.Arbitrary<MessageInitShape<DescMessage>> {
+  const members: Record<string, fc.Arbitrary<unknown>> = {};
+  for (const member of desc.members) {
+    members[member.localName] = member.kind === "oneof"
+      ? fc.oneof(
+        ...member.fields.map((field) =>
+          values(field).map((value) => ({ case: field.localName, value }))
+        ),
+      )
+      : values(member);
+  }
+  return fc.record(members, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<
+    MessageInitShape<DescMessage>
+  >;
+}
+
+function values(field: DescField): fc.Arbitrary<unknown> {
+  switch (field.fieldKind) {
+    case "scalar":
+      return scalars(field.scalar);
+    case "enum":
+      return enums();
+    case "message":
+      return messages(field.message);
+    case "list":
+      return fc.array(single(field.listKind, field), { maxLength: 3 });
+    case "map": {
+      // Both libraries keep maps in objects, where this key is no key.
+      const keys = scalars(field.mapKey).filter((key) => key !== "__proto__") as fc.Arbitrary<
+        string
+      >;
+      return fc.dictionary(keys, single(field.mapKind, field), {
+        maxKeys: 3,
+        noNullPrototype: true,
+      });
+    }
+  }
+}
+
+/** One element of a list, one value of a map. */
+function single(
+  kind: "scalar" | "enum" | "message",
+  field: { scalar?: ScalarType | undefined; message?: DescMessage | undefined },
+): fc.Arbitrary<unknown> {
+  if (kind === "message") return messages(field.message!);
+  return kind === "enum" ? enums() : scalars(field.scalar!);
+}
+
+/** Open, as all enums of proto3 are. */
+function enums(): fc.Arbitrary<number> {
+  return fc.oneof(fc.integer({ min: -8, max: 12 }), fc.integer());
+}
+
+function scalars(type: ScalarType): fc.Arbitrary<unknown> {
+  switch (type) {
+    case ScalarType.STRING:
+      return fc.string({ unit: "grapheme" });
+    case ScalarType.BYTES:
+      return fc.uint8Array({ maxLength: 40 });
+    case ScalarType.BOOL:
+      return fc.boolean();
+    case ScalarType.INT32:
+      return fc.integer();
+    case ScalarType.UINT32:
+      return fc.integer({ min: 0, max: 0xffff_ffff });
+    case ScalarType.INT64:
+      return fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+    case ScalarType.UINT64:
+      return fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+    case ScalarType.DOUBLE:
+      return fc.double();
+    default:
+      throw new Error(`no values for scalar type ${ScalarType[type]} yet`);
+  }
+}
+
+/** A message as protobufjs shows it: what is on the wire, 64 bits as text, bytes as base64. */
+function plain(message: ReflectMessage): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  for (const field of message.fields) {
+    if (!message.isSet(field)) continue;
+    const value: unknown = message.get(field);
+    if (field.fieldKind === "list") {
+      shown[field.name] = [...value as Iterable<unknown>].map(show);
+    } else if (field.fieldKind === "map") {
+      const entries = [...value as Iterable<[string, unknown]>];
+      shown[field.name] = Object.fromEntries(entries.map(([key, item]) => [key, show(item)]));
+    } else shown[field.name] = show(value);
+  }
+  return shown;
+}
+
+function show(value: unknown): unknown {
+  if (typeof value === "bigint") return String(value);
+  if (value instanceof Uint8Array) return btoa(String.fromCharCode(...value));
+  if (typeof value === "object" && value !== null && "desc" in value) {
+    return plain(value as ReflectMessage);
+  }
+  return value;
+}

@@ -1,0 +1,10 @@
+/** What host and guest agree on before the first RPC. @module */
+
+/** vsock port on which vminitd serves TTRPC. */
+export const GUEST_RPC_PORT = 1025;
+
+/** vsock port on which vminitd accepts byte streams, see stream_open.ts. */
+export const GUEST_STREAM_PORT = 1026;
+
+/** The line vminitd writes to the console once it listens on both ports. */
+export const GUEST_READY_MARKER = "qemubox: vminitd ready";

@@ -1,0 +1,62 @@
+/**
+ * The contracts between containerd, shim and guest, and TTRPC, the protocol that carries them.
+ *
+ * Generated code, one namespace per protobuf package. Each has `X` (the type), `XSchema` (for
+ * `create`, `toBinary`, `fromBinary`, `packAny`) and, for services, the service itself:
+ *
+ * | Namespace | Package | Mainly |
+ * |---|---|---|
+ * | `taskV2`, `taskV3` | containerd.task.v2, .v3 | `Task` and its requests and responses |
+ * | `taskTypes` | containerd.v1.types | `Status`, `ProcessInfo` |
+ * | `types` | containerd.types | `Mount`, `Envelope`, `Metric`, `RuntimeInfo`, `RuntimeRequest`, … |
+ * | `events` | containerd.events | `TaskCreate`, `TaskStart`, `TaskExit`, `TaskDelete`, … |
+ * | `eventsService` | containerd.services.events.ttrpc.v1 | `Events`, `ForwardRequest` |
+ * | `bootstrap` | containerd.runtime.bootstrap.v1 | `BootstrapParams`, `BootstrapResult` |
+ * | `sandbox` | containerd.runtime.sandbox.v1 | `Sandbox` |
+ * | `runcOptions` | containerd.runc.v1 | `Options`, `ProcessDetails` |
+ * | `runtimeOptions` | runtimeoptions.v1 | `Options` |
+ * | `cgroups` | io.containerd.cgroups.v2 | `Metrics` |
+ * | `googleRpc` | google.rpc | `Status` |
+ * | `guest` | qemubox.guest.v1 | `System`, `Bundles` |
+ *
+ * @module
+ */
+export {
+  bootstrap,
+  cgroups,
+  events,
+  eventsService,
+  googleRpc,
+  guest,
+  runcOptions,
+  runtimeOptions,
+  sandbox,
+  taskTypes,
+  taskV2,
+  taskV3,
+  types,
+} from "./names.ts";
+export { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+export type { Message, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+export { AnySchema, EmptySchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
+export type { Any, Empty, Timestamp } from "@bufbuild/protobuf/wkt";
+export { packAny, unpackAny } from "./any.ts";
+export { timestampFromNanoseconds, timestampToNanoseconds } from "./timestamp.ts";
+
+export type { ByteStream, IoOptions } from "./byte_stream.ts";
+export { memoryPair } from "./memory_pair.ts";
+export { Code, RpcError, rpcErrorFrom } from "./rpc_error.ts";
+
+export type { Metadata } from "./ttrpc/metadata.ts";
+export { implement } from "./ttrpc/service.ts";
+export type { CallContext, ServiceBinding, ServiceImpl } from "./ttrpc/service.ts";
+export { CONCURRENT_CALLS_MAX, TtrpcServer } from "./ttrpc/server.ts";
+export type { TtrpcServerOptions } from "./ttrpc/server.ts";
+export { TtrpcConnection } from "./ttrpc/connection.ts";
+export { createClient } from "./ttrpc/client.ts";
+export type { CallOptions, Client } from "./ttrpc/client.ts";
+export { MESSAGE_BYTES_MAX } from "./ttrpc/message.ts";
+
+export { GUEST_READY_MARKER, GUEST_RPC_PORT, GUEST_STREAM_PORT } from "./guest_wire.ts";
+export { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./stream_open.ts";
+export { FrameReader, FrameWriter, STREAM_FRAME_BYTES_MAX, waitForClose } from "./stream_frames.ts";

@@ -1,0 +1,19 @@
+/**
+ * The generated code in namespaces, one per protobuf package, because the packages' names clash
+ * (both versions of the task service have a `CreateTaskRequest`).
+ *
+ * @module
+ */
+export * as taskV2 from "./gen/containerd/runtime/task/v2/shim_pb.ts";
+export * as taskV3 from "./gen/containerd/runtime/task/v3/shim_pb.ts";
+export * as taskTypes from "./gen/containerd/types/task/task_pb.ts";
+export * as types from "./containerd_types.ts";
+export * as events from "./gen/containerd/events/task_pb.ts";
+export * as eventsService from "./gen/containerd/services/ttrpc/events/v1/events_pb.ts";
+export * as bootstrap from "./gen/containerd/runtime/bootstrap/v1/bootstrap_pb.ts";
+export * as sandbox from "./gen/containerd/runtime/sandbox/v1/sandbox_pb.ts";
+export * as runcOptions from "./gen/containerd/types/runc/options/oci_pb.ts";
+export * as runtimeOptions from "./gen/containerd/types/runtimeoptions/v1/api_pb.ts";
+export * as cgroups from "./gen/io/containerd/cgroups/v2/metrics_pb.ts";
+export * as googleRpc from "./gen/google/rpc/status_pb.ts";
+export * as guest from "./gen/qemubox/guest/v1/guest_pb.ts";

@@ -1,0 +1,169 @@
+/** Clients typed by the services' descriptors. @module */
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { ResponseSchema } from "../gen/ttrpc/request_pb.ts";
+import type { RequestSchema } from "../gen/ttrpc/request_pb.ts";
+import { Code, errorOf, RpcError, rpcErrorFrom } from "../rpc_error.ts";
+import type { TtrpcConnection } from "./connection.ts";
+import { after } from "./deadline.ts";
+import { Flag, type Header, MessageType } from "./message.ts";
+import { pairsOf } from "./metadata.ts";
+import { ResponseStream } from "./response_stream.ts";
+import type { AnyService } from "./service.ts";
+
+export interface CallOptions {
+  /** Abandons the call: TTRPC has no way to tell the server. */
+  signal?: AbortSignal;
+  /** After it the call fails with DeadlineExceeded; the server is told, too. */
+  timeoutMs?: number;
+  metadata?: ReadonlyMap<string, readonly string[]>;
+}
+
+type MethodCall<M> = M extends {
+  methodKind: "unary";
+  input: infer I extends DescMessage;
+  output: infer O extends DescMessage;
+} ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+  : M extends {
+    methodKind: "server_streaming";
+    input: infer I extends DescMessage;
+    output: infer O extends DescMessage;
+  } ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
+  : never;
+
+/**
+ * One function per method. Unary ones reject with an RpcError. Streaming ones send their request at
+ * once and throw an RpcError from the iteration; leaving the loop abandons the call. Responses that
+ * nobody takes pile up to a limit, and then the stream fails with ResourceExhausted.
+ */
+export type Client<S extends AnyService> = {
+  [K in keyof S["method"]]: MethodCall<S["method"][K]>;
+};
+
+export function createClient<S extends AnyService>(
+  service: S,
+  connection: TtrpcConnection,
+): Client<S> {
+  const client: Record<string, unknown> = {};
+  for (const method of service.methods) {
+    if (method.methodKind === "unary") {
+      client[method.localName] = (request: never, options?: CallOptions) =>
+        unary(connection, method, request, options ?? {});
+    } else if (method.methodKind === "server_streaming") {
+      client[method.localName] = (request: never, options?: CallOptions) =>
+        serverStream(connection, method, request, options ?? {});
+    }
+  }
+  return client as Client<S>;
+}
+
+async function unary(
+  connection: TtrpcConnection,
+  method: DescMethod,
+  request: MessageInitShape<DescMessage>,
+  options: CallOptions,
+): Promise<MessageShape<DescMessage>> {
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const receive = (header: Header, payload: Uint8Array) => {
+    if (header.type === MessageType.Response) resolve(payload);
+    else reject(new RpcError(Code.Internal, `message of type ${header.type} instead of response`));
+  };
+  const stopWatching = watch(options, reject);
+  let drop = () => {};
+  try {
+    assertWanted(options);
+    drop = connection.open(envelope(method, request, options), 0, { receive, fail: reject });
+    return decodeResponse(method, await promise) ?? create(method.output);
+  } finally {
+    drop();
+    stopWatching();
+  }
+}
+
+function serverStream(
+  connection: TtrpcConnection,
+  method: DescMethod,
+  request: MessageInitShape<DescMessage>,
+  options: CallOptions,
+): AsyncIterable<MessageShape<DescMessage>> {
+  const stream: ResponseStream<MessageShape<DescMessage>> = new ResponseStream({
+    data: (payload) => decode(method.output, payload),
+    response: (payload) => decodeResponse(method, payload),
+  });
+  try {
+    assertWanted(options);
+    const opened = envelope(method, request, options);
+    stream.onEnd(connection.open(opened, Flag.RemoteClosed, stream));
+    stream.onEnd(watch(options, (error) => stream.fail(error)));
+  } catch (error) {
+    stream.fail(rpcErrorFrom(error));
+  }
+  return stream;
+}
+
+function envelope(
+  method: DescMethod,
+  request: MessageInitShape<DescMessage>,
+  options: CallOptions,
+): MessageInitShape<typeof RequestSchema> {
+  const timeoutMs = options.timeoutMs ?? Infinity;
+  return {
+    service: method.parent.typeName,
+    method: method.name,
+    payload: toBinary(method.input, create(method.input, request)),
+    timeoutNano: Number.isFinite(timeoutMs) ? BigInt(Math.ceil(timeoutMs * 1e6)) : 0n,
+    metadata: options.metadata === undefined ? [] : pairsOf(options.metadata),
+  };
+}
+
+/** The message in a response; null if there is none. @throws {RpcError} what the server answered. */
+function decodeResponse(
+  method: DescMethod,
+  payload: Uint8Array,
+): MessageShape<DescMessage> | null {
+  const response = decode(ResponseSchema, payload);
+  const error = errorOf(response.status);
+  if (error !== null) throw error;
+  return response.payload.length === 0 ? null : decode(method.output, response.payload);
+}
+
+function decode<D extends DescMessage>(schema: D, payload: Uint8Array): MessageShape<D> {
+  try {
+    return fromBinary(schema, payload);
+  } catch (error) {
+    const why = `${schema.typeName} cannot be decoded: ${(error as Error).message}`;
+    throw new RpcError(Code.Internal, why);
+  }
+}
+
+function assertWanted(options: CallOptions): void {
+  if (options.signal?.aborted) throw canceled(options.signal.reason);
+  if ((options.timeoutMs ?? 1) <= 0) {
+    throw new RpcError(Code.DeadlineExceeded, "deadline exceeded");
+  }
+}
+
+/** Calls back when the caller's time or patience is over. @returns how to stop that. */
+function watch(options: CallOptions, over: (error: RpcError) => void): () => void {
+  const { signal, timeoutMs } = options;
+  const abort = () => over(canceled(signal?.reason));
+  signal?.addEventListener("abort", abort, { once: true });
+  const cancel = timeoutMs === undefined ? () => {} : after(timeoutMs, over);
+  return () => {
+    signal?.removeEventListener("abort", abort);
+    cancel();
+  };
+}
+
+function canceled(reason: unknown): RpcError {
+  const error = rpcErrorFrom(reason);
+  if (error.code !== Code.Unknown || reason instanceof RpcError) return error;
+  return new RpcError(Code.Canceled, error.message, { cause: reason });
+}

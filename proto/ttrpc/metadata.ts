@@ -1,0 +1,24 @@
+/** Key-value pairs that travel beside a request. @module */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { KeyValue, KeyValueSchema } from "../gen/ttrpc/request_pb.ts";
+
+/** Keys are lower case; each may have several values. */
+export type Metadata = Map<string, string[]>;
+
+export function metadataFrom(pairs: readonly KeyValue[]): Metadata {
+  const metadata: Metadata = new Map();
+  for (const { key, value } of pairs) {
+    const values = metadata.get(key.toLowerCase());
+    if (values === undefined) metadata.set(key.toLowerCase(), [value]);
+    else values.push(value);
+  }
+  return metadata;
+}
+
+export function pairsOf(
+  metadata: ReadonlyMap<string, readonly string[]>,
+): MessageInitShape<typeof KeyValueSchema>[] {
+  return [...metadata].flatMap(([key, values]) =>
+    values.map((value) => ({ key: key.toLowerCase(), value }))
+  );
+}

@@ -1,0 +1,144 @@
+/** One call on the serving side, from its request to its last answer. @module */
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import type { Request } from "../gen/ttrpc/request_pb.ts";
+import { Code, RpcError, rpcErrorFrom } from "../rpc_error.ts";
+import { after } from "./deadline.ts";
+import { metadataFrom } from "./metadata.ts";
+import type { CallContext, MethodBinding } from "./service.ts";
+
+/** What goes back to the caller; all but `data` are the last of the call. */
+export type Answer =
+  | { response: Uint8Array }
+  | { error: RpcError }
+  | { data: Uint8Array }
+  | { end: true };
+
+/** What a call needs from its connection. */
+export interface CallHost {
+  /** @throws {RpcError} ResourceExhausted if the answer is over the limit. */
+  answer(answer: Answer): Promise<void>;
+  report(error: unknown, where: string): void;
+}
+
+export class ServerCall {
+  /** Never rejects. */
+  readonly answered: Promise<void>;
+  /** When the method has returned; never rejects. */
+  readonly returned: Promise<void>;
+  readonly #method: MethodBinding;
+  readonly #request: Request;
+  readonly #host: CallHost;
+  readonly #abort = new AbortController();
+  /** Ends what the call waits for. */
+  #interrupt: (error: RpcError) => void = () => {};
+  readonly #answered = Promise.withResolvers<void>();
+  readonly #returned = Promise.withResolvers<void>();
+
+  constructor(method: MethodBinding, request: Request, host: CallHost) {
+    this.#method = method;
+    this.#request = request;
+    this.#host = host;
+    this.answered = this.#answered.promise;
+    this.returned = this.#returned.promise;
+  }
+
+  /** Runs the method; everything that comes of it goes to the host. */
+  start(): void {
+    this.#run().finally(() => this.#answered.resolve());
+  }
+
+  /** Answers with an error at once, and tells the method by its signal. */
+  fail(error: RpcError): void {
+    // First, so that the call fails with this and not with what the method makes of its signal.
+    this.#interrupt(error);
+    this.#abort.abort(error);
+  }
+
+  async #run(): Promise<void> {
+    const timeoutMs = Number(this.#request.timeoutNano) / 1e6;
+    const cancel = timeoutMs === 0 ? () => {} : after(timeoutMs, (error) => this.fail(error));
+    try {
+      if (this.#method.descriptor.methodKind === "unary") await this.#unary(timeoutMs);
+      else await this.#stream(timeoutMs);
+    } catch (error) {
+      // Only an error text of megabytes is refused, and then that is what the caller learns.
+      await this.#host.answer({ error: this.#explain(error) })
+        .catch((tooLong: RpcError) => this.#host.answer({ error: tooLong }));
+    } finally {
+      cancel();
+    }
+  }
+
+  async #unary(timeoutMs: number): Promise<void> {
+    const result = this.#call(timeoutMs);
+    result.then(() => {}, () => {}).then(this.#returned.resolve);
+    const response = this.#encode(await this.#unlessFailed(result));
+    await this.#host.answer({ response });
+  }
+
+  async #stream(timeoutMs: number): Promise<void> {
+    // Between two messages the method is at rest, so a slow reader slows down the method.
+    let iterator: AsyncIterator<unknown> | undefined;
+    try {
+      const iterable = await this.#call(timeoutMs) as AsyncIterable<unknown>;
+      iterator = iterable[Symbol.asyncIterator]();
+      for (;;) {
+        this.#abort.signal.throwIfAborted();
+        const next = await this.#unlessFailed(iterator.next());
+        if (next.done) break;
+        await this.#host.answer({ data: this.#encode(next.value) });
+      }
+    } finally {
+      // A generator that has ended answers at once; one that hangs on is not waited for.
+      Promise.resolve(iterator?.return?.()).catch(() => {}).then(() => this.#returned.resolve());
+    }
+    await this.#host.answer({ end: true });
+  }
+
+  async #call(timeoutMs: number): Promise<unknown> {
+    const { input } = this.#method.descriptor;
+    let request: unknown;
+    try {
+      request = fromBinary(input, this.#request.payload);
+    } catch (error) {
+      const why = `${input.typeName} cannot be decoded: ${(error as Error).message}`;
+      throw new RpcError(Code.InvalidArgument, why);
+    }
+    const context: CallContext = {
+      signal: this.#abort.signal,
+      metadata: metadataFrom(this.#request.metadata),
+      answered: this.answered,
+      ...(timeoutMs === 0 ? {} : { deadline: Date.now() + timeoutMs }),
+    };
+    return await this.#method.handler(request, context);
+  }
+
+  // Not Promise.race with a promise of the call's: over a long stream that would collect a reaction
+  // for every message.
+  #unlessFailed<T>(waited: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      waited.then(resolve, reject);
+      if (this.#abort.signal.aborted) reject(this.#abort.signal.reason);
+    });
+  }
+
+  #encode(result: unknown): Uint8Array {
+    const { output } = this.#method.descriptor;
+    return toBinary(output, create(output, result as MessageInitShape<DescMessage>));
+  }
+
+  #explain(thrown: unknown): RpcError {
+    if (!(thrown instanceof RpcError)) {
+      const { parent, name } = this.#method.descriptor;
+      this.#host.report(thrown, `${parent.typeName}/${name}`);
+    }
+    return rpcErrorFrom(thrown);
+  }
+}
