@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { O } from "../constants.ts";
+import { system } from "../real_system.ts";
+import { isSystemError } from "../system_error.ts";
+import type { Fd } from "../types.ts";
+
+/** The flags line of /proc/self/fdinfo: open flags, with O_CLOEXEC for FD_CLOEXEC. */
+function flagsOf(fd: Fd): number {
+  const info = Deno.readTextFileSync(`/proc/self/fdinfo/${fd}`);
+  return parseInt(/^flags:\s*(\d+)/m.exec(info)![1]!, 8);
+}
+
+async function inDirectory(run: (directory: string) => void): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    run(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const throwsWith = (code: string, call: () => unknown): void =>
+  assert.throws(call, (error) => isSystemError(error, code));
+
+Deno.test("a file is made, written and read", () =>
+  inDirectory((directory) => {
+    const path = `${directory}/file`;
+    const fd = system.open(path, O.RDWR | O.CREAT | O.EXCL, 0o600);
+    assert.equal(system.write(fd, new TextEncoder().encode("abc")), 3);
+    const again = system.open(path, O.RDONLY);
+    const into = new Uint8Array(8);
+    assert.equal(system.read(again, into), 3);
+    assert.equal(system.read(again, into), 0);
+    assert.equal(new TextDecoder().decode(into.subarray(0, 3)), "abc");
+    assert.equal(Deno.statSync(path).mode! & 0o777, 0o600);
+    assert.equal(system.fileType(fd), "file");
+    throwsWith("EBADF", () => system.write(again, new Uint8Array(1)));
+    throwsWith("EEXIST", () => system.open(path, O.RDWR | O.CREAT | O.EXCL));
+    system.close(fd);
+    system.close(again);
+    throwsWith("EBADF", () => system.close(fd));
+  }));
+
+Deno.test("bytes in the middle of a buffer are read and written there alone", () => {
+  const { read, write } = system.pipe();
+  const buffer = Uint8Array.from([1, 2, 3, 4]);
+  assert.equal(system.write(write, buffer.subarray(1, 3)), 2);
+  const into = new Uint8Array(4);
+  assert.equal(system.read(read, into.subarray(2)), 2);
+  assert.deepEqual([...into], [0, 0, 2, 3]);
+  system.close(read);
+  system.close(write);
+});
+
+Deno.test("errors name the path", () => {
+  assert.throws(() => system.open("/no/such", O.RDONLY), { path: "/no/such", code: "ENOENT" });
+});
+
+Deno.test("every descriptor is close-on-exec, and flags can be switched", () => {
+  const pairs = (["none", "both", "read", "write"] as const).map((nonblock) => {
+    const { read, write } = system.pipe({ nonblock });
+    const nonblocking = [read, write].map((fd) => (flagsOf(fd) & O.NONBLOCK) !== 0);
+    const both = nonblock === "both";
+    assert.deepEqual(nonblocking, [both || nonblock === "read", both || nonblock === "write"]);
+    return { read, write };
+  });
+  const [{ read, write }] = pairs as [{ read: Fd; write: Fd }];
+  const others = [
+    system.open("/", O.RDONLY),
+    system.memfd("x"),
+    system.duplicate(read),
+    system.eventfd(),
+    system.epollCreate(),
+    ...system.socketPair(),
+  ];
+  for (const fd of [...others, read, write]) assert(flagsOf(fd) & O.CLOEXEC, `descriptor ${fd}`);
+  system.setCloexec(read, false);
+  assert(!(flagsOf(read) & O.CLOEXEC));
+  system.setCloexec(read, true);
+  assert(flagsOf(read) & O.CLOEXEC);
+  system.setNonblock(write, true);
+  assert(flagsOf(write) & O.NONBLOCK);
+  system.setNonblock(write, false);
+  assert(!(flagsOf(write) & O.NONBLOCK));
+  for (const fd of [...others, ...pairs.flatMap(({ read, write }) => [read, write])]) {
+    system.close(fd);
+  }
+});
+
+Deno.test("file types are told apart", () =>
+  inDirectory((directory) => {
+    system.mkfifo(`${directory}/fifo`, 0o600);
+    throwsWith("EEXIST", () => system.mkfifo(`${directory}/fifo`, 0o600));
+    const [socket, peer] = system.socketPair();
+    const expected = [
+      [system.open(`${directory}/fifo`, O.RDWR), "fifo"],
+      [system.open(directory, O.RDONLY), "directory"],
+      [system.open("/dev/null", O.RDWR), "character"],
+      [system.memfd("m"), "file"],
+      [socket, "socket"],
+      [peer, "socket"],
+      [system.eventfd(), "other"],
+    ] as const;
+    for (const [fd, type] of expected) {
+      assert.equal(system.fileType(fd), type);
+      system.close(fd);
+    }
+  }));
+
+Deno.test("a lock has one holder, until its descriptor is closed", () =>
+  inDirectory((directory) => {
+    const path = `${directory}/lock`;
+    const first = system.open(path, O.RDWR | O.CREAT);
+    const second = system.open(path, O.RDWR);
+    assert.equal(system.tryLock(first), true);
+    assert.equal(system.tryLock(second), false);
+    system.close(first);
+    system.lock(second);
+    system.close(second);
+    throwsWith("EBADF", () => system.tryLock(second));
+  }));
+
+Deno.test("a duplicate has a number of its own and the same file", () => {
+  const fd = system.memfd("shared");
+  const copy = system.duplicate(fd, 700);
+  assert(copy >= 700);
+  system.write(fd, new Uint8Array(3));
+  assert.equal(Deno.statSync(`/proc/self/fd/${copy}`).size, 3);
+  system.close(fd);
+  system.close(copy);
+});

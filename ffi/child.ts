@@ -1,0 +1,87 @@
+import type { FdStreamOptions } from "./fd_stream.ts";
+import { SIG } from "./constants.ts";
+import { Poller, poller as defaultPoller } from "./poller.ts";
+import { system as realSystem } from "./real_system.ts";
+import type { ExitStatus, SpawnCommand, System } from "./system.ts";
+import { isSystemError } from "./system_error.ts";
+import type { Fd, Pid } from "./types.ts";
+
+/** Time between two looks at a child that was killed because it has no pidfd. */
+const REAP_RETRY_MS = 1;
+
+/**
+ * A child process, waited for through its pidfd: no SIGCHLD, and no other child is reaped. It keeps
+ * the event loop alive until it has exited.
+ */
+export class Child {
+  readonly pid: Pid;
+  /** How it ended; it is reaped then. Rejects with ECHILD when somebody else reaped it. */
+  readonly exited: Promise<ExitStatus>;
+  readonly #system: System;
+  /** Gone once the child is reaped, and with it the right to use `pid`. */
+  #pidfd: Fd | undefined;
+
+  /**
+   * Starts a command.
+   *
+   * @throws {SystemError} when it cannot be started or watched; then nothing is left running.
+   */
+  static spawn(command: SpawnCommand, options: FdStreamOptions = {}): Child {
+    const system = options.system ?? realSystem;
+    const pid = system.spawn(command);
+    try {
+      return new Child(pid, system.pidfdOpen(pid), system, options.poller ?? defaultPoller);
+    } catch (error) {
+      void killAndReap(system, pid);
+      throw error;
+    }
+  }
+
+  private constructor(pid: Pid, pidfd: Fd, system: System, poller: Poller) {
+    this.pid = pid;
+    this.#pidfd = pidfd;
+    this.#system = system;
+    this.exited = this.#watch(pidfd, poller);
+    // Who does not ask does not care.
+    this.exited.catch(() => {});
+  }
+
+  /**
+   * Sends a signal; nothing happens once the child is reaped.
+   *
+   * @throws {SystemError} EPERM, EINVAL.
+   */
+  kill(signal: number): void {
+    if (this.#pidfd === undefined) return;
+    try {
+      this.#system.pidfdSendSignal(this.#pidfd, signal);
+    } catch (error) {
+      if (!isSystemError(error, "ESRCH")) throw error;
+    }
+  }
+
+  async #watch(pidfd: Fd, poller: Poller): Promise<ExitStatus> {
+    try {
+      for (;;) {
+        await poller.wait(pidfd, "readable");
+        const status = this.#system.waitChild(this.pid);
+        if (status !== null) return status;
+      }
+    } finally {
+      this.#pidfd = undefined;
+      poller.forget(pidfd);
+      this.#system.close(pidfd);
+    }
+  }
+}
+
+async function killAndReap(system: System, pid: Pid): Promise<void> {
+  try {
+    system.kill(pid, SIG.KILL);
+    while (system.waitChild(pid) === null) {
+      await new Promise((resolve) => setTimeout(resolve, REAP_RETRY_MS));
+    }
+  } catch (error) {
+    if (!isSystemError(error, "ECHILD", "ESRCH")) throw error;
+  }
+}

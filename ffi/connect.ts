@@ -1,0 +1,59 @@
+import { FdStream, type FdStreamOptions } from "./fd_stream.ts";
+import { poller as defaultPoller } from "./poller.ts";
+import { system as realSystem } from "./real_system.ts";
+import { isSystemError } from "./system_error.ts";
+
+/** Options of {@link connectUnix} and {@link connectVsock}. */
+export interface ConnectOptions extends FdStreamOptions {
+  /** Gives up with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Time between two tries at a listener whose backlog is full: epoll(7) cannot tell when it is not. */
+const BACKLOG_RETRY_MS = 2;
+
+/**
+ * Connects to a unix(7) stream socket. Waits as long as the listener's backlog is full.
+ *
+ * @throws {SystemError} ENOENT, ECONNREFUSED, EACCES, ENAMETOOLONG with the path.
+ * @throws the reason of `signal` when it is aborted.
+ */
+export async function connectUnix(path: string, options: ConnectOptions = {}): Promise<FdStream> {
+  const system = options.system ?? realSystem;
+  for (;;) {
+    options.signal?.throwIfAborted();
+    try {
+      return new FdStream(system.connectUnix(path), options);
+    } catch (error) {
+      if (!isSystemError(error, "EAGAIN")) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, BACKLOG_RETRY_MS));
+  }
+}
+
+/**
+ * Connects to a vsock(7) port.
+ *
+ * @throws {SystemError} ECONNRESET or ECONNREFUSED when nobody listens, ENODEV without such a
+ * machine, ETIMEDOUT after the kernel's 2 s.
+ * @throws the reason of `signal` when it is aborted.
+ */
+export async function connectVsock(
+  cid: number,
+  port: number,
+  options: ConnectOptions = {},
+): Promise<FdStream> {
+  options.signal?.throwIfAborted();
+  const system = options.system ?? realSystem;
+  const poller = options.poller ?? defaultPoller;
+  const stream = new FdStream(system.startConnectVsock(cid, port), options);
+  try {
+    await poller.wait(stream.fd, "writable", options.signal);
+    const error = system.socketError(stream.fd);
+    if (error !== null) throw error;
+    return stream;
+  } catch (error) {
+    stream.close();
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+import { SystemError } from "../system_error.ts";
+
+const SYMBOLS = {
+  __errno_location: { parameters: [], result: "pointer" }, // int *__errno_location(void)
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const EINTR = 4;
+
+/** errno of this thread, mapped: a call to ask for it could change it. */
+let location: Int32Array | undefined;
+
+/** Maps errno. Has to have run before the call whose errno is wanted; `lazyLibrary` sees to it. */
+export function loadErrno(): void {
+  if (location !== undefined) return;
+  const { symbols } = Deno.dlopen("libc.so.6", SYMBOLS);
+  const pointer = symbols.__errno_location();
+  if (pointer === null) throw new Error("libc has no errno");
+  location = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(pointer, 4));
+}
+
+/**
+ * errno of the synchronous call just made; nothing may come in between. Asynchronous calls run on
+ * another thread, whose errno is lost.
+ */
+export function errno(): number {
+  return location![0]!;
+}
+
+/**
+ * Calls until it is not interrupted, and turns -1 into an error.
+ *
+ * @throws {SystemError} with the errno, naming `syscall` and `path`.
+ */
+export function checked(syscall: string, call: () => number, path?: string): number {
+  for (;;) {
+    const result = call();
+    if (result !== -1) return result;
+    const code = errno();
+    if (code !== EINTR) throw systemError(syscall, code, path);
+  }
+}
+
+/** A SystemError with a path only where there is one. */
+export function systemError(syscall: string, code: number, path?: string): SystemError {
+  return new SystemError(syscall, code, path === undefined ? {} : { path });
+}

@@ -1,0 +1,33 @@
+/**
+ * libc for qemubox: system calls, an epoll poller and byte streams over descriptors.
+ *
+ * Bottom up: `libc/` has the symbol tables and errno, `layouts.ts` the C structures, `calls/` one
+ * part of {@link System} a file. What waits is built on the {@link Poller}: {@link FdStream},
+ * {@link FdListener}, {@link Child}. No pointer leaves this folder.
+ */
+export type { Fd, Pid } from "./types.ts";
+export { errnoName, errnoNumber, isSystemError, SystemError } from "./system_error.ts";
+export type { SystemErrorOptions } from "./system_error.ts";
+export { CLONE, MNT, MS, O, PRCTL, SIG, VMADDR } from "./constants.ts";
+export type {
+  ClockId,
+  ExitStatus,
+  FileType,
+  ListenUnixOptions,
+  ListenVsockOptions,
+  PipeOptions,
+  SpawnCommand,
+  System,
+  WaitOptions,
+} from "./system.ts";
+export { system } from "./real_system.ts";
+export { recording } from "./recording.ts";
+export type { RecordedCall, RecordingOptions } from "./recording.ts";
+export { Poller, poller } from "./poller.ts";
+export { FdStream } from "./fd_stream.ts";
+export type { FdStreamOptions } from "./fd_stream.ts";
+export { FdListener } from "./fd_listener.ts";
+export { connectUnix, connectVsock } from "./connect.ts";
+export type { ConnectOptions } from "./connect.ts";
+export { Child } from "./child.ts";
+export { isProcess, processStartTime } from "./proc.ts";

@@ -1,0 +1,256 @@
+import { closeObservers } from "./calls/close_observers.ts";
+import { parkInEpoll } from "./calls/epoll.ts";
+import { decodeEpollEvent, EPOLL_EVENT, structure } from "./layouts.ts";
+import { system as realSystem } from "./real_system.ts";
+import type { System } from "./system.ts";
+import { isSystemError, SystemError } from "./system_error.ts";
+import type { Fd } from "./types.ts";
+
+/** linux/eventpoll.h */
+const EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLONESHOT = 1 << 30;
+/** An error or a hang-up concerns both: the system call that follows will tell. */
+const READABLE = EPOLLIN | EPOLLERR | EPOLLHUP;
+const WRITABLE = EPOLLOUT | EPOLLERR | EPOLLHUP;
+/** Events taken per turn; more of them wait for the next. */
+const EVENTS_MAX = 128;
+/** No watch has it: their generations start at 1. */
+const WAKE_TOKEN = 0n;
+
+/** What a descriptor can be waited for. */
+export type Readiness = "readable" | "writable";
+
+interface Waiter {
+  readonly event: Readiness;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+  /** Takes the listener off the AbortSignal. */
+  readonly detach: () => void;
+}
+
+/** What is known of one descriptor. Forgotten when it is closed, because its number comes again. */
+interface Watch {
+  /** Tells its events from those of an earlier descriptor with the same number. */
+  readonly generation: number;
+  /** Whether the kernel has it in the epoll set. */
+  registered: boolean;
+  readonly waiters: Set<Waiter>;
+}
+
+/** The kernel's side of a poller. */
+interface Instance {
+  readonly epoll: Fd;
+  readonly wake: Fd;
+}
+
+/**
+ * Waits for descriptors to become readable or writable: pipes, FIFOs, sockets, eventfds, pidfds.
+ * What epoll(7) does not know, such as a regular file, is always ready.
+ *
+ * One epoll_wait(2) is parked in Deno's thread pool for all of them, and only while something is
+ * waited for, so that an idle poller keeps neither a thread nor the event loop. Descriptors are
+ * registered with EPOLLONESHOT and armed again by the next wait.
+ *
+ * A wait takes at least one turn of the event loop, and may end although the descriptor is not
+ * ready: try the system call first, wait on EAGAIN, try again.
+ */
+export class Poller implements Disposable {
+  readonly #system: System;
+  readonly #watches = new Map<Fd, Watch>();
+  readonly #events = structure(EVENTS_MAX * EPOLL_EVENT.size);
+  readonly #onClose = (fd: Fd): void => this.forget(fd);
+  #instance: Instance | undefined;
+  #generations = 0;
+  #waiting = 0;
+  #parked = false;
+  #disposed = false;
+  /** Run when the parked call is back. */
+  #afterParking: (() => void)[] = [];
+
+  /** Nothing is opened before the first wait. */
+  constructor(system: System = realSystem) {
+    this.#system = system;
+  }
+
+  /**
+   * Resolves when `fd` is ready, or has failed or hung up. Any number of waits for the same
+   * descriptor may run at once.
+   *
+   * @throws {SystemError} EBADF when the descriptor is not open or is closed meanwhile.
+   * @throws the reason of `signal` when it is aborted.
+   */
+  wait(fd: Fd, event: Readiness, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#disposed) return Promise.reject(closed());
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const watch = this.#watch(fd);
+    const abort = (): void => this.#abandon(watch, waiter, signal!.reason);
+    const detach = (): void => signal?.removeEventListener("abort", abort);
+    const waiter: Waiter = { event, resolve, reject, detach };
+    watch.waiters.add(waiter);
+    try {
+      this.#arm(fd, watch);
+    } catch (error) {
+      watch.waiters.delete(waiter);
+      if (!watch.registered) this.#watches.delete(fd);
+      return isSystemError(error, "EPERM") ? nextTurn() : Promise.reject(error);
+    }
+    signal?.addEventListener("abort", abort);
+    this.#waiting++;
+    void this.#park();
+    return promise;
+  }
+
+  /**
+   * Ends what waits for `fd` with EBADF and drops all that is known of it. To be called before the
+   * descriptor is closed; `close` of the real System does so.
+   */
+  forget(fd: Fd): void {
+    const watch = this.#watches.get(fd);
+    if (watch === undefined) return;
+    this.#watches.delete(fd);
+    if (watch.registered) {
+      try {
+        this.#system.epollControl(this.#instance!.epoll, "remove", fd);
+      } catch {
+        // It was closed already.
+      }
+    }
+    for (const waiter of [...watch.waiters]) this.#abandon(watch, waiter, closed());
+  }
+
+  /** Ends all waits with EBADF and closes the poller's own descriptors. */
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const fd of [...this.#watches.keys()]) this.forget(fd);
+    closeObservers.delete(this.#onClose);
+    const instance = this.#instance;
+    if (instance === undefined) return;
+    this.#whenBack(() => {
+      this.#system.close(instance.wake);
+      this.#system.close(instance.epoll);
+    });
+  }
+
+  #watch(fd: Fd): Watch {
+    const known = this.#watches.get(fd);
+    if (known !== undefined) return known;
+    const watch = {
+      generation: ++this.#generations,
+      registered: false,
+      waiters: new Set<Waiter>(),
+    };
+    this.#watches.set(fd, watch);
+    return watch;
+  }
+
+  /** Asks the kernel, once, for everything that is waited for. */
+  #arm(fd: Fd, watch: Watch): void {
+    const { epoll } = this.#instance ??= this.#open();
+    let events = EPOLLONESHOT;
+    for (const { event } of watch.waiters) events |= event === "readable" ? EPOLLIN : EPOLLOUT;
+    const token = BigInt(watch.generation) << 32n | BigInt(fd);
+    const [first, second] = watch.registered
+      ? ["modify", "add"] as const
+      : ["add", "modify"] as const;
+    try {
+      this.#system.epollControl(epoll, first, fd, events, token);
+    } catch (error) {
+      // Closed, or closed and opened again, behind our back.
+      if (!isSystemError(error, "ENOENT", "EEXIST")) throw error;
+      this.#system.epollControl(epoll, second, fd, events, token);
+    }
+    watch.registered = true;
+  }
+
+  #open(): Instance {
+    const system = this.#system;
+    using undo = new DisposableStack();
+    const epoll = system.epollCreate();
+    undo.defer(() => system.close(epoll));
+    const wake = system.eventfd();
+    undo.defer(() => system.close(wake));
+    system.epollControl(epoll, "add", wake, EPOLLIN, WAKE_TOKEN);
+    undo.move();
+    closeObservers.add(this.#onClose);
+    return { epoll, wake };
+  }
+
+  /** Waits in the kernel for as long as anybody waits here. */
+  async #park(): Promise<void> {
+    if (this.#parked) return;
+    this.#parked = true;
+    while (this.#waiting > 0) {
+      try {
+        this.#deliver(await parkInEpoll(this.#instance!.epoll, this.#events));
+      } catch (error) {
+        this.#failAll(error);
+      }
+      for (const run of this.#afterParking.splice(0)) run();
+    }
+    this.#parked = false;
+  }
+
+  #deliver(count: number): void {
+    for (let index = 0; index < count; index++) {
+      const { events, token } = decodeEpollEvent(this.#events, index);
+      if (token === WAKE_TOKEN) {
+        this.#system.read(this.#instance!.wake, structure(8));
+        continue;
+      }
+      const fd = Number(token & 0xffffffffn) as Fd;
+      const watch = this.#watches.get(fd);
+      if (watch?.generation === Number(token >> 32n)) this.#signal(fd, watch, events);
+    }
+  }
+
+  #signal(fd: Fd, watch: Watch, events: number): void {
+    for (const waiter of [...watch.waiters]) {
+      if (events & (waiter.event === "readable" ? READABLE : WRITABLE)) {
+        this.#remove(watch, waiter);
+        waiter.resolve();
+      }
+    }
+    if (watch.waiters.size === 0) return;
+    try {
+      this.#arm(fd, watch);
+    } catch (error) {
+      for (const waiter of [...watch.waiters]) this.#abandon(watch, waiter, error);
+    }
+  }
+
+  #failAll(error: unknown): void {
+    for (const watch of this.#watches.values()) {
+      for (const waiter of [...watch.waiters]) this.#abandon(watch, waiter, error);
+    }
+  }
+
+  /** Rejects once the parked call is back: who has been told finds nothing pending. */
+  #abandon(watch: Watch, waiter: Waiter, reason: unknown): void {
+    this.#remove(watch, waiter);
+    this.#whenBack(() => waiter.reject(reason));
+  }
+
+  #remove(watch: Watch, waiter: Waiter): void {
+    watch.waiters.delete(waiter);
+    waiter.detach();
+    this.#waiting--;
+  }
+
+  #whenBack(run: () => void): void {
+    if (!this.#parked) return run();
+    this.#afterParking.push(run);
+    this.#system.write(this.#instance!.wake, new Uint8Array(new BigUint64Array([1n]).buffer));
+  }
+}
+
+/** The poller of this process. It starts with the first wait. */
+export const poller: Poller = new Poller();
+
+function closed(): SystemError {
+  return new SystemError("epoll_wait", "EBADF");
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -1,0 +1,247 @@
+import assert from "node:assert/strict";
+import { Poller } from "./poller.ts";
+import { system } from "./real_system.ts";
+import { recording } from "./recording.ts";
+import { isSystemError } from "./system_error.ts";
+import type { Fd } from "./types.ts";
+
+const ONE = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
+const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+const rejectsWith = (promise: Promise<unknown>, code: string): Promise<void> =>
+  assert.rejects(promise, (error) => isSystemError(error, code));
+
+/** Whether a promise is settled after the event loop has turned a few times. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const done = (): void => void (settled = true);
+  promise.then(done, done);
+  for (let i = 0; i < 5; i++) await turn();
+  return settled;
+}
+
+Deno.test("a pipe becomes readable when it is written to", async () => {
+  using poller = new Poller();
+  const { read, write } = system.pipe({ nonblock: "both" });
+  const ready = poller.wait(read, "readable");
+  assert.equal(await isSettled(ready), false);
+  system.write(write, ONE);
+  await ready;
+  await poller.wait(read, "readable");
+  system.close(read);
+  system.close(write);
+});
+
+Deno.test("a hang-up wakes readers, a broken pipe wakes writers", async () => {
+  using poller = new Poller();
+  const first = system.pipe({ nonblock: "both" });
+  const readable = poller.wait(first.read, "readable");
+  system.close(first.write);
+  await readable;
+  system.close(first.read);
+
+  const second = system.pipe({ nonblock: "both" });
+  assert.throws(() => {
+    for (;;) system.write(second.write, new Uint8Array(65536));
+  });
+  const writable = poller.wait(second.write, "writable");
+  system.close(second.read);
+  await writable;
+  system.close(second.write);
+});
+
+Deno.test("a reader and a writer wait for the same descriptor, each for its own event", async () => {
+  using poller = new Poller();
+  const [a, b] = system.socketPair();
+  const readable = poller.wait(a, "readable");
+  await poller.wait(a, "writable");
+  assert.equal(await isSettled(readable), false);
+  const second = poller.wait(a, "readable");
+  await poller.wait(a, "writable");
+  system.write(b, ONE);
+  await Promise.all([readable, second]);
+  system.close(a);
+  system.close(b);
+});
+
+Deno.test("an eventfd is waited for", async () => {
+  using poller = new Poller();
+  const event = system.eventfd();
+  const ready = poller.wait(event, "readable");
+  system.write(event, ONE);
+  await ready;
+  system.close(event);
+});
+
+Deno.test("what epoll does not know is ready at once", async () => {
+  using poller = new Poller();
+  const file = system.memfd("file");
+  await Promise.all([poller.wait(file, "readable"), poller.wait(file, "writable")]);
+  system.close(file);
+});
+
+Deno.test("an abort ends one wait and leaves the other", async () => {
+  using poller = new Poller();
+  const { read, write } = system.pipe({ nonblock: "both" });
+  const controller = new AbortController();
+  const aborted = poller.wait(read, "readable", controller.signal);
+  const other = poller.wait(read, "readable");
+  controller.abort(new Error("enough"));
+  await assert.rejects(aborted, /enough/);
+  await assert.rejects(poller.wait(read, "readable", controller.signal), /enough/);
+  system.write(write, ONE);
+  await other;
+  system.close(read);
+  system.close(write);
+});
+
+Deno.test("closing and forgetting reject what waits, with nothing left pending", async () => {
+  using poller = new Poller();
+  const first = system.pipe({ nonblock: "both" });
+  const closed = poller.wait(first.read, "readable");
+  system.close(first.read);
+  await rejectsWith(closed, "EBADF");
+
+  const second = system.pipe({ nonblock: "both" });
+  const forgotten = poller.wait(second.read, "readable");
+  poller.forget(second.read);
+  await rejectsWith(forgotten, "EBADF");
+  poller.forget(second.read);
+
+  for (const fd of [first.write, second.read, second.write]) system.close(fd);
+  await rejectsWith(poller.wait(second.read, "readable"), "EBADF");
+});
+
+Deno.test("a number that comes again is a new descriptor", async () => {
+  using poller = new Poller();
+  const old = system.pipe({ nonblock: "both" });
+  const copy = system.duplicate(old.read); // Keeps the old pipe alive in the kernel.
+  const closed = poller.wait(old.read, "readable");
+  system.close(old.read);
+  const fresh = system.pipe({ nonblock: "both" });
+  assert.equal(fresh.read, old.read, "the lowest free number is taken");
+  const waiting = poller.wait(fresh.read, "readable");
+  await rejectsWith(closed, "EBADF");
+  system.write(old.write, ONE);
+  assert.equal(await isSettled(waiting), false);
+  system.write(fresh.write, ONE);
+  await waiting;
+  for (const fd of [copy, old.write, fresh.read, fresh.write]) system.close(fd);
+});
+
+Deno.test("a number that was closed by somebody else comes again, too", async () => {
+  using poller = new Poller();
+  const old = system.pipe({ nonblock: "both" });
+  system.write(old.write, ONE);
+  await poller.wait(old.read, "readable");
+  closeUnseen(old.read);
+  const fresh = system.pipe({ nonblock: "both" });
+  assert.equal(fresh.read, old.read);
+  const waiting = poller.wait(fresh.read, "readable");
+  assert.equal(await isSettled(waiting), false);
+  system.write(fresh.write, ONE);
+  await waiting;
+  for (const fd of [old.write, fresh.read, fresh.write]) system.close(fd);
+});
+
+/** Closes a descriptor so that no observer of ours is told. */
+function closeUnseen(fd: Fd): void {
+  const libc = Deno.dlopen("libc.so.6", { close: { parameters: ["i32"], result: "i32" } });
+  libc.symbols.close(fd);
+  libc.close();
+}
+
+Deno.test("disposing ends all waits and leaves no descriptor", async () => {
+  const { read, write } = system.pipe({ nonblock: "both" });
+  const before = openFds();
+  const poller = new Poller();
+  const waiting = poller.wait(read, "readable");
+  poller[Symbol.dispose]();
+  poller[Symbol.dispose]();
+  await rejectsWith(waiting, "EBADF");
+  await rejectsWith(poller.wait(read, "readable"), "EBADF");
+  await turn();
+  assert.equal(openFds(), before);
+  system.close(read);
+  system.close(write);
+});
+
+Deno.test("whichever call fails, the wait rejects and nothing leaks", async () => {
+  const { read, write } = system.pipe({ nonblock: "both" });
+  system.write(write, ONE);
+  const before = openFds();
+  const seen: string[] = [];
+  for (let failAt = 0;; failAt++) {
+    const { double, calls } = recording(system, { failAt });
+    const poller = new Poller(double);
+    const [outcome] = await Promise.allSettled([poller.wait(read, "readable")]);
+    if (outcome!.status === "fulfilled") {
+      poller[Symbol.dispose]();
+      assert.equal(openFds(), before);
+      break;
+    }
+    assert(isSystemError(outcome!.reason, "EIO"));
+    seen.push(calls[failAt]!.name);
+    poller[Symbol.dispose]();
+    assert.equal(openFds(), before, `after failing ${seen.at(-1)}`);
+  }
+  assert.deepEqual(seen, ["epollCreate", "eventfd", "epollControl", "epollControl"]);
+  system.close(read);
+  system.close(write);
+});
+
+Deno.test("after an error of the kernel the poller works again", async () => {
+  let sabotage = true;
+  const broken = {
+    ...system,
+    epollCreate(): Fd {
+      // An eventfd is no epoll: epoll_wait(2) says EINVAL.
+      return sabotage ? system.eventfd() : system.epollCreate();
+    },
+    epollControl(...args: Parameters<typeof system.epollControl>): void {
+      if (!sabotage) system.epollControl(...args);
+    },
+  };
+  const { read, write } = system.pipe({ nonblock: "both" });
+  using first = new Poller(broken);
+  await rejectsWith(first.wait(read, "readable"), "EINVAL");
+  sabotage = false;
+  using second = new Poller(broken);
+  system.write(write, ONE);
+  await second.wait(read, "readable");
+  system.close(read);
+  system.close(write);
+});
+
+Deno.test("more descriptors than fit into one turn are all seen", async () => {
+  using poller = new Poller();
+  const pipes = Array.from({ length: 300 }, () => system.pipe({ nonblock: "both" }));
+  const waits = pipes.map(({ read }) => poller.wait(read, "readable"));
+  for (const { write } of pipes) system.write(write, ONE);
+  await Promise.all(waits);
+  for (const { read, write } of pipes) {
+    system.close(read);
+    system.close(write);
+  }
+});
+
+Deno.test("a program that waits for nothing ends", async () => {
+  const mod = new URL("./mod.ts", import.meta.url);
+  const program = `
+    import { poller, system } from ${JSON.stringify(mod.href)};
+    const { read, write } = system.pipe({ nonblock: "both" });
+    const waiting = poller.wait(read, "readable");
+    setTimeout(() => system.write(write, new Uint8Array(1)), 1);
+    await waiting;
+    const controller = new AbortController();
+    const aborted = poller.wait(write, "readable", controller.signal);
+    controller.abort();
+    await aborted.catch(() => {});
+    console.log("end");
+  `;
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-lock", program],
+    stdout: "piped",
+  }).output();
+  assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, "end\n"]);
+});

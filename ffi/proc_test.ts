@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { isProcess, processStartTime, startTimeOf } from "./proc.ts";
+
+const PID_NEVER = 4_194_305; // One above the kernel's PID_MAX_LIMIT.
+
+Deno.test("a process is itself, and no other", () => {
+  const start = processStartTime(Deno.pid);
+  assert(start !== null && /^\d+$/.test(start));
+  assert(isProcess(Deno.pid, start));
+  assert(!isProcess(Deno.pid, `${start}0`));
+  assert(!isProcess(1, start));
+  assert.equal(processStartTime(PID_NEVER), null);
+  assert(!isProcess(PID_NEVER, start));
+});
+
+Deno.test("whatever a process is called, field 22 is found", () => {
+  const rest = Array.from({ length: 49 }, (_, index) => String(index + 4)).join(" ");
+  fc.assert(fc.property(fc.string({ maxLength: 15 }), (name) => {
+    assert.equal(startTimeOf(`7 (${name}) S ${rest}\n`), "22");
+  }));
+  assert.equal(startTimeOf(`7 (a) R 1 (b) S ${rest}\n`), "22");
+});
+
+Deno.test("what is no stat line has no start time", () => {
+  fc.assert(fc.property(fc.string(), (line) => {
+    const found = startTimeOf(line);
+    assert(found === null || /^\d+$/.test(found));
+  }));
+  assert.equal(startTimeOf("7 (sh) S 1 2"), null);
+});

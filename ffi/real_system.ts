@@ -1,0 +1,17 @@
+import { descriptorCalls } from "./calls/descriptors.ts";
+import { epollCalls } from "./calls/epoll.ts";
+import { machineCalls } from "./calls/machine.ts";
+import { mountCalls } from "./calls/mounts.ts";
+import { processCalls } from "./calls/processes.ts";
+import { socketCalls } from "./calls/sockets.ts";
+import type { System } from "./system.ts";
+
+/** The real system. Each of its libc tables is opened when it is first needed. */
+export const system: System = {
+  ...descriptorCalls,
+  ...epollCalls,
+  ...socketCalls,
+  ...mountCalls,
+  ...processCalls,
+  ...machineCalls,
+};

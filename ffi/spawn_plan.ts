@@ -1,0 +1,39 @@
+import type { Fd } from "./types.ts";
+
+/** The highest descriptor number that a child can be given. */
+export const CHILD_FD_MAX = 1023;
+
+/** How a child comes to its descriptors. */
+export interface DescriptorPlan {
+  /** Child number and source, lowest number first. */
+  targets: { to: number; from: Fd | "null" }[];
+  /**
+   * Sources have to lie at or above this number. A source below it could be overwritten by an
+   * earlier dup2, or be its own target, which dup2 leaves close-on-exec.
+   */
+  sourcesFrom: number;
+  /** Numbers between the targets, to be closed. */
+  close: number[];
+  /** All numbers from here on are to be closed. */
+  closeFrom: number;
+}
+
+/**
+ * Plans the descriptors of a child: what `fds` says, /dev/null for 0, 1 and 2 if they are not
+ * there, and nothing else.
+ *
+ * @throws {RangeError} when a number is not an integer within 0..=CHILD_FD_MAX.
+ */
+export function planDescriptors(fds: Record<number, Fd | "null">): DescriptorPlan {
+  const wanted: Record<number, Fd | "null"> = { 0: "null", 1: "null", 2: "null", ...fds };
+  const targets = Object.entries(wanted)
+    .map(([to, from]) => ({ to: Number(to), from }))
+    .sort((a, b) => a.to - b.to);
+  const wrong = targets.find(({ to }) => !Number.isInteger(to) || to < 0 || to > CHILD_FD_MAX);
+  if (wrong) throw new RangeError(`a child cannot have descriptor ${wrong.to}`);
+  const above = targets.at(-1)!.to + 1;
+  const taken = new Set(targets.map(({ to }) => to));
+  const close = Array.from({ length: above }, (_, number) => number)
+    .filter((number) => !taken.has(number));
+  return { targets, sourcesFrom: above, close, closeFrom: above };
+}

@@ -1,0 +1,55 @@
+import { ERRNO_TABLE } from "./errno_table.ts";
+
+const byErrno = new Map(ERRNO_TABLE.map(([errno, code, meaning]) => [errno, { code, meaning }]));
+const byCode = new Map(ERRNO_TABLE.map(([errno, code]) => [code, errno]));
+
+/** The name of an errno number ("ENOENT" for 2), or "E<number>" for one that has none. */
+export function errnoName(errno: number): string {
+  return byErrno.get(errno)?.code ?? `E${errno}`;
+}
+
+/** The errno number of a name (2 for "ENOENT"), or 0 for an unknown name. */
+export function errnoNumber(code: string): number {
+  return byCode.get(code) ?? 0;
+}
+
+/** What a {@link SystemError} may know beyond its call and code. */
+export interface SystemErrorOptions {
+  /** The path that the call was about. */
+  path?: string;
+  cause?: unknown;
+}
+
+/** A system call that failed. The message reads "open /x: no such file or directory (ENOENT)". */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  /** The call, as its man page is called. */
+  readonly syscall: string;
+  /** The symbolic errno, such as "ENOENT". */
+  readonly code: string;
+  /** The errno number on this architecture. */
+  readonly errno: number;
+  /** The path that the call was about. */
+  declare readonly path?: string;
+
+  /** Takes the errno as its number or as its name. */
+  constructor(syscall: string, errno: number | string, options: SystemErrorOptions = {}) {
+    const number = typeof errno === "number" ? errno : errnoNumber(errno);
+    const code = typeof errno === "string" ? errno : errnoName(errno);
+    const about = options.path === undefined ? syscall : `${syscall} ${options.path}`;
+    const meaning = byErrno.get(number)?.meaning ?? "unknown error";
+    super(
+      `${about}: ${meaning} (${code})`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.syscall = syscall;
+    this.code = code;
+    this.errno = number;
+    if (options.path !== undefined) this.path = options.path;
+  }
+}
+
+/** Whether `error` is a {@link SystemError} with one of these codes. */
+export function isSystemError(error: unknown, ...codes: string[]): error is SystemError {
+  return error instanceof SystemError && (codes.length === 0 || codes.includes(error.code));
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+
+/** The C compiler of this machine, if it has one. */
+export const compiler: string | undefined = ["cc", "gcc", "clang"].find(isThere);
+
+const HEADERS = [
+  "fcntl.h",
+  "sched.h",
+  "signal.h",
+  "spawn.h",
+  "stddef.h",
+  "stdio.h",
+  "sys/epoll.h",
+  "sys/mount.h",
+  "sys/prctl.h",
+  "sys/reboot.h",
+  "sys/socket.h",
+  "sys/stat.h",
+  "sys/un.h",
+  "time.h",
+  "linux/vm_sockets.h",
+];
+
+/** The values of integer expressions in C, with the system's headers. */
+export async function evaluateInC(expressions: string[]): Promise<number[]> {
+  const includes = HEADERS.map((header) => `#include <${header}>`).join("\n");
+  const prints = expressions.map((each) => `printf("%lld\\n", (long long)(${each}));`).join("\n");
+  const source = `#define _GNU_SOURCE\n${includes}\nint main(void) {\n${prints}\n}\n`;
+  const directory = await Deno.makeTempDir();
+  try {
+    const file = `${directory}/expressions.c`, program = `${directory}/expressions`;
+    await Deno.writeTextFile(file, source);
+    const compiled = await new Deno.Command(compiler!, { args: ["-o", program, file] }).output();
+    assert(compiled.success, new TextDecoder().decode(compiled.stderr));
+    const { stdout } = await new Deno.Command(program).output();
+    return new TextDecoder().decode(stdout).trim().split("\n").map(Number);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function isThere(program: string): boolean {
+  try {
+    return new Deno.Command(program, { args: ["--version"] }).outputSync().success;
+  } catch {
+    return false;
+  }
+}

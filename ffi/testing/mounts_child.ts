@@ -1,0 +1,68 @@
+/**
+ * Run by mounts_test.ts as a program of its own, as root: mounts in a private mount namespace, and
+ * tells by its exit code whether all was as it should be. Arguments: an empty folder, and the
+ * mount namespace of who started it.
+ */
+import assert from "node:assert/strict";
+import { Child, CLONE, isSystemError, MNT, MS, O, system } from "../mod.ts";
+
+const [directory, outside] = Deno.args as [string, string];
+const namespace = (kind: string): string => Deno.readLinkSync(`/proc/thread-self/ns/${kind}`);
+const isMounted = (path: string): boolean =>
+  Deno.readTextFileSync("/proc/thread-self/mountinfo").includes(` ${path} `);
+const throwsWith = (code: string, path: string, call: () => unknown): void =>
+  assert.throws(call, (error) => isSystemError(error, code) && error.path === path);
+
+assert.equal(namespace("mnt"), outside);
+const before = system.open("/proc/thread-self/ns/mnt", O.RDONLY);
+system.unshare(CLONE.FS | CLONE.NEWNS);
+assert.notEqual(namespace("mnt"), outside, "nothing below may touch the outside");
+system.mount("none", "/", null, MS.REC | MS.PRIVATE);
+
+// A mount with options, seen by this thread and by what it spawns.
+const target = `${directory}/target`, bind = `${directory}/bind`;
+Deno.mkdirSync(target);
+Deno.mkdirSync(bind);
+system.mount("tmpfs", target, "tmpfs", MS.NOSUID | MS.NODEV, "size=64k,mode=0700");
+const line = Deno.readTextFileSync("/proc/thread-self/mountinfo").split("\n")
+  .find((each) => each.includes(` ${target} `))!;
+assert.match(line, /nosuid,nodev.* - tmpfs tmpfs rw,size=64k,mode=700/);
+Deno.writeTextFileSync(`${target}/file`, "content");
+const seen = Child.spawn({ path: "/usr/bin/test", args: ["-f", `${target}/file`] });
+assert.equal((await seen.exited).code, 0);
+
+// A read-only bind mount takes two calls.
+system.mount(target, bind, null, MS.BIND);
+system.mount("none", bind, null, MS.BIND | MS.REMOUNT | MS.RDONLY);
+throwsWith("EROFS", `${bind}/new`, () => system.open(`${bind}/new`, O.CREAT | O.WRONLY));
+
+// Errors, with their paths.
+throwsWith("ENOENT", "/no/such", () => system.mount("tmpfs", "/no/such", "tmpfs", 0));
+throwsWith("ENODEV", target, () => system.mount("x", target, "nonsensefs", 0));
+throwsWith("EINVAL", directory, () => system.unmount(directory));
+const held = system.open(`${target}/file`, O.RDONLY);
+throwsWith("EBUSY", target, () => system.unmount(target));
+system.close(held);
+system.unmount(bind, MNT.DETACH);
+// The place for the old root lies on the old root.
+throwsWith("EBUSY", target, () => system.pivotRoot(target, directory));
+throwsWith("ENOENT", "/no/new", () => system.pivotRoot("/no/new", "/no/new/old"));
+system.unmount(target);
+assert(!isMounted(target) && !isMounted(bind));
+
+// Back to where it came from.
+system.mount("tmpfs", target, "tmpfs", 0);
+system.setns(before, CLONE.NEWNS);
+assert.equal(namespace("mnt"), outside);
+assert(!isMounted(target));
+
+// A host name of its own: its children have it, the outside does not.
+const name = Deno.hostname();
+const uts = system.open("/proc/thread-self/ns/uts", O.RDONLY);
+system.unshare(CLONE.NEWUTS);
+system.setHostname("qemubox-test");
+assert.equal(Deno.hostname(), "qemubox-test");
+const script = 'test "$(cat /proc/sys/kernel/hostname)" = qemubox-test';
+assert.equal((await Child.spawn({ path: "/bin/sh", args: ["-c", script] }).exited).code, 0);
+system.setns(uts, CLONE.NEWUTS);
+assert.equal(Deno.hostname(), name);
