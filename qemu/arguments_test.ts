@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { qemuArguments } from "./arguments.ts";
+import { VIRTIO_SLOTS_MAX, type VmConfig } from "./config.ts";
+import { assertGolden } from "./golden_testing.ts";
+
+const SMALLEST: VmConfig = {
+  name: "default/c1",
+  qemuPath: "/usr/bin/qemu-system-x86_64",
+  firmwarePath: "/usr/share/qemu/qboot.rom",
+  kernelPath: "/usr/share/qemubox/kernel/qemubox-kernel-x86_64",
+  initrdPath: "/usr/share/qemubox/kernel/qemubox-initrd",
+  accelerator: "kvm",
+  memoryMib: 768,
+  vcpus: 1,
+  vsock: { transport: "kernel", cid: 70_000 },
+  filesystems: [],
+  disks: [],
+  nics: [],
+  qmp: { fd: 3 },
+};
+
+const EVERYTHING: VmConfig = {
+  ...SMALLEST,
+  name: "k8s.io/with,comma",
+  accelerator: "tcg",
+  tscKhz: 2_600_000,
+  memoryMib: 1024,
+  vcpus: 4,
+  vsock: { transport: "vhost-user", cid: 70_001, socket: { fd: 4 } },
+  filesystems: [
+    { tag: "rootfs", socket: { fd: 5 } },
+    { tag: "volumes", socket: { path: "/run/a,b/fs.sock" } },
+  ],
+  disks: [
+    { serial: "layers", path: '/var/lib/x/layers "1",2.vmdk', format: "vmdk", readonly: true },
+    { serial: "writable", path: "/var/lib/x/w.img", format: "raw", readonly: false },
+  ],
+  nics: [
+    { mac: "52:54:00:12:34:56", tapFd: 7 },
+    { mac: "52:54:00:12:34:57", tapFd: 8, vhostFd: 9 },
+  ],
+  qmp: { path: "/run/q/qmp.sock" },
+  kernelParameters: ["loglevel=7"],
+};
+
+Deno.test("the arguments of the smallest machine are as they were", () => {
+  assertGolden("arguments_smallest.txt", qemuArguments(SMALLEST).join("\n") + "\n");
+});
+
+Deno.test("the arguments of a machine with everything are as they were", () => {
+  assertGolden("arguments_everything.txt", qemuArguments(EVERYTHING).join("\n") + "\n");
+});
+
+Deno.test("every device takes one of the slots", () => {
+  const args = qemuArguments({
+    ...EVERYTHING,
+    filesystems: [...EVERYTHING.filesystems, { tag: "third", socket: { fd: 11 } }],
+  });
+  assert.equal(args.filter((one) => one === "-device").length, VIRTIO_SLOTS_MAX);
+});
+
+Deno.test("a file name with quotes and commas reaches QEMU unchanged", () => {
+  const args = qemuArguments(EVERYTHING);
+  const blockdev = JSON.parse(args[args.indexOf("-blockdev") + 1]!);
+  assert.equal(blockdev.file.filename, '/var/lib/x/layers "1",2.vmdk');
+  assert.equal(blockdev["read-only"], true);
+});
+
+Deno.test("a configuration that is not valid makes no arguments", () => {
+  assert.throws(() => qemuArguments({ ...SMALLEST, memoryMib: 0 }), { kind: "config" });
+});

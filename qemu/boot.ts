@@ -1,0 +1,363 @@
+import {
+  Child,
+  type Fd,
+  FdStream,
+  isSystemError,
+  O,
+  type SpawnCommand,
+  type System,
+  system as realSystem,
+} from "../ffi/mod.ts";
+import { qemuArguments } from "./arguments.ts";
+import type { CidLease } from "./cid.ts";
+import { type Accelerator, checkSlots } from "./config.ts";
+import { withDeadline } from "./deadline.ts";
+import { VmError } from "./error.ts";
+import { vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
+import { type BootPlan, type QemuFds, type Share, vmConfigOf } from "./plan.ts";
+import { QmpClient } from "./qmp.ts";
+import { GuestConsole, Vm, VmEnd } from "./vm.ts";
+import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
+import { kernelVsock, vhostUserVsock } from "./vsock.ts";
+
+export interface BootDeps {
+  /** A context id for this machine; called again when the kernel says that one is taken. */
+  readonly leaseCid: () => CidLease;
+  readonly ledger?: Ledger;
+  /** One line at a time, for the shim's log. */
+  readonly log?: (line: string) => void;
+  /** Bytes of the guest's console; the array is only valid during the call. */
+  readonly console?: (chunk: Uint8Array) => void;
+  readonly signal?: AbortSignal;
+  /** How long virtiofsd may take to end once QEMU is gone, before it is killed. */
+  readonly virtiofsdGraceMs?: number;
+  readonly system?: System;
+  readonly spawn?: (command: SpawnCommand) => ChildLike;
+}
+
+/** How long a guest may take until it is ready. */
+export const BOOT_TIMEOUT_MS: Readonly<Record<Accelerator, number>> = { kvm: 30_000, tcg: 120_000 };
+/** How long a helper may take until its socket is there; it takes 5 ms. */
+const HELPER_TIMEOUT_MS = 10_000;
+const HELPER_POLL_MS = 2;
+/** It takes 2 ms. */
+const VIRTIOFSD_GRACE_MS = 1_000;
+const CID_TRIES_MAX = 4;
+const VHOST_SOCKET = "vhost-vsock.sock";
+const DIAL_SOCKET = "vsock.sock";
+
+/**
+ * Boots a machine and waits until its guest is ready. When it throws, everything that it made is
+ * gone again.
+ * @throws VmError `boot` when QEMU, a helper or the guest ended; `timeout`; `cancelled`; `config`.
+ * @throws SystemError when a call fails.
+ */
+export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
+  checkSlots({
+    filesystems: plan.shares.length,
+    disks: plan.disks?.length ?? 0,
+    nics: plan.nics?.length ?? 0,
+  });
+  const console = new GuestConsole(plan.readyMarker, deps.console ?? (() => {}));
+  const timeoutMs = plan.bootTimeoutMs ?? BOOT_TIMEOUT_MS[plan.accelerator];
+  let boot: Promise<Vm> | undefined;
+  try {
+    return await withDeadline({
+      timeoutMs,
+      signal: deps.signal,
+      onTimeout: () =>
+        `guest did not become ready within ${timeoutMs / 1000} s; ${console.describe()}`,
+    }, (signal) => boot = bootWithFreeCid(plan, deps, console, signal));
+  } catch (error) {
+    // The boot has the signal and unwinds; it may also have succeeded in this instant.
+    const vm = await boot?.catch(() => null);
+    await vm?.[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Another program may have the leased id: the kernel alone knows, and QEMU tells. */
+async function bootWithFreeCid(
+  plan: BootPlan,
+  deps: BootDeps,
+  console: GuestConsole,
+  signal: AbortSignal,
+): Promise<Vm> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await new Boot(plan, deps, console, signal).run();
+    } catch (error) {
+      const taken = plan.vsockTransport === "kernel" && error instanceof VmError &&
+        /guest cid.*address already in use/i.test(error.message);
+      if (!taken || attempt === CID_TRIES_MAX) throw error;
+      deps.log?.(`vsock context id is taken by another program, trying another one`);
+    }
+  }
+}
+
+/** One attempt. Everything acquired is on the stack in the next line. */
+class Boot {
+  readonly #startedAt = performance.now();
+  readonly #stack = new AsyncDisposableStack();
+  /** Only needed until QEMU has inherited them. */
+  readonly #handedOver: Fd[] = [];
+  readonly #helpers: VmProcess[] = [];
+  readonly #system: System;
+
+  constructor(
+    readonly plan: BootPlan,
+    readonly deps: BootDeps,
+    readonly console: GuestConsole,
+    readonly signal: AbortSignal,
+  ) {
+    this.#system = deps.system ?? realSystem;
+  }
+
+  async run(): Promise<Vm> {
+    await using stack = this.#stack;
+    stack.defer(() => this.#closeHandedOver());
+    const cid = stack.use(this.deps.leaseCid());
+    const folder = this.#openRunDirectory();
+
+    const vsockSocket = this.plan.vsockTransport === "vhost-user"
+      ? this.#startVsock(cid, folder)
+      : null;
+    const fsSockets = this.plan.shares.map((share, index) =>
+      this.#startVirtiofsd(share, `${folder}/fs${index}.sock`)
+    );
+    const vsockFd = vsockSocket === null ? null : await vsockSocket();
+    const { qemu, qmpStream } = this.#startQemu(cid, vsockFd, fsSockets);
+    const spawnedMs = this.#elapsedMs();
+
+    const end = new VmEnd(qemu, this.#helpers, this.console);
+    const qmp = this.#connectQmp(qmpStream, end);
+    stack.defer(async () => await (await qmp.catch(() => null))?.[Symbol.asyncDispose]());
+    // Killed before the streams close, or they would report what is only the unwinding.
+    stack.defer(() => end.stop());
+    await this.#ready(end);
+    const client = await qmp;
+    // Nothing below can fail: the stack is the machine's from here on.
+    return new Vm({
+      resources: stack.move(),
+      end,
+      qmp: client,
+      processes: [qemu.info, ...this.#helpers.map((one) => one.info)],
+      cid: cid.cid,
+      transport: this.plan.vsockTransport === "kernel"
+        ? kernelVsock(cid.cid)
+        : vhostUserVsock(`${folder}/${DIAL_SOCKET}`),
+      timeline: {
+        spawnedMs,
+        firstConsoleMs: this.console.firstByteAt! - this.#startedAt,
+        readyMs: this.console.readyAt! - this.#startedAt,
+      },
+    });
+  }
+
+  /**
+   * The run directory through a descriptor: a socket's path may have 107 bytes, and a container's
+   * id alone 76.
+   */
+  #openRunDirectory(): string {
+    const fd = this.#system.open(this.plan.runDirectory, O.PATH | O.DIRECTORY);
+    this.#stack.defer(() => this.#system.close(fd));
+    return `/proc/self/fd/${fd}`;
+  }
+
+  /** Spawns vhost-device-vsock; the returned function waits for its socket and connects to it. */
+  #startVsock({ cid, fd }: CidLease, folder: string): () => Promise<Fd> {
+    const path = this.plan.files.vhostDeviceVsockPath;
+    if (path === null) throw new VmError("config", "vhost-device-vsock was not located");
+    for (const name of [VHOST_SOCKET, DIAL_SOCKET]) {
+      this.#stack.defer(() => removeIfThere(`${folder}/${name}`));
+    }
+    const helper = this.#spawn({
+      role: "vhost-device-vsock",
+      command: vhostDeviceVsockCommand({
+        path,
+        cid,
+        vhostSocket: VHOST_SOCKET,
+        dialSocket: DIAL_SOCKET,
+      }),
+      cwd: this.plan.runDirectory,
+      // It never looks at it: as long as it lives, the id is taken.
+      fds: { 3: fd },
+      endGraceMs: 0,
+    });
+    this.#helpers.push(helper);
+    return () => this.#connectWhenThere(`${folder}/${VHOST_SOCKET}`, helper);
+  }
+
+  /** The socket listens and is connected before virtiofsd runs, so nobody waits and no path stays. */
+  #startVirtiofsd(share: Share, socketPath: string): Fd {
+    const listener = this.#system.listenUnix(socketPath, { mode: 0o600, backlog: 1 });
+    try {
+      const socket = this.#own(this.#system.connectUnix(socketPath));
+      this.#system.setNonblock(listener, false);
+      this.#helpers.push(this.#spawn({
+        role: "virtiofsd",
+        command: virtiofsdCommand({
+          path: this.plan.files.virtiofsdPath,
+          fd: 3,
+          sharedDirectory: share.directory,
+          readonly: share.readonly,
+          ...(share.sandbox === undefined ? {} : { sandbox: share.sandbox }),
+        }),
+        cwd: "/",
+        fds: { 3: listener },
+        endGraceMs: this.deps.virtiofsdGraceMs ?? VIRTIOFSD_GRACE_MS,
+      }));
+      // It ends when the socket's other end is closed, so if QEMU never got that, close it first.
+      this.#stack.defer(() => this.#closeHandedOver());
+      return socket;
+    } finally {
+      removeIfThere(socketPath);
+      this.#system.close(listener);
+    }
+  }
+
+  #startQemu(
+    cid: CidLease,
+    vsockSocket: Fd | null,
+    fsSockets: Fd[],
+  ): { qemu: VmProcess; qmpStream: FdStream } {
+    const output = this.#system.pipe({ nonblock: "read" });
+    this.#own(output.write);
+    const console = this.console.read(new FdStream(output.read, { system: this.#system }));
+    this.#stack.use(console);
+    const [qmpFd, qmpOfQemu] = this.#system.socketPair();
+    this.#own(qmpOfQemu);
+    const qmpStream = this.#stack.use(new FdStream(qmpFd, { system: this.#system }));
+    this.#system.setNonblock(qmpOfQemu, false);
+
+    const table = new FdTable({ 1: output.write }, 3);
+    const fds: QemuFds = {
+      qmp: table.add(qmpOfQemu),
+      vsock: vsockSocket === null ? null : table.add(vsockSocket),
+      filesystems: fsSockets.map((fd) => table.add(fd)),
+      nics: (this.plan.nics ?? []).map(({ tap, vhost }) => ({
+        tap: table.add(tap),
+        ...(vhost === undefined ? {} : { vhost: table.add(vhost) }),
+      })),
+    };
+    // As above: QEMU holds the id too.
+    table.add(cid.fd);
+    const qemu = this.#spawn({
+      role: "qemu",
+      command: {
+        path: this.plan.files.qemuPath,
+        args: qemuArguments(vmConfigOf(this.plan, cid.cid, fds)),
+      },
+      cwd: "/",
+      fds: table.fds,
+      endGraceMs: 0,
+    });
+    this.#closeHandedOver();
+    return { qemu, qmpStream };
+  }
+
+  #connectQmp(stream: FdStream, end: VmEnd): Promise<QmpClient> {
+    const qmp = QmpClient.connect(stream, { onEvent: (event) => end.noteEvent(event) });
+    qmp.catch(() => {});
+    return qmp;
+  }
+
+  async #ready(end: VmEnd): Promise<void> {
+    const failed = end.ended.then(({ message }) => {
+      throw new VmError("boot", `guest did not become ready: ${message}`);
+    });
+    failed.catch(() => {});
+    await Promise.race([this.console.ready, failed, rejectionOf(this.signal)]);
+  }
+
+  async #connectWhenThere(path: string, helper: VmProcess): Promise<Fd> {
+    let status: unknown = null;
+    helper.exited.then((one) => status = one, () => {});
+    const giveUpAt = performance.now() + HELPER_TIMEOUT_MS;
+    for (;;) {
+      this.signal.throwIfAborted();
+      if (status !== null) {
+        throw new VmError("boot", await helper.describeExit(" before it was ready"));
+      }
+      try {
+        return this.#own(this.#system.connectUnix(path));
+      } catch (error) {
+        // Not made yet, or made and not yet listening.
+        if (!isSystemError(error, "ENOENT", "ECONNREFUSED")) throw error;
+      }
+      if (performance.now() > giveUpAt) {
+        throw new VmError(
+          "timeout",
+          `${helper.info.role} did not make its socket within ${HELPER_TIMEOUT_MS / 1000} s`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, HELPER_POLL_MS));
+    }
+  }
+
+  #spawn(
+    what: Pick<VmProcessOptions, "role" | "command" | "cwd" | "fds" | "endGraceMs">,
+  ): VmProcess {
+    const intent = `process ${what.role} with QEMUBOX_VM=${this.plan.name} in its environment`;
+    this.deps.ledger?.intend(intent);
+    const stderr = this.#system.pipe({ nonblock: "read" });
+    using ours = new DisposableStack();
+    ours.defer(() => this.#system.close(stderr.write));
+    const process = this.#stack.use(VmProcess.spawn({
+      ...what,
+      stderr,
+      vmName: this.plan.name,
+      setprivPath: this.plan.files.setprivPath,
+      system: this.#system,
+      spawn: this.deps.spawn ?? ((command) => Child.spawn(command, { system: this.#system })),
+      log: this.deps.log ?? (() => {}),
+    }));
+    this.deps.ledger?.recordProcesses(intent, [process.info]);
+    return process;
+  }
+
+  #own(fd: Fd): Fd {
+    this.#handedOver.push(fd);
+    return fd;
+  }
+
+  #closeHandedOver(): void {
+    using stack = new DisposableStack();
+    for (const fd of this.#handedOver.splice(0)) stack.defer(() => this.#system.close(fd));
+  }
+
+  #elapsedMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+}
+
+/** Numbers for the descriptors of a child. */
+class FdTable {
+  readonly fds: Record<number, Fd>;
+  #next: number;
+
+  constructor(fixed: Record<number, Fd>, first: number) {
+    this.fds = { ...fixed };
+    this.#next = first;
+  }
+
+  add(fd: Fd): number {
+    this.fds[this.#next] = fd;
+    return this.#next++;
+  }
+}
+
+function rejectionOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,307 @@
+import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
+import { isSystemError, recording, SIG, system, SystemError } from "../ffi/mod.ts";
+import { type BootDeps, bootVm } from "./boot.ts";
+import { leaseCid } from "./cid.ts";
+import { VmError } from "./error.ts";
+import type { BootPlan } from "./plan.ts";
+import type { Vm } from "./vm.ts";
+
+const MARKER = "guest is ready";
+
+/** Shell programs that play QEMU; 3 is their QMP socket, standard output the console. */
+const GREETS = `echo '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 9}}}}' >&3
+read -r line <&3; echo '{"return": {}, "id": 1}' >&3`;
+const READY = `printf 'booting\\nguest is '; printf 'ready\\n'`;
+const QUITS_WHEN_TOLD = `${GREETS}; ${READY}; read -r line <&3; exit 0`;
+const NEVER_READY = `${GREETS}; echo 'still booting'; exec sleep 600`;
+
+/** Plays vhost-device-vsock. */
+const VSOCK_HELPER = `const options = Object.fromEntries(
+  Deno.args[1].split(",").map((option) => option.split("=")));
+const listeners = [options["uds-path"], options.socket].map((path) =>
+  Deno.listen({ transport: "unix", path }));
+for await (const peer of listeners[1]) void peer;
+`;
+
+interface Programs {
+  readonly qemu: string;
+  readonly virtiofsd?: string;
+  readonly vhostDeviceVsock?: string;
+}
+
+interface Host {
+  readonly plan: BootPlan;
+  readonly deps: BootDeps;
+}
+
+/**
+ * Runs `work` with a host whose programs are shell scripts, and judges by this process's children
+ * and descriptors and by the folder that nothing is left.
+ */
+async function withHost(programs: Programs, work: (host: Host) => Promise<void>): Promise<void> {
+  const folder = Deno.makeTempDirSync();
+  Deno.mkdirSync(`${folder}/run`);
+  Deno.mkdirSync(`${folder}/cids`);
+  const write = (name: string, text: string) => {
+    Deno.writeTextFileSync(`${folder}/${name}`, text, { mode: 0o755 });
+    return `${folder}/${name}`;
+  };
+  const script = (name: string, text: string) => write(name, `#!/bin/sh\n${text}\n`);
+  const helper = write("vsock_helper.js", VSOCK_HELPER);
+  const plan: BootPlan = {
+    name: "test/one",
+    files: {
+      qemuPath: script("qemu", programs.qemu),
+      kernelPath: "/kernel",
+      initrdPath: "/initrd",
+      firmwarePath: "/firmware",
+      virtiofsdPath: script("virtiofsd", programs.virtiofsd ?? "exec sleep 600"),
+      vhostDeviceVsockPath: script(
+        "vhost-device-vsock",
+        programs.vhostDeviceVsock ??
+          `HOME=/tmp NO_COLOR=1 exec ${Deno.execPath()} run --allow-all ${helper} "$@"`,
+      ),
+      setprivPath: "/usr/bin/setpriv",
+    },
+    accelerator: "tcg",
+    memoryMib: 256,
+    vcpus: 1,
+    vsockTransport: "kernel",
+    runDirectory: `${folder}/run`,
+    shares: [{ tag: "rootfs", directory: "/", readonly: true }],
+    readyMarker: MARKER,
+  };
+  const before = resources(folder);
+  try {
+    await work({ plan, deps: { leaseCid: () => leaseCid(`${folder}/cids`), virtiofsdGraceMs: 0 } });
+    assert.deepEqual(resources(folder), before);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+/** Children, kinds of open descriptors, files. */
+function resources(folder: string): unknown {
+  const pid = Deno.pid;
+  const children = [...Deno.readDirSync("/proc")].filter(({ name }) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+      return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) === pid;
+    } catch {
+      return false;
+    }
+  });
+  const descriptors = [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
+    try {
+      return [Deno.readLinkSync(`/proc/self/fd/${name}`).replace(/\[\d+\]/, "")];
+    } catch {
+      return [];
+    }
+  }).filter((link) => !link.startsWith("/proc/") && !link.startsWith("anon_inode:[event"));
+  const files = [...Deno.readDirSync(`${folder}/run`), ...Deno.readDirSync(`${folder}/cids`)];
+  return { children: children.map(({ name }) => name), descriptors: descriptors.sort(), files };
+}
+
+Deno.test("a guest that says it is ready is a machine, and quits when told", async () => {
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
+    let console = "";
+    const vm = await bootVm(plan, {
+      ...deps,
+      console: (chunk) => console += new TextDecoder().decode(chunk),
+    });
+    assert.deepEqual(vm.processes.map(({ role }) => role), ["qemu", "virtiofsd"]);
+    assert.equal(vm.qmp.version, "9.0.0");
+    assert.match(console, /^booting\nguest is ready/);
+    const { spawnedMs, firstConsoleMs, readyMs } = vm.timeline;
+    assert(0 < spawnedMs && 0 < firstConsoleMs && firstConsoleMs <= readyMs);
+    assert.deepEqual(await vm.shutdown(0), {
+      kind: "stopped",
+      message: "virtual machine was stopped",
+    });
+  });
+});
+
+Deno.test("disposing a machine twice is disposing it once", async () => {
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
+    const vm = await bootVm(plan, deps);
+    await Promise.all([vm[Symbol.asyncDispose](), vm[Symbol.asyncDispose]()]);
+  });
+});
+
+Deno.test("a guest that resets has ended the machine by itself", async () => {
+  await withHost({ qemu: `${GREETS}; ${READY}; exit 0` }, async ({ plan, deps }) => {
+    await using vm = await bootVm(plan, deps);
+    assert.deepEqual(await vm.exited, {
+      kind: "reset",
+      message: "guest reset; last console line: guest is ready",
+    });
+    assert.equal((await vm.shutdown(0)).kind, "reset");
+    await assert.rejects(vm.dialGuest(1025), { kind: "crashed" });
+  });
+});
+
+Deno.test("a virtiofsd that is killed ends the machine, and the reason names it", async () => {
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
+    await using vm = await bootVm(plan, deps);
+    system.kill(vm.processes.find(({ role }) => role === "virtiofsd")!.pid, SIG.KILL);
+    assert.deepEqual(await vm.exited, {
+      kind: "crashed",
+      message: "virtiofsd was killed by SIGKILL, so the virtual machine was stopped",
+    });
+  });
+});
+
+Deno.test("a qemu that is killed is a crash", async () => {
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
+    await using vm = await bootVm(plan, deps);
+    system.kill(vm.processes[0]!.pid, SIG.KILL);
+    assert.deepEqual(await vm.exited, { kind: "crashed", message: "qemu was killed by SIGKILL" });
+  });
+});
+
+Deno.test("qemu's last words are the error", async () => {
+  const qemu = "echo first >&2; echo 'qemu: no such machine' >&2; exit 1";
+  await withHost({ qemu }, async ({ plan, deps }) => {
+    await assert.rejects(bootVm(plan, deps), {
+      kind: "boot",
+      message: "guest did not become ready: qemu exited with code 1: qemu: no such machine",
+    });
+  });
+});
+
+Deno.test("a guest that panics is told apart by its console", async () => {
+  const qemu = `${GREETS}; echo 'Kernel panic - not syncing: no init'; echo 'Call Trace:'; exit 0`;
+  await withHost({ qemu }, async ({ plan, deps }) => {
+    await assert.rejects(bootVm(plan, deps), {
+      kind: "boot",
+      message: "guest did not become ready: guest reset; " +
+        "last console line: Kernel panic - not syncing: no init",
+    });
+  });
+});
+
+Deno.test("a guest that never answers ends at its deadline", async () => {
+  await withHost({ qemu: NEVER_READY }, async ({ plan, deps }) => {
+    await assert.rejects(bootVm({ ...plan, bootTimeoutMs: 500 }, deps), {
+      kind: "timeout",
+      message: /^guest did not become ready within 0\.5 s; (last console line: still booting|noth)/,
+    });
+  });
+});
+
+Deno.test("a caller that gives up gets everything undone", async () => {
+  await withHost({ qemu: NEVER_READY }, async ({ plan, deps }) => {
+    const controller = new AbortController();
+    const boot = bootVm(plan, {
+      ...deps,
+      signal: controller.signal,
+      console: () => controller.abort(),
+    });
+    await assert.rejects(boot, { kind: "cancelled" });
+  });
+});
+
+Deno.test("a helper that fails is named with what it said", async () => {
+  const programs = { qemu: NEVER_READY, vhostDeviceVsock: "echo 'bad cid' >&2; exit 3" };
+  await withHost(programs, async ({ plan, deps }) => {
+    await assert.rejects(bootVm({ ...plan, vsockTransport: "vhost-user" }, deps), {
+      kind: "boot",
+      message: "vhost-device-vsock exited with code 3 before it was ready: bad cid",
+    });
+  });
+});
+
+Deno.test("an id that another program has is tried no second time", async () => {
+  const qemu = `case "$*" in *guest-cid=65536*)
+    echo 'vhost-vsock: unable to set guest cid: Address already in use' >&2; exit 1;;
+  esac; ${QUITS_WHEN_TOLD}`;
+  await withHost({ qemu }, async ({ plan, deps }) => {
+    const draws = [0, 0.5];
+    const folder = plan.runDirectory.replace(/run$/, "cids");
+    const leases = () => leaseCid(folder, { random: () => draws.shift()! });
+    await using vm = await bootVm(plan, { ...deps, leaseCid: leases });
+    assert.notEqual(vm.cid, 65536);
+  });
+});
+
+Deno.test("the ledger knows of each process before and after it is made", async () => {
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
+    const entries: string[] = [];
+    const ledger = {
+      intend: (what: string) => entries.push(what),
+      recordProcesses: (intent: string | null, [one]: readonly { role: string }[]) =>
+        entries.push(`made ${one?.role} of ${intent}`),
+    };
+    await using _vm = await bootVm(plan, { ...deps, ledger });
+    const intent = (role: string) => `process ${role} with QEMUBOX_VM=test/one in its environment`;
+    assert.deepEqual(
+      entries,
+      ["virtiofsd", "qemu"].flatMap((role) => [intent(role), `made ${role} of ${intent(role)}`]),
+    );
+  });
+});
+
+Deno.test("too many devices are refused before anything is made", async () => {
+  await withHost({ qemu: "exit 1" }, async ({ plan, deps }) => {
+    const shares = Array.from(
+      { length: 8 },
+      (_, index) => ({ ...plan.shares[0]!, tag: `${index}` }),
+    );
+    await assert.rejects(bootVm({ ...plan, shares }, deps), {
+      kind: "config",
+      message: /9 virtio/,
+    });
+  });
+});
+
+/** A child that could not even be watched is reaped in the background. */
+async function settled(folder: string, expected: unknown): Promise<unknown> {
+  const giveUpAt = performance.now() + 5_000;
+  for (;;) {
+    const now = resources(folder);
+    if (isDeepStrictEqual(now, expected) || performance.now() > giveUpAt) return now;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** Calls that give something back: a double that failed them would leave it, as the kernel never does. */
+const RELEASES: ReadonlySet<string> = new Set(["close", "pidfdSendSignal", "waitChild"]);
+
+Deno.test("whichever system call fails, nothing is left", async () => {
+  const programs = { qemu: QUITS_WHEN_TOLD };
+  await withHost(programs, async ({ plan, deps }) => {
+    const full: BootPlan = { ...plan, vsockTransport: "vhost-user" };
+    const run = async (failAt: number): Promise<boolean> => {
+      const { double, calls } = recording(system, {
+        failAt,
+        error: ({ name, args }) => {
+          if (RELEASES.has(name)) (system as never as Record<string, Call>)[name]!(...args);
+          return new SystemError(name, "EIO");
+        },
+      });
+      let vm: Vm | null = null;
+      try {
+        vm = await bootVm(full, { ...deps, system: double });
+      } catch (error) {
+        assert(anyIs(error, (one) => one instanceof VmError || isSystemError(one)), String(error));
+      }
+      await vm?.[Symbol.asyncDispose]().catch(() => {});
+      return calls.length > failAt;
+    };
+    const before = resources(plan.runDirectory.replace(/\/run$/, ""));
+    for (let failAt = 0; await run(failAt); failAt++) {
+      const after = await settled(plan.runDirectory.replace(/\/run$/, ""), before);
+      assert.deepEqual({ failAt, after }, { failAt, after: before });
+    }
+  });
+});
+
+type Call = (...args: unknown[]) => unknown;
+
+function anyIs(error: unknown, test: (error: unknown) => boolean): boolean {
+  if (test(error)) return true;
+  return error instanceof SuppressedError &&
+    (anyIs(error.error, test) || anyIs(error.suppressed, test));
+}

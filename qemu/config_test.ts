@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { checkSlots, validateVmConfig, type VmConfig } from "./config.ts";
+
+const VALID: VmConfig = {
+  name: "ns/id",
+  qemuPath: "/q",
+  firmwarePath: "/f",
+  kernelPath: "/k",
+  initrdPath: "/i",
+  accelerator: "tcg",
+  memoryMib: 512,
+  vcpus: 1,
+  vsock: { transport: "kernel", cid: 3 },
+  filesystems: [{ tag: "a", socket: { fd: 4 } }],
+  disks: [{ serial: "d", path: "/d", format: "raw", readonly: true }],
+  nics: [{ mac: "02:00:00:00:00:01", tapFd: 5 }],
+  qmp: { fd: 3 },
+};
+
+const WRONG: Record<string, Partial<VmConfig>> = {
+  qemuPath: { qemuPath: "q" },
+  kernelPath: { kernelPath: "/k\n" },
+  name: { name: "with space" },
+  memoryMib: { memoryMib: 512.5 },
+  vcpus: { vcpus: 65 },
+  "vsock.cid": { vsock: { transport: "kernel", cid: 2 } },
+  tscKhz: { tscKhz: 1 },
+  "filesystems.tag": {
+    filesystems: [{ tag: "a", socket: { fd: 4 } }, { tag: "a", socket: { fd: 5 } }],
+  },
+  "disks.serial": {
+    disks: [{ serial: "twenty-one-bytes-long", path: "/", format: "raw", readonly: true }],
+  },
+  "nics.mac": { nics: [{ mac: "01:00:00:00:00:01", tapFd: 5 }] },
+  kernelParameters: { kernelParameters: ["quiet init=/bin/sh"] },
+};
+
+Deno.test("a valid configuration is valid", () => validateVmConfig(VALID));
+
+for (const [field, change] of Object.entries(WRONG)) {
+  Deno.test(`a wrong ${field} is refused by its name`, () => {
+    assert.throws(
+      () => validateVmConfig({ ...VALID, ...change }),
+      (error: Error) => error.message.startsWith(field),
+    );
+  });
+}
+
+Deno.test("eight virtio devices are enough, the ninth is refused with the sum", () => {
+  checkSlots({ filesystems: 2, disks: 2, nics: 3 });
+  assert.throws(() => checkSlots({ filesystems: 2, disks: 1, nics: 5 }), {
+    message: "virtual machine needs 9 virtio devices (1 vsock, 2 file systems, 1 disks, " +
+      "5 network interfaces), but a microvm has 8 slots",
+  });
+});

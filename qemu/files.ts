@@ -1,0 +1,137 @@
+import { VmError } from "./error.ts";
+
+/** Where the files of a machine shall be looked for. null: where distributions put them. */
+export interface FileSettings {
+  readonly shareDir: string;
+  readonly qemuPath: string | null;
+  readonly kernelPath: string | null;
+  readonly initrdPath: string | null;
+  readonly firmwarePath: string | null;
+  readonly virtiofsdPath: string | null;
+  /** Looked for only where `needsVhostDeviceVsock`. */
+  readonly vhostDeviceVsockPath: string | null;
+  readonly needsVhostDeviceVsock: boolean;
+}
+
+/** All files that a machine is made of, each of them there. */
+export interface VmFiles {
+  readonly qemuPath: string;
+  readonly kernelPath: string;
+  readonly initrdPath: string;
+  readonly firmwarePath: string;
+  readonly virtiofsdPath: string;
+  /** null: not needed. */
+  readonly vhostDeviceVsockPath: string | null;
+  readonly setprivPath: string;
+}
+
+interface Wanted {
+  /** As the message calls it. */
+  readonly what: string;
+  /** Asked for by its user: no other place will do. */
+  readonly asked: string | null;
+  readonly places: readonly string[];
+  readonly mend: string;
+}
+
+/**
+ * Finds every file, or says which one is missing and what to do about it. Pure over `exists`.
+ * @throws VmError `not-found`.
+ */
+export function locateFiles(
+  settings: FileSettings,
+  exists: (path: string) => boolean = isFile,
+): VmFiles {
+  const { shareDir } = settings;
+  const find = (wanted: Wanted) => locate(wanted, exists);
+  const qemuPath = find({
+    what: "qemu-system-x86_64 binary",
+    asked: unlessDefault(settings.qemuPath, `${shareDir}/bin/qemu-system-x86_64`),
+    places: [`${shareDir}/bin/qemu-system-x86_64`, "/usr/bin/qemu-system-x86_64"],
+    mend: "install QEMU (Debian: qemu-system-x86, Fedora: qemu-system-x86-core) " +
+      "or set QEMUBOX_QEMU_PATH",
+  });
+  return {
+    qemuPath,
+    kernelPath: find({
+      what: "kernel",
+      asked: settings.kernelPath,
+      places: [`${shareDir}/kernel/qemubox-kernel-x86_64`],
+      mend: "build it with `scripts/deno task build:kernel` and install it there, " +
+        "or set QEMUBOX_SHARE_DIR",
+    }),
+    initrdPath: find({
+      what: "initrd",
+      asked: settings.initrdPath,
+      places: [`${shareDir}/kernel/qemubox-initrd`],
+      mend: "build it with `scripts/deno task build:initrd` and install it there, " +
+        "or set QEMUBOX_SHARE_DIR",
+    }),
+    firmwarePath: find({
+      what: "firmware qboot.rom",
+      asked: settings.firmwarePath,
+      places: [
+        `${shareDir}/firmware/qboot.rom`,
+        // Beside a QEMU that was installed under another prefix.
+        `${qemuPath.replace(/\/bin\/[^/]*$/, "")}/share/qemu/qboot.rom`,
+        "/usr/share/qemu/qboot.rom",
+        "/usr/share/seabios/qboot.rom",
+      ],
+      mend: "install it (Debian: qemu-system-data, Fedora: qemu-common) or set firmware_path in " +
+        "/etc/qemubox/config.json",
+    }),
+    virtiofsdPath: find({
+      what: "virtiofsd binary",
+      asked: settings.virtiofsdPath,
+      places: [
+        `${shareDir}/bin/virtiofsd`,
+        "/usr/libexec/virtiofsd",
+        "/usr/lib/qemu/virtiofsd",
+        "/usr/lib/virtiofsd",
+        "/usr/bin/virtiofsd",
+      ],
+      mend: "install virtiofsd or set virtiofsd_path in /etc/qemubox/config.json",
+    }),
+    vhostDeviceVsockPath: settings.needsVhostDeviceVsock
+      ? find({
+        what: "vhost-device-vsock binary",
+        asked: settings.vhostDeviceVsockPath,
+        places: [
+          `${shareDir}/bin/vhost-device-vsock`,
+          "/usr/bin/vhost-device-vsock",
+          "/usr/libexec/vhost-device-vsock",
+        ],
+        mend: "load the kernel module vhost_vsock, install vhost-device-vsock or set " +
+          "vhost_device_vsock_path in /etc/qemubox/config.json",
+      })
+      : null,
+    setprivPath: find({
+      what: "setpriv binary",
+      asked: null,
+      places: ["/usr/bin/setpriv", "/bin/setpriv"],
+      mend: "install util-linux",
+    }),
+  };
+}
+
+function locate({ what, asked, places, mend }: Wanted, exists: (path: string) => boolean): string {
+  const candidates = asked === null ? places : [asked];
+  const found = candidates.find(exists);
+  if (found !== undefined) return found;
+  const [first, ...others] = [...new Set(candidates)];
+  const elsewhere = others.length === 0 ? "" : ` (nor at ${others.join(", ")})`;
+  throw new VmError("not-found", `${what} not found at ${first}${elsewhere}: ${mend}`);
+}
+
+/** A setting that only repeats the default is no wish of its own. */
+function unlessDefault(asked: string | null, byDefault: string): string | null {
+  return asked === byDefault ? null : asked;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

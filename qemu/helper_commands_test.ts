@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { assertGolden } from "./golden_testing.ts";
+import { dyingWithParent, vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
+
+Deno.test("the command lines of the helpers are as they were", () => {
+  const virtiofsd = { path: "/usr/libexec/virtiofsd", fd: 3, sharedDirectory: "/run/x/root fs" };
+  const commands = [
+    virtiofsdCommand({ ...virtiofsd, readonly: true }),
+    virtiofsdCommand({ ...virtiofsd, readonly: false, sandbox: "chroot" }),
+    vhostDeviceVsockCommand({
+      path: "/usr/bin/vhost-device-vsock",
+      cid: 70_000,
+      vhostSocket: "vhost.sock",
+      dialSocket: "vsock.sock",
+    }),
+  ].map((command) => dyingWithParent(command, "/usr/bin/setpriv"));
+  const text = commands.map(({ path, args }) => [path, ...args].join("\n")).join("\n\n");
+  assertGolden("helper_commands.txt", text + "\n");
+});
+
+Deno.test("what vhost-device-vsock's option syntax cannot express is refused", () => {
+  const options = { path: "/v", cid: 3, vhostSocket: "a,b", dialSocket: "c" };
+  assert.throws(() => vhostDeviceVsockCommand(options), { kind: "config" });
+  assert.throws(() => vhostDeviceVsockCommand({ ...options, vhostSocket: "a", cid: 2 }), {
+    kind: "config",
+  });
+});

@@ -1,0 +1,80 @@
+import type { Fd } from "../ffi/mod.ts";
+import type { Accelerator, DiskConfig, VmConfig } from "./config.ts";
+import type { VmFiles } from "./files.ts";
+
+/** A folder of the host that the guest sees. */
+export interface Share {
+  readonly tag: string;
+  readonly directory: string;
+  readonly readonly: boolean;
+  readonly sandbox?: "namespace" | "chroot" | "none";
+}
+
+export interface NicPlan {
+  readonly mac: string;
+  /** The tap, and /dev/vhost-net where it is used; both stay the caller's. */
+  readonly tap: Fd;
+  readonly vhost?: Fd;
+}
+
+/** What `bootVm` shall boot. */
+export interface BootPlan {
+  /** Names namespace and container: it is in the processes' arguments and environment. */
+  readonly name: string;
+  readonly files: VmFiles;
+  readonly accelerator: Accelerator;
+  readonly tscKhz?: number;
+  readonly memoryMib: number;
+  readonly vcpus: number;
+  readonly vsockTransport: "kernel" | "vhost-user";
+  /** A folder of the caller's, for this machine alone; sockets are made in it and removed again. */
+  readonly runDirectory: string;
+  readonly shares: readonly Share[];
+  readonly disks?: readonly DiskConfig[];
+  readonly nics?: readonly NicPlan[];
+  readonly kernelParameters?: readonly string[];
+  /** The line on the console by which the guest says that it listens. */
+  readonly readyMarker: string;
+  /** Default: BOOT_TIMEOUT_MS of the accelerator. */
+  readonly bootTimeoutMs?: number;
+}
+
+/** Descriptor numbers in the QEMU process. */
+export interface QemuFds {
+  readonly qmp: number;
+  /** The vhost-user socket; null with the kernel's vsock. */
+  readonly vsock: number | null;
+  /** One a share, in their order. */
+  readonly filesystems: readonly number[];
+  /** One a NIC, in their order. */
+  readonly nics: readonly { readonly tap: number; readonly vhost?: number }[];
+}
+
+/** The configuration for a plan, once context id and descriptors are known. Pure. */
+export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig {
+  return {
+    name: plan.name,
+    qemuPath: plan.files.qemuPath,
+    firmwarePath: plan.files.firmwarePath,
+    kernelPath: plan.files.kernelPath,
+    initrdPath: plan.files.initrdPath,
+    accelerator: plan.accelerator,
+    ...(plan.tscKhz === undefined ? {} : { tscKhz: plan.tscKhz }),
+    memoryMib: plan.memoryMib,
+    vcpus: plan.vcpus,
+    vsock: fds.vsock === null
+      ? { transport: "kernel", cid }
+      : { transport: "vhost-user", cid, socket: { fd: fds.vsock } },
+    filesystems: plan.shares.map(({ tag }, index) => ({
+      tag,
+      socket: { fd: fds.filesystems[index]! },
+    })),
+    disks: plan.disks ?? [],
+    nics: (plan.nics ?? []).map(({ mac }, index) => {
+      const { tap, vhost } = fds.nics[index]!;
+      return { mac, tapFd: tap, ...(vhost === undefined ? {} : { vhostFd: vhost }) };
+    }),
+    qmp: { fd: fds.qmp },
+    ...(plan.kernelParameters === undefined ? {} : { kernelParameters: plan.kernelParameters }),
+  };
+}

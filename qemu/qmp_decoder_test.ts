@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { VmError } from "./error.ts";
+import { parseQmpLine, QMP_LINE_BYTES_MAX, QmpDecoder } from "./qmp_decoder.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const GREETING =
+  '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 1, "major": 11}}, "capabilities": ["oob"]}}';
+
+Deno.test("each kind of message is understood", () => {
+  assert.deepEqual(parseQmpLine(GREETING), { kind: "greeting", version: "11.1.2" });
+  assert.deepEqual(parseQmpLine('{"return": {"a": 1}, "id": 7}'), {
+    kind: "return",
+    id: 7,
+    value: { a: 1 },
+  });
+  assert.deepEqual(
+    parseQmpLine('{"error": {"class": "CommandNotFound", "desc": "no x"}, "id": 8}'),
+    { kind: "error", id: 8, class: "CommandNotFound", description: "no x" },
+  );
+  assert.deepEqual(
+    parseQmpLine('{"event": "SHUTDOWN", "data": {"reason": "guest-reset"}, "timestamp": {}}'),
+    { kind: "event", name: "SHUTDOWN", data: { reason: "guest-reset" } },
+  );
+});
+
+Deno.test("messages come out whole and in order, however they are split", () => {
+  const message = fc.record({ return: fc.jsonValue(), id: fc.nat() });
+  fc.assert(fc.property(
+    fc.array(message),
+    fc.constantFrom("\n", "\r\n", "\r\n\r\n"),
+    fc.integer({ min: 1, max: 64 }),
+    (messages, newline, size) => {
+      const all = bytes(messages.map((one) => JSON.stringify(one) + newline).join(""));
+      const decoder = new QmpDecoder();
+      const got: unknown[] = [];
+      for (let at = 0; at < all.length; at += size) {
+        for (const one of decoder.push(all.subarray(at, at + size))) {
+          assert(one.kind === "return");
+          got.push({ return: one.value, id: one.id });
+        }
+      }
+      assert.deepEqual(got, JSON.parse(JSON.stringify(messages)));
+    },
+  ));
+});
+
+Deno.test("hostile bytes end in messages or in a protocol error, never in anything else", () => {
+  const hostile = fc.oneof(
+    fc.uint8Array(),
+    fc.json().map((text) => bytes(text + "\n")),
+    fc.constantFrom('{"QMP":1}\n', '{"error":{}}\n', '{"event":{}}\n', '{"return":1}\n').map(bytes),
+  );
+  fc.assert(fc.property(fc.array(hostile), (chunks) => {
+    const decoder = new QmpDecoder();
+    try {
+      for (const chunk of chunks) for (const one of decoder.push(chunk)) assert(one.kind);
+    } catch (error) {
+      assert(error instanceof VmError && error.kind === "protocol");
+    }
+  }));
+});
+
+Deno.test("a line without an end is refused before it fills the memory", () => {
+  const decoder = new QmpDecoder();
+  const chunk = bytes("x".repeat(64 * 1024));
+  assert.throws(() => {
+    for (let sent = 0; sent <= QMP_LINE_BYTES_MAX; sent += chunk.length) {
+      for (const _ of decoder.push(chunk));
+    }
+  }, { kind: "protocol", message: /more than 1048576 bytes/ });
+});

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { MemoryStream } from "./memory_stream_testing.ts";
+import { QmpClient } from "./qmp.ts";
+import type { QmpEvent } from "./qmp_decoder.ts";
+
+const GREETING = '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 1, "major": 11}}}}\r\n';
+
+/** A QEMU that answers each command as the test says; undefined: not at all. */
+function qemu(answer: (command: { execute: string; id: number }) => unknown): MemoryStream {
+  const stream = new MemoryStream();
+  stream.onWrite = (text) => {
+    const command = JSON.parse(text);
+    const reply = command.execute === "qmp_capabilities" ? { return: {} } : answer(command);
+    if (reply !== undefined) stream.give(JSON.stringify({ ...reply, id: command.id }) + "\r\n");
+  };
+  stream.give(GREETING);
+  return stream;
+}
+
+Deno.test("greeting, capabilities, command, event", async () => {
+  const events: QmpEvent[] = [];
+  const stream = qemu(({ execute }) => ({ return: { ran: execute } }));
+  await using qmp = await QmpClient.connect(stream, { onEvent: (event) => events.push(event) });
+  assert.equal(qmp.version, "11.1.2");
+  stream.give('{"event": "RESET", "data": {}}\n');
+  assert.deepEqual(await qmp.execute("query-status", { a: 1 }), { ran: "query-status" });
+  assert.deepEqual(JSON.parse(stream.written[1]!), {
+    execute: "query-status",
+    arguments: { a: 1 },
+    id: 2,
+  });
+  assert.deepEqual(events.map(({ name }) => name), ["RESET"]);
+});
+
+Deno.test("answers find their command, whatever their order", async () => {
+  const stream = qemu(() => undefined);
+  await using qmp = await QmpClient.connect(stream);
+  const first = qmp.execute("a");
+  const second = qmp.execute("b");
+  stream.give('{"return": "second", "id": 3}\n{"return": "first", "id": 2}\n');
+  assert.deepEqual(await Promise.all([first, second]), ["first", "second"]);
+});
+
+Deno.test("a refusal names command and reason", async () => {
+  const stream = qemu(() => ({ error: { class: "GenericError", desc: "no such thing" } }));
+  await using qmp = await QmpClient.connect(stream);
+  await assert.rejects(qmp.execute("frob"), {
+    kind: "protocol",
+    message: "qemu refused QMP command frob: no such thing (GenericError)",
+  });
+});
+
+Deno.test("when qemu goes, so does everything that is pending and to come", async () => {
+  const stream = qemu(() => undefined);
+  await using qmp = await QmpClient.connect(stream);
+  const pending = qmp.execute("stop");
+  stream.end();
+  await assert.rejects(pending, { kind: "protocol", message: /ended: qemu closed it/ });
+  await assert.rejects(qmp.execute("cont"), { kind: "protocol" });
+  await qmp.closed;
+  assert(stream.closed);
+});
+
+Deno.test("what is no QMP ends the connection", async () => {
+  const stream = new MemoryStream();
+  stream.give("SSH-2.0-OpenSSH\r\n");
+  await assert.rejects(QmpClient.connect(stream), { kind: "protocol", message: /not a QMP/ });
+  assert(stream.closed);
+});
+
+Deno.test("a command has its deadline, and its late answer hits no other one", async () => {
+  const stream = qemu(({ execute }) => execute === "quick" ? { return: 1 } : undefined);
+  await using qmp = await QmpClient.connect(stream);
+  await assert.rejects(qmp.execute("slow", undefined, { timeoutMs: 1 }), {
+    kind: "timeout",
+    message: "qemu did not answer QMP command slow within 1 ms",
+  });
+  stream.give('{"return": "late", "id": 2}\n');
+  assert.equal(await qmp.execute("quick"), 1);
+});
+
+Deno.test("a caller may give up", async () => {
+  const stream = qemu(() => undefined);
+  await using qmp = await QmpClient.connect(stream);
+  const controller = new AbortController();
+  const call = qmp.execute("slow", undefined, { signal: controller.signal });
+  controller.abort();
+  await assert.rejects(call, { kind: "cancelled" });
+  await assert.rejects(QmpClient.connect(new MemoryStream(), { signal: controller.signal }), {
+    kind: "cancelled",
+  });
+});
+
+Deno.test("no greeting is a timeout, and the stream is closed", async () => {
+  const stream = new MemoryStream();
+  await assert.rejects(QmpClient.connect(stream, { timeoutMs: 1 }), { kind: "timeout" });
+  assert(stream.closed);
+});
