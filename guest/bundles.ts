@@ -1,0 +1,132 @@
+import { MNT, type System } from "../ffi/mod.ts";
+import { Code, type guest, RpcError } from "../proto/mod.ts";
+import { type BundlePlan, BUNDLES_FOLDER, type BundleStep, planBundle } from "./bundle_plan.ts";
+import { type Console, describe } from "./console.ts";
+import { quoted } from "./ids.ts";
+
+/** The bundles that there are: their folders under `root`, and what is mounted in them. */
+export class Bundles {
+  readonly #system: System;
+  readonly #console: Console;
+  readonly #root: string;
+  readonly #bundles = new Map<string, BundlePlan>();
+
+  constructor(system: System, console: Console, root: string = BUNDLES_FOLDER) {
+    this.#system = system;
+    this.#console = console;
+    this.#root = root;
+  }
+
+  /**
+   * Makes a bundle and returns its path. A failure leaves nothing behind. Synchronous: no second call
+   * sees half a bundle.
+   *
+   * @throws {RpcError} InvalidArgument, AlreadyExists, Internal naming the step that failed
+   */
+  create(request: guest.CreateBundleRequest): string {
+    const plan = planBundle(request, this.#root);
+    if (this.#bundles.has(plan.id)) {
+      throw new RpcError(Code.AlreadyExists, `bundle ${quoted(plan.id)} already exists`);
+    }
+    Deno.mkdirSync(this.#root, { recursive: true, mode: 0o711 });
+    let done = 0;
+    try {
+      for (; done < plan.steps.length; done++) this.#execute(plan.steps[done] as BundleStep);
+    } catch (error) {
+      this.#undo(plan, done);
+      throw new RpcError(
+        Code.Internal,
+        `bundle ${quoted(plan.id)}: ${stepName(plan.steps[done] as BundleStep)}: ${
+          describe(error)
+        }`,
+      );
+    }
+    this.#bundles.set(plan.id, plan);
+    return plan.path;
+  }
+
+  /** The path of bundle `id`, null when there is none. */
+  pathOf(id: string): string | null {
+    return this.#bundles.get(id)?.path ?? null;
+  }
+
+  /** Whether {@linkcode Bundles.create} returned `path` and it was not deleted. */
+  has(path: string): boolean {
+    return [...this.#bundles.values()].some((plan) => plan.path === path);
+  }
+
+  /**
+   * Undoes a bundle. All of it is tried.
+   *
+   * @throws {RpcError} NotFound
+   */
+  delete(id: string): void {
+    const plan = this.#bundles.get(id);
+    if (plan === undefined) throw new RpcError(Code.NotFound, `no bundle ${quoted(id)}`);
+    this.#bundles.delete(id);
+    this.#undo(plan, plan.steps.length);
+  }
+
+  /** Undoes all bundles, the latest first. */
+  deleteAll(): void {
+    for (const id of [...this.#bundles.keys()].reverse()) this.delete(id);
+  }
+
+  #execute(step: BundleStep): void {
+    switch (step.do) {
+      case "folder":
+        Deno.mkdirSync(step.path);
+        return Deno.chmodSync(step.path, step.mode); // whatever the umask
+      case "file":
+        Deno.writeFileSync(step.path, step.content, { createNew: true });
+        return Deno.chmodSync(step.path, step.mode);
+      case "enter":
+        // A name alone does not trigger an automount (path_resolution(7)); what is below it does.
+        return void Deno.statSync(`${step.path}/.`);
+      case "mount":
+        return this.#system.mount(step.source, step.target, step.fstype, step.flags, step.data);
+    }
+  }
+
+  #undo(plan: BundlePlan, done: number): void {
+    for (const step of plan.steps.slice(0, done).reverse()) {
+      if (step.do === "mount") this.#unmount(step.target);
+      // Only where the host had mounted something is there something to unmount.
+      if (step.do === "enter") this.#detach(step.path);
+    }
+    // What is in the way of the first step (a folder that is not ours) stays as it is.
+    if (done === 0) return;
+    try {
+      Deno.removeSync(plan.path, { recursive: true });
+    } catch (error) {
+      this.#console.log(`bundle ${plan.id}: ${describe(error)}`);
+    }
+  }
+
+  #detach(target: string): void {
+    try {
+      this.#system.unmount(target, MNT.NOFOLLOW | MNT.DETACH);
+    } catch {
+      // It was a folder of the share itself.
+    }
+  }
+
+  #unmount(target: string): void {
+    try {
+      return this.#system.unmount(target, MNT.NOFOLLOW);
+    } catch (error) {
+      this.#console.log(`unmount ${target}: ${describe(error)}; detaching it instead`);
+    }
+    try {
+      // Whatever still uses it keeps it; the folder is free, and removing it removes nothing inside.
+      this.#system.unmount(target, MNT.NOFOLLOW | MNT.DETACH);
+    } catch (error) {
+      this.#console.log(`detach ${target}: ${describe(error)}`);
+    }
+  }
+}
+
+function stepName(step: BundleStep): string {
+  if (step.do === "enter") return `enter ${step.path}`;
+  return step.do === "mount" ? `mount ${step.fstype ?? "bind"} on ${step.target}` : step.path;
+}

@@ -1,0 +1,81 @@
+import { type ExitStatus, type Pid } from "../ffi/mod.ts";
+
+/** Where a container is in its life. */
+export type ContainerState =
+  /** crun create is under way. */
+  | { readonly name: "creating" }
+  | { readonly name: "created"; readonly pid: Pid }
+  /** crun start is under way. */
+  | { readonly name: "starting"; readonly pid: Pid }
+  | { readonly name: "running"; readonly pid: Pid }
+  | { readonly name: "stopped"; readonly pid: Pid; readonly exit: ExitStatus }
+  /** crun delete is under way; `exit` is null when it is what kills the process. */
+  | { readonly name: "deleting"; readonly pid: Pid; readonly exit: ExitStatus | null };
+
+/** What happens to a container. */
+export type ContainerEvent =
+  | { readonly name: "created"; readonly pid: Pid }
+  | { readonly name: "start" }
+  | { readonly name: "started" }
+  | { readonly name: "start failed" }
+  | { readonly name: "exited"; readonly exit: ExitStatus }
+  | { readonly name: "delete" }
+  | { readonly name: "delete failed" };
+
+/**
+ * The state after `event`, or null when it cannot happen in `state`: a call that is refused.
+ *
+ * Total: every event has an answer in every state.
+ */
+export function transition(state: ContainerState, event: ContainerEvent): ContainerState | null {
+  switch (event.name) {
+    case "created":
+      return state.name === "creating" ? { name: "created", pid: event.pid } : null;
+    case "start":
+      return state.name === "created" ? { name: "starting", pid: state.pid } : null;
+    case "started":
+      return state.name === "starting" ? { name: "running", pid: state.pid } : null;
+    case "start failed":
+      return state.name === "starting" ? { name: "created", pid: state.pid } : null;
+    case "exited":
+      return exited(state, event.exit);
+    case "delete":
+      return deleting(state);
+    case "delete failed":
+      return undeleted(state);
+  }
+}
+
+function exited(state: ContainerState, exit: ExitStatus): ContainerState | null {
+  switch (state.name) {
+    case "created":
+    case "starting":
+    case "running":
+      return { name: "stopped", pid: state.pid, exit };
+    case "deleting":
+      return state.exit === null ? { name: "deleting", pid: state.pid, exit } : null;
+    case "creating":
+    case "stopped":
+      return null;
+  }
+}
+
+function deleting(state: ContainerState): ContainerState | null {
+  switch (state.name) {
+    case "created": // never started: deleting it kills it, as runc's shim does
+      return { name: "deleting", pid: state.pid, exit: null };
+    case "stopped":
+      return { name: "deleting", pid: state.pid, exit: state.exit };
+    case "creating":
+    case "starting":
+    case "running":
+    case "deleting":
+      return null;
+  }
+}
+
+function undeleted(state: ContainerState): ContainerState | null {
+  if (state.name !== "deleting") return null;
+  const { pid, exit } = state;
+  return exit === null ? { name: "created", pid } : { name: "stopped", pid, exit };
+}

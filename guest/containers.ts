@@ -1,0 +1,76 @@
+import { type ExitStatus, type Poller, type System } from "../ffi/mod.ts";
+import { Code, RpcError } from "../proto/mod.ts";
+import { type Cgroups } from "./cgroup.ts";
+import { Container } from "./container.ts";
+import { type Crun } from "./crun.ts";
+import { checkedContainerId, checkedStreamId, quoted } from "./ids.ts";
+import { ProcessStdio, type StdioIds } from "./process_stdio.ts";
+import { type Reaper } from "./reaper.ts";
+import { type StreamRegistry } from "./stream_registry.ts";
+
+/** What containers need from the rest of vminitd. */
+export interface ContainersDependencies {
+  readonly system: System;
+  readonly poller: Poller;
+  readonly reaper: Reaper;
+  readonly streams: StreamRegistry;
+  readonly crun: Crun;
+  readonly cgroups: Cgroups;
+  readonly onExit: (container: Container, exit: ExitStatus) => void;
+}
+
+/** The containers that there are, by id. */
+export class Containers {
+  readonly #dependencies: ContainersDependencies;
+  readonly #containers = new Map<string, Container>();
+
+  constructor(dependencies: ContainersDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /**
+   * Creates a container. Its streams can be dialed from now on, its id is taken from now on; both end
+   * when it fails.
+   *
+   * @throws {RpcError} AlreadyExists, InvalidArgument, what crun says
+   */
+  async create(id: string, bundle: string, ids: StdioIds): Promise<Container> {
+    checkedContainerId(id);
+    for (const streamId of [ids.stdin, ids.stdout, ids.stderr]) {
+      if (streamId !== "") checkedStreamId(streamId);
+    }
+    if (this.#containers.has(id)) {
+      throw new RpcError(Code.AlreadyExists, `container ${quoted(id)} already exists`);
+    }
+    const stdio = new ProcessStdio(this.#dependencies, ids);
+    const container = new Container({ ...this.#dependencies, id, bundle, ids, stdio });
+    this.#containers.set(id, container);
+    try {
+      await container.create();
+    } catch (error) {
+      this.#containers.delete(id);
+      throw error;
+    }
+    return container;
+  }
+
+  /** @throws {RpcError} NotFound */
+  get(id: string): Container {
+    const container = this.#containers.get(id);
+    if (container === undefined) throw new RpcError(Code.NotFound, `no container ${quoted(id)}`);
+    return container;
+  }
+
+  /** @throws {RpcError} NotFound, FailedPrecondition, what crun says */
+  async delete(id: string): Promise<{ container: Container; exit: ExitStatus }> {
+    const container = this.get(id);
+    const exit = await container.delete();
+    this.#containers.delete(id);
+    return { container, exit };
+  }
+
+  /** Whether a container was made from `bundle`. */
+  usesBundle(bundle: string): boolean {
+    return [...this.#containers.values()].some((container) => container.bundle === bundle);
+  }
+}

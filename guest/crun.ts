@@ -1,0 +1,145 @@
+import { type Fd, SIG } from "../ffi/mod.ts";
+import { Code, RpcError } from "../proto/mod.ts";
+import { crunError } from "./crun_error.ts";
+import { type Reaper } from "./reaper.ts";
+
+/** Where crun is and what it may take. */
+export interface CrunOptions {
+  readonly path: string;
+  /** crun's state folder. */
+  readonly root: string;
+  /** Folder for its logs and pid files. */
+  readonly scratch: string;
+  /** How long one call may take. Under TCG a create takes 0.4 s. */
+  readonly timeoutMs: number;
+}
+
+/** crun in the guest. */
+export const CRUN: CrunOptions = {
+  path: "/usr/bin/crun",
+  root: "/run/crun",
+  scratch: "/run/qemubox/crun",
+  timeoutMs: 60_000,
+};
+
+const ENVIRONMENT = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+} as const;
+
+type ChildFds = Readonly<Record<number, Fd | "null">>;
+
+/** Runs the OCI runtime. Each call is one process, which the reaper waits for. */
+export class Crun {
+  readonly #reaper: Reaper;
+  readonly #options: CrunOptions;
+  #calls = 0;
+
+  constructor(reaper: Reaper, options: CrunOptions = CRUN) {
+    this.#reaper = reaper;
+    this.#options = options;
+    Deno.mkdirSync(options.root, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(options.scratch, { recursive: true, mode: 0o700 });
+  }
+
+  /**
+   * Makes the container and its init process, which has `fds` and waits for {@linkcode Crun.start}.
+   * Calls `spawned` as soon as crun has its own copy of `fds`.
+   *
+   * @returns the init's pid. It is a child of ours now: claim it, from a nursery opened before.
+   * @throws {RpcError} what crun says
+   */
+  async create(id: string, bundle: string, fds: ChildFds, spawned: () => void): Promise<number> {
+    const pidFile = `${this.#options.scratch}/${id}.pid`;
+    const args = ["create", "--bundle", bundle, "--pid-file", pidFile, id];
+    try {
+      await this.#run(args, fds, spawned);
+      return parsePid(Deno.readTextFileSync(pidFile), id);
+    } finally {
+      removeFile(pidFile);
+    }
+  }
+
+  /** @throws {RpcError} what crun says */
+  start(id: string): Promise<void> {
+    return this.#run(["start", id]);
+  }
+
+  /**
+   * Signals every process of the container.
+   *
+   * @throws {RpcError} what crun says; NotFound when there is no process left
+   */
+  killAll(id: string, signal: number): Promise<void> {
+    return this.#run(["kill", "--all", id, String(signal)]);
+  }
+
+  /**
+   * Kills what is left of the container and forgets it. One that crun does not know is fine.
+   *
+   * @throws {RpcError} what crun says
+   */
+  async delete(id: string): Promise<void> {
+    await this.#run(["delete", "--force", id]);
+  }
+
+  async #run(
+    args: string[],
+    fds: ChildFds = { 0: "null", 1: "null", 2: "null" },
+    spawned: () => void = () => {},
+  ): Promise<void> {
+    const { path, root, scratch, timeoutMs } = this.#options;
+    const log = `${scratch}/call-${this.#calls++}.log`;
+    try {
+      const crun = this.#reaper.spawn({
+        path,
+        args: ["--root", root, "--log", log, "--log-format", "json", ...args],
+        env: ENVIRONMENT,
+        cwd: "/",
+        fds,
+      });
+      spawned();
+      const timedOut = Promise.withResolvers<"timed out">();
+      const deadline = setTimeout(() => timedOut.resolve("timed out"), timeoutMs);
+      const end = await Promise.race([crun.exited, timedOut.promise]);
+      clearTimeout(deadline);
+      if (end === "timed out") {
+        this.#reaper.kill(crun, SIG.KILL);
+        await crun.exited;
+        throw new RpcError(
+          Code.DeadlineExceeded,
+          `crun ${args[0]} did not end within ${timeoutMs / 1_000} s`,
+        );
+      }
+      if (end.code !== 0) throw crunError(args[0] as string, end, readLog(log));
+    } finally {
+      removeFile(log);
+    }
+  }
+}
+
+/** Most of crun's log that is read. */
+const LOG_BYTES_MAX = 65_536;
+
+function readLog(path: string): string {
+  try {
+    using file = Deno.openSync(path);
+    const buffer = new Uint8Array(LOG_BYTES_MAX);
+    return new TextDecoder().decode(buffer.subarray(0, file.readSync(buffer) ?? 0));
+  } catch {
+    return ""; // crun died before it opened it
+  }
+}
+
+function removeFile(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // crun did not get as far as making it.
+  }
+}
+
+function parsePid(text: string, id: string): number {
+  const pid = /^[1-9][0-9]{0,9}\n?$/.test(text) ? Number(text) : 0;
+  if (pid <= 1) throw new RpcError(Code.Internal, `crun wrote no pid for container ${id}`);
+  return pid;
+}

@@ -1,0 +1,60 @@
+import { MS, type System, SystemError } from "../ffi/mod.ts";
+
+/** One file system that has to be there before anything else. */
+export interface EarlyMount {
+  readonly source: string;
+  readonly target: string;
+  readonly fstype: string;
+  readonly flags: number;
+  readonly data: string | null;
+}
+
+const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
+
+/**
+ * What vminitd mounts, in this order. Stage 0 has mounted /proc and /dev already, because without
+ * them a `deno compile` binary cannot read itself; they are in the plan all the same.
+ */
+export const EARLY_MOUNTS: readonly EarlyMount[] = [
+  entry("proc", "/proc", "proc", NO_EXECUTABLES),
+  entry("devtmpfs", "/dev", "devtmpfs", MS.NOSUID, "mode=0755"),
+  entry("sysfs", "/sys", "sysfs", NO_EXECUTABLES),
+  entry("cgroup2", "/sys/fs/cgroup", "cgroup2", NO_EXECUTABLES, "nsdelegate"),
+  entry("devpts", "/dev/pts", "devpts", MS.NOSUID | MS.NOEXEC, "mode=0620,gid=5,ptmxmode=0666"),
+  entry("tmpfs", "/dev/shm", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
+  entry("mqueue", "/dev/mqueue", "mqueue", NO_EXECUTABLES),
+  // Bundles with their root file systems live under /run: no nodev, no noexec.
+  entry("tmpfs", "/run", "tmpfs", MS.NOSUID, "mode=0755"),
+  entry("tmpfs", "/tmp", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
+];
+
+/**
+ * Mounts `plan`, making the folders. A file system that is mounted there already (EBUSY) is fine.
+ *
+ * @throws {SystemError} whatever else mount(2) says
+ */
+export function mountEarly(
+  system: System,
+  plan: readonly EarlyMount[] = EARLY_MOUNTS,
+  makeFolder: (path: string) => void = (path) => Deno.mkdirSync(path, { recursive: true }),
+): void {
+  for (const { source, target, fstype, flags, data } of plan) {
+    makeFolder(target);
+    try {
+      system.mount(source, target, fstype, flags, data);
+    } catch (error) {
+      if (error instanceof SystemError && error.code === "EBUSY") continue;
+      throw error;
+    }
+  }
+}
+
+function entry(
+  source: string,
+  target: string,
+  fstype: string,
+  flags: number,
+  data: string | null = null,
+): EarlyMount {
+  return { source, target, fstype, flags, data };
+}

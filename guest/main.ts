@@ -1,0 +1,11 @@
+import { system } from "../ffi/mod.ts";
+import { openConsole } from "./console.ts";
+import { die, dieOnUncaughtErrors } from "./crash.ts";
+import { vminitd } from "./vminitd.ts";
+
+/** PID 1 in the microVM. An error that gets as far as this ends the VM. */
+if (import.meta.main) {
+  const console = openConsole(system);
+  dieOnUncaughtErrors(console, Deno.exit);
+  await vminitd(system, console).catch((error) => die(console, error, Deno.exit));
+}

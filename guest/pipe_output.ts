@@ -1,0 +1,62 @@
+import { type Fd, type Poller, type System, SystemError } from "../ffi/mod.ts";
+
+/** Where output goes: a `FrameWriter`, or a test's stand-in. */
+export interface OutputSink {
+  /** Where the next bytes may be put, to be sent without a copy. Its length is the most of a read. */
+  readonly space: Uint8Array;
+  /** Sends the first `bytes` of `space`. */
+  send(bytes: number): Promise<void>;
+  end(): Promise<void>;
+}
+
+/**
+ * Copies what a process writes into the pipe `fd` (its read end, non-blocking; stays the caller's) to
+ * `sink`, and ends the sink.
+ *
+ * Until `exited` aborts it reads to the end of file. Afterwards the process can write no more and all
+ * that it wrote is in the pipe: then it reads until the pipe is empty, since a stranger that got hold
+ * of the write end must not keep the stream open. A sink that fails is given up, and the rest of the
+ * output is thrown away: a reader that went away must not block the process.
+ */
+export async function copyOutput(
+  system: System,
+  poller: Poller,
+  fd: Fd,
+  sink: OutputSink,
+  exited: AbortSignal,
+): Promise<void> {
+  const buffer = sink.space;
+  let lost: { reason: unknown } | null = null;
+  for (;;) {
+    const finalRound = exited.aborted; // before the read: what it wrote earlier is in the pipe
+    const bytes = readSome(system, fd, buffer);
+    if (bytes === 0) break;
+    if (bytes !== null && lost === null) {
+      lost = await sink.send(bytes).then(() => null, (reason) => ({ reason }));
+      continue;
+    }
+    if (bytes === null && finalRound) break;
+    // Also after output that is thrown away: there may be no end of it, and others have work to do.
+    await readable(poller, fd, exited);
+  }
+  if (lost !== null) throw lost.reason;
+  await sink.end();
+}
+
+/** Number of bytes read, 0 at the end of file, null when the pipe is empty now. */
+function readSome(system: System, fd: Fd, into: Uint8Array): number | null {
+  try {
+    return system.read(fd, into);
+  } catch (error) {
+    if (error instanceof SystemError && error.code === "EAGAIN") return null;
+    throw error;
+  }
+}
+
+async function readable(poller: Poller, fd: Fd, exited: AbortSignal): Promise<void> {
+  try {
+    await poller.wait(fd, "readable", exited);
+  } catch (error) {
+    if (!exited.aborted) throw error;
+  }
+}

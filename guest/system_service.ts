@@ -1,0 +1,38 @@
+import { type System } from "../ffi/mod.ts";
+import { guest, implement, type MessageInitShape, type ServiceBinding } from "../proto/mod.ts";
+import { type EventLog } from "./event_log.ts";
+import { type Timeline } from "./timeline.ts";
+
+/** What happened in the guest, as the host is told. */
+export type GuestEvent = MessageInitShape<typeof guest.GuestEventSchema>;
+
+/** What the system service rests on. */
+export interface SystemServiceDependencies {
+  readonly system: System;
+  readonly timeline: Timeline;
+  readonly events: EventLog<GuestEvent>;
+  readonly version: string;
+  /** Called when the host has asked for the shutdown and the answer has been written. */
+  readonly onShutdown: () => void;
+}
+
+/** qemubox.guest.v1.System. */
+export function systemService(dependencies: SystemServiceDependencies): ServiceBinding {
+  const { system, timeline, events, version, onShutdown } = dependencies;
+  return implement(guest.System, {
+    configure: ({ unixNanoseconds, hostname }) => {
+      if (unixNanoseconds > 0n) system.setClock(unixNanoseconds);
+      if (hostname !== "") system.setHostname(hostname);
+      return {
+        kernelRelease: Deno.osRelease(),
+        vminitdVersion: version,
+        timeline: timeline.points.map((point) => ({ ...point })),
+      };
+    },
+    events: (_request, { signal }) => events.subscribe(signal),
+    shutdown: (_request, { answered }) => {
+      answered.then(onShutdown);
+      return {};
+    },
+  });
+}

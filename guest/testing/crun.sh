@@ -1,0 +1,45 @@
+#!/bin/sh
+# Stands in for crun: creates, starts, kills and deletes as it does, without namespaces and cgroups.
+# What the container runs is the script `command` in its bundle; without one, create fails.
+while :; do
+  case $1 in
+    --root) root=$2; shift 2 ;;
+    --log) log=$2; shift 2 ;;
+    --log-format) shift 2 ;;
+    *) break ;;
+  esac
+done
+verb=$1
+shift
+
+fail() {
+  printf '{\n  "msg": "%s",\n  "level": "error"\n}' "$1" > "$log"
+  exit 1
+}
+
+case $verb in
+  create) # --bundle B --pid-file P ID
+    bundle=$2 pid_file=$4 id=$5
+    [ -f "$bundle/hang" ] && exec sleep 1000
+    [ -f "$bundle/command" ] || fail "executable file \`x\` not found in \$PATH: No such file or directory"
+    mkdir "$root/$id" || fail "container \`$id\` already exists"
+    mkfifo "$root/$id/start"
+    exec 3<&0 # a shell gives its background processes /dev/null
+    sh -c 'read -r _ < "$1/start" && exec sh "$2/command"' init "$root/$id" "$bundle" <&3 3<&- &
+    echo $! > "$root/$id/pid"
+    cp "$root/$id/pid" "$pid_file"
+    ;;
+  start) # ID
+    [ -f "$root/$1/no-start" ] && fail "exec: Exec format error"
+    echo > "$root/$1/start"
+    ;;
+  kill) # --all ID SIGNAL
+    kill -"$3" "$(cat "$root/$2/pid")" || fail "kill container: No such process"
+    ;;
+  delete) # --force ID
+    [ -d "$root/$2" ] || exit 0
+    [ -f "$root/$2/no-delete" ] && fail "cannot remove cgroup: Device or resource busy"
+    kill -9 "$(cat "$root/$2/pid")" 2> /dev/null
+    rm -rf "${root:?}/$2"
+    ;;
+esac

@@ -1,0 +1,66 @@
+/**
+ * What task_service_test.ts runs: vminitd's task service and streams on unix sockets, in a process of
+ * its own, since its reaper takes every child. Arguments: a folder, for the sockets `rpc` and
+ * `streams` and for crun's state; how long crun may take, in ms.
+ */
+import { FdListener, poller, system } from "../../ffi/mod.ts";
+import {
+  events as containerdEvents,
+  guest,
+  implement,
+  packAny,
+  TtrpcServer,
+} from "../../proto/mod.ts";
+import { Containers } from "../containers.ts";
+import { Crun } from "../crun.ts";
+import { EventLog } from "../event_log.ts";
+import { Reaper } from "../reaper.ts";
+import { StreamRegistry } from "../stream_registry.ts";
+import { type GuestEvent } from "../system_service.ts";
+import { exitFields, taskService } from "../task_service.ts";
+
+const [folder, timeoutMs] = Deno.args as [string, string];
+system.setChildSubreaper(true);
+const reaper = new Reaper(system);
+const streams = new StreamRegistry();
+const events = new EventLog<GuestEvent>(() => {});
+const crun = new Crun(reaper, {
+  path: new URL("crun.sh", import.meta.url).pathname,
+  root: `${folder}/crun`,
+  scratch: `${folder}/scratch`,
+  timeoutMs: Number(timeoutMs),
+});
+const containers = new Containers({
+  system,
+  poller,
+  reaper,
+  streams,
+  crun,
+  cgroups: { of: (pid) => `/cgroup-of/${pid}`, processes: () => [1, 2], kill: () => {} },
+  onExit: ({ id, pid }, exit) =>
+    events.publish({
+      topic: "/tasks/exit",
+      event: packAny(containerdEvents.TaskExitSchema, {
+        containerId: id,
+        id,
+        pid,
+        ...exitFields(exit),
+      }),
+    }),
+});
+const server = new TtrpcServer([
+  taskService({ containers, hasBundle: (path) => path.startsWith(folder), version: "test" }),
+  implement(guest.System, { events: (_request, { signal }) => events.subscribe(signal) }),
+]);
+
+const rpc = new FdListener(system.listenUnix(`${folder}/rpc`));
+const byteStreams = new FdListener(system.listenUnix(`${folder}/streams`));
+console.log("listening");
+
+async function accept(): Promise<never> {
+  for (;;) server.serve(await rpc.accept());
+}
+async function acceptStreams(): Promise<never> {
+  for (;;) streams.serve(await byteStreams.accept()).catch((error) => console.error(String(error)));
+}
+await Promise.race([accept(), acceptStreams()]);

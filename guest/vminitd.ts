@@ -1,0 +1,89 @@
+import { poller, type System } from "../ffi/mod.ts";
+import {
+  events as containerdEvents,
+  GUEST_READY_MARKER,
+  GUEST_RPC_PORT,
+  GUEST_STREAM_PORT,
+  packAny,
+  timestampFromNanoseconds,
+  TtrpcServer,
+} from "../proto/mod.ts";
+import { bundleService } from "./bundle_service.ts";
+import { Bundles } from "./bundles.ts";
+import { cgroups, delegateControllers } from "./cgroup.ts";
+import { type Console, describe } from "./console.ts";
+import { Containers } from "./containers.ts";
+import { Crun } from "./crun.ts";
+import { mountEarly } from "./early_mounts.ts";
+import { EventLog } from "./event_log.ts";
+import { Port } from "./listen.ts";
+import { Reaper } from "./reaper.ts";
+import { shutDown } from "./shutdown.ts";
+import { StreamRegistry } from "./stream_registry.ts";
+import { type GuestEvent, systemService } from "./system_service.ts";
+import { exitFields, taskService } from "./task_service.ts";
+import { Timeline } from "./timeline.ts";
+import { VERSION } from "./version.ts";
+
+/** Everything PID 1 does: mounts, then serves the host until it asks for the shutdown. */
+export async function vminitd(system: System, console: Console): Promise<never> {
+  const timeline = new Timeline(system);
+  timeline.mark("vminitd started", performance.now());
+  timeline.mark("main");
+  mountEarly(system);
+  for (const refused of delegateControllers()) console.log(`cgroup controller ${refused}`);
+  timeline.mark("mounted");
+
+  const reaper = new Reaper(system);
+  const streams = new StreamRegistry();
+  const bundles = new Bundles(system, console);
+  const events = new EventLog<GuestEvent>(({ topic }) => console.log(`dropped event ${topic}`));
+  const containers = new Containers({
+    system,
+    poller,
+    reaper,
+    streams,
+    crun: new Crun(reaper),
+    cgroups,
+    onExit: ({ id, pid }, exit) => {
+      const { exitStatus, exitedAt } = exitFields(exit);
+      events.publish({
+        topic: "/tasks/exit",
+        event: packAny(containerdEvents.TaskExitSchema, {
+          containerId: id,
+          id,
+          pid,
+          exitStatus,
+          exitedAt,
+        }),
+        timestamp: timestampFromNanoseconds(system.clock("realtime")),
+      });
+    },
+  });
+
+  const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);
+  const byteStreams = new Port(system, "stream", GUEST_STREAM_PORT, console);
+  const disconnected = (): Promise<void> => rpc.disconnected();
+  const onShutdown = once(() => shutDown({ system, reaper, bundles, console, disconnected }));
+  const server = new TtrpcServer([
+    taskService({ containers, hasBundle: (path) => bundles.has(path), version: VERSION }),
+    bundleService(bundles, (path) => containers.usesBundle(path)),
+    systemService({ system, timeline, events, version: VERSION, onShutdown }),
+  ], { onError: (error, where) => console.log(`${where}: ${describe(error)}`) });
+
+  timeline.mark("listening");
+  console.raw(`\n${GUEST_READY_MARKER}\n`);
+  console.log(timeline.toString());
+  return await Promise.race([
+    rpc.serve((connection) => server.serve(connection)),
+    byteStreams.serve((connection) => streams.serve(connection)),
+  ]);
+}
+
+function once(action: () => unknown): () => void {
+  let done = false;
+  return () => {
+    if (!done) action();
+    done = true;
+  };
+}
