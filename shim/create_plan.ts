@@ -1,0 +1,143 @@
+import { basename } from "node:path";
+import {
+  chooseAccelerator,
+  chooseVsockTransport,
+  hostSize,
+  hostTsc,
+  locateFiles,
+  probeHost,
+  sizeVm,
+  type VmFiles,
+  type VmSize,
+} from "../qemu/mod.ts";
+import { Code, RpcError } from "../proto/mod.ts";
+import type { Config } from "./config.ts";
+import { type OciSpec, readSpec } from "./oci.ts";
+import type { SnapshotMount } from "./rootfs_plan.ts";
+import { type HostPathKind, planSpec, type SpecPlan } from "./spec_plan.ts";
+
+/** What containerd asks to be created; the parts of its CreateTaskRequest that matter. */
+export interface CreateRequest {
+  readonly id: string;
+  readonly bundle: string;
+  readonly rootfs: readonly SnapshotMount[];
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+  readonly checkpoint: string;
+}
+
+/** Everything that is decided before anything is acquired. */
+export interface CreatePlan {
+  readonly request: CreateRequest;
+  readonly spec: SpecPlan;
+  readonly rootfs: readonly SnapshotMount[];
+  readonly hostname: string;
+  readonly files: VmFiles;
+  readonly size: VmSize;
+  readonly accelerator: "kvm" | "tcg";
+  readonly transport: "kernel" | "vhost-user";
+  readonly tscKhz: number | null;
+  /** What works less well here than it could; one line each. */
+  readonly warnings: readonly string[];
+}
+
+/** Files of a bundle that travel by RPC may have this many bytes together. */
+const BUNDLE_FILES_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Decides how to create a container and its VM. Reads the host, changes nothing.
+ * @throws RpcError, VmError, UnsupportedSpecError: each names what is wrong and how to mend it.
+ */
+export function planCreate(request: CreateRequest, spec: OciSpec, config: Config): CreatePlan {
+  if (request.terminal) {
+    throw new RpcError(Code.Unimplemented, "terminals are not supported; run without -t");
+  }
+  if (request.checkpoint !== "") {
+    throw new RpcError(Code.Unimplemented, "restoring from a checkpoint is not supported");
+  }
+  requireWritable(config.stateDir, "QEMUBOX_STATE_DIR");
+  const probe = probeHost();
+  const { accelerator, warning } = chooseAccelerator(config.accelerator, probe);
+  const transport = chooseVsockTransport(probe);
+  const files = locateFiles({ ...config, needsVhostDeviceVsock: transport === "vhost-user" });
+  const tsc = accelerator === "tcg" ? hostTsc() : null;
+  const warnings = warning === undefined ? [] : [warning];
+  if (accelerator === "tcg" && tsc === null) {
+    warnings.push("the host's TSC frequency is not known; a guest may hang while it measures it");
+  }
+  return {
+    request,
+    spec: planSpec(spec, request.id, pathKind),
+    rootfs: request.rootfs.length > 0 ? request.rootfs : [rootfsOfBundle(request.bundle, spec)],
+    hostname: spec.hostname || request.id.slice(0, 63),
+    files,
+    size: sizeVm(spec.linux?.resources, hostSize()),
+    accelerator,
+    transport,
+    tscKhz: tsc?.khz ?? null,
+    warnings,
+  };
+}
+
+/** Reads the specification of a request's bundle. @throws RpcError InvalidArgument. */
+export function specOf(bundle: string): OciSpec {
+  try {
+    return readSpec(bundle);
+  } catch (error) {
+    throw new RpcError(Code.InvalidArgument, (error as Error).message);
+  }
+}
+
+/** Reads the host's files that travel with the bundle. @throws RpcError when they are too large. */
+export function readBundleFiles(plan: SpecPlan): { name: string; content: Uint8Array }[] {
+  let total = 0;
+  return plan.files.map(({ hostPath, name }) => {
+    total += Deno.statSync(hostPath).size;
+    if (total > BUNDLE_FILES_BYTES_MAX) {
+      throw new RpcError(
+        Code.InvalidArgument,
+        `mounted file ${hostPath}: more than ${BUNDLE_FILES_BYTES_MAX} bytes of files to mount`,
+      );
+    }
+    return { name, content: Deno.readFileSync(hostPath) };
+  });
+}
+
+/** Without a snapshotter, the folder that the specification names is the root file system. */
+function rootfsOfBundle(bundle: string, spec: OciSpec): SnapshotMount {
+  const path = spec.root?.path || "rootfs";
+  const source = path.startsWith("/") ? path : `${bundle}/${path}`;
+  if (pathKind(source) !== "directory") {
+    throw new RpcError(
+      Code.InvalidArgument,
+      `no root file system: ${basename(source)} is no folder`,
+    );
+  }
+  return { type: "bind", source, options: ["rbind", "ro"] };
+}
+
+function pathKind(path: string): HostPathKind {
+  try {
+    const info = Deno.statSync(path);
+    return info.isFile ? "file" : info.isDirectory ? "directory" : "other";
+  } catch {
+    return "missing";
+  }
+}
+
+/** @throws RpcError FailedPrecondition that names the folder and the variable that moves it. */
+function requireWritable(folder: string, variable: string): void {
+  try {
+    Deno.mkdirSync(folder, { recursive: true, mode: 0o711 });
+    const probe = Deno.makeTempFileSync({ dir: folder, prefix: ".writable-" });
+    Deno.removeSync(probe);
+  } catch (error) {
+    throw new RpcError(
+      Code.FailedPrecondition,
+      `state folder ${folder} cannot be written (${(error as Error).message}): ` +
+        `make it writable or set ${variable}`,
+    );
+  }
+}

@@ -1,0 +1,51 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { system } from "../ffi/mod.ts";
+import { taskV3 } from "../proto/mod.ts";
+import type { Flags } from "./cli.ts";
+import { type Config, ConfigError, loadConfig, resolveConfig } from "./config.ts";
+import { firstFacts, type LeaseFacts, readLease } from "./lease.ts";
+import { CID_INTENT, type SandboxPaths, sandboxPaths, socketPath } from "./names.ts";
+import { undoLease } from "./undo.ts";
+
+/** What a task that was not seen to end ended with: as if killed by SIGKILL. */
+export const KILLED_STATUS = 137;
+
+/**
+ * `delete`: containerd lost the shim. Ends what is left of the sandbox, removes it, and answers as
+ * the shim would have. Succeeds when there is nothing to do: containerd calls it for shims that
+ * never came up as well.
+ */
+export async function deleteSandbox(flags: Flags): Promise<void> {
+  const paths = sandboxPaths(config(), flags);
+  const facts = readLease(paths.lease) ?? factsByName(paths, flags);
+  for (const failure of await undoLease(system, facts, paths.lease)) {
+    console.error(`qemubox: ${flags.namespace}/${flags.id}: ${failure.message}`);
+  }
+  const response = create(taskV3.DeleteResponseSchema, {
+    pid: facts.processes.find(({ role }) => role === "qemu")?.pid ?? 0,
+    exitStatus: KILLED_STATUS,
+    exitedAt: timestampFromDate(new Date()),
+  });
+  Deno.stdout.writeSync(toBinary(taskV3.DeleteResponseSchema, response));
+}
+
+/** A configuration that was broken later must not keep what was made with a whole one. */
+function config(): Config {
+  try {
+    return loadConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(`qemubox: ${error.message}; the defaults are used`);
+    return resolveConfig({ file: null, environment: Deno.env.toObject(), annotations: {} });
+  }
+}
+
+/**
+ * For a sandbox without a lease, because `start` was killed as it wrote it, or with one that cannot
+ * be read: all that is its own can be found by its name.
+ */
+function factsByName(paths: SandboxPaths, flags: Flags): LeaseFacts {
+  const facts = { bundle: flags.bundle, socketPath: socketPath(flags, flags.address) };
+  return { ...firstFacts(paths, flags, facts), intents: [CID_INTENT] };
+}

@@ -1,0 +1,153 @@
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { connectUnix } from "../ffi/mod.ts";
+import {
+  type ByteStream,
+  type Client,
+  createClient,
+  eventsService,
+  packAny,
+  TtrpcConnection,
+  type types,
+} from "../proto/mod.ts";
+import type { Logger } from "./log.ts";
+
+/** Events that may wait for a containerd that does not answer. */
+export const EVENT_QUEUE_MAX = 1024;
+const FORWARD_TIMEOUT_MS = 5_000;
+const RETRY_MS_MIN = 20;
+const RETRY_MS_MAX = 1_000;
+
+interface QueuedEvent {
+  readonly topic: string;
+  readonly envelope: MessageInitShape<typeof types.EnvelopeSchema>;
+}
+
+/** How the publisher reaches containerd. */
+export type ConnectEvents = (
+  path: string,
+  options: { signal: AbortSignal },
+) => Promise<ByteStream>;
+
+/**
+ * Sends events to containerd (`TTRPC_ADDRESS`), one after the other and in order. An event that
+ * containerd does not take, because it restarts, is sent again until it is taken; the queue is
+ * bounded, and what does not fit is said loudly.
+ */
+export class EventPublisher {
+  readonly #address: string;
+  readonly #namespace: string;
+  readonly #log: Logger;
+  readonly #dial: ConnectEvents;
+  readonly #queue: QueuedEvent[] = [];
+  readonly #stop = new AbortController();
+  #connection: TtrpcConnection | null = null;
+  #client: Client<typeof eventsService.Events> | null = null;
+  #sending: Promise<void> | null = null;
+
+  /** @param address path of containerd's TTRPC socket; empty: events are dropped. */
+  constructor(
+    address: string,
+    namespace: string,
+    log: Logger,
+    dial: ConnectEvents = connectUnix,
+  ) {
+    this.#address = address.replace(/^unix:\/\//, "");
+    this.#namespace = namespace;
+    this.#log = log;
+    this.#dial = dial;
+  }
+
+  /** Queues an event; never blocks and never throws. */
+  publish<S extends DescMessage>(topic: string, schema: S, message: MessageInitShape<S>): void {
+    if (this.#address === "") return;
+    if (this.#stop.signal.aborted) {
+      this.#log.error(`event ${topic} is LOST: it came after the end`);
+      return;
+    }
+    if (this.#queue.length >= EVENT_QUEUE_MAX) {
+      this.#log.error(
+        `event ${topic} is LOST: containerd did not take the ${EVENT_QUEUE_MAX} before it`,
+      );
+      return;
+    }
+    const envelope = {
+      timestamp: timestampFromDate(new Date()),
+      namespace: this.#namespace,
+      topic,
+      event: packAny(schema, message),
+    };
+    this.#queue.push({ topic, envelope });
+    this.#wake();
+  }
+
+  /** Waits until all events are taken, at most `timeoutMs`, then closes the connection. */
+  async close(timeoutMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#stop.abort(), timeoutMs);
+    while (this.#sending !== null) await this.#sending;
+    clearTimeout(timer);
+    this.#stop.abort();
+    if (this.#queue.length > 0) {
+      this.#log.error(`${this.#queue.length} events are LOST: containerd does not take them`);
+    }
+    this.#disconnect();
+  }
+
+  #wake(): void {
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = null;
+      // An event may have come after the last look at the queue.
+      if (this.#queue.length > 0 && !this.#stop.signal.aborted) this.#wake();
+    });
+  }
+
+  async #send(): Promise<void> {
+    let delay = RETRY_MS_MIN;
+    while (this.#queue.length > 0 && !this.#stop.signal.aborted) {
+      const event = this.#queue[0]!;
+      try {
+        const client = await this.#connect();
+        await client.forward({ envelope: event.envelope }, {
+          timeoutMs: FORWARD_TIMEOUT_MS,
+          signal: this.#stop.signal,
+        });
+        this.#queue.shift();
+        delay = RETRY_MS_MIN;
+      } catch (error) {
+        this.#log.debug(`event ${event.topic} was not taken: ${(error as Error).message}`);
+        this.#disconnect();
+        await pause(delay, this.#stop.signal);
+        delay = Math.min(delay * 2, RETRY_MS_MAX);
+      }
+    }
+  }
+
+  async #connect(): Promise<Client<typeof eventsService.Events>> {
+    if (this.#client === null) {
+      this.#connection = new TtrpcConnection(
+        await this.#dial(this.#address, { signal: this.#stop.signal }),
+      );
+      this.#client = createClient(eventsService.Events, this.#connection);
+    }
+    return this.#client;
+  }
+
+  #disconnect(): void {
+    this.#connection?.close();
+    this.#connection = null;
+    this.#client = null;
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+}

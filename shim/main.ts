@@ -1,0 +1,44 @@
+import { type Invocation, parseInvocation } from "./cli.ts";
+
+/** Exit status of a command line that was not understood (EX_USAGE). */
+const USAGE_STATUS = 64;
+
+async function run(invocation: Invocation): Promise<void> {
+  // Each verb loads its own part of the program: `start` is short-lived and must be quick.
+  switch (invocation.verb) {
+    case "version":
+      return console.log((await import("./info.ts")).versionText());
+    case "info":
+      return void Deno.stdout.writeSync((await import("./info.ts")).runtimeInfo());
+    case "start":
+      return await (await import("./start.ts")).startShim(invocation.flags);
+    case "delete":
+      return await (await import("./delete.ts")).deleteSandbox(invocation.flags);
+    case "serve":
+      return await (await import("./serve.ts")).serveShim(invocation.flags);
+  }
+}
+
+/** Without a newline at the end: containerd makes it the beginning of its own message. */
+function complain(error: unknown): void {
+  const text = `containerd-shim-qemubox-v1: ${(error as Error).message}`;
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+}
+
+function parse(): Invocation {
+  try {
+    return parseInvocation(Deno.args);
+  } catch (error) {
+    complain(error);
+    Deno.exit(USAGE_STATUS);
+  }
+}
+
+const invocation = parse();
+try {
+  await run(invocation);
+  Deno.exit(0);
+} catch (error) {
+  complain(error);
+  Deno.exit(1);
+}

@@ -1,0 +1,59 @@
+import { isProcess, type Pid, type System } from "../ffi/mod.ts";
+import type { Config } from "./config.ts";
+import { type LeaseFacts, readLease } from "./lease.ts";
+import type { Logger } from "./log.ts";
+import { RESERVED_FOLDERS } from "./names.ts";
+import { undoLease } from "./undo.ts";
+
+/**
+ * Undoes, in the background, what sandboxes of dead shims left that containerd will never ask to
+ * delete, because their bundles are gone. Whatever it cannot do, it logs.
+ * @returns when it is done; never rejects.
+ */
+export async function reconcile(
+  system: System,
+  config: Pick<Config, "runDir">,
+  log: Logger,
+): Promise<void> {
+  try {
+    for (const folder of leaseFolders(config.runDir)) {
+      const facts = readLease(folder);
+      if (facts === null || !isForgotten(facts)) continue;
+      log.warn(`reconcile: removing what ${facts.namespace}/${facts.id} left`);
+      for (const failure of await undoLease(system, facts, folder)) {
+        log.error(`reconcile: ${facts.namespace}/${facts.id}: ${failure.message}`);
+      }
+    }
+  } catch (error) {
+    log.error(`reconcile: ${(error as Error).message}`);
+  }
+}
+
+/** Its shim is dead, or never wrote itself down, and containerd has removed the bundle. */
+export function isForgotten(facts: LeaseFacts): boolean {
+  const { shim, bundle } = facts;
+  if (shim !== null && isProcess(shim.pid as Pid, shim.startTime)) return false;
+  try {
+    Deno.lstatSync(bundle);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
+}
+
+function leaseFolders(runDir: string): string[] {
+  return folders(runDir)
+    .filter((namespace) => !RESERVED_FOLDERS.has(namespace))
+    .flatMap((namespace) =>
+      folders(`${runDir}/${namespace}`).map((id) => `${runDir}/${namespace}/${id}`)
+    );
+}
+
+function folders(path: string): string[] {
+  try {
+    return [...Deno.readDirSync(path)].filter((one) => one.isDirectory).map((one) => one.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

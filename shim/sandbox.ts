@@ -1,0 +1,104 @@
+import type { Vm } from "../qemu/mod.ts";
+import type { CreateSteps } from "./create_steps.ts";
+import type { GuestConnection, GuestExit } from "./guest_connection.ts";
+import type { Logger } from "./log.ts";
+import type { ProcessIo } from "./process_io.ts";
+
+/** What a sandbox tells its owner. */
+export interface SandboxListener {
+  /** A process in the guest has ended, says the guest. */
+  onExit(exit: GuestExit): void;
+  /** The VM is gone, or no longer answers; every process in it is dead. */
+  onLost(reason: string): void;
+}
+
+/**
+ * A VM with its helpers, its share of the host and the connection into it. Containers live in it
+ * and are kept apart from it: it owns none of them.
+ */
+export class Sandbox implements AsyncDisposable {
+  readonly guest: GuestConnection;
+  readonly #vm: Vm;
+  readonly #resources: AsyncDisposableStack;
+  readonly #log: Logger;
+  readonly #ending = new AbortController();
+
+  private constructor(
+    vm: Vm,
+    guest: GuestConnection,
+    resources: AsyncDisposableStack,
+    log: Logger,
+  ) {
+    this.#vm = vm;
+    this.guest = guest;
+    this.#resources = resources;
+    this.#log = log;
+  }
+
+  /**
+   * Makes a sandbox and the first container in it. A failure at any step undoes all before it.
+   * @returns both, and the container's stdio.
+   */
+  static async create(
+    steps: CreateSteps,
+    log: Logger,
+  ): Promise<{ sandbox: Sandbox; io: ProcessIo }> {
+    await using undo = new AsyncDisposableStack();
+    undo.use(await steps.makeRuntimeFolder());
+    undo.use(await steps.mountRootfs());
+    const console = undo.use(await steps.openConsoleLog());
+    const vm = undo.use(await steps.bootVm(console));
+    const guest = undo.use(await steps.connectGuest(vm));
+    const bundle = await steps.createBundle(guest);
+    await steps.createContainer(guest, bundle);
+    // The last step that can fail: the container owns it, since its output outlives a lost VM.
+    const io = await steps.openIo(guest);
+    return { sandbox: new Sandbox(vm, guest, undo.move(), log), io };
+  }
+
+  /** The host process that stands for the sandbox: QEMU's. */
+  get pid(): number {
+    return this.#vm.processes[0]!.pid;
+  }
+
+  /** Begins to report to `listener`, until the sandbox is ended on purpose. */
+  watch(listener: SandboxListener): void {
+    const lost = (reason: string) => {
+      if (this.#ending.signal.aborted) return;
+      this.#ending.abort();
+      listener.onLost(reason);
+    };
+    this.#vm.exited.then(({ message }) => lost(message), (error: Error) => lost(error.message));
+    this.guest.closed.then(() => lost("the guest no longer answers"));
+    (async () => {
+      for await (const exit of this.guest.exits(this.#ending.signal)) listener.onExit(exit);
+      // Without them no end of a process would be seen any more.
+      lost("the guest ended its events");
+    })().catch((error: Error) => lost(`the guest's events broke off: ${error.message}`));
+  }
+
+  /**
+   * Ends the VM: the guest is asked, given `graceMs`, then killed. All resources are released, even
+   * when some of it fails.
+   */
+  async end(graceMs: number): Promise<void> {
+    this.#ending.abort();
+    try {
+      await this.guest.shutdown(graceMs);
+    } catch (error) {
+      this.#log.debug(`the guest did not acknowledge its shutdown: ${(error as Error).message}`);
+      graceMs = 0;
+    }
+    try {
+      await this.#vm.shutdown(graceMs);
+    } finally {
+      await this.#resources.disposeAsync();
+    }
+  }
+
+  /** Ends the VM at once; the guest is not asked. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    await this.#resources.disposeAsync();
+  }
+}

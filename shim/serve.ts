@@ -1,0 +1,120 @@
+import { FdListener, processStartTime, type System, system } from "../ffi/mod.ts";
+import { TtrpcServer } from "../proto/mod.ts";
+import type { Flags } from "./cli.ts";
+import { loadConfig } from "./config.ts";
+import { type CreateRequest, planCreate, specOf } from "./create_plan.ts";
+import { CreateSteps } from "./create_steps.ts";
+import { EventPublisher } from "./event_publisher.ts";
+import { Lease, removeIfPresent } from "./lease.ts";
+import { type Logger, openLog } from "./log.ts";
+import { sandboxPaths } from "./names.ts";
+import { reconcile } from "./reconcile.ts";
+import { Sandbox } from "./sandbox.ts";
+import { enterMountNamespace } from "./shared_folder.ts";
+import { LISTENER_FD } from "./start.ts";
+import { TaskEvents } from "./task_events.ts";
+import { taskBindings } from "./task_bindings.ts";
+import { TaskService } from "./task_service.ts";
+import { Timeline } from "./timeline.ts";
+
+/** How long a shim that ends waits for containerd to take its last events. Milliseconds. */
+const EVENTS_FLUSH_MS = 2_000;
+/** How long it waits for clients to close their connections after the last answer. Milliseconds. */
+const HANG_UP_MS = 1_000;
+
+/**
+ * `serve`: the long-lived shim of one sandbox. Answers on the socket that `start` bound, until
+ * containerd shuts it down or a signal ends it; then everything it made is gone.
+ */
+export async function serveShim(flags: Flags): Promise<void> {
+  const timelineOrigin = performance.now();
+  enterMountNamespace(system);
+  const bundle = Deno.cwd();
+  const config = loadConfig();
+  const paths = sandboxPaths(config, flags);
+  const lease = Lease.open(paths.lease);
+  lease.record("shim", { shim: ownProcess(system) });
+  const log = openLog(flags, config.logDir, bundle, flags.debug);
+  const publisher = new EventPublisher(Deno.env.get("TTRPC_ADDRESS") ?? "", flags.namespace, log);
+  const exit = Promise.withResolvers<void>();
+  const ending = new AbortController();
+  const timeline = new Timeline((line) => log.info(line));
+  timeline.mark("start");
+  log.debug(`serving after ${Math.round(performance.now() - timelineOrigin)} ms`);
+
+  const service = new TaskService({
+    events: new TaskEvents(publisher),
+    log,
+    createSandbox: (request) => createSandbox(request),
+    onStarted: () => {
+      timeline.mark("started");
+      void reconcile(system, config, log);
+    },
+    onStopped: () => timeline.end(),
+    exit: () => exit.resolve(),
+    drainTimeoutMs: config.drainTimeoutMs,
+    shutdownTimeoutMs: config.shutdownTimeoutMs,
+    shimPid: Deno.pid,
+  });
+
+  async function createSandbox(request: CreateRequest) {
+    const spec = specOf(request.bundle);
+    const effective = loadConfig(spec.annotations ?? {});
+    const plan = planCreate(request, spec, effective);
+    for (const line of [...plan.warnings, ...plan.spec.dropped]) log.warn(line);
+    const steps = new CreateSteps(plan, {
+      system,
+      paths,
+      runDir: config.runDir,
+      logDir: config.logDir,
+      name: flags,
+      lease,
+      timeline,
+      log,
+      bootTimeoutMs: effective.bootTimeoutMs,
+      signal: ending.signal,
+    });
+    return await Sandbox.create(steps, log);
+  }
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    Deno.addSignalListener(signal, () => {
+      log.warn(`${signal}: ending the sandbox`);
+      ending.abort(new Error(`the shim was ended by ${signal}`));
+      void service.end().finally(() => exit.resolve());
+    });
+  }
+
+  const listener = new FdListener(LISTENER_FD);
+  const server = new TtrpcServer(taskBindings(service, log), {
+    onError: (error, where) => log.error(`${where}: ${(error as Error).message}`),
+  });
+  const connections = accept(listener, server, log);
+  await exit.promise;
+  listener.close();
+  removeIfPresent(lease.facts.socketPath);
+  await publisher.close(EVENTS_FLUSH_MS);
+  // By the lease, `delete` and the next start know what else there is to be removed.
+  if (service.isClean) lease.release();
+  await Promise.race([connections, new Promise((resolve) => setTimeout(resolve, HANG_UP_MS))]);
+}
+
+/** Serves every connection; resolves when the listener and all connections are closed. */
+async function accept(listener: FdListener, server: TtrpcServer, log: Logger): Promise<void> {
+  const open = new Set<Promise<void>>();
+  try {
+    for (;;) {
+      const connection = server.serve(await listener.accept());
+      open.add(connection);
+      void connection.finally(() => open.delete(connection));
+    }
+  } catch (error) {
+    log.debug(`no longer accepting: ${(error as Error).message}`);
+  }
+  await Promise.all(open);
+}
+
+function ownProcess(system: System) {
+  const pid = system.getpid();
+  return { role: "shim", pid, startTime: processStartTime(pid) ?? "" };
+}

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { MOMENTS, Timeline } from "./timeline.ts";
+
+Deno.test("the line has every moment in order, relative to the start, and is told once", () => {
+  let now = 1000;
+  const told: string[] = [];
+  const timeline = new Timeline((line) => told.push(line), () => now);
+  for (const moment of MOMENTS) {
+    timeline.mark(moment);
+    now += 10;
+    timeline.mark(moment);
+  }
+  timeline.end();
+  assert.deepEqual(told, [
+    "boot timeline (ms): start 0, vm spawned 10, kernel up 20, vminitd ready 30, crun created 40, " +
+    "started 50, first output byte 60",
+  ]);
+});
+
+Deno.test("a container without output is told at its end, without the missing moments", () => {
+  const told: string[] = [];
+  const timeline = new Timeline((line) => told.push(line), () => 5);
+  timeline.mark("start");
+  timeline.mark("started");
+  assert.deepEqual(told, []);
+  timeline.end();
+  assert.deepEqual(told, ["boot timeline (ms): start 0, started 0"]);
+});
