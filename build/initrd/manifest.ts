@@ -1,0 +1,122 @@
+/**
+ * What lies in the initrd: stage 0 with busybox as its shell, vminitd, crun, and the libraries that
+ * these need, which are found by reading the files and not by running ldd.
+ */
+
+import type { CpioEntry } from "./cpio.ts";
+import { elfNeeds } from "./elf.ts";
+
+/** A Debian root to take files from. */
+export interface RootReader {
+  /** The content of the file at an absolute path in the root, null if there is none. */
+  read(path: string): Uint8Array | null;
+}
+
+/** What the initrd is made of. */
+export interface InitrdParts {
+  /** The script that the kernel starts. */
+  readonly stage0: Uint8Array;
+  readonly vminitd: Uint8Array;
+  readonly root: RootReader;
+}
+
+/** Where the dynamic linker looks when nothing else was said, in Debian. */
+const LIBRARY_FOLDER = "/usr/lib/x86_64-linux-gnu";
+/** What stage 0 calls. Busybox does nothing under its own name. */
+const APPLETS: readonly string[] = ["sh", "mount"];
+/** Opened by name while running: glibc takes it to unwind the stack of a thread that is cancelled. */
+const LOADED_LATER: readonly string[] = ["libgcc_s.so.1"];
+
+const FOLDERS: readonly string[] = [
+  ...["dev", "etc", "proc", "root", "run", "sys", "tmp", "var"],
+  ...["usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib/x86_64-linux-gnu", "usr/lib64"],
+];
+/** The merged /usr of Debian: programs name their interpreter and shells by the old paths. */
+const LINKS: Readonly<Record<string, string>> = {
+  "bin": "usr/bin",
+  "sbin": "usr/sbin",
+  "lib": "usr/lib",
+  "lib64": "usr/lib64",
+};
+
+/**
+ * All entries of the initrd.
+ * @throws {Error} naming a file or library that the root does not have
+ */
+export function initrdEntries({ stage0, vminitd, root }: InitrdParts): CpioEntry[] {
+  const busybox = fromRoot(root, "/usr/bin/busybox");
+  if (elfNeeds(busybox).interpreter !== null) {
+    throw new Error("/usr/bin/busybox is not static: the root needs busybox-static");
+  }
+  const crun = fromRoot(root, "/usr/bin/crun");
+  return [
+    ...FOLDERS.map((path): CpioEntry => ({ kind: "folder", path, mode: modeOf(path) })),
+    ...Object.entries(LINKS).map(([path, target]): CpioEntry => ({ kind: "link", path, target })),
+    // The kernel opens the console for PID 1 before anything can mount /dev.
+    { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
+    { kind: "character-device", path: "dev/null", mode: 0o666, major: 1, minor: 3 },
+    program("init", stage0),
+    program("usr/bin/busybox", busybox),
+    ...APPLETS.map((name): CpioEntry => ({
+      kind: "link",
+      path: `usr/bin/${name}`,
+      target: "busybox",
+    })),
+    program("usr/sbin/vminitd", vminitd),
+    program("usr/bin/crun", crun),
+    ...libraries(root, { vminitd, crun }),
+  ];
+}
+
+function modeOf(path: string): number {
+  if (path === "tmp") return 0o1777;
+  return path === "root" ? 0o700 : 0o755;
+}
+
+function program(path: string, content: Uint8Array): CpioEntry {
+  return { kind: "file", path, mode: 0o755, content };
+}
+
+function fromRoot(root: RootReader, path: string): Uint8Array {
+  const content = root.read(path);
+  if (content === null) throw new Error(`${path} is missing in the Debian root`);
+  return content;
+}
+
+/** The dynamic linker and every library that `programs` need, and that these need, and so on. */
+function libraries(
+  root: RootReader,
+  programs: Readonly<Record<string, Uint8Array>>,
+): CpioEntry[] {
+  const found = new Map<string, CpioEntry>();
+  const interpreters = new Set<string>();
+  const wanted = Object.entries(programs);
+  for (let next; (next = wanted.shift()) !== undefined;) {
+    const [name, content] = next;
+    const { interpreter, libraries } = elfNeeds(content);
+    if (interpreter !== null) interpreters.add(interpreter);
+    for (const library of [...libraries, ...LOADED_LATER]) {
+      if (found.has(library)) continue;
+      const bytes = library.includes("/") ? null : root.read(`${LIBRARY_FOLDER}/${library}`);
+      if (bytes === null) {
+        throw new Error(`${library}, which ${name} needs, is not in ${LIBRARY_FOLDER} of the root`);
+      }
+      found.set(library, program(`${LIBRARY_FOLDER.slice(1)}/${library}`, bytes));
+      wanted.push([library, bytes]);
+    }
+  }
+  return [...found.values(), ...[...interpreters].flatMap((path) => linker(root, path, found))];
+}
+
+/** The dynamic linker at the path that programs name; libraries may need it by its name as well. */
+function linker(
+  root: RootReader,
+  path: string,
+  found: ReadonlyMap<string, CpioEntry>,
+): CpioEntry[] {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const place = path.replace(/^\/(lib64|lib)\//, "usr/$1/");
+  const target = `${LIBRARY_FOLDER}/${name}`;
+  const link: CpioEntry = { kind: "link", path: place, target };
+  return found.has(name) ? [link] : [link, program(target.slice(1), fromRoot(root, target))];
+}

@@ -1,0 +1,23 @@
+# Builds the kernel, in two steps because the configuration is checked between them:
+#   configure  unpacks the source; fragment.config -> config
+#   compile    config -> vmlinux (stripped)
+# Runs in the toolchain root (chroot); /build is its scratch folder.
+set -eu
+cd /build
+case $1 in
+configure)
+  mkdir unpacked tree
+  dpkg-deb --fsys-tarfile /source/linux-source.deb | tar -x -C unpacked
+  tar -xJf unpacked/usr/src/linux-source-*.tar.xz -C tree --strip-components=1
+  rm -rf unpacked
+  make -s -C tree allnoconfig KCONFIG_ALLCONFIG=/build/fragment.config
+  cp tree/.config config
+  ;;
+compile)
+  # The same sources give the same bytes, whoever builds them and when.
+  make -s -C tree -j"$(nproc)" vmlinux \
+    KBUILD_BUILD_TIMESTAMP='1970-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1 \
+    KBUILD_BUILD_USER=qemubox KBUILD_BUILD_HOST=qemubox
+  strip -o vmlinux tree/vmlinux
+  ;;
+esac
