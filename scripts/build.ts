@@ -1,0 +1,42 @@
+/**
+ * `deno task build [shim|guest|kernel|initrd]…`: what is missing or has changed of the programs and
+ * images in `_output/`; all of it when nothing is named. The first build of a host takes minutes (the
+ * kernel), one with nothing changed less than two seconds.
+ */
+
+import { buildInitrd } from "../build/initrd/build.ts";
+import { buildKernel } from "../build/kernel/build.ts";
+import { compile } from "./lib/compile.ts";
+
+/** What can be built, in the order in which it is. */
+const TARGETS: Readonly<Record<string, () => Promise<string>>> = {
+  shim: async () => (await compile("shim/main.ts", "containerd-shim-qemubox-v1")).path,
+  guest: async () => (await compile("guest/main.ts", "vminitd")).path,
+  initrd: buildInitrd,
+  kernel: buildKernel,
+};
+
+/** Builds the named targets, or all that an installation needs; returns the paths of the results. */
+export async function build(
+  targets: readonly string[] = ["shim", "initrd", "kernel"],
+): Promise<string[]> {
+  const results: string[] = [];
+  for (const target of targets) {
+    const make = TARGETS[target];
+    if (make === undefined) {
+      throw new Error(`unknown target ${target}: there are ${Object.keys(TARGETS).join(", ")}`);
+    }
+    results.push(await make());
+  }
+  return results;
+}
+
+if (import.meta.main) {
+  try {
+    const targets = Deno.args.length > 0 ? Deno.args : undefined;
+    for (const path of await build(targets)) console.log(path);
+  } catch (error) {
+    console.error(`build: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

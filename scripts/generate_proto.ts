@@ -1,0 +1,117 @@
+/**
+ * Generates proto/gen/ from the .proto files under proto/, with buf as the compiler and
+ * protoc-gen-es as the generator, both from npm. Nothing else touches the generated files.
+ *
+ *     scripts/deno run -A scripts/generate_proto.ts            rewrites proto/gen/
+ *     scripts/deno run -A scripts/generate_proto.ts --check    exits with 1 if proto/gen/ is stale
+ *
+ * Exit status: 0 done; 1 stale, or a broken .proto file; 69 (EX_UNAVAILABLE) npm was out of reach.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+// The generator has to be of the version of the runtime library in deno.json.
+const GENERATOR = "npm:@bufbuild/protoc-gen-es@2.17.0";
+// The package of prebuilt binaries itself: the wrapper around it has a post-install script.
+const COMPILER = "npm:@bufbuild/buf-linux-x64@1.75.0";
+const UNAVAILABLE = 69;
+
+const PROTO = join(dirname(dirname(fileURLToPath(import.meta.url))), "proto");
+
+async function main(args: string[]): Promise<number> {
+  const work = await Deno.makeTempDir({ prefix: "qemubox-proto-" });
+  try {
+    if (!await installTools(work)) return UNAVAILABLE;
+    const generated = join(work, "gen");
+    if (!await generate(work, generated)) return 1;
+    const committed = join(PROTO, "gen");
+    if (args.includes("--check")) return await report(generated, committed);
+    await Deno.remove(committed, { recursive: true }).catch(ignoreMissing);
+    for (const [path, text] of await files(generated)) {
+      await Deno.mkdir(dirname(join(committed, path)), { recursive: true });
+      await Deno.writeTextFile(join(committed, path), text);
+    }
+    return 0;
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
+async function installTools(work: string): Promise<boolean> {
+  const configuration = {
+    nodeModulesDir: "auto",
+    imports: { compiler: COMPILER, generator: GENERATOR },
+  };
+  await Deno.writeTextFile(join(work, "deno.json"), JSON.stringify(configuration));
+  const done = await run(work, Deno.execPath(), ["install"]);
+  if (!done) console.error(`${COMPILER} and ${GENERATOR} could not be installed from npm`);
+  return done;
+}
+
+async function generate(work: string, out: string): Promise<boolean> {
+  const template = {
+    version: "v2",
+    clean: true,
+    plugins: [{
+      local: [Deno.execPath(), "run", "--allow-all", GENERATOR],
+      out,
+      opt: ["target=ts", "import_extension=ts"],
+    }],
+  };
+  return await run(
+    work,
+    join(work, "node_modules", "@bufbuild", "buf-linux-x64", "bin", "buf"),
+    ["generate", PROTO, "--template", JSON.stringify(template)],
+  );
+}
+
+async function report(generated: string, committed: string): Promise<number> {
+  const [wanted, present] = [await files(generated), await files(committed)];
+  const stale = [...new Set([...wanted.keys(), ...present.keys()])]
+    .filter((path) => wanted.get(path) !== present.get(path)).sort();
+  for (const path of stale) console.error(`proto/gen/${path} is not what the .proto files give`);
+  if (stale.length > 0) console.error("run scripts/deno run -A scripts/generate_proto.ts");
+  return stale.length === 0 ? 0 : 1;
+}
+
+/** Every file below a folder by its relative path; none when there is no such folder. */
+async function files(root: string, below = ""): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  try {
+    for await (const entry of Deno.readDir(join(root, below))) {
+      const path = join(below, entry.name);
+      if (entry.isDirectory) {
+        for (const [inner, text] of await files(root, path)) found.set(inner, text);
+      } else {
+        found.set(path, await Deno.readTextFile(join(root, path)));
+      }
+    }
+  } catch (error) {
+    ignoreMissing(error);
+  }
+  return found;
+}
+
+/** Runs a program silently; what it said is shown only if it failed. */
+async function run(cwd: string, program: string, args: string[]): Promise<boolean> {
+  const { success, stdout, stderr } = await new Deno.Command(program, {
+    args,
+    cwd,
+    // Hosts behind a proxy have its certificate in the system's store alone.
+    env: {
+      DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla",
+      DENO_NO_UPDATE_CHECK: "1",
+    },
+    stdin: "null",
+  }).output();
+  if (!success) { for (const said of [stdout, stderr]) await Deno.stderr.write(said); }
+  return success;
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

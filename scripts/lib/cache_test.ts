@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { hashOf } from "./cache.ts";
+
+const CACHE = new URL("cache.ts", import.meta.url).href;
+
+Deno.test("parts are kept apart in a hash", () => {
+  assert.notEqual(hashOf("ab", "c"), hashOf("a", "bc"));
+  assert.notEqual(hashOf("ab"), hashOf("ab", ""));
+  assert.equal(hashOf("ab", new Uint8Array([1])), hashOf("ab", new Uint8Array([1])));
+});
+
+Deno.test("of several processes one makes an entry; what fails leaves nothing", async () => {
+  const home = await Deno.makeTempDir();
+  try {
+    const program = `
+      import { cached } from "${CACHE}";
+      try {
+        console.log(await cached("things/a-1", async (path) => {
+          await Deno.mkdir(path);
+          await Deno.writeTextFile("${home}/made", "x", { append: true });
+          if (Deno.args[0] === "fail") throw new Error("no");
+        }));
+      } catch { console.log("failed"); }`;
+    await Deno.writeTextFile(`${home}/program.ts`, program);
+    const run = async (...args: string[]) => {
+      const { stdout } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "--no-config", "--no-check", "--allow-all", `${home}/program.ts`, ...args],
+        env: { XDG_CACHE_HOME: home },
+      }).output();
+      return new TextDecoder().decode(stdout).trim();
+    };
+    const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
+    assert.equal(await run("fail"), "failed");
+    assert.deepEqual(names(`${home}/qemubox/things`), []);
+    const made = `${home}/qemubox/things/a-1`;
+    assert.deepEqual(await Promise.all([run(), run(), run()]), [made, made, made]);
+    assert.deepEqual(names(`${home}/qemubox/things`), ["a-1"]);
+    assert.equal(await Deno.readTextFile(`${home}/made`), "xx");
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});

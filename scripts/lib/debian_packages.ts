@@ -1,0 +1,81 @@
+/**
+ * What the two Debian roots hold. The suite is forky: the first with containerd's EROFS
+ * snapshotter, QEMU 11, and Linux 7.2. Versions are those that qemubox was measured with; a mirror
+ * that has moved on gives another one, which works or does not, and is said loudly.
+ */
+
+export const DEBIAN_SUITE = "forky";
+
+/** What one root is made of. */
+export interface RootRecipe {
+  readonly name: string;
+  readonly packages: readonly string[];
+  /** Package → the version that was measured. */
+  readonly measured: Readonly<Record<string, string>>;
+}
+
+/** Where the tests run: containerd and all that the shim calls; crun and busybox for the initrd. */
+export const TESTBED_ROOT: RootRecipe = {
+  name: "testbed",
+  packages: [
+    "containerd",
+    "crun",
+    "runc",
+    "qemu-system-x86",
+    "virtiofsd",
+    "vhost-device-vsock",
+    "erofs-utils",
+    "containernetworking-plugins",
+    "iproute2",
+    "iputils-ping",
+    "nftables",
+    "iptables",
+    "busybox-static",
+    "e2fsprogs",
+    "socat",
+    "util-linux",
+    "mount",
+    "procps",
+    "strace",
+  ],
+  measured: {
+    "containerd": "2.1.9+ds1-5",
+    "crun": "1.28-1",
+    "runc": "1.3.6+ds1-1",
+    "qemu-system-x86": "1:11.1.2+ds-3",
+    "virtiofsd": "1.14.0-4",
+    "vhost-device-vsock": "0.3.0-2",
+    "erofs-utils": "1.9.4-1",
+    "containernetworking-plugins": "1.9.1+ds1-1",
+    "iproute2": "7.2.0-1",
+    "nftables": "1.1.7-3",
+    "iptables": "1.8.13-1",
+    "busybox-static": "1:1.38.0-3+b1",
+    "socat": "1.8.1.3-2",
+    "util-linux": "2.42.4-1",
+    "libc6": "2.43-7",
+    "seabios": "1.17.0-1",
+  },
+};
+
+/** Where the kernel is built, so that the host needs no compiler. */
+export const KERNEL_ROOT: RootRecipe = {
+  name: "kernel-toolchain",
+  packages: [
+    "gcc",
+    "libc6-dev",
+    "make",
+    "flex",
+    "bison",
+    "bc",
+    "libelf-dev",
+    "libssl-dev",
+    "xz-utils",
+    "rsync",
+    "perl",
+    "cpio",
+    "kmod",
+    "python3-minimal",
+  ],
+  measured: {},
+};

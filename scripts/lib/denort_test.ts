@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { denortBytes, extractDenort, TRAILER_BYTES } from "./denort.ts";
+
+function trailer(section: bigint, magic = 0x501e): Uint8Array {
+  const bytes = new Uint8Array(TRAILER_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, magic, true);
+  view.setUint32(4, 0xdeadbeef, true);
+  view.setBigUint64(8, section, true);
+  return bytes;
+}
+
+Deno.test("denort is the program without its section and its trailer", () => {
+  assert.equal(denortBytes(1000, trailer(84n)), 900);
+  assert.equal(denortBytes(16, trailer(0n)), 0);
+  assert.throws(() => denortBytes(1000, trailer(84n, 7)), /not compiled by Deno/);
+  assert.throws(() => denortBytes(1000, trailer(985n)), /cut off/);
+  assert.throws(() => denortBytes(1000, trailer(2n ** 63n)), /cut off/);
+  assert.throws(() => denortBytes(1000, new Uint8Array(8)), RangeError);
+});
+
+Deno.test("property: a hostile trailer gives a length within the file, or a RangeError", () => {
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ minLength: TRAILER_BYTES, maxLength: TRAILER_BYTES }),
+      fc.nat(),
+      fc.boolean(),
+      (bytes, size, genuine) => {
+        if (genuine) bytes.set([0x1e, 0x50, 0, 0]);
+        try {
+          const length = denortBytes(size, bytes);
+          assert.ok(length >= 0 && length <= size);
+        } catch (error) {
+          assert.ok(error instanceof RangeError);
+        }
+      },
+    ),
+  );
+});
+
+Deno.test("a program is taken apart and put together again", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const runtime = new TextEncoder().encode("\x7fELF runtime");
+    const section = new TextEncoder().encode("d3n0 section");
+    const program = new Uint8Array([...runtime, ...section, ...trailer(BigInt(section.length))]);
+    await Deno.writeFile(`${folder}/program`, program);
+    await extractDenort(`${folder}/program`, `${folder}/denort`);
+    assert.deepEqual(await Deno.readFile(`${folder}/denort`), runtime);
+    assert.equal((await Deno.stat(`${folder}/denort`)).mode! & 0o777, 0o755);
+    await Deno.writeFile(`${folder}/short`, new Uint8Array(3));
+    await assert.rejects(extractDenort(`${folder}/short`, `${folder}/none`), RangeError);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,205 @@
+/**
+ * `scripts/test [--full] [--only unit|e2e]`: checks the code, runs the unit tests, builds, runs the
+ * tests that need something of the host, and the rest of tests/ in the testbed. Ends with one line
+ * `N passed, N failed, N skipped`; each step counts as a test. Exit status 1 when anything failed.
+ */
+
+import { parseArgs } from "node:util";
+import { removeTree } from "./lib/cache.ts";
+import { DEBIAN_SUITE } from "./lib/debian_packages.ts";
+import { parseJunit, type TestCounts } from "./lib/junit.ts";
+import { OUTPUT, REPOSITORY } from "./lib/paths.ts";
+import { which } from "./lib/run.ts";
+import { testFiles } from "./test_files.ts";
+
+/** Which half to run; null: both. */
+type Only = "unit" | "e2e" | null;
+
+interface Step {
+  readonly heading: string;
+  readonly part: Exclude<Only, null>;
+  readonly argv: readonly string[];
+  /** The folder for the reports of `deno test`; null for a step that only passes or fails. */
+  readonly reports: string | null;
+  readonly timeoutMinutes: number;
+  /** Why this machine cannot do it; null if it can. */
+  readonly impossible: string | null;
+}
+
+/** These need what the host has: root outside of the testbed, Go, a network. */
+const ON_HOST: readonly string[] = ["tests/peers", "tests/host"];
+/** Runs everything on 2 processors with time to spare; a step that hangs is a failure. */
+const MINUTES = { check: 5, unit: 10, build: 30, file: 10, tests: 25, full: 120 } as const;
+const MEMORY_GIB_MIN = 4;
+
+/** The steps, in order. */
+function plan(full: boolean): Step[] {
+  const deno = Deno.execPath();
+  const lacks = whyNoTestbed();
+  const check = (heading: string, ...args: string[]): Step => ({
+    heading,
+    part: "unit",
+    argv: [deno, ...args],
+    reports: null,
+    timeoutMinutes: MINUTES.check,
+    impossible: null,
+  });
+  const unit = reportsOf("unit");
+  /** Each file in a process of its own. */
+  const files = (heading: string, name: string, paths: readonly string[]): Step => ({
+    heading,
+    part: "e2e",
+    argv: [
+      ...[deno, "run", "--allow-all", `${REPOSITORY}/scripts/test_files.ts`],
+      ...[reportsOf(name), String(full ? MINUTES.full : MINUTES.file), ...paths],
+    ],
+    reports: reportsOf(name),
+    timeoutMinutes: full ? MINUTES.full : MINUTES.tests,
+    impossible: null,
+  });
+  const onHost = (path: string) => ON_HOST.some((folder) => path.startsWith(`${folder}/`));
+  const all = testFiles("tests");
+  const inTestbed = files("tests in the testbed", "testbed", all.filter((path) => !onHost(path)));
+  return [
+    check("format", "fmt", "--check"),
+    check("lint", "lint"),
+    check("types", "check", "."),
+    check("import table", "run", "--allow-read", "scripts/check_imports.ts"),
+    {
+      ...check(
+        "unit tests",
+        ...["test", "--allow-all", `--junit-path=${unit}/unit.xml`, "--ignore=tests/", "."],
+      ),
+      reports: unit,
+      timeoutMinutes: MINUTES.unit,
+    },
+    {
+      ...check("build", "run", "--allow-all", "scripts/build.ts"),
+      part: "e2e",
+      timeoutMinutes: MINUTES.build,
+      impossible: lacks,
+    },
+    // What the tests import has to be in Deno's cache: the testbed has no network.
+    { ...check("types of tests", "check", "tests/"), part: "e2e" },
+    files("tests on the host", "host", all.filter(onHost)),
+    {
+      ...inTestbed,
+      argv: [`${REPOSITORY}/scripts/testbed`, ...inTestbed.argv],
+      impossible: lacks,
+    },
+  ];
+}
+
+function reportsOf(name: string): string {
+  return `${OUTPUT}/test-reports/${name}`;
+}
+
+/** What a testbed needs. Where it is there, a testbed that does not start is a failure. */
+function whyNoTestbed(): string | null {
+  if (Deno.uid() !== 0) return "needs root rights";
+  if (which("apt-get") === null) return `needs Debian's apt (for packages of ${DEBIAN_SUITE})`;
+  const memory = Deno.systemMemoryInfo().total / 2 ** 30;
+  if (memory < MEMORY_GIB_MIN - 0.5) return `needs ${MEMORY_GIB_MIN} GB of memory`;
+  return null;
+}
+
+async function runStep(step: Step, full: boolean): Promise<TestCounts> {
+  console.log(`\n=== ${step.heading} ===`);
+  if (step.impossible !== null) {
+    console.log(`skipped: ${step.impossible}`);
+    return { passed: 0, failed: 0, skipped: [`${step.heading}: ${step.impossible}`] };
+  }
+  if (step.reports !== null) {
+    await removeTree(step.reports);
+    await Deno.mkdir(step.reports, { recursive: true });
+  }
+  const [program, ...args] = step.argv;
+  const started = performance.now();
+  const child = new Deno.Command(program!, {
+    args,
+    cwd: REPOSITORY,
+    env: full ? { QEMUBOX_TEST_FULL: "1" } : {},
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  let late = false;
+  const end = () => child.kill("SIGTERM");
+  const timer = setTimeout(() => {
+    late = true;
+    end();
+  }, step.timeoutMinutes * 60_000);
+  // Whoever ends the tests ends the step with them.
+  const giveUp = () => {
+    end();
+    Deno.exit(143);
+  };
+  Deno.addSignalListener("SIGTERM", giveUp);
+  const { success } = await child.status;
+  Deno.removeSignalListener("SIGTERM", giveUp);
+  clearTimeout(timer);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const outcome = late ? "FAILED: out of time" : success ? "ok" : "FAILED";
+  console.log(`--- ${step.heading}: ${outcome} (${seconds} s)`);
+  return withStep(parseJunit(step.reports === null ? "" : allReports(step.reports)), success);
+}
+
+function allReports(folder: string): string {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).sort()
+    .map((name) => Deno.readTextFileSync(`${folder}/${name}`)).join("");
+}
+
+/**
+ * The step itself counts as one more test. It fails by itself where it failed without a failed test
+ * to show for it: a module that does not load, a report that was never written.
+ */
+export function withStep(counts: TestCounts, success: boolean): TestCounts {
+  if (success) return { ...counts, passed: counts.passed + 1 };
+  return { ...counts, failed: Math.max(counts.failed, 1) };
+}
+
+/** @returns the exit status */
+async function main(args: readonly string[]): Promise<number> {
+  const { full, only } = parseOptions(args);
+  let [passed, failed] = [0, 0];
+  const skipped: string[] = [];
+  const failures: string[] = [];
+  Deno.chdir(REPOSITORY);
+  for (const step of plan(full)) {
+    if (only !== null && step.part !== only) continue;
+    const counts = await runStep(step, full);
+    passed += counts.passed;
+    failed += counts.failed;
+    skipped.push(...counts.skipped);
+    if (counts.failed > 0) failures.push(step.heading);
+  }
+  if (skipped.length > 0) {
+    console.log("\nskipped:\n" + skipped.map((name) => `  ${name}`).join("\n"));
+  }
+  if (failures.length > 0) console.log(`\nFAILED: ${failures.join(", ")}`);
+  console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`);
+  return failed > 0 ? 1 : 0;
+}
+
+/** @throws {Error} for anything that is not an option of ours */
+export function parseOptions(args: readonly string[]): { full: boolean; only: Only } {
+  const { values } = parseArgs({
+    args: [...args],
+    options: { full: { type: "boolean", default: false }, only: { type: "string" } },
+  });
+  const { full, only = null } = values;
+  if (only !== null && only !== "unit" && only !== "e2e") {
+    throw new Error(`--only takes unit or e2e, not ${only}`);
+  }
+  return { full, only };
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    console.error(`test: ${error instanceof Error ? error.message : error}`);
+    console.error("usage: scripts/test [--full] [--only unit|e2e]");
+    Deno.exit(2);
+  }
+}

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { parseJunit } from "./lib/junit.ts";
+import { failureReport, testFiles } from "./test_files.ts";
+
+const PROGRAM = new URL("test_files.ts", import.meta.url).pathname;
+
+Deno.test("a file without a report counts as one failure", () => {
+  assert.deepEqual(parseJunit(failureReport("tests/a_test.ts", "tests/a_test.ts runs")), {
+    passed: 0,
+    failed: 1,
+    skipped: [],
+  });
+});
+
+Deno.test("a file that cannot be run does not keep the others from being run", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const reports = `${folder}/reports`;
+    await Deno.mkdir(reports);
+    await Deno.mkdir(`${folder}/deep`);
+    await Deno.writeTextFile(`${folder}/a_test.ts`, "Deno.exit(7);\n");
+    await Deno.writeTextFile(`${folder}/deep/b_test.ts`, 'Deno.test("b", () => {});\n');
+    await Deno.writeTextFile(`${folder}/helper.ts`, "");
+    const files = testFiles(folder);
+    assert.deepEqual(files, [`${folder}/a_test.ts`, `${folder}/deep/b_test.ts`]);
+    const { code } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", PROGRAM, reports, "1", ...files],
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    assert.equal(code, 1);
+    const counts = [...Deno.readDirSync(reports)].map(({ name }) => name).sort()
+      .map((name) => parseJunit(Deno.readTextFileSync(`${reports}/${name}`)));
+    assert.deepEqual(counts.map(({ passed, failed }) => [passed, failed]), [[0, 1], [1, 0]]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,115 @@
+/**
+ * `scripts/testbed [--debug] CMD…`: builds what is missing, then runs CMD beside a containerd of its
+ * own, both out of a Debian root, in namespaces of their own. This is the outer half: it prepares on
+ * the host, lends the command its standard streams and exit status, and clears up.
+ *
+ *     testbed.ts ─ setpriv (dies with us) ─ unshare ─ sh testbed_namespace.sh (PID 1) ─┬ containerd …
+ *                                                                                      └ CMD
+ */
+
+import { build } from "./build.ts";
+import { TESTBED_ROOT } from "./lib/debian_packages.ts";
+import { debianRoot } from "./lib/debian_root.ts";
+import { REPOSITORY } from "./lib/paths.ts";
+import { Scratch } from "./lib/scratch.ts";
+import { testImages } from "./lib/test_images.ts";
+
+const USAGE = `usage: scripts/testbed [--debug] CMD…
+
+Runs CMD with a private containerd (root rights needed), for example:
+  scripts/testbed ctr run --rm --runtime io.containerd.qemubox.v1 \\
+    docker.io/library/busybox:latest t1 uname -a
+
+  --debug    containerd's log goes to standard error as well
+`;
+
+/** What the command line asks for. */
+export interface TestbedOptions {
+  readonly debug: boolean;
+  readonly command: readonly string[];
+}
+
+/** @throws {Error} for an option that is not known, or without a command */
+export function parseArguments(args: readonly string[]): TestbedOptions {
+  let debug = false;
+  let at = 0;
+  for (; args[at]?.startsWith("-") ?? false; at++) {
+    if (args[at] === "--debug") debug = true;
+    else if (args[at] === "--") return command(args.slice(at + 1));
+    else throw new Error(`unknown option ${args[at]}`);
+  }
+  return command(args.slice(at));
+
+  function command(command: readonly string[]): TestbedOptions {
+    if (command.length === 0) throw new Error("no command");
+    return { debug, command };
+  }
+}
+
+/** Runs the command; resolves to its exit status (128 + signal where it was killed). */
+export async function testbed({ debug, command }: TestbedOptions): Promise<number> {
+  if (Deno.uid() !== 0) throw new Error("the testbed mounts and makes namespaces: run it as root");
+  await build();
+  const root = await debianRoot(TESTBED_ROOT);
+  const images = await testImages(root);
+  await using scratch = await Scratch.make();
+  const child = new Deno.Command("setpriv", {
+    args: [
+      ...["--pdeathsig", "KILL", "--", "unshare"],
+      ...["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],
+      ...["--net", "--ipc", "--uts", "--"],
+      ...["/bin/sh", `${REPOSITORY}/scripts/testbed_namespace.sh`, ...command],
+    ],
+    env: {
+      TESTBED_ROOT: root,
+      TESTBED_SCRATCH: scratch.path,
+      TESTBED_REPOSITORY: REPOSITORY,
+      TESTBED_DENO: Deno.execPath(),
+      TESTBED_DENO_DIR: denoFolder(),
+      TESTBED_IMAGES: images,
+      TESTBED_DEBUG: debug ? "1" : "",
+    },
+    stdin: "inherit",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn();
+  const ended = endWithSignals(child);
+  const { code } = await child.status;
+  return ended() ?? code;
+}
+
+/**
+ * SIGTERM and SIGHUP end everything. So does SIGINT, but for one that is typed: the terminal gives it
+ * to the command as well, which may be a shell that goes on. Returns the exit status to report when
+ * that has happened.
+ */
+function endWithSignals(child: Deno.ChildProcess): () => number | null {
+  let status: number | null = null;
+  const ends = (signal: Deno.Signal, number: number) =>
+    Deno.addSignalListener(signal, () => {
+      status = 128 + number;
+      child.kill("SIGKILL");
+    });
+  ends("SIGHUP", 1);
+  ends("SIGTERM", 15);
+  Deno.addSignalListener("SIGQUIT", () => {});
+  if (Deno.stdin.isTerminal()) Deno.addSignalListener("SIGINT", () => {});
+  else ends("SIGINT", 2);
+  return () => status;
+}
+
+/** Deno's own cache, which the tests inside use: they have no network. */
+function denoFolder(): string {
+  const home = Deno.env.get("HOME") || "/root";
+  return Deno.env.get("DENO_DIR") || `${Deno.env.get("XDG_CACHE_HOME") || `${home}/.cache`}/deno`;
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await testbed(parseArguments(Deno.args)));
+  } catch (error) {
+    console.error(`testbed: ${error instanceof Error ? error.message : error}`);
+    if (Deno.args.length === 0) console.error(USAGE);
+    Deno.exit(2);
+  }
+}

@@ -1,0 +1,143 @@
+/** What the end-to-end tests share: a frame for each test, and both snapshotters. */
+
+import { ctr, ctrOk, type Snapshotter, SNAPSHOTTERS } from "../lib/ctr.ts";
+import { assertNothingLeft, snapshot, TREES } from "../lib/system_state.ts";
+
+export const SNAPSHOT_FOLDERS: Readonly<Record<Snapshotter, string>> = {
+  overlayfs: "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
+  erofs: "/var/lib/containerd/io.containerd.snapshotter.v1.erofs/snapshots",
+};
+const LOG_FOLDER = "/var/log/qemubox";
+const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
+
+/** What one test works with. */
+export interface Bench {
+  /** A container id that nobody else has; it is cleared away when the test fails. */
+  newId(label?: string): string;
+}
+
+/**
+ * A test that has to leave the system as it found it: processes, mounts, sockets, namespaces,
+ * folders, and what containerd knows. Skipped outside of the testbed.
+ */
+export function e2e(name: string, work: (bench: Bench) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore,
+    fn: async () => {
+      await mountAllLayers();
+      await collectGarbage();
+      const trees = [...TREES, ...Object.values(SNAPSHOT_FOLDERS)];
+      const before = await snapshot({ trees });
+      const known = await whatContainerdKnows();
+      const ids: string[] = [];
+      const newId = (label = "c") => {
+        const id = `e2e-${label}-${crypto.randomUUID().slice(0, 8)}`;
+        ids.push(id);
+        return id;
+      };
+      try {
+        await work({ newId });
+        await collectGarbage();
+        await assertNothingLeft(before);
+        const left = await whatContainerdKnows();
+        if (left !== known) throw new Error(`containerd knows more than before:\n${left}`);
+      } catch (error) {
+        for (const id of ids) await clearAway(id);
+        throw error;
+      }
+    },
+  });
+}
+
+/** Does the work for both snapshotters at the same time: there are two processors. */
+export async function withBoth(work: (snapshotter: Snapshotter) => Promise<void>): Promise<void> {
+  const outcomes = await Promise.allSettled(SNAPSHOTTERS.map(work));
+  const failures = outcomes.flatMap((outcome, index) =>
+    outcome.status === "fulfilled"
+      ? []
+      : [new Error(`with snapshotter ${SNAPSHOTTERS[index]}`, { cause: outcome.reason })]
+  );
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) throw new AggregateError(failures, "with both snapshotters");
+}
+
+/** The lines about a container in the log that all shims share. */
+export function logLines(id: string, file = "qemubox.log"): string[] {
+  const lines = Deno.readTextFileSync(`${LOG_FOLDER}/${file}`).split("\n");
+  const mark = file === "qemubox.log" ? ` id=${id}` : `/${id}: `;
+  return lines.filter((line) => line.endsWith(mark) || line.includes(`${mark} `));
+}
+
+/** The arguments of a process. @throws Deno.errors.NotFound when there is none. */
+export function argumentsOf(pid: number): string[] {
+  return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
+}
+
+/** The pid of the shim that serves a container. @throws Error when there is none. */
+export function shimOf(id: string, namespace = "default"): number {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const args = argumentsOf(Number(name));
+      const is = (flag: string, value: string) => args[args.indexOf(flag) + 1] === value;
+      if (args.at(-1) === "serve" && is("-id", id) && is("-namespace", namespace)) {
+        return Number(name);
+      }
+    } catch {
+      // It has just ended.
+    }
+  }
+  throw new Error(`no shim serves ${namespace}/${id}`);
+}
+
+let layersMounted: Promise<void> | null = null;
+
+/**
+ * The EROFS snapshotter mounts a layer when it is first used and leaves it mounted: not for us to
+ * undo. So all are used once.
+ */
+function mountAllLayers(): Promise<void> {
+  return layersMounted ??= (async () => {
+    const snapshots = ["snapshots", "--snapshotter", "erofs"];
+    const lines = (await ctrOk(...snapshots, "ls")).split("\n").map((line) => line.split(/\s+/));
+    const parents = new Set(lines.map(([, parent]) => parent));
+    for (const [name] of lines) {
+      if (!name?.startsWith("sha256:") || parents.has(name)) continue;
+      await ctrOk(...snapshots, "view", "e2e-warm-up", name);
+      // containerd may have collected it already: nothing refers to it.
+      await ctr(...snapshots, "rm", "e2e-warm-up");
+    }
+  })();
+}
+
+/** containerd removes the folders of snapshots that are no more by and by; or when told to, like this. */
+async function collectGarbage(): Promise<void> {
+  await ctrOk("leases", "create", "--id", "e2e-garbage");
+  await ctrOk("leases", "rm", "--sync", "e2e-garbage");
+}
+
+/** Containers, tasks and snapshots. */
+async function whatContainerdKnows(): Promise<string> {
+  const lists = await Promise.all([
+    ctrOk("containers", "ls"),
+    ctrOk("tasks", "ls"),
+    ...SNAPSHOTTERS.map((name) => ctrOk("snapshots", "--snapshotter", name, "ls")),
+  ]);
+  return lists.join("");
+}
+
+/** Says what is known of a container of a test that failed, and ends it. */
+async function clearAway(id: string): Promise<void> {
+  for (const file of ["qemubox.log", "console.log"]) {
+    try {
+      for (const line of logLines(id, file)) console.error(line);
+    } catch {
+      // Nothing was logged.
+    }
+  }
+  for (const namespace of ["default", "other"]) {
+    await ctr("--namespace", namespace, "tasks", "rm", "--force", id);
+    await ctr("--namespace", namespace, "containers", "rm", id);
+  }
+}

@@ -1,0 +1,21 @@
+import type { OciSpec } from "../../shim/oci.ts";
+
+/** A bundle's folder with a specification and, for a root file system, a busybox that sleeps. */
+export function makeBundle(): string {
+  const bundle = Deno.makeTempDirSync({ prefix: "fault-bundle-" });
+  for (const folder of ["rootfs/bin", "rootfs/proc", "rootfs/dev"]) {
+    Deno.mkdirSync(`${bundle}/${folder}`, { recursive: true });
+  }
+  Deno.copyFileSync("/bin/busybox", `${bundle}/rootfs/bin/sleep`);
+  Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(SPEC));
+  return bundle;
+}
+
+/** What `makeBundle` writes to config.json. */
+export const SPEC: OciSpec = {
+  ociVersion: "1.0.2",
+  process: { args: ["/bin/sleep", "3600"], cwd: "/", user: { uid: 0, gid: 0 } },
+  root: { path: "rootfs" },
+  mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
+  linux: { namespaces: [{ type: "pid" }, { type: "mount" }, { type: "ipc" }, { type: "uts" }] },
+};

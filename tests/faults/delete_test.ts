@@ -1,0 +1,216 @@
+/** `delete` in a fresh process, without containerd: all of one sandbox goes, and nothing else. */
+
+import assert from "node:assert/strict";
+import { Child, processStartTime, SIG, system } from "../../ffi/mod.ts";
+import { type CidLease, leaseCid } from "../../qemu/mod.ts";
+import { Lease } from "../../shim/lease.ts";
+import { CID_FOLDER, type SandboxName, vmName } from "../../shim/names.ts";
+import { until } from "../lib/wait.ts";
+import { ctrOk, runArguments } from "../lib/ctr.ts";
+import { assertDeleted, HandStarted, pathsOf, runDelete } from "./hand_started.ts";
+import { fault, FOREVER, logLines, removeContainer } from "./testbed.ts";
+
+const CIDS = `/run/qemubox/${CID_FOLDER}`;
+const CONFIG = "/etc/qemubox/config.json";
+/** Reconciling is quick; the process that does it has just started a container. */
+const RECONCILED_WITHIN_MS = 5_000;
+
+fault(
+  "what a shim leaves that is killed while QEMU boots, delete removes; again it has nothing to do",
+  async (id) => {
+    const name = { namespace: "by-hand", id };
+    using shim = await HandStarted.start(name);
+    const { failed } = await shim.beginCreate();
+    await shim.signalShim("SIGKILL");
+    assert.notEqual(await failed, null);
+    assert(
+      shim.lease!.cidLock !== null && exists(shim.lease!.cidLock),
+      "nothing is there to remove",
+    );
+    assertDeleted(await runDelete(name));
+    assert.equal(shim.lease, null);
+    assertDeleted(await runDelete(name));
+  },
+);
+
+fault("a shim that is told to end while QEMU boots leaves nothing to delete", async (id) => {
+  using shim = await HandStarted.start({ namespace: "by-hand", id });
+  const { failed } = await shim.beginCreate();
+  await shim.signalShim("SIGTERM");
+  assert.notEqual(await failed, null);
+});
+
+fault("delete never touches a sandbox with a similar name", async (id) => {
+  using one = new Wreck({ namespace: "a", id: `b-${id}` });
+  using other = new Wreck({ namespace: "a-b", id });
+  other.recordFacts();
+  one.recordFacts();
+  assertDeleted(await runDelete(one.name));
+  await one.assertGone();
+  other.assertThere();
+  assertDeleted(await runDelete(other.name));
+  await other.assertGone();
+});
+
+fault("delete finds by name what the lease only intends", async (id) => {
+  using wreck = new Wreck({ namespace: "a", id });
+  using neighbour = new Wreck({ namespace: "a", id: `${id}-b` });
+  wreck.recordIntents();
+  neighbour.recordIntents();
+  assertDeleted(await runDelete(wreck.name));
+  await wreck.assertGone();
+  neighbour.assertThere();
+  assertDeleted(await runDelete(neighbour.name));
+  await neighbour.assertGone();
+});
+
+for (const [what, text] of [["cut short", '{"version":1,"na'], ["never written", null]] as const) {
+  fault(`delete finds by name what belongs to a lease that was ${what}`, async (id) => {
+    using wreck = new Wreck({ namespace: "a", id });
+    const path = `${wreck.paths.lease}/lease.json`;
+    if (text === null) Deno.removeSync(path);
+    else Deno.writeTextFileSync(path, text);
+    assertDeleted(await runDelete(wreck.name));
+    await wreck.assertGone();
+  });
+}
+
+fault("delete works although the configuration is broken, and says that it is", async (id) => {
+  using wreck = new Wreck({ namespace: "a", id });
+  wreck.recordFacts();
+  Deno.mkdirSync("/etc/qemubox", { recursive: true });
+  Deno.writeTextFileSync(CONFIG, "{");
+  try {
+    const ended = await runDelete(wreck.name);
+    assert.match(ended.stderr, /^qemubox: .*config\.json is not JSON.*\n$/);
+    assertDeleted({ ...ended, stderr: "" });
+    await wreck.assertGone();
+  } finally {
+    Deno.removeSync(CONFIG);
+  }
+});
+
+fault("the next container's start removes what is forgotten, and only that", async (id) => {
+  using forgotten = new Wreck({ namespace: "a", id });
+  using starting = new Wreck({ namespace: "b", id });
+  using known = new Wreck({ namespace: "c", id }, "/run/containerd");
+  forgotten.recordFacts();
+  starting.recordIntents();
+  known.recordFacts();
+  await ctrOk(...runArguments(id, FOREVER, { flags: ["-d"] }));
+  const lines = await until(
+    "reconciling",
+    RECONCILED_WITHIN_MS,
+    () => exists(forgotten.paths.lease) || exists(starting.paths.lease) ? null : logLines(id),
+  );
+  assert.equal(lines.filter((line) => line.includes("reconcile: ")).length, 2, lines.join("\n"));
+  await forgotten.assertGone();
+  await starting.assertGone();
+  known.assertThere();
+  assertDeleted(await runDelete(known.name));
+  await known.assertGone();
+  await ctrOk("task", "kill", "--signal", "SIGKILL", id);
+  await until("the task's end", RECONCILED_WITHIN_MS, async () => {
+    return (await ctrOk("task", "ls")).includes("STOPPED") ? true : null;
+  });
+  await removeContainer(id);
+});
+
+/**
+ * What is left of a sandbox whose shim died and took nothing with it: folders, a socket, a context
+ * id, and processes, which are played by a `sleep` that no parent's death ends.
+ */
+class Wreck implements Disposable {
+  readonly paths: ReturnType<typeof pathsOf>;
+  readonly #lease: Lease;
+  readonly #cid: CidLease;
+  readonly #qemu: Child;
+  readonly #shim: Child;
+
+  /** @param bundle by default one that containerd has removed. */
+  constructor(readonly name: SandboxName, bundle = "/no/such/bundle") {
+    this.paths = pathsOf(name);
+    const { paths } = this;
+    Deno.mkdirSync(`${paths.shared}/rootfs-${name.id}`, { recursive: true });
+    Deno.writeTextFileSync(`${paths.runtime}/vsock.sock`, "");
+    Deno.writeTextFileSync(paths.socket, "");
+    this.#lease = Lease.create(paths, name, { bundle, socketPath: paths.socket });
+    this.#cid = leaseCid(CIDS);
+    // As QEMU does, it holds the lock of its context id.
+    this.#qemu = sleeper({ QEMUBOX_VM: vmName(name) }, [], this.#cid);
+    system.close(this.#cid.fd);
+    this.#shim = sleeper({}, [paths.socket]);
+  }
+
+  /** The lease of a sandbox that was whole. The shim is written down as a process that is dead. */
+  recordFacts(): void {
+    const startTime = processStartTime(this.#qemu.pid)!;
+    this.#lease.record(null, {
+      shim: { role: "shim", pid: this.#shim.pid, startTime: "1" },
+      cidLock: this.#cid.path,
+      processes: [{ role: "qemu", pid: this.#qemu.pid, startTime }],
+    });
+  }
+
+  /** A lease in which nothing that was about to be made is written down yet. */
+  recordIntents(): void {
+    for (const intent of ["shim", "cid", "process qemu"]) this.#lease.intend(intent);
+  }
+
+  assertThere(): void {
+    for (const path of this.#files()) assert(exists(path), `${path} is gone`);
+    for (const { pid } of [this.#qemu, this.#shim]) assert(processStartTime(pid) !== null);
+  }
+
+  async assertGone(): Promise<void> {
+    assert.deepEqual(this.#files().filter((path) => exists(path)), []);
+    for (const child of [this.#qemu, this.#shim]) {
+      // Changes nothing, or shows that it was still there.
+      child.kill(SIG.TERM);
+      assert.equal((await child.exited).signal, SIG.KILL);
+    }
+  }
+
+  #files(): string[] {
+    return [this.paths.lease, this.paths.runtime, this.paths.socket, this.#cid.path];
+  }
+
+  [Symbol.dispose](): void {
+    for (const child of [this.#qemu, this.#shim]) child.kill(SIG.KILL);
+    for (const path of this.#files().filter((path) => exists(path))) {
+      Deno.removeSync(path, { recursive: true });
+    }
+  }
+}
+
+/** What a sleeper waits for: this end of it is never closed. */
+const silence = system.pipe();
+
+/** A process that does nothing until it is killed. */
+function sleeper(env: Record<string, string>, more: string[], cid?: CidLease): Child {
+  const { read, write } = system.pipe();
+  try {
+    const child = Child.spawn({
+      path: "/bin/sh",
+      args: ["-c", "echo; read _", "sh", ...more],
+      env,
+      fds: { 0: silence.read, 1: write, ...(cid === undefined ? {} : { 3: cid.fd }) },
+      newSession: true,
+    });
+    // In the middle of execve(2), a process has no command line and no environment yet.
+    assert.equal(system.read(read, new Uint8Array(1)), 1);
+    return child;
+  } finally {
+    system.close(read);
+    system.close(write);
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

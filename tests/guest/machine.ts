@@ -1,0 +1,197 @@
+import { SIG } from "../../ffi/mod.ts";
+import { bootVm, hostTsc, leaseCid, locateFiles, type Vm } from "../../qemu/mod.ts";
+import {
+  type Client,
+  createClient,
+  FrameReader,
+  FrameWriter,
+  guest,
+  GUEST_READY_MARKER,
+  GUEST_RPC_PORT,
+  GUEST_STREAM_PORT,
+  openStream,
+  taskV3,
+  TtrpcConnection,
+  waitForClose,
+} from "../../proto/mod.ts";
+
+const TAG = "shared";
+const APPLETS = "sh cat echo exit head sha256sum sleep true uname yes dd trap ls id touch".split(
+  " ",
+);
+
+/** How a command in a container went. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: Uint8Array;
+  readonly stderr: string;
+}
+
+/** Which of the three streams a container has: letters of "ioe". */
+export type Io = string;
+
+/** A machine with the real kernel and vminitd, driven without shim and containerd. */
+export class Machine implements AsyncDisposable {
+  readonly vm: Vm;
+  readonly task: Client<typeof taskV3.Task>;
+  readonly system: Client<typeof guest.System>;
+  readonly bundles: Client<typeof guest.Bundles>;
+  readonly #folder: string;
+  readonly #connection: TtrpcConnection;
+
+  private constructor(vm: Vm, folder: string, connection: TtrpcConnection) {
+    this.vm = vm;
+    this.task = createClient(taskV3.Task, connection);
+    this.system = createClient(guest.System, connection);
+    this.bundles = createClient(guest.Bundles, connection);
+    this.#folder = folder;
+    this.#connection = connection;
+  }
+
+  static async boot(): Promise<Machine> {
+    const folder = Deno.makeTempDirSync();
+    const shared = `${folder}/shared`;
+    for (const name of ["shared/rootfs/bin", "run", "cids"]) {
+      Deno.mkdirSync(`${folder}/${name}`, { recursive: true });
+    }
+    for (const name of ["proc", "sys", "dev", "tmp"]) Deno.mkdirSync(`${shared}/rootfs/${name}`);
+    Deno.copyFileSync("/bin/busybox", `${shared}/rootfs/bin/busybox`);
+    for (const name of APPLETS) Deno.symlinkSync("busybox", `${shared}/rootfs/bin/${name}`);
+
+    const vm = await bootVm({
+      name: "tests/guest",
+      files: locateFiles({
+        shareDir: "/usr/share/qemubox",
+        qemuPath: Deno.env.get("QEMUBOX_QEMU_PATH") ?? null,
+        kernelPath: null,
+        initrdPath: null,
+        firmwarePath: null,
+        virtiofsdPath: null,
+        vhostDeviceVsockPath: null,
+        needsVhostDeviceVsock: true,
+      }),
+      accelerator: "tcg",
+      tscKhz: hostTsc()!.khz,
+      memoryMib: 512,
+      vcpus: 1,
+      vsockTransport: "vhost-user",
+      runDirectory: `${folder}/run`,
+      shares: [{ tag: TAG, directory: shared, readonly: true }],
+      readyMarker: GUEST_READY_MARKER,
+    }, { leaseCid: () => leaseCid(`${folder}/cids`) });
+    const connection = new TtrpcConnection(await vm.dialGuest(GUEST_RPC_PORT));
+    return new Machine(vm, folder, connection);
+  }
+
+  /** Makes a bundle and a container in it, which runs `args` once it is started. */
+  async create(id: string, args: string[], io: Io = ""): Promise<number> {
+    const { path } = await this.bundles.create({
+      id,
+      configJson: new TextEncoder().encode(JSON.stringify(config(id, args))),
+      rootfs: {
+        lower: [{
+          source: { case: "virtiofs", value: { tag: TAG, subdirectory: "rootfs" } },
+        }],
+        writable: { kind: { case: "tmpfs", value: { sizeBytes: 0n } } },
+      },
+    });
+    const stream = (letter: string, name: string): string =>
+      io.includes(letter) ? `${id}/init/${name}` : "";
+    const { pid } = await this.task.create({
+      id,
+      bundle: path,
+      stdin: stream("i", "stdin"),
+      stdout: stream("o", "stdout"),
+      stderr: stream("e", "stderr"),
+    });
+    return pid;
+  }
+
+  /** Deletes a container and its bundle. */
+  async delete(id: string): Promise<number> {
+    const { exitStatus } = await this.task.delete({ id });
+    await this.bundles.delete({ id });
+    return exitStatus;
+  }
+
+  /** Dials an output stream and reads it to its end. */
+  async output(id: string, name: "stdout" | "stderr" = "stdout"): Promise<Uint8Array> {
+    const stream = await this.vm.dialGuest(GUEST_STREAM_PORT);
+    await openStream(stream, `${id}/init/${name}`);
+    const reader = new FrameReader(stream);
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    for (let chunk; (chunk = await reader.read()) !== null;) chunks.push(new Uint8Array(chunk));
+    return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  }
+
+  /** Dials stdin, writes `bytes` and ends it. False when the guest hung up before it had it all. */
+  async input(id: string, bytes: Uint8Array): Promise<boolean> {
+    const stream = await this.vm.dialGuest(GUEST_STREAM_PORT);
+    await openStream(stream, `${id}/init/stdin`);
+    const writer = new FrameWriter(stream);
+    try {
+      await writer.write(bytes);
+      await writer.end();
+      return true;
+    } catch {
+      return false;
+    } finally {
+      await waitForClose(stream);
+    }
+  }
+
+  /** One command from create to delete. */
+  async run(id: string, args: string[], input?: Uint8Array): Promise<Outcome> {
+    await this.create(id, args, input === undefined ? "oe" : "ioe");
+    const output = Promise.all([this.output(id), this.output(id, "stderr")]);
+    const fed = input === undefined ? null : this.input(id, input);
+    await this.task.start({ id });
+    const { exitStatus } = await this.task.wait({ id });
+    const [stdout, stderr] = await output;
+    await fed;
+    await this.delete(id);
+    return { code: exitStatus, stdout, stderr: new TextDecoder().decode(stderr) };
+  }
+
+  /** Kills a container, waits for its end and deletes it. */
+  async kill(id: string): Promise<number> {
+    await this.task.kill({ id, signal: SIG.KILL });
+    await this.task.wait({ id });
+    return await this.delete(id);
+  }
+
+  /** Asks the guest to end, and hangs up as soon as it has answered. */
+  async shutdown(): Promise<void> {
+    await this.system.shutdown({});
+    this.#connection.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#connection.close();
+    await this.vm[Symbol.asyncDispose]();
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
+
+function config(id: string, args: string[]): unknown {
+  return {
+    ociVersion: "1.1.0",
+    process: {
+      user: { uid: 0, gid: 0 },
+      args,
+      env: ["PATH=/bin"],
+      cwd: "/",
+      noNewPrivileges: true,
+    },
+    root: { path: "rootfs" },
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc" },
+      { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+    ],
+    linux: {
+      cgroupsPath: `/test/${id}`,
+      namespaces: ["pid", "ipc", "uts", "mount", "cgroup"].map((type) => ({ type })),
+      resources: { pids: { limit: 64 }, memory: { limit: 128 << 20 } },
+    },
+  };
+}

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import {
+  assertNothingLeft,
+  difference,
+  type Kind,
+  snapshot,
+  snapshotNow,
+  type SystemState,
+  TREES,
+} from "./system_state.ts";
+
+/** Only this test's own folder: other things come and go on the machine that runs it. */
+async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = Deno.makeTempDirSync();
+  try {
+    await work(folder);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
+
+/** What of one kind has come since. */
+function newOf(kind: Kind, before: SystemState): string[] {
+  const { left } = difference(before, snapshotNow(before.options));
+  return left.filter((one) => one.startsWith(`${kind}: `));
+}
+
+Deno.test("a process is seen with its command line, and is gone when it is reaped", async () => {
+  const before = await snapshot({ kinds: ["process"] });
+  const child = new Deno.Command("cat", { args: ["-", "leftover"], stdin: "piped" }).spawn();
+  const mine = () => newOf("process", before).filter((one) => one.includes(`: ${child.pid} `));
+  // Until it has executed the program it is a copy of this one.
+  while (!mine()[0]?.endsWith("/cat - leftover")) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.match(mine()[0]!, /^process: \d+ started at \d+: \S*\/cat - leftover$/);
+  child.kill("SIGKILL");
+  await child.stdin.close().catch(() => {});
+  await child.status;
+  assert.deepEqual(mine(), []);
+});
+
+Deno.test("files of any kind are seen, also dangling links and what is below", async () => {
+  await withFolder(async (folder) => {
+    const before = await snapshot({ kinds: ["file"], trees: [folder, `${folder}/not there`] });
+    Deno.mkdirSync(`${folder}/a/b`, { recursive: true });
+    Deno.writeTextFileSync(`${folder}/a/b/file`, "");
+    Deno.symlinkSync("nowhere", `${folder}/link`);
+    const paths = ["a", "a/b", "a/b/file", "link"];
+    assert.deepEqual(newOf("file", before), paths.map((path) => `file: ${folder}/${path}`));
+  });
+});
+
+Deno.test("a listening socket is seen by its path, even without its file, and a connection to it is not", async () => {
+  await withFolder(async (folder) => {
+    const before = await snapshot({ kinds: ["socket"] });
+    const path = `${folder}/with space`;
+    using _listener = Deno.listen({ transport: "unix", path });
+    using _connection = await Deno.connect({ transport: "unix", path });
+    Deno.removeSync(path);
+    assert.deepEqual(newOf("socket", before).filter((one) => one.includes(folder)), [
+      `socket: ${path}`,
+    ]);
+  });
+});
+
+Deno.test("a descriptor of this process is seen, where it was asked for", async () => {
+  await withFolder((folder) => {
+    const before = snapshotNow({ kinds: ["descriptor"] });
+    const path = `${folder}/file`;
+    using _file = Deno.openSync(path, { create: true, write: true });
+    assert.deepEqual(newOf("descriptor", before), [`descriptor: ${path}`]);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("a namespace is seen as long as a process lives in it", {
+  ignore: Deno.uid() !== 0,
+}, async () => {
+  const before = await snapshot({ kinds: ["namespace", "link"] });
+  const child = new Deno.Command("unshare", {
+    args: ["--mount", "--net", "--", "sh", "-c", "echo; cat"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const output = child.stdout.getReader();
+  await output.read();
+  const mine = (kind: string) => Deno.readLinkSync(`/proc/${child.pid}/ns/${kind}`);
+  const expected = ["mnt", "net"].map((kind) => `namespace: ${mine(kind)}`);
+  const seen = newOf("namespace", before);
+  assert.deepEqual(expected.filter((one) => !seen.includes(one)), []);
+  assert(newOf("link", before).includes(`link: lo in ${mine("net")}`));
+  await child.stdin.close();
+  await child.status;
+  await output.cancel();
+  const now = newOf("namespace", before);
+  assert.deepEqual(expected.filter((one) => now.includes(one)), []);
+});
+
+Deno.test("what is left is named, and what is missing too", () => {
+  const state = (file: string[]) => ({ options: {}, things: { file, mount: ["/ is ext4"] } });
+  assert.deepEqual(difference(state(["a", "b", "b"]), state(["b", "c", "c"])), {
+    left: ["file: c", "file: c"],
+    missing: ["file: a", "file: b"],
+  });
+  assert.deepEqual(difference(state(["a"]), state(["a"])), { left: [], missing: [] });
+});
+
+Deno.test("it waits until what is left is gone", async () => {
+  await withFolder(async (folder) => {
+    const before = snapshotNow({ kinds: ["file"], trees: [folder] });
+    Deno.mkdirSync(`${folder}/soon gone`);
+    const wait = assertNothingLeft(before);
+    Deno.removeSync(`${folder}/soon gone`);
+    await wait;
+  });
+});
+
+Deno.test("what stays too long fails, by name", async () => {
+  await withFolder(async (folder) => {
+    const before = snapshotNow({ kinds: ["file"], trees: [folder] });
+    Deno.writeTextFileSync(`${folder}/stays`, "");
+    await assert.rejects(assertNothingLeft(before, { withinMs: 0 }), {
+      name: "AssertionError",
+      message: new RegExp(`left: file: ${folder}/stays$`, "m"),
+    });
+    Deno.removeSync(`${folder}/stays`);
+  });
+});
+
+Deno.test("shared logs are not leftovers, the folders of leases are", () => {
+  assert(!TREES.some((tree) => "/var/log/qemubox".startsWith(tree)));
+  assert(TREES.includes("/run/qemubox"));
+});

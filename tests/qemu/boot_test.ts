@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import type { FdStream } from "../../ffi/mod.ts";
+import { SIG, system } from "../../ffi/mod.ts";
+import { until } from "../lib/wait.ts";
+import { ConsoleText, MARKER, TestHost, tinyInitrd, vmProcesses } from "./guest.ts";
+
+const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
+const REPOSITORY = new URL("../../", import.meta.url).pathname;
+
+/** The kernel kills what a killed virtiofsd had in its sandbox a moment later. */
+async function onlyLeft(before: string[]): Promise<void> {
+  await until(
+    "the end of what was killed",
+    5_000,
+    () => vmProcesses().length <= before.length || null,
+  );
+  assert.deepEqual(vmProcesses(), before);
+}
+
+/** A test with a host of its own, after which no process of a machine and no file of it is left. */
+function live(name: string, work: (host: TestHost) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore,
+    fn: async () => {
+      const before = vmProcesses();
+      await using host = new TestHost();
+      await work(host);
+      assert.deepEqual(host.leftFiles(), []);
+      await onlyLeft(before);
+    },
+  });
+}
+
+live("a guest boots, and its timeline is in order", async (host) => {
+  const vm = await host.boot(host.plan(`echo ${MARKER}\nsleep 600\n`));
+  const { spawnedMs, firstConsoleMs, readyMs } = vm.timeline;
+  assert(0 < spawnedMs && spawnedMs < firstConsoleMs && firstConsoleMs <= readyMs);
+  const status = await vm.qmp.execute("query-status") as { status: string };
+  assert.equal(status.status, "running");
+  assert.equal((await vm.shutdown(0)).kind, "stopped");
+});
+
+live(
+  "a share is what the host has, and the host keeps the guest from writing to it",
+  async (host) => {
+    Deno.writeTextFileSync(`${host.shared}/file`, "from the host\n", { mode: 0o666 });
+    const console = new ConsoleText();
+    const vm = await host.boot(
+      host.plan(`
+mount -t virtiofs shared /m && cat /m/file
+mount -o remount,rw /m
+echo changed > /m/file
+echo new > /m/new
+mkdir /m/folder
+echo ${MARKER}
+reboot -f
+`),
+      { console: console.take },
+    );
+    assert.equal((await vm.exited).kind, "reset");
+    assert.match(console.text, /from the host/);
+    assert.equal(console.text.match(/Read-only file system/g)?.length, 3, console.text);
+    assert.equal(Deno.readTextFileSync(`${host.shared}/file`), "from the host\n");
+    assert.deepEqual([...Deno.readDirSync(host.shared)].map(({ name }) => name), ["file"]);
+    await vm.shutdown(0);
+  },
+);
+
+live("the guest is dialled, and no byte of what it says first is lost", async (host) => {
+  const console = new ConsoleText();
+  const deno = Deno.realPathSync(Deno.execPath());
+  const script = `${REPOSITORY}tests/qemu/echo.ts`;
+  const vm = await host.boot(
+    host.plan(
+      `mount -t virtiofs shared /m
+mount -t proc proc /m/proc
+mount -t devtmpfs dev /m/dev
+echo ${MARKER}
+HOME=/dev DENO_DIR=/dev/deno chroot /m ${deno} run --no-config --no-check --no-lock --cached-only --allow-all ${script}
+`,
+      {
+        memoryMib: 512,
+        shares: [{ tag: "shared", directory: "/", readonly: true }],
+      },
+    ),
+    { console: console.take },
+  );
+  await assert.rejects(vm.dialGuest(4711), { kind: "protocol", message: /vsock port 4711/ });
+  await console.contains("echo listens", vm.exited);
+  await using stream = await vm.dialGuest(1025);
+  assert.equal(await readExactly(stream, 6), "hello\n");
+  const sent = "x".repeat(100_000);
+  const write = stream.write(new TextEncoder().encode(sent));
+  assert.equal(await readExactly(stream, sent.length), sent);
+  await write;
+  const late = vm.dialGuest(4711);
+  late.catch(() => {});
+  await vm.shutdown(0);
+  await assert.rejects(late);
+});
+
+live("a kernel panic ends the machine at once, with the panic's line", async (host) => {
+  const vm = await host.boot(host.plan(`echo ${MARKER}\nexit 3\n`));
+  const { kind, message } = await vm.exited;
+  assert.equal(kind, "reset");
+  assert.match(message, /Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000300/);
+  await vm.shutdown(0);
+});
+
+live("a guest that never answers ends at its deadline", async (host) => {
+  const plan = host.plan("echo waiting for nothing\nsleep 600\n", { bootTimeoutMs: 5_000 });
+  await assert.rejects(host.boot(plan), {
+    kind: "timeout",
+    message: "guest did not become ready within 5 s; last console line: waiting for nothing",
+  });
+});
+
+live("a corrupt initrd is a clear error", async (host) => {
+  const broken = tinyInitrd("").map((byte, index) => index < 4096 ? 255 - byte : byte);
+  await assert.rejects(host.boot(host.planWithInitrd(broken)), {
+    kind: "boot",
+    message: /^guest did not become ready: guest reset; last console line: .*Kernel panic/,
+  });
+});
+
+live("a kernel that is none is a clear error", async (host) => {
+  const plan = host.plan("");
+  const kernelPath = `${host.folder}/kernel`;
+  Deno.writeTextFileSync(kernelPath, "this is no kernel");
+  await assert.rejects(host.boot({ ...plan, files: { ...plan.files, kernelPath } }), {
+    kind: "boot",
+    message: /^guest did not become ready: qemu exited with code 1: .*kernel/,
+  });
+});
+
+live("a caller that gives up in the middle leaves nothing", async (host) => {
+  const controller = new AbortController();
+  const plan = host.plan("echo here\nsleep 600\n");
+  const options = { signal: controller.signal, console: () => controller.abort() };
+  await assert.rejects(host.boot(plan, options), { kind: "cancelled" });
+});
+
+for (const role of ["virtiofsd", "vhost-device-vsock", "qemu"]) {
+  live(`when ${role} is killed, the machine ends and says so`, async (host) => {
+    const vm = await host.boot(host.plan(`echo ${MARKER}\nsleep 600\n`));
+    system.kill(vm.processes.find((one) => one.role === role)!.pid, SIG.KILL);
+    const { kind, message } = await vm.exited;
+    assert.equal(kind, "crashed");
+    assert(message.startsWith(`${role} was killed by SIGKILL`), message);
+    await vm.shutdown(0);
+  });
+}
+
+live("when the process that booted is killed, so is all that it booted", async () => {
+  const before = vmProcesses();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", `${REPOSITORY}tests/qemu/boot_and_wait.ts`],
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  const { folder, pids } = JSON.parse(new TextDecoder().decode(value));
+  // virtiofsd has a second process, in its sandbox.
+  assert(vmProcesses().length >= before.length + pids.length);
+  await reader.cancel();
+  child.kill("SIGKILL");
+  await child.status;
+  await onlyLeft(before);
+  Deno.removeSync(folder, { recursive: true });
+});
+
+live("four machines at once are told apart", async (host) => {
+  const vms = await Promise.all([0, 1, 2, 3].map((index) => {
+    const runDirectory = `${host.folder}/run${index}`;
+    Deno.mkdirSync(runDirectory);
+    return host.boot(host.plan(`echo ${MARKER}\nsleep 600\n`, { runDirectory }));
+  }));
+  assert.equal(new Set(vms.map(({ cid }) => cid)).size, 4);
+  await Promise.all(vms.map((vm) => vm.shutdown(0)));
+});
+
+async function readExactly(stream: FdStream, count: number): Promise<string> {
+  const bytes = new Uint8Array(count);
+  for (let at = 0; at < count;) {
+    const read = await stream.read(bytes.subarray(at));
+    assert(read !== null, `end of stream after ${at} bytes`);
+    at += read;
+  }
+  return new TextDecoder().decode(bytes);
+}

@@ -1,0 +1,121 @@
+import { writeCpio } from "../../build/initrd/cpio.ts";
+import type { BootDeps, BootPlan, Vm } from "../../qemu/mod.ts";
+import { bootVm, hostTsc, leaseCid, locateFiles } from "../../qemu/mod.ts";
+
+/** What the small guests of these tests write when they are up. */
+export const MARKER = "guest of the test is up";
+
+const APPLETS = ["sh", "mount", "mkdir", "cat", "echo", "reboot", "sleep", "chroot", "head"];
+
+/** The first line of a guest's /init; what follows is the test's. Standard output is the console. */
+export const INIT = `#!/bin/sh
+mount -t proc proc /proc
+mount -t devtmpfs dev /dev
+exec >/dev/console 2>&1 </dev/null
+`;
+
+/** Everything that a booted test machine stands in; disposing it kills the machine. */
+export class TestHost implements AsyncDisposable {
+  readonly folder: string = Deno.makeTempDirSync();
+  readonly shared = `${this.folder}/shared`;
+  readonly #vms: Vm[] = [];
+
+  constructor() {
+    for (const name of ["shared", "run", "cids"]) Deno.mkdirSync(`${this.folder}/${name}`);
+  }
+
+  /** A plan for a guest whose /init is `script`. */
+  plan(script: string, changes: Partial<BootPlan> = {}): BootPlan {
+    return this.planWithInitrd(tinyInitrd(INIT + script), changes);
+  }
+
+  planWithInitrd(initrd: Uint8Array, changes: Partial<BootPlan> = {}): BootPlan {
+    const initrdPath = `${this.folder}/initrd`;
+    Deno.writeFileSync(initrdPath, initrd);
+    return {
+      name: "tests/qemu",
+      files: locateFiles({
+        shareDir: "/usr/share/qemubox",
+        qemuPath: Deno.env.get("QEMUBOX_QEMU_PATH") ?? null,
+        kernelPath: null,
+        initrdPath,
+        firmwarePath: null,
+        virtiofsdPath: null,
+        vhostDeviceVsockPath: null,
+        needsVhostDeviceVsock: true,
+      }),
+      accelerator: "tcg",
+      tscKhz: hostTsc()!.khz,
+      memoryMib: 256,
+      vcpus: 1,
+      vsockTransport: "vhost-user",
+      runDirectory: `${this.folder}/run`,
+      shares: [{ tag: "shared", directory: this.shared, readonly: true }],
+      readyMarker: MARKER,
+      ...changes,
+    };
+  }
+
+  async boot(plan: BootPlan, deps: Partial<BootDeps> = {}): Promise<Vm> {
+    const vm = await bootVm(plan, { leaseCid: () => leaseCid(`${this.folder}/cids`), ...deps });
+    this.#vms.push(vm);
+    return vm;
+  }
+
+  /** Files that a machine has left; none, when all is well. */
+  leftFiles(): string[] {
+    return ["run", "cids"].flatMap((name) =>
+      [...Deno.readDirSync(`${this.folder}/${name}`)].map((entry) => `${name}/${entry.name}`)
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#vms.map((vm) => vm[Symbol.asyncDispose]()));
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+}
+
+/** An initrd of busybox and an /init. */
+export function tinyInitrd(init: string): Uint8Array {
+  return writeCpio([
+    ...["bin", "dev", "proc", "m"].map((path) => ({ kind: "folder" as const, path, mode: 0o755 })),
+    { kind: "file", path: "init", mode: 0o755, content: new TextEncoder().encode(init) },
+    { kind: "file", path: "bin/busybox", mode: 0o755, content: Deno.readFileSync("/bin/busybox") },
+    ...APPLETS.map((name) => ({ kind: "link" as const, path: `bin/${name}`, target: "busybox" })),
+  ]);
+}
+
+/** The console of a guest, as text that can be waited for. */
+export class ConsoleText {
+  text = "";
+  #changed = Promise.withResolvers<void>();
+
+  readonly take = (chunk: Uint8Array): void => {
+    this.text += new TextDecoder().decode(chunk);
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  };
+
+  /** Waits for a text; `ended` gives up. */
+  async contains(part: string, ended: Promise<unknown>): Promise<void> {
+    let over = false;
+    ended.then(() => over = true);
+    while (!this.text.includes(part)) {
+      if (over) throw new Error(`no ${JSON.stringify(part)} on the console: ${this.text}`);
+      await Promise.race([this.#changed.promise, ended]);
+    }
+  }
+}
+
+/** Processes of machines, whoever's, as "pid name". */
+export function vmProcesses(): string[] {
+  return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const comm = Deno.readTextFileSync(`/proc/${name}/comm`).trim();
+      return /^(qemu-system|virtiofsd|vhost-device)/.test(comm) ? [`${name} ${comm}`] : [];
+    } catch {
+      return [];
+    }
+  });
+}
