@@ -7,7 +7,8 @@
 import { parseArgs } from "node:util";
 import { removeTree } from "./lib/cache.ts";
 import { DEBIAN_SUITE } from "./lib/debian_packages.ts";
-import { parseJunit, type TestCounts } from "./lib/junit.ts";
+import { FAILURE_LINES_MAX, parseJunit, type TestCounts } from "./lib/junit.ts";
+import { passOn, Tail } from "./lib/pass_on.ts";
 import { OUTPUT, REPOSITORY } from "./lib/paths.ts";
 import { which } from "./lib/run.ts";
 import { testFiles } from "./test_files.ts";
@@ -107,7 +108,8 @@ async function runStep(step: Step, full: boolean): Promise<TestCounts> {
   console.log(`\n=== ${step.heading} ===`);
   if (step.impossible !== null) {
     console.log(`skipped: ${step.impossible}`);
-    return { passed: 0, failed: 0, skipped: [`${step.heading}: ${step.impossible}`] };
+    const skipped = [`${step.heading}: ${step.impossible}`];
+    return { passed: 0, failed: 0, skipped, failures: [] };
   }
   if (step.reports !== null) {
     await removeTree(step.reports);
@@ -120,13 +122,19 @@ async function runStep(step: Step, full: boolean): Promise<TestCounts> {
     cwd: REPOSITORY,
     env: full ? { QEMUBOX_TEST_FULL: "1" } : {},
     stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
+    stdout: "piped",
+    stderr: "piped",
   }).spawn();
-  let late = false;
-  const end = () => child.kill("SIGTERM");
+  const tail = new Tail(FAILURE_LINES_MAX);
+  const output = Promise.all([
+    passOn(child.stdout, Deno.stdout, tail),
+    passOn(child.stderr, Deno.stderr, tail),
+  ]);
+  const late = Promise.withResolvers<true>();
+  let running = true;
+  const end = () => running && child.kill("SIGTERM");
   const timer = setTimeout(() => {
-    late = true;
+    late.resolve(true);
     end();
   }, step.timeoutMinutes * 60_000);
   // Whoever ends the tests ends the step with them.
@@ -136,12 +144,16 @@ async function runStep(step: Step, full: boolean): Promise<TestCounts> {
   };
   Deno.addSignalListener("SIGTERM", giveUp);
   const { success } = await child.status;
+  running = false;
+  // A process that the step left behind may hold its output open for ever.
+  const isLate = await Promise.race([late.promise, output.then(() => false)]);
   Deno.removeSignalListener("SIGTERM", giveUp);
   clearTimeout(timer);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  const outcome = late ? "FAILED: out of time" : success ? "ok" : "FAILED";
+  const outcome = isLate ? "FAILED: out of time" : success ? "ok" : "FAILED";
   console.log(`--- ${step.heading}: ${outcome} (${seconds} s)`);
-  return withStep(parseJunit(step.reports === null ? "" : allReports(step.reports)), success);
+  const counts = parseJunit(step.reports === null ? "" : allReports(step.reports));
+  return withStep(counts, step.heading, success && !isLate ? null : `${outcome}\n${tail.text}`);
 }
 
 function allReports(folder: string): string {
@@ -152,33 +164,49 @@ function allReports(folder: string): string {
 /**
  * The step itself counts as one more test. It fails by itself where it failed without a failed test
  * to show for it: a module that does not load, a report that was never written.
+ * @param failure how it failed and what it said last; null when it did not
  */
-export function withStep(counts: TestCounts, success: boolean): TestCounts {
-  if (success) return { ...counts, passed: counts.passed + 1 };
-  return { ...counts, failed: Math.max(counts.failed, 1) };
+export function withStep(
+  counts: TestCounts,
+  heading: string,
+  failure: string | null,
+): TestCounts {
+  if (failure === null) return { ...counts, passed: counts.passed + 1 };
+  if (counts.failed > 0) return counts;
+  return { ...counts, failed: 1, failures: [{ name: heading, text: failure }] };
+}
+
+/** What is said last: a log is often cut to its end, so all that matters is said again here. */
+export function summary(counts: TestCounts, failedSteps: readonly string[]): string {
+  const { passed, failed, skipped, failures } = counts;
+  const indented = (text: string) => text.split("\n").map((line) => `  | ${line}`).join("\n");
+  return [
+    ...(skipped.length > 0 ? [`\nskipped:\n${skipped.map((name) => `  ${name}`).join("\n")}`] : []),
+    ...(failedSteps.length > 0 ? [`\nFAILED: ${failedSteps.join(", ")}`] : []),
+    ...failures.map(({ name, text }) => `\nFAILED ${name}\n${indented(text)}`),
+    `\n${passed} passed, ${failed} failed, ${skipped.length} skipped`,
+  ].join("\n");
 }
 
 /** @returns the exit status */
 async function main(args: readonly string[]): Promise<number> {
   const { full, only } = parseOptions(args);
-  let [passed, failed] = [0, 0];
-  const skipped: string[] = [];
-  const failures: string[] = [];
+  let sum: TestCounts = { passed: 0, failed: 0, skipped: [], failures: [] };
+  const failedSteps: string[] = [];
   Deno.chdir(REPOSITORY);
   for (const step of plan(full)) {
     if (only !== null && step.part !== only) continue;
     const counts = await runStep(step, full);
-    passed += counts.passed;
-    failed += counts.failed;
-    skipped.push(...counts.skipped);
-    if (counts.failed > 0) failures.push(step.heading);
+    sum = {
+      passed: sum.passed + counts.passed,
+      failed: sum.failed + counts.failed,
+      skipped: [...sum.skipped, ...counts.skipped],
+      failures: [...sum.failures, ...counts.failures],
+    };
+    if (counts.failed > 0) failedSteps.push(step.heading);
   }
-  if (skipped.length > 0) {
-    console.log("\nskipped:\n" + skipped.map((name) => `  ${name}`).join("\n"));
-  }
-  if (failures.length > 0) console.log(`\nFAILED: ${failures.join(", ")}`);
-  console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`);
-  return failed > 0 ? 1 : 0;
+  console.log(summary(sum, failedSteps));
+  return sum.failed > 0 ? 1 : 0;
 }
 
 /** @throws {Error} for anything that is not an option of ours */

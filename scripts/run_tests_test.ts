@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseOptions, withStep } from "./run_tests.ts";
+import { parseOptions, summary, withStep } from "./run_tests.ts";
 
 Deno.test("options of the test command", () => {
   assert.deepEqual(parseOptions([]), { full: false, only: null });
@@ -9,9 +9,42 @@ Deno.test("options of the test command", () => {
   assert.throws(() => parseOptions(["tests/"]));
 });
 
+const ERROR = "--- lint: FAILED (1.0 s)\nerror: no";
+
 Deno.test("a step that fails without a failed test is a failure all the same", () => {
-  const none = { passed: 3, failed: 0, skipped: [] };
-  assert.deepEqual(withStep(none, true), { ...none, passed: 4 });
-  assert.deepEqual(withStep(none, false), { ...none, failed: 1 });
-  assert.deepEqual(withStep({ ...none, failed: 2 }, false), { ...none, failed: 2 });
+  const none = { passed: 3, failed: 0, skipped: [], failures: [] };
+  assert.deepEqual(withStep(none, "lint", null), { ...none, passed: 4 });
+  const itself = { name: "lint", text: ERROR };
+  assert.deepEqual(withStep(none, "lint", ERROR), { ...none, failed: 1, failures: [itself] });
+  const two = [{ name: "a", text: "1" }, { name: "b", text: "2" }];
+  const failed = { ...none, failed: 2, failures: two };
+  assert.deepEqual(withStep(failed, "unit tests", ERROR), failed);
+});
+
+Deno.test("the end of a run names what failed and why, and counts last", () => {
+  const counts = {
+    passed: 7,
+    failed: 1,
+    skipped: ["step: needs root rights"],
+    failures: [{ name: "a_test.ts: a", text: "Error: x\n    at y" }],
+  };
+  assert.equal(
+    summary(counts, ["unit tests"]),
+    `
+skipped:
+  step: needs root rights
+
+FAILED: unit tests
+
+FAILED a_test.ts: a
+  | Error: x
+  |     at y
+
+7 passed, 1 failed, 1 skipped`,
+  );
+  assert.equal(
+    summary({ passed: 2, failed: 0, skipped: [], failures: [] }, []),
+    `
+2 passed, 0 failed, 0 skipped`,
+  );
 });

@@ -9,6 +9,7 @@ Deno.test("a file without a report counts as one failure", () => {
     passed: 0,
     failed: 1,
     skipped: [],
+    failures: [{ name: "tests/a_test.ts: tests/a_test.ts runs", text: "no report" }],
   });
 });
 

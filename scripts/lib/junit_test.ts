@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseJunit } from "./junit.ts";
+import { FAILURE_LINES_MAX, parseJunit } from "./junit.ts";
 
 /** As Deno 2.4.2 wrote it. */
 const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
@@ -24,6 +24,28 @@ Deno.test("passed, failed and skipped tests are told apart", () => {
     passed: 2,
     failed: 1,
     skipped: ['./a_test.ts: skip me (needs "root")'],
+    failures: [{
+      name: "./a_test.ts: bad",
+      text: "Error: x <y>\n    at file:///tmp/jt/a_test.ts",
+    }],
   });
-  assert.deepEqual(parseJunit(""), { passed: 0, failed: 0, skipped: [] });
+  assert.deepEqual(parseJunit(""), { passed: 0, failed: 0, skipped: [], failures: [] });
+});
+
+Deno.test("of a long failure the beginning is kept", () => {
+  const lines = Array.from({ length: FAILURE_LINES_MAX + 2 }, (_, index) => `line ${index}`);
+  const { failures } = parseJunit(
+    `<testcase name="a" classname="f"><failure message="m">${
+      lines.join("\n")
+    }</failure></testcase>`,
+  );
+  const kept = failures[0]!.text.split("\n");
+  assert.deepEqual(kept.slice(0, -1), lines.slice(0, FAILURE_LINES_MAX));
+  assert.equal(kept.at(-1), "(2 more lines)");
+});
+
+Deno.test("a failure without a text has its message", () => {
+  const report =
+    '<testcase name="a" classname="f"><failure message="no &#10;report"></failure></testcase>';
+  assert.deepEqual(parseJunit(report).failures, [{ name: "f: a", text: "no \nreport" }]);
 });
