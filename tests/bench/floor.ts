@@ -1,0 +1,44 @@
+import { writeCpio } from "../../build/initrd/cpio.ts";
+import { TestHost } from "../qemu/guest.ts";
+import type { Measure } from "./measure.ts";
+import { shimPlan } from "./vm_host.ts";
+
+/** The line that the guest writes: the kernel calls the interpreter with its argument and the script. */
+const LINE = "floor /init";
+
+/**
+ * The least that this machine can take: the shim's own machine, but an init that writes one line and
+ * ends. From the exec of QEMU to that line.
+ */
+export const floor: Measure = {
+  name: "floor",
+  rows: { "floor": "ms" },
+  async run() {
+    await using host = new TestHost();
+    const plan = shimPlan(host);
+    const initrdPath = `${host.folder}/initrd`;
+    Deno.writeFileSync(initrdPath, floorInitrd());
+    const vm = await host.boot({
+      ...plan,
+      files: { ...plan.files, initrdPath },
+      readyMarker: LINE,
+    });
+    return { "floor": vm.timeline.readyMs - vm.timeline.spawnedMs };
+  },
+};
+
+/** The kernel runs `/bin/echo floor /init` as PID 1: no shell, no mount. */
+function floorInitrd(): Uint8Array {
+  return writeCpio([
+    { kind: "folder", path: "bin", mode: 0o755 },
+    { kind: "folder", path: "dev", mode: 0o755 },
+    { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
+    { kind: "file", path: "bin/echo", mode: 0o755, content: Deno.readFileSync("/bin/busybox") },
+    {
+      kind: "file",
+      path: "init",
+      mode: 0o755,
+      content: new TextEncoder().encode("#!/bin/echo floor\n"),
+    },
+  ]);
+}

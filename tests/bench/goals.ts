@@ -1,0 +1,50 @@
+import type { Machine, Unit } from "./result.ts";
+
+/** A row that is the quotient of two others. */
+export interface Ratio {
+  readonly name: string;
+  readonly above: string;
+  readonly below: string;
+}
+
+/** Ratios of one run say more than times: the machine's speed is in both. */
+export const RATIOS: readonly Ratio[] = [
+  ["boot", "floor"],
+  ["first-byte", "floor"],
+  ["delete", "floor"],
+  ["shim-start", "bare-start"],
+  ["ctr-first-byte", "floor"],
+  ["ctr-delete", "floor"],
+].map(([above, below]) => ({ name: `${above}/${below}`, above: above!, below: below! }));
+
+interface Goal {
+  readonly row: string;
+  /** What the median must not exceed. */
+  readonly most: number;
+  readonly unit: Unit;
+  /** Where it holds; everywhere when left out. */
+  readonly accelerator?: Machine["accelerator"];
+}
+
+/**
+ * What a row has to reach. Times under TCG are nearly all translation and emulation, so goals for
+ * them are ratios to the floor of the same run. QEMU's memory holds TCG's translation buffer.
+ */
+export const GOALS: readonly Goal[] = [
+  { row: "boot/floor", most: 2.0, unit: "ratio", accelerator: "tcg" },
+  { row: "first-byte/floor", most: 2.8, unit: "ratio", accelerator: "tcg" },
+  { row: "delete/floor", most: 0.15, unit: "ratio", accelerator: "tcg" },
+  { row: "shim-start/bare-start", most: 3, unit: "ratio", accelerator: "tcg" },
+  { row: "memory-private-per-vm", most: 40, unit: "MiB", accelerator: "kvm" },
+  { row: "guest-memory-used", most: 80, unit: "MiB" },
+  { row: "instructions/ready", most: 310, unit: "M" },
+  { row: "instructions/kernel-to-init", most: 80, unit: "M" },
+];
+
+/** The goal of a row on this machine; null when there is none. */
+export function goalOf(row: string, { accelerator }: Pick<Machine, "accelerator">): number | null {
+  const goal = GOALS.find((one) =>
+    one.row === row && (one.accelerator === undefined || one.accelerator === accelerator)
+  );
+  return goal?.most ?? null;
+}

@@ -1,0 +1,67 @@
+/**
+ * `deno task bench`: measures what a container in a VM costs; see docs/benchmarks.md. Outside of the
+ * testbed it runs itself again inside, and shows what comes back.
+ */
+
+import { REPOSITORY } from "../../scripts/lib/paths.ts";
+import { type BenchOptions, parseArguments, USAGE } from "./arguments.ts";
+import { comparisonTable } from "./compare.ts";
+import { measure } from "./measures.ts";
+import { parseResult, type Result } from "./result.ts";
+import { missed } from "./rows.ts";
+import { format, resultTable } from "./table.ts";
+import { timelineSvg } from "./timeline_svg.ts";
+
+/** Does what the command line asks for; resolves to the exit status. */
+async function main(options: BenchOptions): Promise<number> {
+  if (options.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  if (options.compare !== null) {
+    const [before, after] = options.compare.map((path) =>
+      parseResult(Deno.readTextFileSync(path), path)
+    );
+    console.log(comparisonTable(before!, after!));
+    return 0;
+  }
+  const inside = Deno.env.get("QEMUBOX_TESTBED") === "1";
+  return show(inside ? await measure(options) : await measureInTestbed(options), options);
+}
+
+function show(result: Result, { json, svg, check }: BenchOptions): number {
+  console.log(json ? JSON.stringify(result, null, 2) : resultTable(result));
+  if (svg !== null) Deno.writeTextFileSync(svg, timelineSvg(result));
+  if (!check) return 0;
+  for (const { name, median, goal, unit } of missed(result.rows)) {
+    console.error(`bench: ${name} is ${format(median, unit)}, its goal is at most ${goal}`);
+  }
+  return missed(result.rows).length === 0 ? 0 : 1;
+}
+
+/** Progress goes to standard error, the result comes as JSON on standard output. */
+async function measureInTestbed({ lab, only, runs }: BenchOptions): Promise<Result> {
+  const inner = [
+    ...["deno", "run", "--quiet", "--allow-all", "--config", `${REPOSITORY}/deno.json`],
+    ...[`${REPOSITORY}/tests/bench/main.ts`, "--json"],
+    ...only.flatMap((name) => ["--only", name]),
+    ...(runs === null ? [] : ["--runs", String(runs)]),
+  ];
+  const { code, stdout } = await new Deno.Command(`${REPOSITORY}/scripts/testbed`, {
+    args: [...(lab ? ["--kvm"] : []), ...inner],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).output();
+  if (code !== 0) throw new Error(`the benchmark in the testbed ended with ${code}`);
+  return parseResult(new TextDecoder().decode(stdout), "what the testbed wrote");
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(parseArguments(Deno.args)));
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    Deno.exit(2);
+  }
+}

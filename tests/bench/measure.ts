@@ -1,0 +1,59 @@
+import type { Samples } from "./rows.ts";
+import type { Unit } from "./result.ts";
+
+/** One or more values for each row that one round of a measure has found. */
+export type Values = Readonly<Record<string, number | readonly number[]>>;
+
+/** Something that can be measured again and again. */
+export interface Measure {
+  readonly name: string;
+  /** The rows it gives, in the order in which they are shown. */
+  readonly rows: Readonly<Record<string, Unit>>;
+  /** What takes long, or always gives the same, is measured in fewer rounds. */
+  readonly roundsMax?: number;
+  /** One round. It leaves nothing behind, also when it fails. */
+  run(): Promise<Values>;
+}
+
+export interface RoundsOptions {
+  readonly runs: number;
+  readonly say?: (line: string) => void;
+}
+
+/**
+ * Measures round by round, each thing once in each, so that whatever else the machine does hits all
+ * of them alike and the values of one round can be set against each other.
+ * @throws Error that names the measure that failed.
+ */
+export async function measureRounds(
+  measures: readonly Measure[],
+  { runs, say = () => {} }: RoundsOptions,
+): Promise<Samples[]> {
+  const found = new Map<string, number[][]>();
+  for (let round = 0; round < runs; round++) {
+    for (const measure of measures) {
+      if (round >= (measure.roundsMax ?? runs)) continue;
+      say(`round ${round + 1} of ${runs}: ${measure.name}`);
+      for (const [row, value] of Object.entries(await runOnce(measure))) {
+        if (!(row in measure.rows)) throw new Error(`${measure.name} has no row ${row}`);
+        const rounds = found.get(row) ?? [];
+        found.set(row, rounds);
+        rounds[round] = typeof value === "number" ? [value] : [...value];
+      }
+    }
+  }
+  return measures.flatMap(({ rows }) =>
+    Object.entries(rows).map(([name, unit]) => {
+      const rounds = found.get(name) ?? [];
+      return { name, unit, rounds: Array.from(rounds, (values) => values ?? []) };
+    })
+  );
+}
+
+async function runOnce(measure: Measure): Promise<Values> {
+  try {
+    return await measure.run();
+  } catch (error) {
+    throw new Error(`${measure.name}: ${(error as Error).message}`, { cause: error });
+  }
+}

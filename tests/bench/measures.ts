@@ -1,0 +1,27 @@
+import { say } from "../../scripts/lib/log.ts";
+import type { BenchOptions } from "./arguments.ts";
+import { boot } from "./boot.ts";
+import { floor } from "./floor.ts";
+import { type Measure, measureRounds } from "./measure.ts";
+import type { Result } from "./result.ts";
+import { rowsOf } from "./rows.ts";
+import { select } from "./selection.ts";
+import { describeMachine } from "./vm_host.ts";
+
+/** Everything that is measured, in the order of a round. */
+export const MEASURES: readonly Measure[] = [floor, boot];
+
+const RUNS = 5;
+/** A boot under KVM under TCG takes many seconds. */
+const LAB_RUNS = 2;
+
+/** Measures on this machine, which is a testbed or a lab. */
+export async function measure({ only, runs }: BenchOptions): Promise<Result> {
+  const machine = describeMachine();
+  const measures = select(MEASURES, only);
+  const samples = await measureRounds(measures, {
+    runs: runs ?? (machine.lab ? LAB_RUNS : RUNS),
+    say,
+  });
+  return { machine, rows: rowsOf(samples, machine) };
+}

@@ -1,0 +1,59 @@
+import { GUEST_READY_MARKER } from "../../proto/mod.ts";
+import {
+  type BootPlan,
+  chooseAccelerator,
+  chooseVsockTransport,
+  hostSize,
+  hostTsc,
+  locateFiles,
+  probeHost,
+  sizeVm,
+} from "../../qemu/mod.ts";
+import { loadConfig } from "../../shim/config.ts";
+import type { TestHost } from "../qemu/guest.ts";
+import type { Machine } from "./result.ts";
+
+/** What this host runs its machines with, as the shim decides it. */
+export function hostChoices(): {
+  readonly accelerator: BootPlan["accelerator"];
+  readonly transport: BootPlan["vsockTransport"];
+} {
+  const probe = probeHost();
+  return {
+    accelerator: chooseAccelerator(loadConfig().accelerator, probe).accelerator,
+    transport: chooseVsockTransport(probe),
+  };
+}
+
+/** The machine that the shim makes here for a container without limits. */
+export function shimPlan(host: TestHost): BootPlan {
+  const { accelerator, transport } = hostChoices();
+  const tsc = accelerator === "tcg" ? hostTsc() : null;
+  return {
+    name: "tests/bench",
+    files: locateFiles({ ...loadConfig(), needsVhostDeviceVsock: transport === "vhost-user" }),
+    ...sizeVm(null, hostSize()),
+    accelerator,
+    ...(tsc === null ? {} : { tscKhz: tsc.khz }),
+    vsockTransport: transport,
+    runDirectory: `${host.folder}/run`,
+    shares: [{ tag: "qemubox", directory: host.shared, readonly: true }],
+    readyMarker: GUEST_READY_MARKER,
+  };
+}
+
+/** What is measured on. */
+export function describeMachine(): Machine {
+  const { accelerator, transport } = hostChoices();
+  const cpuinfo = Deno.readTextFileSync("/proc/cpuinfo");
+  return {
+    cpu: /^model name\s*: (.*)$/m.exec(cpuinfo)?.[1]?.trim() ?? "unknown processor",
+    cpus: navigator.hardwareConcurrency,
+    memoryMib: hostSize().memoryMib,
+    kernel: Deno.osRelease(),
+    accelerator,
+    vsock: transport,
+    lab: Deno.env.get("QEMUBOX_LAB") === "1",
+    date: new Date().toISOString().slice(0, 10),
+  };
+}
