@@ -1,14 +1,21 @@
 import { type ExitStatus, type Pid } from "../ffi/mod.ts";
-import { Code, RpcError } from "../proto/mod.ts";
+import { Code, RpcError, type taskTypes } from "../proto/mod.ts";
 import { type Cgroups } from "./cgroup.ts";
-import { type ContainerEvent, type ContainerState, transition } from "./container_state.ts";
+import {
+  type ContainerEvent,
+  type ContainerState,
+  statusOf,
+  transition,
+} from "./container_state.ts";
 import { type Crun } from "./crun.ts";
+import { Execs } from "./execs.ts";
 import { quoted } from "./ids.ts";
-import { type ProcessStdio, type StdioIds } from "./process_stdio.ts";
+import { alreadyFinished, checkSignal, type Process } from "./process.ts";
+import { type ProcessStdio, type StdioDependencies, type StdioIds } from "./process_stdio.ts";
 import { type ReapedProcess, type Reaper } from "./reaper.ts";
 
 /** What a container is made of. */
-export interface ContainerParts {
+export interface ContainerParts extends StdioDependencies {
   readonly id: string;
   readonly bundle: string;
   readonly ids: StdioIds;
@@ -16,15 +23,32 @@ export interface ContainerParts {
   readonly crun: Crun;
   readonly reaper: Reaper;
   readonly cgroups: Cgroups;
-  /** Hears of the init's exit, once, never before the call that started it is answered. */
-  readonly onExit: (container: Container, exit: ExitStatus) => void;
+  readonly observer: ContainerObserver;
 }
 
-/** One container: its init process, its stdio and where it is in its life. */
-export class Container {
+/** Hears of what happens in containers. */
+export interface ContainerObserver {
+  /**
+   * One of the processes has ended: once for each, never before the call that started it is answered.
+   * The init's is the last.
+   */
+  exited(container: Container, ended: Process, exit: ExitStatus): void;
+}
+
+/** A process in a container; `execId` is null when no exec started it. */
+export interface ContainerProcess {
+  readonly pid: number;
+  readonly execId: string | null;
+}
+
+/** One container: its init process, the processes added to it, and where it is in its life. */
+export class Container implements Process {
   readonly id: string;
+  readonly execId = "";
   readonly bundle: string;
   readonly ids: StdioIds;
+  /** The processes that were added to the init. */
+  readonly execs: Execs;
   readonly #parts: ContainerParts;
   readonly #exited = Promise.withResolvers<ExitStatus>();
   #state: ContainerState = { name: "creating" };
@@ -37,11 +61,29 @@ export class Container {
     this.bundle = parts.bundle;
     this.ids = parts.ids;
     this.#parts = parts;
+    this.execs = new Execs({
+      ...parts,
+      containerId: parts.id,
+      admit: (call) => {
+        if (this.#state.name !== "created" && this.#state.name !== "running") {
+          throw this.#refusal(call);
+        }
+      },
+      onExit: (exec, exit) => parts.observer.exited(this, exec, exit),
+    });
     this.#exited.promise.catch(() => {}); // it may be that nobody waits
   }
 
   get state(): ContainerState {
     return this.#state;
+  }
+
+  get status(): taskTypes.Status {
+    return statusOf(this.#state);
+  }
+
+  get exit(): ExitStatus | null {
+    return "exit" in this.#state ? this.#state.exit : null;
   }
 
   /** How the init ended, or will have ended. Rejects when the container could not be created. */
@@ -98,28 +140,24 @@ export class Container {
     return pid;
   }
 
-  /**
-   * Signals the init, or all processes.
-   *
-   * @throws {RpcError} NotFound: it has ended; FailedPrecondition; InvalidArgument: no such signal
-   */
   async kill(signal: number, all: boolean): Promise<void> {
     if (this.#state.name === "creating") throw this.#refusal("kill");
     if (this.#init === null || this.#state.name === "stopped" || this.#state.name === "deleting") {
-      throw finished();
+      throw alreadyFinished();
     }
-    if (!Number.isInteger(signal) || signal < 1 || signal > 64) {
-      throw new RpcError(Code.InvalidArgument, `no such signal: ${signal}`);
-    }
+    checkSignal(signal);
     if (all) return await this.#parts.crun.killAll(this.id, signal);
     // What `crun kill` does, without the process: nobody else can free the init's pid.
-    if (!this.#parts.reaper.kill(this.#init, signal)) throw finished();
+    if (!this.#parts.reaper.kill(this.#init, signal)) throw alreadyFinished();
   }
 
-  /** The container's processes. */
-  pids(): number[] {
+  /** All of the container's processes. */
+  pids(): ContainerProcess[] {
     if (this.#state.name === "creating") throw this.#refusal("pids");
-    return this.#cgroup === null ? [] : this.#parts.cgroups.processes(this.#cgroup);
+    if (this.#cgroup === null) return [];
+    const execs = this.execs.byPid();
+    return this.#parts.cgroups.processes(this.#cgroup)
+      .map((pid) => ({ pid, execId: execs.get(pid) ?? null }));
   }
 
   closeStdin(): void {
@@ -141,6 +179,7 @@ export class Container {
     }
     const exit = await this.exited;
     this.#parts.stdio[Symbol.dispose]();
+    this.execs.dispose();
     return exit;
   }
 
@@ -150,8 +189,10 @@ export class Container {
     await this.#starting;
     this.#parts.stdio.exited();
     this.#apply({ name: "exited", exit });
+    await this.execs.end();
+    if (this.#cgroup !== null) this.#parts.cgroups.kill(this.#cgroup); // what an exec just started
     this.#exited.resolve(exit);
-    this.#parts.onExit(this, exit);
+    this.#parts.observer.exited(this, this, exit);
   }
 
   /** Does what a caller asked for, or refuses it. Returns the init's pid. */
@@ -177,8 +218,4 @@ export class Container {
       `cannot ${call} container ${quoted(this.id)}: it is ${this.#state.name}`,
     );
   }
-}
-
-function finished(): RpcError {
-  return new RpcError(Code.NotFound, "process already finished");
 }

@@ -1,4 +1,5 @@
 import { type ExitStatus, type Pid } from "../ffi/mod.ts";
+import { taskTypes } from "../proto/mod.ts";
 
 /** Where a container is in its life. */
 export type ContainerState =
@@ -78,4 +79,19 @@ function undeleted(state: ContainerState): ContainerState | null {
   if (state.name !== "deleting") return null;
   const { pid, exit } = state;
   return exit === null ? { name: "created", pid } : { name: "stopped", pid, exit };
+}
+
+/** What containerd calls `state`. */
+export function statusOf(state: ContainerState): taskTypes.Status {
+  switch (state.name) {
+    case "creating":
+    case "created":
+    case "starting":
+      return taskTypes.Status.CREATED;
+    case "running":
+      return taskTypes.Status.RUNNING;
+    case "stopped":
+    case "deleting":
+      return taskTypes.Status.STOPPED;
+  }
 }

@@ -1,10 +1,10 @@
 import { type ExitStatus, type Poller, type System } from "../ffi/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
 import { type Cgroups } from "./cgroup.ts";
-import { Container } from "./container.ts";
+import { Container, type ContainerObserver } from "./container.ts";
 import { type Crun } from "./crun.ts";
-import { checkedContainerId, checkedStreamId, quoted } from "./ids.ts";
-import { ProcessStdio, type StdioIds } from "./process_stdio.ts";
+import { checkedContainerId, quoted } from "./ids.ts";
+import { checkStreamIds, ProcessStdio, type StdioIds } from "./process_stdio.ts";
 import { type Reaper } from "./reaper.ts";
 import { type StreamRegistry } from "./stream_registry.ts";
 
@@ -16,7 +16,7 @@ export interface ContainersDependencies {
   readonly streams: StreamRegistry;
   readonly crun: Crun;
   readonly cgroups: Cgroups;
-  readonly onExit: (container: Container, exit: ExitStatus) => void;
+  readonly observer: ContainerObserver;
 }
 
 /** The containers that there are, by id. */
@@ -36,9 +36,7 @@ export class Containers {
    */
   async create(id: string, bundle: string, ids: StdioIds): Promise<Container> {
     checkedContainerId(id);
-    for (const streamId of [ids.stdin, ids.stdout, ids.stderr]) {
-      if (streamId !== "") checkedStreamId(streamId);
-    }
+    checkStreamIds(ids);
     if (this.#containers.has(id)) {
       throw new RpcError(Code.AlreadyExists, `container ${quoted(id)} already exists`);
     }
@@ -62,11 +60,11 @@ export class Containers {
   }
 
   /** @throws {RpcError} NotFound, FailedPrecondition, what crun says */
-  async delete(id: string): Promise<{ container: Container; exit: ExitStatus }> {
-    const container = this.get(id);
-    const exit = await container.delete();
+  async delete(id: string): Promise<{ process: Container; exit: ExitStatus }> {
+    const process = this.get(id);
+    const exit = await process.delete();
     this.#containers.delete(id);
-    return { container, exit };
+    return { process, exit };
   }
 
   /** Whether a container was made from `bundle`. */

@@ -1,6 +1,7 @@
 import { type Fd, SIG } from "../ffi/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
 import { crunError } from "./crun_error.ts";
+import { type OciProcess } from "./oci_process.ts";
 import { type Reaper } from "./reaper.ts";
 
 /** Where crun is and what it may take. */
@@ -55,6 +56,33 @@ export class Crun {
       await this.#run(args, fds, spawned);
       return parsePid(Deno.readTextFileSync(pidFile), id);
     } finally {
+      removeFile(pidFile);
+    }
+  }
+
+  /**
+   * Starts one more process, which has `fds`, in container `id`.
+   * Calls `spawned` as soon as crun has its own copy of `fds`.
+   *
+   * @returns its pid. It is a child of ours now: claim it, from a nursery opened before.
+   * @throws {RpcError} what crun says
+   */
+  async exec(
+    id: string,
+    process: OciProcess,
+    fds: ChildFds,
+    spawned: () => void,
+  ): Promise<number> {
+    const name = `${this.#options.scratch}/exec-${this.#calls}`;
+    const file = `${name}.json`, pidFile = `${name}.pid`;
+    const args = ["exec", "--process", file, "--detach", "--pid-file", pidFile, id];
+    try {
+      // It may hold secrets in its environment.
+      Deno.writeTextFileSync(file, JSON.stringify(process), { mode: 0o600 });
+      await this.#run(args, fds, spawned);
+      return parsePid(Deno.readTextFileSync(pidFile), id);
+    } finally {
+      removeFile(file);
       removeFile(pidFile);
     }
   }
@@ -140,6 +168,6 @@ function removeFile(path: string): void {
 
 function parsePid(text: string, id: string): number {
   const pid = /^[1-9][0-9]{0,9}\n?$/.test(text) ? Number(text) : 0;
-  if (pid <= 1) throw new RpcError(Code.Internal, `crun wrote no pid for container ${id}`);
+  if (pid <= 1) throw new RpcError(Code.Internal, `crun wrote no pid in container ${id}`);
   return pid;
 }

@@ -1,5 +1,6 @@
 import { type ExitStatus } from "../ffi/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
+import { quoted } from "./ids.ts";
 
 /** Longest text of crun's that goes into an error, in characters. */
 const TEXT_LENGTH_MAX = 1_024;
@@ -22,7 +23,23 @@ export function crunError(verb: string, end: ExitStatus, log: string): RpcError 
     return new RpcError(Code.Unknown, `crun ${verb} failed with ${how} and said nothing`);
   }
   const meaning = MEANINGS.find(({ pattern }) => pattern.test(text));
-  return new RpcError(meaning?.code ?? Code.Unknown, `crun ${verb}: ${text}`);
+  const message = verb === "exec" ? inRuncsWords(text) : `crun ${verb}: ${text}`;
+  return new RpcError(meaning?.code ?? Code.Unknown, message);
+}
+
+/** Clients tell a missing command by runc's text, docker and nerdctl among them. */
+function inRuncsWords(text: string): string {
+  const missing = /executable file `?(.*?)`? not found in \$PATH/.exec(text)?.[1];
+  const why = missing === undefined
+    ? text
+    : `unable to start container process: exec: ${quoted(missing)}: ` +
+      "executable file not found in $PATH";
+  return `OCI runtime exec failed: exec failed: ${why}`;
+}
+
+/** The exit code that shells have for a command that cannot be run. */
+export function exitCodeOfFailure(error: unknown): number {
+  return /not found|no such file/i.test(String(error)) ? 127 : 126;
 }
 
 /** crun writes each record as a JSON object over several lines; only its end has no indentation. */

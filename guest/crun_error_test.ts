@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code } from "../proto/mod.ts";
-import { crunError, lastError } from "./crun_error.ts";
+import { crunError, exitCodeOfFailure, lastError } from "./crun_error.ts";
 
 /** As crun 1.28 writes it: indented, and without a newline after the last record. */
 function record(msg: string, level = "error"): string {
@@ -28,4 +28,22 @@ Deno.test("errors with a meaning get its code", () => {
     Code.NotFound,
   );
   assert.match(crunError("start", failed, "").message, /exit status 1 and said nothing/);
+});
+
+Deno.test("an exec's errors are worded as runc's, which clients know", () => {
+  const missing = crunError(
+    "exec",
+    failed,
+    record("executable file `nope` not found in $PATH: No such file or directory"),
+  );
+  assert.equal(missing.code, Code.InvalidArgument);
+  assert.equal(
+    missing.message,
+    "OCI runtime exec failed: exec failed: unable to start container process: " +
+      'exec: "nope": executable file not found in $PATH',
+  );
+  assert.equal(exitCodeOfFailure(missing), 127);
+  const other = crunError("exec", failed, record("chdir to `/x`: Permission denied"));
+  assert.match(other.message, /^OCI runtime exec failed: exec failed: chdir to `\/x`: Permission/);
+  assert.equal(exitCodeOfFailure(other), 126);
 });

@@ -23,6 +23,18 @@ export function checkedContainerId(id: string): string {
 }
 
 /**
+ * Returns `id` when it is one that containerd would give to a process of a container.
+ *
+ * @throws {RpcError} InvalidArgument
+ */
+export function checkedExecId(id: string): string {
+  if (id.length > CONTAINER_ID_LENGTH_MAX || !CONTAINER_ID.test(id)) {
+    throw new RpcError(Code.InvalidArgument, `invalid exec id ${quoted(id)}`);
+  }
+  return id;
+}
+
+/**
  * Returns `id` when it can be dialed on the stream port.
  *
  * @throws {RpcError} InvalidArgument

@@ -1,5 +1,6 @@
 import { type Fd, type Poller, type System } from "../ffi/mod.ts";
 import { type ByteStream, FrameReader, FrameWriter, waitForClose } from "../proto/mod.ts";
+import { checkedStreamId } from "./ids.ts";
 import { copyInput } from "./pipe_input.ts";
 import { copyOutput } from "./pipe_output.ts";
 import { type StreamRegistry } from "./stream_registry.ts";
@@ -12,6 +13,11 @@ export interface StdioIds {
   readonly stdin: string;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** @throws {RpcError} InvalidArgument: an id cannot be dialed */
+export function checkStreamIds({ stdin, stdout, stderr }: StdioIds): void {
+  for (const id of [stdin, stdout, stderr]) if (id !== "") checkedStreamId(id);
 }
 
 /** What stdio is made of. */

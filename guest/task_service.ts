@@ -1,18 +1,18 @@
-import { type ExitStatus } from "../ffi/mod.ts";
 import {
   Code,
   implement,
+  packAny,
   RpcError,
+  runcOptions,
   type ServiceBinding,
-  taskTypes,
   taskV3,
-  type Timestamp,
-  timestampFromNanoseconds,
 } from "../proto/mod.ts";
-import { type Container } from "./container.ts";
-import { type ContainerState } from "./container_state.ts";
+import { type ContainerProcess } from "./container.ts";
+import { exitFields } from "./container_events.ts";
 import { type Containers } from "./containers.ts";
 import { quoted } from "./ids.ts";
+import { ociProcess } from "./oci_process.ts";
+import { type Process } from "./process.ts";
 
 /** What the task service rests on. */
 export interface TaskServiceDependencies {
@@ -24,7 +24,8 @@ export interface TaskServiceDependencies {
 
 /**
  * containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned, its stdin,
- * stdout and stderr are stream ids, which the host dials when Create has answered.
+ * stdout and stderr are stream ids, which the host dials when Create has answered; so are those of
+ * Exec.
  */
 export function taskService(dependencies: TaskServiceDependencies): ServiceBinding {
   const { containers, hasBundle, version } = dependencies;
@@ -35,22 +36,29 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
       const container = await containers.create(id, bundle, { stdin, stdout, stderr });
       return { pid: container.pid };
     },
-    start: async ({ id, execId }) => ({ pid: await initOf(containers, id, execId).start() }),
-    state: ({ id, execId }) => stateOf(initOf(containers, id, execId)),
-    pids: ({ id }) => ({ processes: containers.get(id).pids().map((pid) => ({ pid })) }),
-    kill: async ({ id, execId, signal, all }) => {
-      await initOf(containers, id, execId).kill(signal, all);
+    start: async ({ id, execId }) => ({ pid: await processOf(containers, id, execId).start() }),
+    exec: (request) => {
+      const { id, execId, terminal, stdin, stdout, stderr } = request;
+      const process = ociProcess(request.spec, terminal);
+      containers.get(id).execs.add(execId, process, { stdin, stdout, stderr });
       return {};
     },
-    wait: async ({ id, execId }) => exitFields(await initOf(containers, id, execId).exited),
+    state: ({ id, execId }) => stateOf(containers, id, execId),
+    pids: ({ id }) => ({ processes: containers.get(id).pids().map(processInfo) }),
+    kill: async ({ id, execId, signal, all }) => {
+      await processOf(containers, id, execId).kill(signal, all);
+      return {};
+    },
+    wait: async ({ id, execId }) => exitFields(await processOf(containers, id, execId).exited),
     delete: async ({ id, execId }) => {
-      initOf(containers, id, execId);
-      const { container, exit } = await containers.delete(id);
-      return { pid: container.pid, ...exitFields(exit) };
+      const { process, exit } = execId === ""
+        ? await containers.delete(id)
+        : containers.get(id).execs.delete(execId);
+      return { pid: process.pid, ...exitFields(exit) };
     },
     closeIO: ({ id, execId, stdin }) => {
-      const container = initOf(containers, id, execId);
-      if (stdin) container.closeStdin();
+      const process = processOf(containers, id, execId);
+      if (stdin) process.closeStdin();
       return {};
     },
     connect: ({ id }) => ({ shimPid: 1, taskPid: containers.get(id).pid, version }),
@@ -70,36 +78,19 @@ function checkCreate(
   }
 }
 
-/** The container, as long as its init process is meant: there are no others yet. */
-function initOf(containers: Containers, id: string, execId: string): Container {
+function processOf(containers: Containers, id: string, execId: string): Process {
   const container = containers.get(id);
-  if (execId !== "") {
-    throw new RpcError(Code.NotFound, `no process ${quoted(execId)} in container ${quoted(id)}`);
-  }
-  return container;
+  return execId === "" ? container : container.execs.get(execId);
 }
 
-function stateOf(container: Container) {
-  const { id, bundle, state, pid, ids } = container;
-  const exit = "exit" in state && state.exit !== null ? exitFields(state.exit) : {};
-  return { id, bundle, pid, status: statusOf(state), ...ids, ...exit };
+function stateOf(containers: Containers, id: string, execId: string) {
+  const { bundle } = containers.get(id);
+  const { pid, status, ids, exit } = processOf(containers, id, execId);
+  return { id, execId, bundle, pid, status, ...ids, ...(exit === null ? {} : exitFields(exit)) };
 }
 
-function statusOf(state: ContainerState): taskTypes.Status {
-  switch (state.name) {
-    case "creating":
-    case "created":
-    case "starting":
-      return taskTypes.Status.CREATED;
-    case "running":
-      return taskTypes.Status.RUNNING;
-    case "stopped":
-    case "deleting":
-      return taskTypes.Status.STOPPED;
-  }
-}
-
-/** An exit as the task service's messages have it. */
-export function exitFields(exit: ExitStatus): { exitStatus: number; exitedAt: Timestamp } {
-  return { exitStatus: exit.code, exitedAt: timestampFromNanoseconds(exit.at) };
+/** One of Pids' answer: a process that an exec started is told by its id. */
+function processInfo({ pid, execId }: ContainerProcess) {
+  if (execId === null) return { pid };
+  return { pid, info: packAny(runcOptions.ProcessDetailsSchema, { execId }) };
 }

@@ -1,17 +1,15 @@
 import { poller, type System } from "../ffi/mod.ts";
 import {
-  events as containerdEvents,
   GUEST_READY_MARKER,
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
-  packAny,
-  timestampFromNanoseconds,
   TtrpcServer,
 } from "../proto/mod.ts";
 import { bundleService } from "./bundle_service.ts";
 import { Bundles } from "./bundles.ts";
 import { cgroups, delegateControllers } from "./cgroup.ts";
 import { type Console, describe } from "./console.ts";
+import { ContainerEvents } from "./container_events.ts";
 import { Containers } from "./containers.ts";
 import { Crun } from "./crun.ts";
 import { mountEarly } from "./early_mounts.ts";
@@ -21,7 +19,7 @@ import { Reaper } from "./reaper.ts";
 import { shutDown } from "./shutdown.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 import { type GuestEvent, systemService } from "./system_service.ts";
-import { exitFields, taskService } from "./task_service.ts";
+import { taskService } from "./task_service.ts";
 import { Timeline } from "./timeline.ts";
 import { VERSION } from "./version.ts";
 
@@ -45,20 +43,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
     streams,
     crun: new Crun(reaper),
     cgroups,
-    onExit: ({ id, pid }, exit) => {
-      const { exitStatus, exitedAt } = exitFields(exit);
-      events.publish({
-        topic: "/tasks/exit",
-        event: packAny(containerdEvents.TaskExitSchema, {
-          containerId: id,
-          id,
-          pid,
-          exitStatus,
-          exitedAt,
-        }),
-        timestamp: timestampFromNanoseconds(system.clock("realtime")),
-      });
-    },
+    observer: new ContainerEvents(system, events),
   });
 
   const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);

@@ -29,6 +29,20 @@ case $verb in
     echo $! > "$root/$id/pid"
     cp "$root/$id/pid" "$pid_file"
     ;;
+  exec) # --process F --detach --pid-file P ID; the program runs as it is, a missing one is refused
+    file=$2 pid_file=$5 id=$6
+    kill -0 "$(cat "$root/$id/pid")" 2> /dev/null || fail "the container \`$id\` is not running"
+    # {"args":["sh","-c","SCRIPT"],…, with no quotes in the script
+    args=$(sed 's/.*"args":\[\([^]]*\)\].*/\1/' "$file" | tr -d '"')
+    script=${args#*-c,}
+    [ "$script" = "$args" ] && fail "executable file \`$args\` not found in \$PATH: No such file or directory"
+    # It waits until this shell is gone, which would reap it.
+    mkfifo "$pid_file.alive"
+    exec 3<&0 4<> "$pid_file.alive" 5< "$pid_file.alive"
+    rm "$pid_file.alive"
+    sh -c "read -r _ <&5; exec 5<&-; $script" <&3 3<&- 4<&- &
+    echo $! > "$pid_file"
+    ;;
   start) # ID
     [ -f "$root/$1/no-start" ] && fail "exec: Exec format error"
     echo > "$root/$1/start"

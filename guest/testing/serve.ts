@@ -4,20 +4,15 @@
  * `streams` and for crun's state; how long crun may take, in ms.
  */
 import { FdListener, poller, system } from "../../ffi/mod.ts";
-import {
-  events as containerdEvents,
-  guest,
-  implement,
-  packAny,
-  TtrpcServer,
-} from "../../proto/mod.ts";
+import { guest, implement, TtrpcServer } from "../../proto/mod.ts";
+import { ContainerEvents } from "../container_events.ts";
 import { Containers } from "../containers.ts";
 import { Crun } from "../crun.ts";
 import { EventLog } from "../event_log.ts";
 import { Reaper } from "../reaper.ts";
 import { StreamRegistry } from "../stream_registry.ts";
 import { type GuestEvent } from "../system_service.ts";
-import { exitFields, taskService } from "../task_service.ts";
+import { taskService } from "../task_service.ts";
 
 const [folder, timeoutMs] = Deno.args as [string, string];
 system.setChildSubreaper(true);
@@ -36,17 +31,14 @@ const containers = new Containers({
   reaper,
   streams,
   crun,
-  cgroups: { of: (pid) => `/cgroup-of/${pid}`, processes: () => [1, 2], kill: () => {} },
-  onExit: ({ id, pid }, exit) =>
-    events.publish({
-      topic: "/tasks/exit",
-      event: packAny(containerdEvents.TaskExitSchema, {
-        containerId: id,
-        id,
-        pid,
-        ...exitFields(exit),
-      }),
-    }),
+  // Every process of every container is a child of this one.
+  cgroups: {
+    of: (pid) => `/cgroup-of/${pid}`,
+    processes: () =>
+      Deno.readTextFileSync(`/proc/self/task/${Deno.pid}/children`).trim().split(" ").map(Number),
+    kill: () => {},
+  },
+  observer: new ContainerEvents(system, events),
 });
 const server = new TtrpcServer([
   taskService({ containers, hasBundle: (path) => path.startsWith(folder), version: "test" }),
