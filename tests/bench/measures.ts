@@ -1,15 +1,30 @@
 import { say } from "../../scripts/lib/log.ts";
 import type { BenchOptions } from "./arguments.ts";
 import { boot } from "./boot.ts";
+import { container } from "./container.ts";
+import { ctrContainer } from "./ctr_container.ts";
 import { floor } from "./floor.ts";
 import { type Measure, measureRounds } from "./measure.ts";
+import { memory } from "./memory.ts";
+import { parallel } from "./parallel.ts";
 import type { Result } from "./result.ts";
 import { rowsOf } from "./rows.ts";
 import { select } from "./selection.ts";
+import { shimStart } from "./shim_start.ts";
 import { describeMachine } from "./vm_host.ts";
 
 /** Everything that is measured, in the order of a round. */
-export const MEASURES: readonly Measure[] = [floor, boot];
+export const MEASURES: readonly Measure[] = [
+  floor,
+  boot,
+  shimStart,
+  container,
+  ctrContainer,
+  parallel(1),
+  parallel(4),
+  parallel(8),
+  memory,
+];
 
 const RUNS = 5;
 /** A boot under KVM under TCG takes many seconds. */

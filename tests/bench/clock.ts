@@ -1,0 +1,6 @@
+/** Milliseconds that a piece of work took. */
+export async function timed(work: () => Promise<unknown>): Promise<number> {
+  const from = performance.now();
+  await work();
+  return performance.now() - from;
+}

@@ -1,0 +1,38 @@
+import { timed } from "./clock.ts";
+import type { Measure } from "./measure.ts";
+import { processMemory } from "./process_memory.ts";
+import { sandboxProcesses } from "./sandbox_processes.ts";
+import { Rootfs, run, SHIM, ShimContainer } from "./shim_container.ts";
+
+/** It is quick, so a round can afford some. */
+const PAIRS = 3;
+
+/**
+ * The shim's own start: `start` called until it has ended, with the answer written, against the start
+ * of the same program that only says its version; and the private memory of shims that serve and have
+ * no container yet. There are several, so that what they share does not count.
+ */
+export const shimStart: Measure = {
+  name: "shim-start",
+  rows: { "shim-start": "ms", "bare-start": "ms", "shim-private": "MiB" },
+  async run() {
+    await using stack = new AsyncDisposableStack();
+    const rootfs = stack.use(new Rootfs());
+    const [starts, bareStarts]: [number[], number[]] = [[], []];
+    const containers: ShimContainer[] = [];
+    for (let pair = 0; pair < PAIRS; pair++) {
+      bareStarts.push(await timed(() => run(SHIM, ["-v"])));
+      const container = stack.use(await ShimContainer.prepare({ rootfs, args: ["/bin/echo"] }));
+      starts.push(await timed(() => container.start()));
+      // There is no such task; but an answer means that the shim serves.
+      await container.task.connect({ id: container.id }).catch(() => {});
+      containers.push(container);
+    }
+    const memory = containers.map(({ vmName }) => {
+      const { pid } = sandboxProcesses(vmName).find(({ role }) => role === "shim")!;
+      return processMemory(pid).privateMib;
+    });
+    for (const container of containers) await container.shutdown();
+    return { "shim-start": starts, "bare-start": bareStarts, "shim-private": memory };
+  },
+};
