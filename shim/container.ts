@@ -1,27 +1,25 @@
+import { Code, RpcError } from "../proto/mod.ts";
+import type { VmSize } from "../qemu/mod.ts";
 import type { CreateRequest } from "./create_plan.ts";
+import { Process } from "./process.ts";
 import type { ProcessIo } from "./process_io.ts";
-import {
-  assertLegal,
-  type Exit,
-  next,
-  type ProcessState,
-  type StatefulCall,
-} from "./process_state.ts";
 
-/** One container of a sandbox, as the host knows it. */
+/** One container of a sandbox, as the host knows it: its init and any number of execs. */
 export class Container {
   readonly request: CreateRequest;
-  readonly #io: ProcessIo;
+  readonly init: Process;
+  /** Of the VM that it lives in. */
+  readonly size: VmSize;
+  readonly #execs = new Map<string, Process>();
+  /** Ids of execs that are being added. */
+  readonly #reserved = new Set<string>();
   readonly #drainMs: number;
-  readonly #stopped = Promise.withResolvers<Exit>();
-  #state: ProcessState = { kind: "created" };
-  #exiting: Promise<Exit> | null = null;
-  #starting: Promise<unknown> = Promise.resolve();
 
   /** @param drainMs how long an exit waits for a reader of output that takes nothing. */
-  constructor(request: CreateRequest, io: ProcessIo, drainMs: number) {
+  constructor(request: CreateRequest, io: ProcessIo, size: VmSize, drainMs: number) {
     this.request = request;
-    this.#io = io;
+    this.size = size;
+    this.init = new Process({ ...request, execId: "" }, io, drainMs);
     this.#drainMs = drainMs;
   }
 
@@ -29,68 +27,46 @@ export class Container {
     return this.request.id;
   }
 
-  get state(): ProcessState {
-    return this.#state;
+  get execs(): readonly Process[] {
+    return [...this.#execs.values()];
   }
 
-  /** How it ended, once its output is delivered. */
-  get stopped(): Promise<Exit> {
-    return this.#stopped.promise;
-  }
-
-  /** @throws RpcError when the state does not allow the call. */
-  assertLegal(call: StatefulCall): void {
-    assertLegal(this.#state, call, `container ${this.id}`);
-  }
-
-  /**
-   * Starts it; an exit that comes in the meantime is reported after it.
-   * @param start makes the guest start it.
-   */
-  async start(start: () => Promise<void>): Promise<void> {
-    this.assertLegal("start");
-    const started = start();
-    this.#starting = started.catch(() => {});
-    await started;
-    this.#state = next(this.#state, { kind: "started" });
-    this.#io.start();
+  /** The init for an empty id. @throws RpcError NotFound. */
+  process(execId: string): Process {
+    const process = execId === "" ? this.init : this.#execs.get(execId);
+    if (process === undefined) {
+      throw new RpcError(Code.NotFound, `no process ${execId} in container ${this.id}`);
+    }
+    return process;
   }
 
   /**
-   * Its init has ended, says the guest or, when the VM is gone, the shim itself. Resolves when its
-   * output is delivered and the exit may be told; null when it was told before.
+   * Keeps an exec's id from being taken twice while it is added.
+   * @throws RpcError AlreadyExists.
    */
-  async exit(exit: Exit): Promise<Exit | null> {
-    if (this.#exiting !== null) return null;
-    this.#exiting = (async () => {
-      await this.#starting;
-      await this.#io.drain(this.#drainMs);
-      this.#state = next(this.#state, { kind: "exited", exit });
-      return exit;
-    })();
-    return await this.#exiting;
+  reserve(execId: string): Disposable {
+    if (this.#execs.has(execId) || this.#reserved.has(execId)) {
+      throw new RpcError(
+        Code.AlreadyExists,
+        `process ${execId} of container ${this.id} already exists`,
+      );
+    }
+    this.#reserved.add(execId);
+    return { [Symbol.dispose]: () => void this.#reserved.delete(execId) };
   }
 
-  /** Lets those who wait for the end go on; to be called once the exit has been published. */
-  announce(exit: Exit): void {
-    this.#stopped.resolve(exit);
+  addExec(name: Process["name"], io: ProcessIo): void {
+    this.#execs.set(name.execId, new Process(name, io, this.#drainMs));
   }
 
-  closeStdin(): void {
-    this.assertLegal("close-io");
-    this.#io.closeStdin();
+  removeExec(execId: string): void {
+    this.#execs.delete(execId);
   }
 
-  /**
-   * Marks it deleted and returns how it had ended. An exit that is under way is told before; output
-   * that was not delivered by now is lost.
-   */
-  async delete(): Promise<Exit> {
-    this.#io[Symbol.dispose]();
-    if (this.#exiting !== null) await this.stopped;
-    this.#state = next(this.#state, { kind: "deleted" });
-    const exit = this.#state.kind === "deleted" ? this.#state.exit : { status: 0, at: new Date() };
-    this.#stopped.resolve(exit);
-    return exit;
+  /** Lets go of execs that nobody deleted; whoever waits for one that never ran is told. */
+  async deleteExecs(): Promise<void> {
+    const execs = this.execs;
+    this.#execs.clear();
+    await Promise.all(execs.map((exec) => exec.delete()));
   }
 }

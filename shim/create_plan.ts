@@ -12,6 +12,7 @@ import {
 } from "../qemu/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
 import type { Config } from "./config.ts";
+import { requireSameTerminal } from "./exec_plan.ts";
 import { type OciSpec, readSpec } from "./oci.ts";
 import type { SnapshotMount } from "./rootfs_plan.ts";
 import { type HostPathKind, planSpec, type SpecPlan } from "./spec_plan.ts";
@@ -51,11 +52,11 @@ const BUNDLE_FILES_BYTES_MAX = 1024 * 1024;
  * @throws RpcError, VmError, UnsupportedSpecError: each names what is wrong and how to mend it.
  */
 export function planCreate(request: CreateRequest, spec: OciSpec, config: Config): CreatePlan {
-  if (request.terminal) {
-    throw new RpcError(Code.Unimplemented, "terminals are not supported; run without -t");
-  }
   if (request.checkpoint !== "") {
     throw new RpcError(Code.Unimplemented, "restoring from a checkpoint is not supported");
+  }
+  if (spec.process !== undefined) {
+    requireSameTerminal(spec.process, request.terminal, "process of config.json");
   }
   requireWritable(config.stateDir, "QEMUBOX_STATE_DIR");
   const probe = probeHost();

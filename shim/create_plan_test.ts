@@ -36,9 +36,10 @@ function configAt(stateDir: string) {
 
 Deno.test("what is not supported is refused before the host is looked at", () => {
   const config = configAt("/proc/no-such-folder");
-  const plan = (change: Partial<CreateRequest>) =>
-    planCreate({ ...request, ...change }, {}, config);
-  refuses(() => plan({ terminal: true }), Code.Unimplemented, /terminals .* run without -t/);
+  const plan = (change: Partial<CreateRequest>, terminal = false) =>
+    planCreate({ ...request, ...change }, { process: { terminal } }, config);
+  refuses(() => plan({ terminal: true }), Code.InvalidArgument, /terminal is false in its/);
+  refuses(() => plan({ terminal: false }, true), Code.InvalidArgument, /terminal is true in its/);
   refuses(() => plan({ checkpoint: "/c" }), Code.Unimplemented, /checkpoint/);
 });
 

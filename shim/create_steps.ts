@@ -4,12 +4,15 @@ import { bootVm, type CidLease, leaseCid, type Vm } from "../qemu/mod.ts";
 import { ConsoleLog } from "./console_log.ts";
 import { type CreatePlan, readBundleFiles } from "./create_plan.ts";
 import { answered, GuestConnection } from "./guest_connection.ts";
+import { openGuestIo } from "./guest_io.ts";
 import type { Lease } from "./lease.ts";
 import type { Logger } from "./log.ts";
 import { CID_FOLDER, CID_INTENT, type SandboxName, type SandboxPaths, vmName } from "./names.ts";
-import { ProcessIo } from "./process_io.ts";
+import { encodeOciJson } from "./oci_json.ts";
+import type { ProcessIo } from "./process_io.ts";
 import { removeFolder } from "./remove_folder.ts";
 import { mountRootfs } from "./shared_folder.ts";
+import { streamIds } from "./stream_ids.ts";
 import type { Timeline } from "./timeline.ts";
 
 /** What the steps of Create work with. */
@@ -116,7 +119,7 @@ export class CreateSteps {
     const { path } = await answered("Bundles.Create", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
       return guest.bundles.create({
         id: request.id,
-        configJson: new TextEncoder().encode(JSON.stringify(spec.spec)),
+        configJson: encodeOciJson(spec.spec),
         rootfs: {
           lower: [{
             source: {
@@ -134,16 +137,14 @@ export class CreateSteps {
 
   /** The container in the guest, created by crun and not yet started. */
   async createContainer(guest: GuestConnection, bundle: string): Promise<void> {
-    const { id, stdin, stdout, stderr } = this.#plan.request;
-    const named = (address: string, kind: string) => address === "" ? "" : streamId(id, kind);
+    const { id, terminal } = this.#plan.request;
     const { signal } = this.#context;
     await answered("Task.Create", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
       return guest.task.create({
         id,
         bundle,
-        stdin: named(stdin, "stdin"),
-        stdout: named(stdout, "stdout"),
-        stderr: named(stderr, "stderr"),
+        terminal,
+        ...streamIds({ ...this.#plan.request, execId: "" }),
       }, { signal, timeoutMs });
     });
     this.#context.timeline.mark("crun created");
@@ -153,12 +154,8 @@ export class CreateSteps {
   openIo(guest: GuestConnection): Promise<ProcessIo> {
     const { request } = this.#plan;
     const { signal, log, timeline } = this.#context;
-    return ProcessIo.open(
-      request,
-      (kind) => guest.stream(streamId(request.id, kind), signal),
-      log,
-      () => timeline.mark("first output byte"),
-    );
+    const onFirstByte = () => timeline.mark("first output byte");
+    return openGuestIo({ ...request, execId: "" }, guest, { log, signal, onFirstByte });
   }
 
   /** A vsock context id that no other VM of this host has. */
@@ -178,9 +175,4 @@ export class CreateSteps {
 /** Opaque to the guest: host paths never travel into it. */
 function rootfsName(containerId: string): string {
   return `rootfs-${containerId}`;
-}
-
-/** What host and guest call a stream of a container's init. */
-function streamId(containerId: string, kind: string): string {
-  return `${containerId}/init/${kind}`;
 }

@@ -58,17 +58,24 @@ export class EventPublisher {
     this.#dial = dial;
   }
 
-  /** Queues an event; never blocks and never throws. */
-  publish<S extends DescMessage>(topic: string, schema: S, message: MessageInitShape<S>): void {
+  /**
+   * Queues an event; never blocks and never throws.
+   * @param options `expendable`: it leaves half of the queue to those that are not.
+   */
+  publish<S extends DescMessage>(
+    topic: string,
+    schema: S,
+    message: MessageInitShape<S>,
+    { expendable = false }: { expendable?: boolean } = {},
+  ): void {
     if (this.#address === "") return;
     if (this.#stop.signal.aborted) {
       this.#log.error(`event ${topic} is LOST: it came after the end`);
       return;
     }
-    if (this.#queue.length >= EVENT_QUEUE_MAX) {
-      this.#log.error(
-        `event ${topic} is LOST: containerd did not take the ${EVENT_QUEUE_MAX} before it`,
-      );
+    const room = expendable ? EVENT_QUEUE_MAX / 2 : EVENT_QUEUE_MAX;
+    if (this.#queue.length >= room) {
+      this.#log.error(`event ${topic} is LOST: containerd did not take the ${room} before it`);
       return;
     }
     const envelope = {

@@ -27,7 +27,13 @@ export interface GuestExit {
   readonly exit: Exit;
 }
 
+/** A process in the guest was killed because its container's memory was at its limit. */
+export interface GuestOom {
+  readonly containerId: string;
+}
+
 const EXIT_TOPIC = "/tasks/exit";
+const OOM_TOPIC = "/tasks/oom";
 
 /** A short call to a healthy guest; a guest that takes longer is taken for dead. Milliseconds. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -70,10 +76,15 @@ export class GuestConnection implements Disposable {
     });
   }
 
-  /** Exits as the guest reports them, until the connection ends. Events of other kinds are skipped. */
-  async *exits(signal: AbortSignal): AsyncGenerator<GuestExit> {
+  /** What the guest reports, in its order, until the connection ends. Other kinds are skipped. */
+  async *events(signal: AbortSignal): AsyncGenerator<GuestExit | GuestOom> {
     for await (const message of this.#system.events({}, { signal })) {
-      if (message.topic !== EXIT_TOPIC || message.event === undefined) continue;
+      if (message.event === undefined) continue;
+      if (message.topic === OOM_TOPIC) {
+        yield { containerId: unpackAny(events.TaskOOMSchema, message.event).containerId };
+        continue;
+      }
+      if (message.topic !== EXIT_TOPIC) continue;
       const event = unpackAny(events.TaskExitSchema, message.event);
       yield {
         containerId: event.containerId,

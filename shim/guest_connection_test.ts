@@ -58,7 +58,9 @@ async function exitsOf(...sent: guest.GuestEvent[]): Promise<GuestExit[]> {
   });
   const exits: GuestExit[] = [];
   try {
-    for await (const exit of connection.exits(never)) exits.push(exit);
+    for await (const event of connection.events(never)) {
+      if ("exit" in event) exits.push(event);
+    }
   } finally {
     connection[Symbol.dispose]();
     server.close();

@@ -1,3 +1,6 @@
+import { type Any, Code, RpcError } from "../proto/mod.ts";
+import { parseOciJson } from "./oci_json.ts";
+
 /**
  * The parts of an OCI runtime specification (config.json) that the host reads or rewrites.
  * Everything else passes through untouched. See the OCI runtime specification, config.md.
@@ -40,8 +43,8 @@ export interface OciLinux {
 }
 
 export interface OciResources {
-  memory?: { limit?: number; [key: string]: unknown };
-  cpu?: { quota?: number; period?: number; [key: string]: unknown };
+  memory?: { limit?: number | bigint; [key: string]: unknown };
+  cpu?: { quota?: number | bigint; period?: number | bigint; [key: string]: unknown };
   [key: string]: unknown;
 }
 
@@ -58,9 +61,49 @@ export function readSpec(bundle: string): OciSpec {
   if (size > SPEC_BYTES_MAX) {
     throw new Error(`${path} has ${size} bytes, more than the limit of ${SPEC_BYTES_MAX}`);
   }
-  const spec: unknown = JSON.parse(Deno.readTextFileSync(path));
-  if (typeof spec !== "object" || spec === null || Array.isArray(spec)) {
-    throw new Error(`${path} is not a JSON object`);
-  }
+  const spec = parseOciJson(Deno.readTextFileSync(path));
+  if (!isObject(spec)) throw new Error(`${path} is not a JSON object`);
   return spec as OciSpec;
+}
+
+/** How containerd's typeurl names a type of the specification: with its major version. */
+const TYPE_URL = /^types\.containerd\.io\/opencontainers\/runtime-spec\/1\/([A-Za-z]+)$/;
+
+/** The type URL of a type of the specification. */
+export function ociTypeUrl(type: string): string {
+  return `types.containerd.io/opencontainers/runtime-spec/1/${type}`;
+}
+
+/**
+ * The JSON object in an Any that containerd made of a Go structure of the specification.
+ * @param type its name: `Process`.
+ * @param what the request, for the message.
+ * @throws RpcError InvalidArgument for another type, too many bytes, and what is no JSON object.
+ */
+export function typedJson(
+  any: Any | undefined,
+  type: string,
+  bytesMax: number,
+  what: string,
+): Record<string, unknown> {
+  const refusal = (why: string) => new RpcError(Code.InvalidArgument, `${what}: ${why}`);
+  if (any === undefined) throw refusal(`there is no ${type}`);
+  if (TYPE_URL.exec(any.typeUrl)?.[1] !== type) {
+    throw refusal(`expected ${ociTypeUrl(type)}, found ${JSON.stringify(any.typeUrl)}`);
+  }
+  if (any.value.length > bytesMax) {
+    throw refusal(`${any.value.length} bytes of ${type} are more than the limit of ${bytesMax}`);
+  }
+  let value: unknown;
+  try {
+    value = parseOciJson(new TextDecoder("utf-8", { fatal: true }).decode(any.value));
+  } catch (error) {
+    throw refusal(`${type} is not JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(value)) throw refusal(`${type} is not a JSON object`);
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

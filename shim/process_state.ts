@@ -7,21 +7,35 @@ export interface Exit {
   readonly at: Date;
 }
 
-/** Where a process is in its life. */
+/** Where a process is in its life. Paused is a container's init alone: its execs pause with it. */
 export type ProcessState =
   | { readonly kind: "created" }
   | { readonly kind: "running" }
+  | { readonly kind: "paused" }
   | { readonly kind: "stopped"; readonly exit: Exit }
   | { readonly kind: "deleted"; readonly exit: Exit };
 
 /** What can happen to a process. */
 export type ProcessEvent =
   | { readonly kind: "started" }
+  | { readonly kind: "paused" }
+  | { readonly kind: "resumed" }
   | { readonly kind: "exited"; readonly exit: Exit }
   | { readonly kind: "deleted" };
 
 /** The calls whose outcome depends on the state. */
-export type StatefulCall = "start" | "kill" | "delete" | "close-io" | "pids";
+export type StatefulCall =
+  | "start"
+  | "kill"
+  | "delete"
+  | "close-io"
+  | "pids"
+  | "exec"
+  | "pause"
+  | "resume"
+  | "resize"
+  | "stats"
+  | "update";
 
 /**
  * The state after an event. Total: an event that comes late, as the second of two reports of the
@@ -32,9 +46,14 @@ export function next(state: ProcessState, event: ProcessEvent): ProcessState {
     case "created":
       if (event.kind === "started") return { kind: "running" };
       if (event.kind === "exited") return { kind: "stopped", exit: event.exit };
-      return { kind: "deleted", exit: { status: 0, at: new Date() } };
+      if (event.kind === "deleted") return { kind: "deleted", exit: neverRan() };
+      return state;
     case "running":
-      return event.kind === "exited" ? { kind: "stopped", exit: event.exit } : state;
+      if (event.kind === "exited") return { kind: "stopped", exit: event.exit };
+      return event.kind === "paused" ? { kind: "paused" } : state;
+    case "paused":
+      if (event.kind === "exited") return { kind: "stopped", exit: event.exit };
+      return event.kind === "resumed" ? { kind: "running" } : state;
     case "stopped":
       return event.kind === "deleted" ? { kind: "deleted", exit: state.exit } : state;
     case "deleted":
@@ -42,10 +61,15 @@ export function next(state: ProcessState, event: ProcessEvent): ProcessState {
   }
 }
 
+function neverRan(): Exit {
+  return { status: 0, at: new Date() };
+}
+
 /** For each state, the calls that it answers; what is missing is refused. */
 const LEGAL: Readonly<Record<ProcessState["kind"], readonly StatefulCall[]>> = {
-  created: ["start", "kill", "delete", "close-io", "pids"],
-  running: ["kill", "close-io", "pids"],
+  created: ["start", "kill", "delete", "close-io", "pids", "exec", "resize", "stats", "update"],
+  running: ["kill", "close-io", "pids", "exec", "pause", "resize", "stats", "update"],
+  paused: ["kill", "close-io", "pids", "resume", "resize", "stats", "update"],
   stopped: ["delete", "close-io", "pids"],
   deleted: [],
 };

@@ -14,6 +14,7 @@ const later: Exit = { status: 137, at: new Date(1) };
 const states: ProcessState[] = [
   { kind: "created" },
   { kind: "running" },
+  { kind: "paused" },
   { kind: "stopped", exit },
   { kind: "deleted", exit },
 ];
@@ -23,17 +24,30 @@ Deno.test("every event in every state", () => {
     ["created", { kind: "started" }, "running"],
     ["created", { kind: "exited", exit: later }, "stopped"],
     ["created", { kind: "deleted" }, "deleted"],
+    ["created", { kind: "paused" }, "created"],
+    ["created", { kind: "resumed" }, "created"],
     ["running", { kind: "started" }, "running"],
+    ["running", { kind: "paused" }, "paused"],
+    ["running", { kind: "resumed" }, "running"],
     ["running", { kind: "exited", exit: later }, "stopped"],
     ["running", { kind: "deleted" }, "running"],
+    ["paused", { kind: "started" }, "paused"],
+    ["paused", { kind: "paused" }, "paused"],
+    ["paused", { kind: "resumed" }, "running"],
+    ["paused", { kind: "exited", exit: later }, "stopped"],
+    ["paused", { kind: "deleted" }, "paused"],
     ["stopped", { kind: "started" }, "stopped"],
+    ["stopped", { kind: "paused" }, "stopped"],
+    ["stopped", { kind: "resumed" }, "stopped"],
     ["stopped", { kind: "exited", exit: later }, "stopped"],
     ["stopped", { kind: "deleted" }, "deleted"],
     ["deleted", { kind: "started" }, "deleted"],
+    ["deleted", { kind: "paused" }, "deleted"],
+    ["deleted", { kind: "resumed" }, "deleted"],
     ["deleted", { kind: "exited", exit: later }, "deleted"],
     ["deleted", { kind: "deleted" }, "deleted"],
   ];
-  assert.equal(table.length, states.length * 3);
+  assert.equal(table.length, states.length * 5);
   for (const [from, event, to] of table) {
     const state = states.find(({ kind }) => kind === from)!;
     assert.equal(next(state, event).kind, to, `${from} + ${event.kind}`);
@@ -49,12 +63,19 @@ Deno.test("the first exit counts", () => {
 });
 
 Deno.test("every call in every state", () => {
+  const [early, no] = [Code.FailedPrecondition, Code.NotFound];
   const expected: Record<StatefulCall, (Code | null)[]> = {
-    start: [null, Code.FailedPrecondition, Code.FailedPrecondition, Code.NotFound],
-    kill: [null, null, Code.NotFound, Code.NotFound],
-    delete: [null, Code.FailedPrecondition, null, Code.NotFound],
-    "close-io": [null, null, null, Code.NotFound],
-    pids: [null, null, null, Code.NotFound],
+    start: [null, early, early, early, no],
+    kill: [null, null, null, no, no],
+    delete: [null, early, early, null, no],
+    "close-io": [null, null, null, null, no],
+    pids: [null, null, null, null, no],
+    exec: [null, null, early, early, no],
+    pause: [early, null, early, early, no],
+    resume: [early, early, null, early, no],
+    resize: [null, null, null, early, no],
+    stats: [null, null, null, early, no],
+    update: [null, null, null, early, no],
   };
   for (const [call, codes] of Object.entries(expected)) {
     states.forEach((state, index) => {

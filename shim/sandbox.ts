@@ -8,6 +8,8 @@ import type { ProcessIo } from "./process_io.ts";
 export interface SandboxListener {
   /** A process in the guest has ended, says the guest. */
   onExit(exit: GuestExit): void;
+  /** The container's memory was at its limit and one of its processes was killed, says the guest. */
+  onOom(containerId: string): void;
   /** The VM is gone, or no longer answers; every process in it is dead. */
   onLost(reason: string): void;
 }
@@ -71,7 +73,10 @@ export class Sandbox implements AsyncDisposable {
     this.#vm.exited.then(({ message }) => lost(message), (error: Error) => lost(error.message));
     this.guest.closed.then(() => lost("the guest no longer answers"));
     (async () => {
-      for await (const exit of this.guest.exits(this.#ending.signal)) listener.onExit(exit);
+      for await (const event of this.guest.events(this.#ending.signal)) {
+        if ("exit" in event) listener.onExit(event);
+        else listener.onOom(event.containerId);
+      }
       // Without them no end of a process would be seen any more.
       lost("the guest ended its events");
     })().catch((error: Error) => lost(`the guest's events broke off: ${error.message}`));

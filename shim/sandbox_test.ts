@@ -30,7 +30,7 @@ class FakeSteps {
   connectGuest = () => ({
     ...this.#made("guest"),
     closed: this.closed.promise,
-    exits: (signal: AbortSignal) => this.exits(signal),
+    events: (signal: AbortSignal) => this.exits(signal),
     shutdown: () => this.shutdownGuest(),
   });
   createBundle = () => "/bundle";
@@ -65,6 +65,7 @@ async function running(prepare: (steps: FakeSteps) => void = () => {}) {
   const heard: string[] = [];
   sandbox.watch({
     onExit: ({ containerId, exit }) => heard.push(`${containerId} ${exit.status}`),
+    onOom: (id) => heard.push(`oom ${id}`),
     onLost: (reason) => heard.push(`lost: ${reason}`),
   });
   steps.trace.length = 0;

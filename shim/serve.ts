@@ -5,6 +5,7 @@ import { loadConfig } from "./config.ts";
 import { type CreateRequest, planCreate, specOf } from "./create_plan.ts";
 import { CreateSteps } from "./create_steps.ts";
 import { EventPublisher } from "./event_publisher.ts";
+import { openGuestIo } from "./guest_io.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type Logger, openLog } from "./log.ts";
 import { sandboxPaths } from "./names.ts";
@@ -46,6 +47,7 @@ export async function serveShim(flags: Flags): Promise<void> {
     events: new TaskEvents(publisher),
     log,
     createSandbox: (request) => createSandbox(request),
+    openIo: (name, guest) => openGuestIo(name, guest, { log, signal: ending.signal }),
     onStarted: () => {
       timeline.mark("started");
       void reconcile(system, config, log);
@@ -74,7 +76,7 @@ export async function serveShim(flags: Flags): Promise<void> {
       bootTimeoutMs: effective.bootTimeoutMs,
       signal: ending.signal,
     });
-    return await Sandbox.create(steps, log);
+    return { ...await Sandbox.create(steps, log), size: plan.size };
   }
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {

@@ -1,4 +1,4 @@
-import type { OciMount, OciSpec } from "./oci.ts";
+import type { OciMount, OciProcess, OciSpec } from "./oci.ts";
 
 /** A specification that is fit for the guest, and what was taken out of it on the way. */
 export interface SpecPlan {
@@ -27,7 +27,7 @@ export class UnsupportedSpecError extends Error {
  *   the copy's name, relative to the bundle.
  *
  * @param id the container's id; it becomes its cgroup's name in the guest.
- * @throws UnsupportedSpecError for terminals and for bind mounts of anything but a regular file.
+ * @throws UnsupportedSpecError for an empty command and for bind mounts of anything but a regular file.
  */
 export function planSpec(
   host: OciSpec,
@@ -39,21 +39,24 @@ export function planSpec(
   if (spec.process?.args === undefined || spec.process.args.length === 0) {
     throw new UnsupportedSpecError("process.args of config.json is empty; give a command to run");
   }
-  if (spec.process.terminal) {
-    throw new UnsupportedSpecError("process.terminal: terminals are not supported; run without -t");
-  }
   spec.root = { ...spec.root, path: "rootfs" };
   if (spec.hooks !== undefined && Object.keys(spec.hooks).length > 0) {
     dropped.push(`hooks ${Object.keys(spec.hooks).join(", ")}: they cannot run inside the VM`);
   }
   delete spec.hooks;
-  for (const label of ["apparmorProfile", "selinuxLabel"] as const) {
-    if (spec.process[label]) dropped.push(`process.${label}: the guest kernel has no such module`);
-    delete spec.process[label];
-  }
+  dropped.push(...dropLabels(spec.process));
   planLinux(spec, id, dropped);
   const files = planMounts(spec.mounts ?? [], kindOf);
   return { spec, files, dropped };
+}
+
+/** Takes the labels of security modules out of a process; one line for each that was there. */
+export function dropLabels(process: OciProcess): string[] {
+  return (["apparmorProfile", "selinuxLabel"] as const).flatMap((label) => {
+    const had = process[label];
+    delete process[label];
+    return had ? [`process.${label}: the guest kernel has no such module`] : [];
+  });
 }
 
 function planLinux(spec: OciSpec, id: string, dropped: string[]): void {

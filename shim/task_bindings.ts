@@ -5,29 +5,39 @@ import type { TaskService } from "./task_service.ts";
 
 /**
  * The task service as containerd.task.v2 and v3, which differ in nothing but their names here.
- * Methods that are missing answer Unimplemented.
  */
 export function taskBindings(service: TaskService, log: Logger): ServiceBinding[] {
+  const { controls } = service;
+  /** Of a method whose answer says nothing. */
+  const silent = <Request>(name: string, method: (request: Request) => unknown) =>
+    guarded(name, log, async (request: Request) => {
+      await method(request);
+      return {};
+    });
   const methods = {
     create: guarded("create", log, (request: taskV3.CreateTaskRequest) => service.create(request)),
     start: guarded("start", log, (request: taskV3.StartRequest) => service.start(request)),
     state: guarded("state", log, (request: taskV3.StateRequest) => service.state(request)),
-    pids: guarded("pids", log, (request: taskV3.PidsRequest) => service.pids(request)),
-    kill: guarded("kill", log, async (request: taskV3.KillRequest) => {
-      await service.kill(request);
-      return {};
-    }),
     wait: guarded("wait", log, (request: taskV3.WaitRequest) => service.wait(request)),
-    closeIO: guarded("closeIO", log, (request: taskV3.CloseIORequest) => {
-      service.closeIO(request);
-      return {};
-    }),
+    exec: silent("exec", (request: taskV3.ExecProcessRequest) => service.exec(request)),
     delete: guarded("delete", log, (request: taskV3.DeleteRequest) => service.delete(request)),
     connect: guarded("connect", log, (request: taskV3.ConnectRequest) => service.connect(request)),
-    shutdown: guarded("shutdown", log, async (_: taskV3.ShutdownRequest) => {
-      await service.shutdown();
-      return {};
-    }),
+    shutdown: silent("shutdown", (_: taskV3.ShutdownRequest) => service.shutdown()),
+    kill: silent("kill", (request: taskV3.KillRequest) => controls.kill(request)),
+    pause: silent("pause", (request: taskV3.PauseRequest) => controls.pause(request)),
+    resume: silent("resume", (request: taskV3.ResumeRequest) => controls.resume(request)),
+    pids: guarded("pids", log, (request: taskV3.PidsRequest) => controls.pids(request)),
+    stats: guarded("stats", log, (request: taskV3.StatsRequest) => controls.stats(request)),
+    update: silent("update", (request: taskV3.UpdateTaskRequest) => controls.update(request)),
+    resizePty: silent(
+      "resizePty",
+      (request: taskV3.ResizePtyRequest) => controls.resizePty(request),
+    ),
+    closeIO: silent("closeIO", (request: taskV3.CloseIORequest) => controls.closeIO(request)),
+    checkpoint: silent(
+      "checkpoint",
+      (request: taskV3.CheckpointTaskRequest) => controls.checkpoint(request),
+    ),
   };
   return [implement(taskV3.Task, methods), implement(taskV2.Task, methods as never)];
 }

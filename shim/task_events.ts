@@ -32,10 +32,35 @@ export class TaskEvents {
     this.#publisher.publish("/tasks/start", events.TaskStartSchema, { containerId: id, pid });
   }
 
-  exited(id: string, pid: number, exit: Exit): void {
+  execAdded(id: string, execId: string): void {
+    const event = { containerId: id, execId };
+    this.#publisher.publish("/tasks/exec-added", events.TaskExecAddedSchema, event);
+  }
+
+  execStarted(id: string, execId: string, pid: number): void {
+    const event = { containerId: id, execId, pid };
+    this.#publisher.publish("/tasks/exec-started", events.TaskExecStartedSchema, event);
+  }
+
+  paused(id: string): void {
+    this.#publisher.publish("/tasks/paused", events.TaskPausedSchema, { containerId: id });
+  }
+
+  resumed(id: string): void {
+    this.#publisher.publish("/tasks/resumed", events.TaskResumedSchema, { containerId: id });
+  }
+
+  /** The guest can make as many of these as it likes: they may not crowd out the others. */
+  oom(id: string): void {
+    const event = { containerId: id };
+    this.#publisher.publish("/tasks/oom", events.TaskOOMSchema, event, { expendable: true });
+  }
+
+  /** @param processId the exec's id, or the container's for its init. */
+  exited(id: string, processId: string, pid: number, exit: Exit): void {
     this.#publisher.publish("/tasks/exit", events.TaskExitSchema, {
       containerId: id,
-      id,
+      id: processId,
       pid,
       exitStatus: exit.status,
       exitedAt: timestampFromDate(exit.at),

@@ -6,23 +6,34 @@ import {
   type taskTypes,
   type taskV3,
 } from "../proto/mod.ts";
-import { SIG } from "../ffi/mod.ts";
+import type { VmSize } from "../qemu/mod.ts";
 import { Container } from "./container.ts";
 import type { CreateRequest } from "./create_plan.ts";
 import { KILLED_STATUS } from "./delete.ts";
-import { answered, type GuestExit } from "./guest_connection.ts";
+import { type ExecRequest, planExec } from "./exec_plan.ts";
+import { answered, type GuestConnection, type GuestExit } from "./guest_connection.ts";
 import type { Logger } from "./log.ts";
+import { encodeOciJson } from "./oci_json.ts";
+import { ociTypeUrl } from "./oci.ts";
+import type { Process, ProcessName } from "./process.ts";
 import type { ProcessIo } from "./process_io.ts";
 import type { Exit, ProcessState } from "./process_state.ts";
 import type { Sandbox } from "./sandbox.ts";
+import { streamIds } from "./stream_ids.ts";
+import { TaskControls } from "./task_controls.ts";
 import type { TaskEvents } from "./task_events.ts";
+import { type ProcessId, Tasks } from "./tasks.ts";
 
 /** What the service needs from the process that it runs in. */
 export interface TaskServiceHost {
   readonly events: TaskEvents;
   readonly log: Logger;
   /** Plans and makes a sandbox with its first container; nothing is left when it fails. */
-  createSandbox(request: CreateRequest): Promise<{ sandbox: Sandbox; io: ProcessIo }>;
+  createSandbox(
+    request: CreateRequest,
+  ): Promise<{ sandbox: Sandbox; io: ProcessIo; size: VmSize }>;
+  /** Joins an exec's streams in the guest to what containerd named. */
+  openIo(name: ProcessName, guest: GuestConnection): Promise<ProcessIo>;
   onStarted(): void;
   onStopped(): void;
   /** Ends this process, soon after the answer is on its way. */
@@ -32,12 +43,10 @@ export interface TaskServiceHost {
   readonly shimPid: number;
 }
 
-/** A guest that does not answer a kill within this is killed itself. Milliseconds. */
-const KILL_TIMEOUT_MS = 10_000;
-/** A list of processes takes no longer. Milliseconds. */
-const PIDS_TIMEOUT_MS = 10_000;
-/** A start that takes longer has failed. Milliseconds. */
+/** A start, or crun's part of an exec, that takes longer has failed. Milliseconds. */
 const START_TIMEOUT_MS = 60_000;
+/** What the guest has to answer soon. Milliseconds. */
+const CALL_TIMEOUT_MS = 10_000;
 
 /** How a process ended, as several answers tell it. */
 interface ExitFields {
@@ -49,6 +58,7 @@ interface ExitFields {
 const STATUS: Readonly<Record<ProcessState["kind"], taskTypes.Status>> = {
   created: 1,
   running: 2,
+  paused: 4,
   stopped: 3,
   deleted: 3,
 };
@@ -60,21 +70,25 @@ const STATUS: Readonly<Record<ProcessState["kind"], taskTypes.Status>> = {
  * A task's pid is QEMU's: the process on this host whose end is the task's end.
  */
 export class TaskService {
+  readonly controls: TaskControls;
   readonly #host: TaskServiceHost;
-  readonly #containers = new Map<string, Container>();
-  #sandbox: Sandbox | null = null;
-  /** The sandbox's, also when it has ended already. */
-  #pid = 0;
+  readonly #tasks = new Tasks();
   #creating: Promise<unknown> | null = null;
   #ending = false;
   #clean = true;
 
   constructor(host: TaskServiceHost) {
     this.#host = host;
+    const { events, log } = host;
+    this.controls = new TaskControls(this.#tasks, {
+      events,
+      log,
+      giveUp: (reason) => this.#onLost(reason),
+    });
   }
 
   async create(request: CreateRequest): Promise<{ pid: number }> {
-    if (this.#sandbox !== null || this.#creating !== null) {
+    if (this.#tasks.sandbox !== null || this.#creating !== null) {
       throw new RpcError(
         Code.AlreadyExists,
         `a sandbox holds one container; ${request.id} is not it`,
@@ -84,17 +98,18 @@ export class TaskService {
     const creation = this.#host.createSandbox(request);
     this.#creating = creation;
     try {
-      const { sandbox, io } = await creation;
-      this.#sandbox = sandbox;
-      this.#pid = sandbox.pid;
-      this.#containers.set(
+      const { sandbox, io, size } = await creation;
+      this.#tasks.sandbox = sandbox;
+      this.#tasks.pid = sandbox.pid;
+      this.#tasks.containers.set(
         request.id,
-        new Container(request, io, this.#host.drainTimeoutMs),
+        new Container(request, io, size, this.#host.drainTimeoutMs),
       );
       this.#host.events.created(request, sandbox.pid);
       const failed = (error: Error) => this.#host.log.error(`reporting an exit: ${error.message}`);
       sandbox.watch({
         onExit: (exit) => void this.#onGuestExit(exit).catch(failed),
+        onOom: (id) => this.#onOom(id),
         onLost: (reason) => void this.#onLost(reason).catch(failed),
       });
       return { pid: sandbox.pid };
@@ -105,96 +120,128 @@ export class TaskService {
     }
   }
 
-  async start({ id, execId }: { id: string; execId: string }): Promise<{ pid: number }> {
-    const container = this.#init(id, execId);
-    const { guest, pid } = this.#required();
-    await container.start(async () => {
+  async start({ id, execId }: ProcessId): Promise<{ pid: number }> {
+    const container = this.#tasks.container(id);
+    const process = container.process(execId);
+    if (process.isExec && container.init.hasEnded) {
+      const why = `container ${id}: its init process is not running`;
+      throw new RpcError(Code.FailedPrecondition, why);
+    }
+    const { guest, pid } = this.#tasks.required();
+    const inGuest = async () => {
       await answered("Task.Start", START_TIMEOUT_MS, async (timeoutMs) => {
-        await guest.task.start({ id }, { timeoutMs });
+        await guest.task.start({ id, execId }, { timeoutMs });
       });
+    };
+    const { events } = this.#host;
+    await process.start(inGuest, () => {
+      if (process.isExec) events.execStarted(id, execId, pid);
+      else events.started(id, pid);
     });
-    this.#host.onStarted();
-    this.#host.events.started(id, pid);
+    if (!process.isExec) this.#host.onStarted();
     return { pid };
   }
 
-  state(
-    { id, execId }: { id: string; execId: string },
-  ): MessageInitShape<typeof taskV3.StateResponseSchema> {
-    const container = this.#init(id, execId);
-    const { state, request } = container;
+  /** Adds a process to a container; it runs from its start on. */
+  async exec(request: ExecRequest): Promise<void> {
+    const { id, execId, terminal, stdin, stdout, stderr } = request;
+    const container = this.#tasks.container(id);
+    container.init.assertLegal("exec");
+    const plan = planExec(request);
+    using _reserved = container.reserve(execId);
+    const { guest } = this.#tasks.required();
+    const spec = { typeUrl: ociTypeUrl("Process"), value: encodeOciJson(plan) };
+    await answered("Task.Exec", START_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.exec(
+        { id, execId, terminal, spec, ...streamIds(request) },
+        { timeoutMs },
+      );
+    });
+    const name = { id, execId, terminal, stdin, stdout, stderr };
+    let io: ProcessIo;
+    try {
+      io = await this.#host.openIo(name, guest);
+    } catch (error) {
+      await this.#deleteInGuest({ id, execId });
+      throw error;
+    }
+    if (this.#tasks.containers.get(id) !== container) {
+      io[Symbol.dispose]();
+      throw new RpcError(Code.NotFound, `container ${id} was deleted`);
+    }
+    container.addExec(name, io);
+    this.#host.events.execAdded(id, execId);
+  }
+
+  state({ id, execId }: ProcessId): MessageInitShape<typeof taskV3.StateResponseSchema> {
+    const { bundle } = this.#tasks.container(id).request;
+    const { state, name } = this.#tasks.process({ id, execId });
+    const { stdin, stdout, stderr, terminal } = name;
     return {
-      id,
-      bundle: request.bundle,
-      pid: this.#pid,
-      status: STATUS[state.kind],
-      stdin: request.stdin,
-      stdout: request.stdout,
-      stderr: request.stderr,
-      terminal: request.terminal,
-      execId: "",
+      id: execId === "" ? id : execId,
+      bundle,
+      // An exec that has not started has no process yet.
+      pid: execId !== "" && state.kind === "created" ? 0 : this.#tasks.pid,
+      status: STATUS[this.#kindOf(id, state)],
+      ...{ stdin, stdout, stderr, terminal, execId },
       ...("exit" in state ? exitFields(state.exit) : {}),
     };
   }
 
-  async pids({ id }: { id: string }): Promise<{ processes: { pid: number }[] }> {
-    const container = this.#init(id, "");
-    container.assertLegal("pids");
-    if (container.state.kind === "stopped") return { processes: [] };
-    const { guest } = this.#required();
-    const { processes } = await answered("Task.Pids", PIDS_TIMEOUT_MS, (timeoutMs) => {
-      return guest.task.pids({ id }, { timeoutMs });
-    });
-    return { processes: processes.map(({ pid }) => ({ pid })) };
+  /** What runs in a paused container is paused with it. */
+  #kindOf(id: string, { kind }: ProcessState): ProcessState["kind"] {
+    const { init } = this.#tasks.container(id);
+    return kind === "running" && init.state.kind === "paused" ? "paused" : kind;
   }
 
-  async kill(
-    { id, execId, signal, all }: { id: string; execId: string; signal: number; all: boolean },
-  ): Promise<void> {
-    const container = this.#init(id, execId);
-    container.assertLegal("kill");
-    const sandbox = this.#required();
-    try {
-      await sandbox.guest.task.kill({ id, signal, all }, { timeoutMs: KILL_TIMEOUT_MS });
-    } catch (error) {
-      if (signal !== SIG.KILL || !isUnanswered(error)) throw error;
-      this.#host.log.warn(`the guest does not answer a kill: the VM is ended`);
-      await this.#onLost("the guest does not answer");
+  async wait(process: ProcessId): Promise<ExitFields> {
+    return exitFields(await this.#tasks.process(process).stopped);
+  }
+
+  /** Deletes an exec, or the container; the sandbox ends with its last one. */
+  async delete({ id, execId }: ProcessId): Promise<ExitFields & { readonly pid: number }> {
+    const container = this.#tasks.container(id);
+    const process = container.process(execId);
+    process.assertDeletable();
+    const { pid } = this.#tasks;
+    if (process.isExec) {
+      container.removeExec(execId);
+      // Until the guest has forgotten it too, its id is not free.
+      using _reserved = container.reserve(execId);
+      const exit = await process.delete();
+      await this.#deleteInGuest({ id, execId });
+      return { pid, ...exitFields(exit) };
     }
-  }
-
-  async wait({ id, execId }: { id: string; execId: string }): Promise<ExitFields> {
-    return exitFields(await this.#init(id, execId).stopped);
-  }
-
-  closeIO({ id, execId, stdin }: { id: string; execId: string; stdin: boolean }): void {
-    if (stdin) this.#init(id, execId).closeStdin();
-  }
-
-  /** Deletes the container; the sandbox ends with its last one. */
-  async delete(
-    { id, execId }: { id: string; execId: string },
-  ): Promise<ExitFields & { readonly pid: number }> {
-    const container = this.#init(id, execId);
-    container.assertLegal("delete");
     // From here on, nobody else finds it to delete it a second time.
-    this.#containers.delete(id);
-    const pid = this.#pid;
-    const exit = await container.delete();
-    if (this.#containers.size === 0) await this.#endSandbox();
+    this.#tasks.containers.delete(id);
+    await container.deleteExecs();
+    const exit = await process.delete();
+    if (this.#tasks.containers.size === 0) await this.#endSandbox();
     this.#host.events.deleted(id, pid, exit);
     return { pid, ...exitFields(exit) };
   }
 
+  /** The guest forgets an exec. What it does not forget goes with the VM. */
+  async #deleteInGuest({ id, execId }: ProcessId): Promise<void> {
+    if (this.#tasks.sandbox === null) return;
+    const { guest } = this.#tasks.sandbox;
+    try {
+      await guest.task.delete({ id, execId }, { timeoutMs: CALL_TIMEOUT_MS });
+    } catch (error) {
+      if (error instanceof RpcError && error.code === Code.NotFound) return;
+      this.#host.log.warn(`guest did not delete process ${execId}: ${(error as Error).message}`);
+    }
+  }
+
   connect({ id }: { id: string }): { shimPid: number; taskPid: number; version: string } {
-    this.#init(id, "");
+    this.#tasks.container(id);
     const { shimPid } = this.#host;
-    return { shimPid, taskPid: this.#pid, version: "v2" };
+    return { shimPid, taskPid: this.#tasks.pid, version: "v2" };
   }
 
   /** Ends this shim, unless it still has a container. */
   async shutdown(): Promise<void> {
-    if (this.#containers.size > 0 || this.#creating !== null) return;
+    if (this.#tasks.containers.size > 0 || this.#creating !== null) return;
     await this.#endSandbox();
     this.#host.exit();
   }
@@ -208,8 +255,8 @@ export class TaskService {
   }
 
   async #endSandbox(): Promise<void> {
-    const sandbox = this.#sandbox;
-    this.#sandbox = null;
+    const { sandbox } = this.#tasks;
+    this.#tasks.sandbox = null;
     if (sandbox === null) return;
     try {
       await sandbox.end(this.#host.shutdownTimeoutMs);
@@ -238,16 +285,23 @@ export class TaskService {
     this.#host.log.error(what);
   }
 
-  /** An exit of something that is not ours is what a hostile guest would report: it is ignored. */
+  /** What is not ours, as a hostile guest would report it, is ignored. */
   async #onGuestExit({ containerId, processId, exit }: GuestExit): Promise<void> {
-    const container = this.#containers.get(containerId);
-    if (container !== undefined && processId === containerId) await this.#onExit(container, exit);
+    const container = this.#tasks.containers.get(containerId);
+    if (container === undefined) return;
+    if (processId === containerId) return await this.#onInitExit(container, exit);
+    const exec = container.execs.find(({ name }) => name.execId === processId);
+    if (exec !== undefined) await this.#onExit(exec, exit);
+  }
+
+  #onOom(containerId: string): void {
+    if (this.#tasks.containers.has(containerId)) this.#host.events.oom(containerId);
   }
 
   async #onLost(reason: string): Promise<void> {
     this.#host.log.error(`the VM is lost: ${reason}`);
     // Without its VM no stream can be waited for: the rest of the resources goes first.
-    await this.#sandbox?.[Symbol.asyncDispose]().catch((error: Error) =>
+    await this.#tasks.sandbox?.[Symbol.asyncDispose]().catch((error: Error) =>
       this.#notClean(`the lost VM's resources: ${error.message}`)
     );
     await this.#allKilled();
@@ -256,38 +310,35 @@ export class TaskService {
   /** What runs in a VM ends with it. */
   async #allKilled(): Promise<void> {
     const exit = { status: KILLED_STATUS, at: new Date() };
-    await Promise.all([...this.#containers.values()].map((one) => this.#onExit(one, exit)));
+    const containers = [...this.#tasks.containers.values()];
+    await Promise.all(containers.map((one) => this.#onInitExit(one, exit)));
   }
 
-  async #onExit(container: Container, reported: Exit): Promise<void> {
-    const exit = await container.exit(reported);
+  /**
+   * The init's exit is the last one to be told of a container. Nothing outlives an init: an exec
+   * whose end the guest has not reported by now was killed.
+   */
+  async #onInitExit(container: Container, exit: Exit): Promise<void> {
+    const others = Promise.all(container.execs.map(async (exec) => {
+      await this.#onExit(exec, { status: KILLED_STATUS, at: exit.at });
+      if (exec.hasEnded) await exec.stopped;
+    }));
+    await this.#onExit(container.init, exit, others);
+  }
+
+  async #onExit(process: Process, reported: Exit, others?: Promise<unknown>): Promise<void> {
+    const exit = await process.exit(reported, others);
     if (exit === null) return;
+    const { id, execId } = process.name;
     try {
-      this.#host.onStopped();
-      this.#host.events.exited(container.id, this.#pid, exit);
+      if (!process.isExec) this.#host.onStopped();
+      this.#host.events.exited(id, execId || id, this.#tasks.pid, exit);
     } finally {
-      container.announce(exit);
+      process.announce(exit);
     }
-  }
-
-  #init(id: string, execId: string): Container {
-    const container = this.#containers.get(id);
-    if (container === undefined) throw new RpcError(Code.NotFound, `no container ${id}`);
-    if (execId !== "") throw new RpcError(Code.NotFound, `no process ${execId} in container ${id}`);
-    return container;
-  }
-
-  #required(): Sandbox {
-    if (this.#sandbox === null) throw new RpcError(Code.FailedPrecondition, "the VM is gone");
-    return this.#sandbox;
   }
 }
 
 function exitFields(exit: Exit): ExitFields {
   return { exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
-}
-
-function isUnanswered(error: unknown): boolean {
-  return error instanceof RpcError &&
-    (error.code === Code.DeadlineExceeded || error.code === Code.Unavailable);
 }

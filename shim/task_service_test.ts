@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import { Code, RpcError } from "../proto/mod.ts";
+import {
+  type Any,
+  cgroups,
+  Code,
+  packAny,
+  RpcError,
+  runcOptions,
+  unpackAny,
+} from "../proto/mod.ts";
 import type { CreateRequest } from "./create_plan.ts";
+import type { ExecRequest } from "./exec_plan.ts";
 import type { ProcessIo } from "./process_io.ts";
 import type { Sandbox, SandboxListener } from "./sandbox.ts";
 import { TaskEvents } from "./task_events.ts";
@@ -26,20 +35,30 @@ const c1 = { id: "c1", execId: "" };
 class World {
   readonly trace: string[] = [];
   readonly log = new MemoryLog();
+  /** Whose streams were let go of. */
+  readonly disposed: string[] = [];
+  /** What the guest was asked, in order. */
+  readonly requests: unknown[] = [];
+  /** What the guest answers to Stats. */
+  stats: unknown = packAny(cgroups.MetricsSchema, { pids: { current: 3n } });
+  /** What the guest answers to Pids. */
+  processes: unknown[] = [{ pid: 7 }, { pid: 8 }];
   listener: SandboxListener | null = null;
   /** What the guest does with a call; it succeeds at once unless a test says otherwise. */
   onCall: (name: string) => Promise<void> = () => Promise.resolve();
   onCreate: () => Promise<void> = () => Promise.resolve();
-  onDrain: () => Promise<void> = () => Promise.resolve();
+  onDrain: (execId: string) => Promise<void> = () => Promise.resolve();
+  onOpenIo: (execId: string) => Promise<void> = () => Promise.resolve();
   onEnd: () => Promise<void> = () => Promise.resolve();
   readonly service: TaskService;
-  #abandoned = Promise.withResolvers<void>();
 
   constructor() {
     const publisher = {
       publish: (topic: string, _schema: unknown, message: Record<string, unknown>) => {
         const status = "exitStatus" in message ? ` ${message["exitStatus"]}` : "";
-        this.trace.push(`${topic}${status} pid ${message["pid"]}`);
+        const exec = message["execId"] ?? (message["id"] === "c1" ? undefined : message["id"]);
+        const pid = "pid" in message ? ` pid ${message["pid"]}` : "";
+        this.trace.push(`${topic}${status}${pid}${exec === undefined ? "" : ` of ${exec}`}`);
       },
     };
     this.service = new TaskService({
@@ -47,7 +66,15 @@ class World {
       log: this.log,
       createSandbox: async () => {
         await this.onCreate();
-        return { sandbox: this.#sandbox() as unknown as Sandbox, io: this.#io() as ProcessIo };
+        return {
+          sandbox: this.#sandbox() as unknown as Sandbox,
+          io: this.#io("") as ProcessIo,
+          size: { memoryMib: 768, vcpus: 1 },
+        };
+      },
+      openIo: async ({ execId }) => {
+        await this.onOpenIo(execId);
+        return this.#io(execId) as ProcessIo;
       },
       onStarted: () => {},
       onStopped: () => {},
@@ -59,8 +86,9 @@ class World {
   }
 
   #sandbox() {
-    const call = (name: string, answer: object = {}) => async () => {
-      this.trace.push(`guest ${name}`);
+    const call = (name: string, answer: object = {}) => async (request: { execId?: string }) => {
+      this.trace.push(`guest ${name}${request.execId ? ` ${request.execId}` : ""}`);
+      this.requests.push(request);
       await this.onCall(name);
       return answer;
     };
@@ -70,7 +98,14 @@ class World {
         task: {
           start: call("start"),
           kill: call("kill"),
-          pids: call("pids", { processes: [{ pid: 7 }, { pid: 8 }] }),
+          exec: call("exec"),
+          delete: call("delete"),
+          pause: call("pause"),
+          resume: call("resume"),
+          update: call("update"),
+          resizePty: call("resizePty"),
+          pids: (request: object) => call("pids", { processes: this.processes })(request),
+          stats: (request: object) => call("stats", { stats: this.stats })(request),
         },
       },
       watch: (listener: SandboxListener) => this.listener = listener,
@@ -85,12 +120,16 @@ class World {
     };
   }
 
-  #io() {
+  #io(execId: string) {
+    const abandoned = Promise.withResolvers<void>();
     return {
       start: () => {},
-      closeStdin: () => this.trace.push("stdin closed"),
-      drain: () => Promise.race([this.onDrain(), this.#abandoned.promise]),
-      [Symbol.dispose]: () => this.#abandoned.resolve(),
+      closeStdin: () => this.trace.push(`stdin${execId && ` of ${execId}`} closed`),
+      drain: () => Promise.race([this.onDrain(execId), abandoned.promise]),
+      [Symbol.dispose]: () => {
+        this.disposed.push(execId);
+        abandoned.resolve();
+      },
     } as unknown;
   }
 
@@ -105,7 +144,7 @@ class World {
   }
 }
 
-type StateName = "none" | "created" | "running" | "stopped" | "deleted";
+type StateName = "none" | "created" | "running" | "paused" | "stopped" | "deleted";
 
 /** A world whose container is in a state. */
 async function worldIn(state: StateName): Promise<World> {
@@ -115,6 +154,10 @@ async function worldIn(state: StateName): Promise<World> {
   if (state === "created") return settled(world);
   await world.service.start(c1);
   if (state === "running") return settled(world);
+  if (state === "paused") {
+    await world.service.controls.pause(c1);
+    return settled(world);
+  }
   world.exit(3);
   await world.service.wait(c1);
   if (state === "stopped") return settled(world);
@@ -143,25 +186,43 @@ function held(): { promise: Promise<void>; release: () => void; fail: (error: Er
   return { promise, release: resolve, fail: reject };
 }
 
+const json = (type: string, value: unknown) => ({
+  typeUrl: `types.containerd.io/opencontainers/runtime-spec/1/${type}`,
+  value: new TextEncoder().encode(JSON.stringify(value)),
+});
+const e1 = { id: "c1", execId: "e1" };
+const execRequest = (execId: string): ExecRequest => ({
+  ...{ id: "c1", execId, terminal: false, stdin: "", stdout: "/fifo-e", stderr: "" },
+  spec: json("Process", { args: ["true"], cwd: "/" }) as ExecRequest["spec"],
+});
+const resources = json("LinuxResources", { memory: { limit: 1 << 20 } }) as Any;
+
 Deno.test("every call in every state", async () => {
-  const states: StateName[] = ["none", "created", "running", "stopped", "deleted"];
-  const [no, early] = ["NotFound", "FailedPrecondition"];
+  const states: StateName[] = ["none", "created", "running", "paused", "stopped", "deleted"];
+  const [no, early, ok, taken] = ["NotFound", "FailedPrecondition", "OK", "AlreadyExists"];
   const calls: Record<string, [(service: TaskService) => unknown, string[]]> = {
-    create: [(s) => s.create(request), [
-      "OK",
-      "AlreadyExists",
-      "AlreadyExists",
-      "AlreadyExists",
-      "OK",
-    ]],
-    start: [(s) => s.start(c1), [no, "OK", early, early, no]],
-    state: [(s) => s.state(c1), [no, "OK", "OK", "OK", no]],
-    pids: [(s) => s.pids(c1), [no, "OK", "OK", "OK", no]],
-    kill: [(s) => s.kill({ ...c1, signal: SIGTERM, all: false }), [no, "OK", "OK", no, no]],
-    closeIO: [(s) => s.closeIO({ ...c1, stdin: true }), [no, "OK", "OK", "OK", no]],
-    delete: [(s) => s.delete(c1), [no, "OK", early, "OK", no]],
-    connect: [(s) => s.connect(c1), [no, "OK", "OK", "OK", no]],
-    shutdown: [(s) => s.shutdown(), ["OK", "OK", "OK", "OK", "OK"]],
+    create: [(s) => s.create(request), [ok, taken, taken, taken, taken, ok]],
+    start: [(s) => s.start(c1), [no, ok, early, early, early, no]],
+    state: [(s) => s.state(c1), [no, ok, ok, ok, ok, no]],
+    exec: [(s) => s.exec(execRequest("e1")), [no, ok, ok, early, early, no]],
+    delete: [(s) => s.delete(c1), [no, ok, early, early, ok, no]],
+    connect: [(s) => s.connect(c1), [no, ok, ok, ok, ok, no]],
+    shutdown: [(s) => s.shutdown(), [ok, ok, ok, ok, ok, ok]],
+    pids: [(s) => s.controls.pids(c1), [no, ok, ok, ok, ok, no]],
+    kill: [
+      (s) => s.controls.kill({ ...c1, signal: SIGTERM, all: false }),
+      [no, ok, ok, ok, no, no],
+    ],
+    pause: [(s) => s.controls.pause(c1), [no, early, ok, early, early, no]],
+    resume: [(s) => s.controls.resume(c1), [no, early, early, ok, early, no]],
+    stats: [(s) => s.controls.stats(c1), [no, ok, ok, ok, early, no]],
+    update: [(s) => s.controls.update({ ...c1, resources }), [no, ok, ok, ok, early, no]],
+    resizePty: [
+      (s) => s.controls.resizePty({ ...c1, width: 80, height: 25 }),
+      [no, ok, ok, ok, early, no],
+    ],
+    closeIO: [(s) => s.controls.closeIO({ ...c1, stdin: true }), [no, ok, ok, ok, ok, no]],
+    checkpoint: [(s) => s.controls.checkpoint(c1), Array(6).fill("Unimplemented")],
   };
   for (const [name, [call, expected]] of Object.entries(calls)) {
     for (const [index, state] of states.entries()) {
@@ -171,16 +232,61 @@ Deno.test("every call in every state", async () => {
   }
 });
 
-Deno.test("execs and other containers are not found by any call", async () => {
-  const { service } = await worldIn("running");
-  for (const who of [{ id: "c1", execId: "e1" }, { id: "c2", execId: "" }]) {
+type ExecState = "none" | "added" | "running" | "stopped" | "deleted";
+
+/** A world whose container runs and has an exec in a state. */
+async function worldWithExec(state: ExecState): Promise<World> {
+  const world = await worldIn("running");
+  if (state === "none") return world;
+  await world.service.exec(execRequest("e1"));
+  if (state === "added") return settled(world);
+  await world.service.start(e1);
+  if (state === "running") return settled(world);
+  world.exit(4, "c1", "e1");
+  await world.service.wait(e1);
+  if (state === "stopped") return settled(world);
+  await world.service.delete(e1);
+  return settled(world);
+}
+
+Deno.test("every call on an exec in every state", async () => {
+  const states: ExecState[] = ["none", "added", "running", "stopped", "deleted"];
+  const [no, early, ok, taken] = ["NotFound", "FailedPrecondition", "OK", "AlreadyExists"];
+  const calls: Record<string, [(service: TaskService) => unknown, string[]]> = {
+    exec: [(s) => s.exec(execRequest("e1")), [ok, taken, taken, taken, ok]],
+    start: [(s) => s.start(e1), [no, ok, early, early, no]],
+    state: [(s) => s.state(e1), [no, ok, ok, ok, no]],
+    kill: [(s) => s.controls.kill({ ...e1, signal: SIGKILL, all: false }), [no, ok, ok, no, no]],
+    resizePty: [(s) => s.controls.resizePty({ ...e1, width: 1, height: 1 }), [
+      no,
+      ok,
+      ok,
+      early,
+      no,
+    ]],
+    closeIO: [(s) => s.controls.closeIO({ ...e1, stdin: true }), [no, ok, ok, ok, no]],
+    delete: [(s) => s.delete(e1), [no, ok, early, ok, no]],
+  };
+  for (const [name, [call, expected]] of Object.entries(calls)) {
+    for (const [index, state] of states.entries()) {
+      const { service } = await worldWithExec(state);
+      assert.equal(await outcome(() => call(service)), expected[index], `${name} when ${state}`);
+    }
+  }
+});
+
+Deno.test("other containers and execs are not found by any call", async () => {
+  const { service } = await worldWithExec("running");
+  const { controls } = service;
+  for (const who of [{ id: "c1", execId: "e2" }, { id: "c2", execId: "" }]) {
     for (
       const call of [
         () => service.start(who),
         () => service.state(who),
-        () => service.kill({ ...who, signal: SIGKILL, all: false }),
+        () => controls.kill({ ...who, signal: SIGKILL, all: false }),
         () => service.wait(who),
-        () => service.closeIO({ ...who, stdin: true }),
+        () => controls.closeIO({ ...who, stdin: true }),
+        () => controls.resizePty({ ...who, width: 1, height: 1 }),
         () => service.delete(who),
       ]
     ) assert.equal(await outcome(call), "NotFound", JSON.stringify(who));
@@ -222,10 +328,10 @@ Deno.test("state tells what create said, the status, and how it ended", async ()
 });
 
 Deno.test("pids are the guest's, and none after the end", async () => {
-  assert.deepEqual(await (await worldIn("running")).service.pids(c1), {
+  assert.deepEqual(await (await worldIn("running")).service.controls.pids(c1), {
     processes: [{ pid: 7 }, { pid: 8 }],
   });
-  assert.deepEqual(await (await worldIn("stopped")).service.pids(c1), { processes: [] });
+  assert.deepEqual(await (await worldIn("stopped")).service.controls.pids(c1), { processes: [] });
 });
 
 Deno.test("connect names the shim and QEMU", async () => {
@@ -312,7 +418,7 @@ Deno.test("a guest that does not answer SIGKILL is killed as a whole", async () 
   for (const code of [Code.DeadlineExceeded, Code.Unavailable]) {
     const world = await worldIn("running");
     world.onCall = () => Promise.reject(new RpcError(code, "no answer"));
-    await world.service.kill({ ...c1, signal: SIGKILL, all: true });
+    await world.service.controls.kill({ ...c1, signal: SIGKILL, all: true });
     assert.equal((await world.service.wait(c1)).exitStatus, 137);
   }
 });
@@ -321,12 +427,12 @@ Deno.test("other signals and other errors are the caller's", async () => {
   const world = await worldIn("running");
   world.onCall = () => Promise.reject(new RpcError(Code.Unavailable, "no answer"));
   assert.equal(
-    await outcome(() => world.service.kill({ ...c1, signal: SIGTERM, all: false })),
+    await outcome(() => world.service.controls.kill({ ...c1, signal: SIGTERM, all: false })),
     "Unavailable",
   );
   world.onCall = () => Promise.reject(new RpcError(Code.NotFound, "already finished"));
   assert.equal(
-    await outcome(() => world.service.kill({ ...c1, signal: SIGKILL, all: false })),
+    await outcome(() => world.service.controls.kill({ ...c1, signal: SIGKILL, all: false })),
     "NotFound",
   );
   assert.equal(world.service.state(c1).status, 2);
@@ -370,9 +476,9 @@ Deno.test("a second create is refused while the first is under way", async () =>
 
 Deno.test("closing anything but stdin is nothing", async () => {
   const world = await worldIn("running");
-  world.service.closeIO({ ...c1, stdin: false });
+  world.service.controls.closeIO({ ...c1, stdin: false });
   assert.deepEqual(world.news(), []);
-  world.service.closeIO({ ...c1, stdin: true });
+  world.service.controls.closeIO({ ...c1, stdin: true });
   assert.deepEqual(world.news(), ["stdin closed"]);
 });
 
@@ -450,4 +556,239 @@ Deno.test("a shim that is told to end says that its container was killed", async
   const stopped = await worldIn("stopped");
   await stopped.service.end();
   assert.deepEqual(stopped.news(), ["sandbox ends"]);
+});
+
+Deno.test("an exec's life has its events in order, and its deletion has none", async () => {
+  const world = await worldIn("running");
+  const { service } = world;
+  await service.exec(execRequest("e1"));
+  assert.deepEqual(await service.start(e1), { pid: QEMU });
+  const waiting = service.wait(e1);
+  world.exit(4, "c1", "e1");
+  const exit = await waiting;
+  assert.equal(exit.exitStatus, 4);
+  assert.deepEqual(await service.delete(e1), { pid: QEMU, ...exit });
+  assert.deepEqual(world.news(), [
+    "guest exec e1",
+    "/tasks/exec-added of e1",
+    "guest start e1",
+    `/tasks/exec-started pid ${QEMU} of e1`,
+    `/tasks/exit 4 pid ${QEMU} of e1`,
+    "guest delete e1",
+  ]);
+  assert.equal(service.state(c1).status, 2);
+});
+
+Deno.test("the guest gets the process without labels, and streams' ids for paths", async () => {
+  const world = await worldIn("running");
+  const process = { args: ["sh"], cwd: "/", apparmorProfile: "p", user: { uid: 1 } };
+  const spec = json("Process", process) as Any;
+  await world.service.exec({ ...execRequest("e1"), stdin: "/in", stderr: "/err", spec });
+  const [sent] = world.requests.slice(-1) as [{ spec: Any } & Record<string, unknown>];
+  const { spec: sentSpec, ...rest } = sent;
+  assert.deepEqual(rest, {
+    ...{ id: "c1", execId: "e1", terminal: false },
+    ...{ stdin: "c1/e1/stdin", stdout: "c1/e1/stdout", stderr: "c1/e1/stderr" },
+  });
+  assert.deepEqual(JSON.parse(new TextDecoder().decode(sentSpec.value)), {
+    ...{ args: ["sh"], cwd: "/", user: { uid: 1 } },
+  });
+  const terminal = json("Process", { ...process, terminal: true }) as Any;
+  await world.service.exec({
+    ...execRequest("e2"),
+    ...{ stderr: "/err", terminal: true, spec: terminal },
+  });
+  assert.equal((world.requests.at(-1) as ExecRequest).stderr, "");
+});
+
+Deno.test("state tells an exec's streams, and is paused with its container", async () => {
+  const world = await worldWithExec("running");
+  const { id, execId, pid, status, stdout, bundle } = world.service.state(e1);
+  assert.deepEqual({ id, execId, pid, status, stdout, bundle }, {
+    ...{ id: "e1", execId: "e1", pid: QEMU, status: 2, stdout: "/fifo-e", bundle: "/bundle" },
+  });
+  await world.service.controls.pause(c1);
+  assert.equal(world.service.state(e1).status, 4);
+  assert.equal(world.service.state(c1).status, 4);
+  await world.service.controls.resume(c1);
+  assert.equal(world.service.state(e1).status, 2);
+  assert.deepEqual(world.news(), [
+    ...["guest pause", "/tasks/paused", "guest resume", "/tasks/resumed"],
+  ]);
+  assert.equal((await worldWithExec("added")).service.state(e1).pid, 0);
+});
+
+Deno.test("an exec that the guest refuses is not there, and its id is free", async () => {
+  const world = await worldIn("running");
+  world.onCall = () => Promise.reject(new RpcError(Code.InvalidArgument, "no such user"));
+  await assert.rejects(world.service.exec(execRequest("e1")), /no such user/);
+  world.onCall = () => Promise.resolve();
+  world.onOpenIo = () => Promise.reject(new RpcError(Code.InvalidArgument, "no such fifo"));
+  await assert.rejects(world.service.exec(execRequest("e1")), /no such fifo/);
+  assert.deepEqual(world.news(), ["guest exec e1", "guest exec e1", "guest delete e1"]);
+  world.onOpenIo = () => Promise.resolve();
+  await world.service.exec(execRequest("e1"));
+});
+
+Deno.test("one id is not added twice, though both are under way", async () => {
+  const world = await worldIn("running");
+  const exec = held();
+  world.onCall = () => exec.promise;
+  const first = world.service.exec(execRequest("e1"));
+  assert.equal(await outcome(() => world.service.exec(execRequest("e1"))), "AlreadyExists");
+  exec.release();
+  await first;
+});
+
+Deno.test("an exec whose container goes in the meantime goes with it", async () => {
+  const world = await worldIn("running");
+  const open = held();
+  world.onOpenIo = () => open.promise;
+  const adding = outcome(() => world.service.exec(execRequest("e1")));
+  await settle();
+  world.exit(0);
+  await world.service.wait(c1);
+  await world.service.delete(c1);
+  open.release();
+  assert.equal(await adding, "NotFound");
+  assert.deepEqual(world.disposed, ["", "e1"]);
+});
+
+Deno.test("an exec that cannot start stays added, and ends with nothing", async () => {
+  const world = await worldWithExec("added");
+  world.onCall = () => Promise.reject(new RpcError(Code.NotFound, "executable file not found"));
+  await assert.rejects(world.service.start(e1), /executable file not found/);
+  world.onCall = () => Promise.resolve();
+  world.exit(127, "c1", "e1");
+  await settle();
+  assert.deepEqual(world.news(), ["guest start e1"]);
+  assert.equal((await world.service.delete(e1)).exitStatus, 0);
+});
+
+Deno.test("a second start while the first is under way is refused, as is a delete", async () => {
+  const world = await worldWithExec("added");
+  const start = held();
+  world.onCall = () => start.promise;
+  const first = world.service.start(e1);
+  assert.equal(await outcome(() => world.service.start(e1)), "FailedPrecondition");
+  assert.equal(await outcome(() => world.service.delete(e1)), "FailedPrecondition");
+  start.release();
+  await first;
+});
+
+Deno.test("the init's exit is told after those of all execs, reported or not", async () => {
+  const world = await worldWithExec("running");
+  const { service } = world;
+  for (const id of ["e2", "e3"]) await service.exec(execRequest(id));
+  await service.start({ id: "c1", execId: "e2" });
+  const drain = held();
+  world.onDrain = (execId) => execId === "e1" ? drain.promise : Promise.resolve();
+  world.news();
+  world.exit(9, "c1", "e1");
+  world.exit(3);
+  await settle();
+  assert.deepEqual(world.news(), [`/tasks/exit 137 pid ${QEMU} of e2`]);
+  assert.equal(
+    await outcome(() => service.start({ id: "c1", execId: "e3" })),
+    "FailedPrecondition",
+  );
+  drain.release();
+  assert.equal((await service.wait(c1)).exitStatus, 3);
+  assert.deepEqual(world.news(), [
+    `/tasks/exit 9 pid ${QEMU} of e1`,
+    `/tasks/exit 3 pid ${QEMU}`,
+  ]);
+  // Those that nobody deleted go with the container, and whoever waits for one is told.
+  const waiting = service.wait({ id: "c1", execId: "e3" });
+  await service.delete(c1);
+  assert.equal((await waiting).exitStatus, 0);
+  assert.deepEqual(world.disposed.sort(), ["", "e1", "e2", "e3"]);
+});
+
+Deno.test("a lost VM ends its execs with 137, before its container", async () => {
+  const world = await worldWithExec("running");
+  world.listener!.onLost("qemu was killed");
+  await world.service.wait(c1);
+  assert.deepEqual(world.news(), [
+    "sandbox is dropped",
+    `/tasks/exit 137 pid ${QEMU} of e1`,
+    `/tasks/exit 137 pid ${QEMU}`,
+  ]);
+  assert.equal((await world.service.delete(e1)).exitStatus, 137);
+});
+
+Deno.test("an exec that does not answer SIGKILL does not cost the VM", async () => {
+  const world = await worldWithExec("running");
+  world.onCall = () => Promise.reject(new RpcError(Code.DeadlineExceeded, "no answer"));
+  const kill = () => world.service.controls.kill({ ...e1, signal: SIGKILL, all: false });
+  assert.equal(await outcome(kill), "DeadlineExceeded");
+  assert.deepEqual(world.news(), ["guest kill e1"]);
+});
+
+Deno.test("a pause that is overtaken by the end is not told", async () => {
+  const world = await worldIn("running");
+  const pause = held();
+  world.onCall = () => pause.promise;
+  const pausing = world.service.controls.pause(c1);
+  world.exit(0);
+  await world.service.wait(c1);
+  pause.release();
+  await pausing;
+  assert.deepEqual(world.news(), ["guest pause", `/tasks/exit 0 pid ${QEMU}`]);
+});
+
+Deno.test("a container out of memory is told, one that is not ours is not", async () => {
+  const world = await worldIn("running");
+  world.listener!.onOom("c2");
+  world.listener!.onOom("c1");
+  world.exit(137);
+  await world.service.wait(c1);
+  assert.deepEqual(world.news(), ["/tasks/oom", `/tasks/exit 137 pid ${QEMU}`]);
+});
+
+Deno.test("execs are told among the processes, what the guest makes up is not", async () => {
+  const world = await worldWithExec("running");
+  const info = (execId: string) => packAny(runcOptions.ProcessDetailsSchema, { execId });
+  world.processes = [
+    { pid: 1 },
+    { pid: 2, info: info("e1") },
+    { pid: 3, info: info("e2") },
+    { pid: 4, info: { typeUrl: "x", value: new Uint8Array(9) } },
+  ];
+  const { processes } = await world.service.controls.pids(c1);
+  assert.deepEqual(processes.map(({ pid, info }) => [pid, info !== undefined]), [
+    ...[[1, false], [2, true], [3, false], [4, false]],
+  ]);
+  assert.equal(unpackAny(runcOptions.ProcessDetailsSchema, processes[1]!.info!).execId, "e1");
+  world.processes = Array(40_000).fill({ pid: 1 });
+  assert.equal(await outcome(() => world.service.controls.pids(c1)), "Internal");
+});
+
+Deno.test("metrics are of their type, or an error", async () => {
+  const world = await worldIn("running");
+  const stats = async () => (await world.service.controls.stats(c1)).stats as Any;
+  assert.equal(unpackAny(cgroups.MetricsSchema, await stats()).pids?.current, 3n);
+  const value = new Uint8Array(300_000);
+  const { typeUrl } = await stats();
+  for (
+    const wrong of [undefined, { typeUrl: "x", value: value.subarray(0, 1) }, { typeUrl, value }]
+  ) {
+    world.stats = wrong;
+    assert.equal(await outcome(stats), "Internal");
+  }
+});
+
+Deno.test("a terminal is resized within what an ioctl takes, anything else is left alone", async () => {
+  const world = await worldIn("running");
+  const { controls } = world.service;
+  await controls.resizePty({ ...c1, width: 80, height: 25 });
+  assert.deepEqual(world.news(), []);
+  const spec = json("Process", { args: ["sh"], cwd: "/", terminal: true }) as Any;
+  await world.service.exec({ ...execRequest("t"), terminal: true, spec });
+  world.news();
+  const t = { id: "c1", execId: "t" };
+  await controls.resizePty({ ...t, width: 80, height: 65_535 });
+  assert.deepEqual(world.news(), ["guest resizePty t"]);
+  const huge = () => controls.resizePty({ ...t, width: 65_536, height: 1 });
+  assert.equal(await outcome(huge), "InvalidArgument");
 });

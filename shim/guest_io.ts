@@ -1,0 +1,32 @@
+import type { GuestConnection } from "./guest_connection.ts";
+import type { Logger } from "./log.ts";
+import type { ProcessName } from "./process.ts";
+import { ProcessIo } from "./process_io.ts";
+import { streamId } from "./stream_ids.ts";
+
+/** What joining a process's streams takes besides the two sides. */
+export interface GuestIoOptions {
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** Called before the first byte of output is delivered. */
+  readonly onFirstByte?: () => void;
+}
+
+/**
+ * Opens the streams of a process that the guest knows already, joined to what containerd named.
+ * @throws RpcError when an address or a stream cannot be opened; nothing stays open then.
+ */
+export function openGuestIo(
+  name: ProcessName,
+  guest: Pick<GuestConnection, "stream">,
+  { log, signal, onFirstByte = () => {} }: GuestIoOptions,
+): Promise<ProcessIo> {
+  const { id, execId, stdin, stdout, stderr, terminal } = name;
+  return ProcessIo.open(
+    // A terminal is one stream each way.
+    { stdin, stdout, stderr: terminal ? "" : stderr },
+    (kind) => guest.stream(streamId(id, execId, kind), signal),
+    log,
+    onFirstByte,
+  );
+}

@@ -1,0 +1,140 @@
+import { type Any, Code, type MessageInitShape, RpcError, type taskV3 } from "../proto/mod.ts";
+import { SIG } from "../ffi/mod.ts";
+import { checkedProcesses, checkedStats, type ListedProcess } from "./guest_answers.ts";
+import { answered } from "./guest_connection.ts";
+import type { Logger } from "./log.ts";
+import { encodeOciJson } from "./oci_json.ts";
+import { ociTypeUrl } from "./oci.ts";
+import type { TaskEvents } from "./task_events.ts";
+import type { ProcessId, Tasks } from "./tasks.ts";
+import { planUpdate } from "./update_plan.ts";
+
+/** A guest that does not answer within this is given up on; SIGKILL then ends it. Milliseconds. */
+const CALL_TIMEOUT_MS = 10_000;
+/** The rows and columns of a terminal are 16 bits wide: struct winsize of ioctl_tty(2). */
+const WINDOW_SIDE_MAX = 65_535;
+
+/** What the controls need besides the tasks. */
+export interface TaskControlsHost {
+  readonly events: TaskEvents;
+  readonly log: Logger;
+  /** Ends the VM, since the guest does not answer. */
+  giveUp(reason: string): Promise<void>;
+}
+
+/** The calls that steer or look at what runs: checked against the state, forwarded into the guest. */
+export class TaskControls {
+  readonly #tasks: Tasks;
+  readonly #host: TaskControlsHost;
+
+  constructor(tasks: Tasks, host: TaskControlsHost) {
+    this.#tasks = tasks;
+    this.#host = host;
+  }
+
+  async kill(
+    { id, execId, signal, all }: ProcessId & { signal: number; all: boolean },
+  ): Promise<void> {
+    this.#tasks.process({ id, execId }).assertLegal("kill");
+    const { guest } = this.#tasks.required();
+    try {
+      await guest.task.kill({ id, execId, signal, all }, { timeoutMs: CALL_TIMEOUT_MS });
+    } catch (error) {
+      if (execId !== "" || signal !== SIG.KILL || !isUnanswered(error)) throw error;
+      this.#host.log.warn(`the guest does not answer a kill: the VM is ended`);
+      await this.#host.giveUp("the guest does not answer");
+    }
+  }
+
+  async pause({ id }: { id: string }): Promise<void> {
+    const { init } = this.#tasks.container(id);
+    init.assertLegal("pause");
+    const { guest } = this.#tasks.required();
+    await answered("Task.Pause", CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.pause({ id }, { timeoutMs });
+    });
+    if (init.note("paused")) this.#host.events.paused(id);
+  }
+
+  async resume({ id }: { id: string }): Promise<void> {
+    const { init } = this.#tasks.container(id);
+    init.assertLegal("resume");
+    const { guest } = this.#tasks.required();
+    await answered("Task.Resume", CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.resume({ id }, { timeoutMs });
+    });
+    if (init.note("resumed")) this.#host.events.resumed(id);
+  }
+
+  /** The processes with their pids in the guest; none after the end. */
+  async pids({ id }: { id: string }): Promise<{ processes: ListedProcess[] }> {
+    const container = this.#tasks.container(id);
+    container.init.assertLegal("pids");
+    if (container.init.state.kind === "stopped") return { processes: [] };
+    const { guest } = this.#tasks.required();
+    const { processes } = await answered("Task.Pids", CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.pids({ id }, { timeoutMs });
+    });
+    const isExec = (execId: string) => container.execs.some(({ name }) => name.execId === execId);
+    return { processes: checkedProcesses(processes, isExec) };
+  }
+
+  async stats(
+    { id }: { id: string },
+  ): Promise<MessageInitShape<typeof taskV3.StatsResponseSchema>> {
+    this.#tasks.container(id).init.assertLegal("stats");
+    const { guest } = this.#tasks.required();
+    const { stats } = await answered("Task.Stats", CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.stats({ id }, { timeoutMs });
+    });
+    return { stats: checkedStats(stats) };
+  }
+
+  async update({ id, resources }: { id: string; resources?: Any | undefined }): Promise<void> {
+    const container = this.#tasks.container(id);
+    container.init.assertLegal("update");
+    const plan = planUpdate(id, resources, container.size);
+    const { guest } = this.#tasks.required();
+    const any = { typeUrl: ociTypeUrl("LinuxResources"), value: encodeOciJson(plan) };
+    await answered("Task.Update", CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.update({ id, resources: any }, { timeoutMs });
+    });
+  }
+
+  /** Harmless for a process without a terminal, as with containerd's own shim. */
+  async resizePty(
+    { id, execId, width, height }: ProcessId & { width: number; height: number },
+  ): Promise<void> {
+    const process = this.#tasks.process({ id, execId });
+    process.assertLegal("resize");
+    if (Math.max(width, height) > WINDOW_SIDE_MAX) {
+      throw new RpcError(
+        Code.InvalidArgument,
+        `a terminal of ${width} by ${height} is more than ${WINDOW_SIDE_MAX} either way`,
+      );
+    }
+    if (!process.name.terminal) return;
+    const { guest } = this.#tasks.required();
+    await answered("Task.ResizePty", CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.resizePty({ id, execId, width, height }, { timeoutMs });
+    });
+  }
+
+  closeIO({ id, execId, stdin }: ProcessId & { stdin: boolean }): void {
+    const process = this.#tasks.process({ id, execId });
+    if (stdin) process.closeStdin();
+  }
+
+  /** Says why there is none, rather than nothing at all. */
+  checkpoint({ id }: { id: string }): never {
+    throw new RpcError(
+      Code.Unimplemented,
+      `container ${id}: a checkpoint would need CRIU inside of the VM, which its guest has not`,
+    );
+  }
+}
+
+function isUnanswered(error: unknown): boolean {
+  return error instanceof RpcError &&
+    (error.code === Code.DeadlineExceeded || error.code === Code.Unavailable);
+}
