@@ -1,6 +1,7 @@
 import { SIG } from "../../ffi/mod.ts";
 import { bootVm, hostTsc, leaseCid, locateFiles, type Vm } from "../../qemu/mod.ts";
 import {
+  type ByteStream,
   type Client,
   createClient,
   FrameReader,
@@ -16,9 +17,11 @@ import {
 } from "../../proto/mod.ts";
 
 const TAG = "shared";
-const APPLETS = "sh cat echo exit head sha256sum sleep true uname yes dd trap ls id touch".split(
-  " ",
-);
+const APPLETS =
+  "sh cat echo exit head sha256sum sleep true uname yes dd trap ls id touch pwd grep stty tty"
+    .split(
+      " ",
+    );
 
 /** How a command in a container went. */
 export interface Outcome {
@@ -29,6 +32,14 @@ export interface Outcome {
 
 /** Which of the three streams a container has: letters of "ioe". */
 export type Io = string;
+
+/** How a process is added. */
+export interface ExecOptions {
+  readonly io?: Io;
+  readonly terminal?: boolean;
+  /** What differs from the init's OCI process. */
+  readonly process?: Record<string, unknown>;
+}
 
 /** A machine with the real kernel and vminitd, driven without shim and containerd. */
 export class Machine implements AsyncDisposable {
@@ -107,6 +118,51 @@ export class Machine implements AsyncDisposable {
     return pid;
   }
 
+  /** Adds a process to a container; `process` is what differs from the init's. */
+  async exec(
+    id: string,
+    execId: string,
+    args: string[],
+    { io = "", terminal = false, process = {} }: ExecOptions = {},
+  ): Promise<void> {
+    const stream = (letter: string, name: string): string =>
+      io.includes(letter) ? `${id}/${execId}/${name}` : "";
+    const spec = { ...ociProcess(args), ...process, terminal };
+    await this.task.exec({
+      id,
+      execId,
+      terminal,
+      stdin: stream("i", "stdin"),
+      stdout: stream("o", "stdout"),
+      stderr: stream("e", "stderr"),
+      spec: {
+        typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",
+        value: new TextEncoder().encode(JSON.stringify(spec)),
+      },
+    });
+  }
+
+  /** One added process from exec to delete. */
+  async runExec(
+    id: string,
+    execId: string,
+    args: string[],
+    options: ExecOptions & { readonly input?: Uint8Array } = {},
+  ): Promise<Outcome> {
+    const { input } = options;
+    await this.exec(id, execId, args, { ...options, io: input === undefined ? "oe" : "ioe" });
+    const output = Promise.all(
+      (["stdout", "stderr"] as const).map((name) => this.output(id, name, execId)),
+    );
+    const fed = input === undefined ? null : this.input(id, input, execId);
+    await this.task.start({ id, execId });
+    const { exitStatus } = await this.task.wait({ id, execId });
+    const [stdout, stderr] = await output as [Uint8Array, Uint8Array];
+    await fed;
+    await this.task.delete({ id, execId });
+    return { code: exitStatus, stdout, stderr: new TextDecoder().decode(stderr) };
+  }
+
   /** Deletes a container and its bundle. */
   async delete(id: string): Promise<number> {
     const { exitStatus } = await this.task.delete({ id });
@@ -114,10 +170,20 @@ export class Machine implements AsyncDisposable {
     return exitStatus;
   }
 
-  /** Dials an output stream and reads it to its end. */
-  async output(id: string, name: "stdout" | "stderr" = "stdout"): Promise<Uint8Array> {
+  /** Opens a stream. */
+  async dial(streamId: string): Promise<ByteStream> {
     const stream = await this.vm.dialGuest(GUEST_STREAM_PORT);
-    await openStream(stream, `${id}/init/${name}`);
+    await openStream(stream, streamId);
+    return stream;
+  }
+
+  /** Dials an output stream and reads it to its end. */
+  async output(
+    id: string,
+    name: "stdout" | "stderr" = "stdout",
+    process: string = "init",
+  ): Promise<Uint8Array> {
+    const stream = await this.dial(`${id}/${process}/${name}`);
     const reader = new FrameReader(stream);
     const chunks: Uint8Array<ArrayBuffer>[] = [];
     for (let chunk; (chunk = await reader.read()) !== null;) chunks.push(new Uint8Array(chunk));
@@ -125,9 +191,8 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Dials stdin, writes `bytes` and ends it. False when the guest hung up before it had it all. */
-  async input(id: string, bytes: Uint8Array): Promise<boolean> {
-    const stream = await this.vm.dialGuest(GUEST_STREAM_PORT);
-    await openStream(stream, `${id}/init/stdin`);
+  async input(id: string, bytes: Uint8Array, process: string = "init"): Promise<boolean> {
+    const stream = await this.dial(`${id}/${process}/stdin`);
     const writer = new FrameWriter(stream);
     try {
       await writer.write(bytes);
@@ -173,16 +238,20 @@ export class Machine implements AsyncDisposable {
   }
 }
 
+function ociProcess(args: string[]): Record<string, unknown> {
+  return {
+    user: { uid: 0, gid: 0 },
+    args,
+    env: ["PATH=/bin"],
+    cwd: "/",
+    noNewPrivileges: true,
+  };
+}
+
 function config(id: string, args: string[]): unknown {
   return {
     ociVersion: "1.1.0",
-    process: {
-      user: { uid: 0, gid: 0 },
-      args,
-      env: ["PATH=/bin"],
-      cwd: "/",
-      noNewPrivileges: true,
-    },
+    process: ociProcess(args),
     root: { path: "rootfs" },
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
