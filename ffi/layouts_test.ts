@@ -14,6 +14,7 @@ const TYPES: Record<string, Record<string, number>> = {
   "siginfo_t": layouts.SIGINFO,
   "struct timespec": layouts.TIMESPEC,
   "struct ucred": layouts.UCRED,
+  "struct winsize": layouts.WINSIZE,
   "struct statx": layouts.STATX,
   "sigset_t": layouts.SIGSET,
   "posix_spawn_file_actions_t": layouts.SPAWN_FILE_ACTIONS,

@@ -19,6 +19,7 @@ export type {
   SpawnCommand,
   System,
   WaitOptions,
+  WindowSize,
 } from "./system.ts";
 export { system } from "./real_system.ts";
 export { recording } from "./recording.ts";

@@ -7,17 +7,25 @@ import { isSystemError, SystemError } from "./system_error.ts";
 import type { Fd } from "./types.ts";
 
 /** linux/eventpoll.h */
-const EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLONESHOT = 1 << 30;
+const EPOLLIN = 1, EPOLLPRI = 2, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLONESHOT = 1 << 30;
 /** An error or a hang-up concerns both: the system call that follows will tell. */
 const READABLE = EPOLLIN | EPOLLERR | EPOLLHUP;
 const WRITABLE = EPOLLOUT | EPOLLERR | EPOLLHUP;
+const URGENT = EPOLLPRI | EPOLLERR | EPOLLHUP;
+/** What a descriptor is watched for. */
+const WATCHED = { readable: EPOLLIN, writable: EPOLLOUT, urgent: EPOLLPRI } as const;
+/** What ends a wait. */
+const ENDS = { readable: READABLE, writable: WRITABLE, urgent: URGENT } as const;
 /** Events taken per turn; more of them wait for the next. */
 const EVENTS_MAX = 128;
 /** No watch has it: their generations start at 1. */
 const WAKE_TOKEN = 0n;
 
-/** What a descriptor can be waited for. */
-export type Readiness = "readable" | "writable";
+/**
+ * What a descriptor can be waited for. "urgent" of a file of cgroupfs or sysfs that can be polled means
+ * that it has changed since this descriptor last read it.
+ */
+export type Readiness = "readable" | "writable" | "urgent";
 
 interface Waiter {
   readonly event: Readiness;
@@ -148,7 +156,7 @@ export class Poller implements Disposable {
   #arm(fd: Fd, watch: Watch): void {
     const { epoll } = this.#instance ??= this.#open();
     let events = EPOLLONESHOT;
-    for (const { event } of watch.waiters) events |= event === "readable" ? EPOLLIN : EPOLLOUT;
+    for (const { event } of watch.waiters) events |= WATCHED[event];
     const token = BigInt(watch.generation) << 32n | BigInt(fd);
     const [first, second] = watch.registered
       ? ["modify", "add"] as const
@@ -206,7 +214,7 @@ export class Poller implements Disposable {
 
   #signal(fd: Fd, watch: Watch, events: number): void {
     for (const waiter of [...watch.waiters]) {
-      if (events & (waiter.event === "readable" ? READABLE : WRITABLE)) {
+      if (events & ENDS[waiter.event]) {
         this.#remove(watch, waiter);
         waiter.resolve();
       }

@@ -4,6 +4,7 @@ import { machineCalls } from "./calls/machine.ts";
 import { mountCalls } from "./calls/mounts.ts";
 import { processCalls } from "./calls/processes.ts";
 import { socketCalls } from "./calls/sockets.ts";
+import { terminalCalls } from "./calls/terminals.ts";
 import type { System } from "./system.ts";
 
 /** The real system. Each of its libc tables is opened when it is first needed. */
@@ -14,4 +15,5 @@ export const system: System = {
   ...mountCalls,
   ...processCalls,
   ...machineCalls,
+  ...terminalCalls,
 };

@@ -17,6 +17,8 @@ export interface System {
   close(fd: Fd): void;
   /** read(2): the number of bytes, 0 at the end of file. Throws EAGAIN when there is nothing yet. */
   read(fd: Fd, into: Uint8Array): number;
+  /** pread(2): as `read`, from `offset`; the descriptor's own position stays. */
+  readAt(fd: Fd, into: Uint8Array, offset: number): number;
   /** write(2): the number of bytes taken, which may be fewer than given. Throws EAGAIN, EPIPE. */
   write(fd: Fd, data: Uint8Array): number;
   /** pipe2(2). `nonblock` (default "none") says which ends get O_NONBLOCK. */
@@ -80,8 +82,19 @@ export interface System {
   receiveFds(fd: Fd, into: Uint8Array, max?: number): { bytes: number; fds: Fd[] };
   /** SO_PEERCRED: who connected (unix(7)). */
   peerCredentials(fd: Fd): { pid: Pid; uid: number; gid: number };
+  /** Who connected (vsock(7)): the host is VMADDR.CID_HOST. */
+  vsockPeer(fd: Fd): { cid: number; port: number };
   /** The vsock context id of this machine, from /dev/vsock. */
   vsockCid(): number;
+
+  // Terminals.
+
+  /** A pseudoterminal (pty(7)): its master does not block, its slave is nobody's controlling one. */
+  openTerminal(): { master: Fd; slave: Fd };
+  /** The window size, which both sides of a terminal share. Throws ENOTTY. */
+  windowSize(fd: Fd): WindowSize;
+  /** Sets it; when it is another one, the foreground processes get SIGWINCH. Throws ENOTTY. */
+  setWindowSize(fd: Fd, size: WindowSize): void;
 
   // Mounts.
 
@@ -142,6 +155,12 @@ export interface System {
 export interface PipeOptions {
   /** The ends that get O_NONBLOCK; default "none". */
   nonblock?: "none" | "both" | "read" | "write";
+}
+
+/** The size of a terminal's window in characters, each at most 65,535. */
+export interface WindowSize {
+  rows: number;
+  columns: number;
 }
 
 /** What kind of file a descriptor refers to; "other" is a block device, eventfd, pidfd, … */

@@ -45,6 +45,10 @@ export const descriptorCalls = {
   write(fd, data) {
     return transfer("write", libc().write, fd, data);
   },
+  readAt(fd, into, offset) {
+    const [bytes, length] = [into as Uint8Array<ArrayBuffer>, BigInt(into.length)];
+    return checked("pread", () => Number(libc().pread(fd, bytes, length, BigInt(offset))));
+  },
   pipe({ nonblock = "none" } = {}) {
     const ends = structure(8);
     const flags = O.CLOEXEC | (nonblock === "both" ? O.NONBLOCK : 0);

@@ -1,6 +1,6 @@
 import { VMADDR } from "../constants.ts";
 import { AF_UNIX, AF_VSOCK, encodeSockaddrUn, encodeSockaddrVm } from "../layouts.ts";
-import { fields, structure, UCRED } from "../layouts.ts";
+import { fields, SOCKADDR_VM, structure, UCRED } from "../layouts.ts";
 import { checked } from "../libc/errno.ts";
 import { sockets as libc } from "../libc/sockets.ts";
 import { cString } from "../libc/strings.ts";
@@ -84,6 +84,20 @@ export const socketCalls = {
       pid: view.getInt32(UCRED.pid, true) as Pid,
       uid: view.getUint32(UCRED.uid, true),
       gid: view.getUint32(UCRED.gid, true),
+    };
+  },
+  vsockPeer(fd) {
+    const address = structure(SOCKADDR_VM.size);
+    const length = structure(4);
+    fields(length).setUint32(0, address.length, true);
+    checked("getpeername", () => libc().getpeername(fd, address, length));
+    const view = fields(address);
+    if (view.getUint16(SOCKADDR_VM.svm_family, true) !== AF_VSOCK) {
+      throw new SystemError("getpeername", "EAFNOSUPPORT");
+    }
+    return {
+      cid: view.getUint32(SOCKADDR_VM.svm_cid, true),
+      port: view.getUint32(SOCKADDR_VM.svm_port, true),
     };
   },
   vsockCid() {

@@ -11,6 +11,7 @@ const HEADERS = [
   "stddef.h",
   "stdio.h",
   "sys/epoll.h",
+  "sys/ioctl.h",
   "sys/mount.h",
   "sys/prctl.h",
   "sys/reboot.h",

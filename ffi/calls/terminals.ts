@@ -1,0 +1,47 @@
+import { O } from "../constants.ts";
+import { fields, structure, WINSIZE } from "../layouts.ts";
+import { checked } from "../libc/errno.ts";
+import { terminals as libc } from "../libc/terminals.ts";
+import type { System } from "../system.ts";
+import type { Fd } from "../types.ts";
+import { descriptorCalls } from "./descriptors.ts";
+
+/** asm-generic/ioctls.h */
+const TIOCGWINSZ = 0x5413n, TIOCSWINSZ = 0x5414n, TIOCSPTLCK = 0x40045431n, TIOCGPTPEER = 0x5441n;
+
+/** The part of {@link System} that concerns terminals. */
+export const terminalCalls = {
+  openTerminal() {
+    const master = descriptorCalls.open("/dev/ptmx", O.RDWR | O.NOCTTY | O.NONBLOCK);
+    try {
+      const unlocked = structure(4);
+      checked("ioctl", () => libc().ioctl(master, TIOCSPTLCK, unlocked), "/dev/ptmx");
+      const flags = BigInt(O.RDWR | O.NOCTTY | O.CLOEXEC);
+      const slave = checked(
+        "ioctl",
+        () => libc().ioctl_number(master, TIOCGPTPEER, flags),
+        "/dev/ptmx",
+      );
+      return { master, slave: slave as Fd };
+    } catch (error) {
+      descriptorCalls.close(master);
+      throw error;
+    }
+  },
+  windowSize(fd) {
+    const size = structure(WINSIZE.size);
+    checked("ioctl", () => libc().ioctl(fd, TIOCGWINSZ, size));
+    const view = fields(size);
+    return {
+      rows: view.getUint16(WINSIZE.ws_row, true),
+      columns: view.getUint16(WINSIZE.ws_col, true),
+    };
+  },
+  setWindowSize(fd, { rows, columns }) {
+    const size = structure(WINSIZE.size);
+    const view = fields(size);
+    view.setUint16(WINSIZE.ws_row, rows, true);
+    view.setUint16(WINSIZE.ws_col, columns, true);
+    checked("ioctl", () => libc().ioctl(fd, TIOCSWINSZ, size));
+  },
+} satisfies Partial<System>;
