@@ -34,10 +34,17 @@ function machine({ accelerator, memoryMib, vcpus }: VmConfig): string[] {
     // Shared, because the vhost-user helpers map the guest's memory too.
     `memory-backend-memfd,id=mem,size=${memoryMib}M,share=on`,
     ...["-m", `${memoryMib}M`],
-    ...["-cpu", accelerator === "kvm" ? "host" : "max"],
+    ...["-cpu", accelerator === "kvm" ? "host" : TCG_CPU],
     ...["-smp", String(vcpus)],
   ];
 }
+
+/**
+ * TCG runs `rep stosb` and `rep movsb` byte by byte. Told that they are not fast (ERMS and the like),
+ * kernel and glibc clear and copy in words or vectors: zeroing a page takes 700 instructions instead
+ * of 4096, and a boot a third less of them.
+ */
+const TCG_CPU = "max,erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off";
 
 function boot(config: VmConfig): string[] {
   return [
