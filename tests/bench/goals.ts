@@ -10,6 +10,7 @@ export interface Ratio {
 /** Ratios of one run say more than times: the machine's speed is in both. */
 export const RATIOS: readonly Ratio[] = [
   ["boot", "floor"],
+  ["boot-cpu", "floor-cpu"],
   ["first-byte", "floor"],
   ["delete", "floor"],
   ["shim-start", "bare-start"],

@@ -1,0 +1,40 @@
+import type { BootPlan, Ledger, Vm } from "../../qemu/mod.ts";
+import type { TestHost } from "../qemu/guest.ts";
+import { cpuSeconds } from "./sandbox_processes.ts";
+
+/** A machine that was booted, and what it took from the exec of QEMU to the ready line. */
+export interface TimedBoot {
+  readonly vm: Vm;
+  readonly ms: number;
+  /** Processor time of QEMU; null when it had ended before it could be asked. Seconds. */
+  readonly cpu: number | null;
+}
+
+/** Boots a machine of `host`, which owns it. */
+export async function bootTimed(host: TestHost, plan: BootPlan): Promise<TimedBoot> {
+  let qemu: number | null = null;
+  let cpu: number | null = null;
+  let text = "";
+  const ledger: Ledger = {
+    intend: () => {},
+    recordProcesses: (_intent, processes) => {
+      qemu = processes.find(({ role }) => role === "qemu")?.pid ?? qemu;
+    },
+  };
+  // At the line itself: a guest that has nothing more to do ends QEMU milliseconds later.
+  const console = (chunk: Uint8Array) => {
+    if (text.includes(plan.readyMarker)) return;
+    text += new TextDecoder().decode(chunk);
+    if (text.includes(plan.readyMarker)) cpu = cpuIfThere(qemu);
+  };
+  const vm = await host.boot(plan, { ledger, console });
+  return { vm, ms: vm.timeline.readyMs - vm.timeline.spawnedMs, cpu };
+}
+
+function cpuIfThere(pid: number | null): number | null {
+  try {
+    return pid === null ? null : cpuSeconds(pid);
+  } catch {
+    return null;
+  }
+}
