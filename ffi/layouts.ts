@@ -31,6 +31,8 @@ export const SIGINFO = { size: 128, si_code: 8, si_pid: 16, si_status: 24 } as c
 export const TIMESPEC = { size: 16, tv_sec: 0, tv_nsec: 8 } as const;
 /** struct ucred */
 export const UCRED = { size: 12, pid: 0, uid: 4, gid: 8 } as const;
+/** struct ifreq */
+export const IFREQ = { size: 40, ifr_name: 0, ifr_flags: 16 } as const;
 /** struct winsize */
 export const WINSIZE = { size: 8, ws_row: 0, ws_col: 2 } as const;
 /** struct statx */

@@ -14,6 +14,7 @@ const TYPES: Record<string, Record<string, number>> = {
   "siginfo_t": layouts.SIGINFO,
   "struct timespec": layouts.TIMESPEC,
   "struct ucred": layouts.UCRED,
+  "struct ifreq": layouts.IFREQ,
   "struct winsize": layouts.WINSIZE,
   "struct statx": layouts.STATX,
   "sigset_t": layouts.SIGSET,

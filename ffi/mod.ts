@@ -18,6 +18,7 @@ export type {
   PipeOptions,
   SpawnCommand,
   System,
+  TapOptions,
   WaitOptions,
   WindowSize,
 } from "./system.ts";
@@ -32,3 +33,6 @@ export { connectUnix, connectVsock } from "./connect.ts";
 export type { ConnectOptions } from "./connect.ts";
 export { Child } from "./child.ts";
 export { isProcess, processStartTime } from "./proc.ts";
+export { openNamespace, withNamespace } from "./namespaces.ts";
+export type { NamespaceKind } from "./namespaces.ts";
+export * as netlink from "./netlink/mod.ts";

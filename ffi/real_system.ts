@@ -2,6 +2,7 @@ import { descriptorCalls } from "./calls/descriptors.ts";
 import { epollCalls } from "./calls/epoll.ts";
 import { machineCalls } from "./calls/machine.ts";
 import { mountCalls } from "./calls/mounts.ts";
+import { networkCalls } from "./calls/network.ts";
 import { processCalls } from "./calls/processes.ts";
 import { socketCalls } from "./calls/sockets.ts";
 import { terminalCalls } from "./calls/terminals.ts";
@@ -13,6 +14,7 @@ export const system: System = {
   ...epollCalls,
   ...socketCalls,
   ...mountCalls,
+  ...networkCalls,
   ...processCalls,
   ...machineCalls,
   ...terminalCalls,

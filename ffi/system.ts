@@ -87,6 +87,17 @@ export interface System {
   /** The vsock context id of this machine, from /dev/vsock. */
   vsockCid(): number;
 
+  // Networks.
+
+  /** A non-blocking rtnetlink(7) socket of the calling thread's network namespace. */
+  openRtnetlink(): Fd;
+  /**
+   * A tap device of the calling thread's network namespace: made if there is none of that name
+   * ("tap%d": the kernel picks a number). Each packet has a virtio-net header. One that is not
+   * persistent is gone with its last descriptor. Throws EBUSY when another process has it.
+   */
+  openTap(name: string, options?: TapOptions): Fd;
+
   // Terminals.
 
   /** A pseudoterminal (pty(7)): its master does not block, its slave is nobody's controlling one. */
@@ -183,6 +194,20 @@ export interface ListenVsockOptions {
   cid?: number;
   /** Connections that may wait to be accepted; default 128. */
   backlog?: number;
+}
+
+/** Options of {@link System.openTap}; what is left out stays as it is. */
+export interface TapOptions {
+  /** Refuse (EBUSY) a device that there already is; default false. */
+  exclusive?: boolean;
+  /** Whether the device stays when no descriptor of it is open. */
+  persist?: boolean;
+  /** The user id that may open it without CAP_NET_ADMIN. */
+  owner?: number;
+  /** Size of the virtio-net header; 12 with VIRTIO_F_VERSION_1. QEMU sets it itself. */
+  vnetHeaderBytes?: number;
+  /** TUN_F_* bits of linux/if_tun.h: what the reader takes without it being cut up or summed. */
+  offloads?: number;
 }
 
 /** What `spawn` runs. The child has an empty signal mask and every signal at its default. */

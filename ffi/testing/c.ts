@@ -5,6 +5,7 @@ export const compiler: string | undefined = ["cc", "gcc", "clang"].find(isThere)
 
 const HEADERS = [
   "fcntl.h",
+  "net/if.h",
   "sched.h",
   "signal.h",
   "spawn.h",

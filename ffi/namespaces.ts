@@ -1,0 +1,48 @@
+import { CLONE, O } from "./constants.ts";
+import type { System } from "./system.ts";
+import type { Fd } from "./types.ts";
+
+/** Namespaces of the calling thread, held open so that it can come back to them. */
+export type NamespaceKind = "net" | "mnt";
+
+const TYPES = { net: CLONE.NEWNET, mnt: CLONE.NEWNS } as const;
+
+/**
+ * Opens a namespace of the calling thread. In Deno that is the main thread, the only one that
+ * unshare(2) and setns(2) move.
+ * @throws SystemError
+ */
+export function openNamespace(system: System, kind: NamespaceKind): Fd {
+  return system.open(`/proc/thread-self/ns/${kind}`, O.RDONLY);
+}
+
+/**
+ * Does `work` in another namespace, and comes back. `work` is synchronous: an await in it would let
+ * everything else of the process run there too. What it opens (sockets, taps) and spawns belongs to
+ * that namespace for good.
+ *
+ * In another mount namespace the working directory is its root; the one of before is entered again
+ * by its path.
+ *
+ * @throws SystemError when the namespace cannot be entered, and whatever `work` throws.
+ */
+export function withNamespace<T>(
+  system: System,
+  kind: NamespaceKind,
+  fd: Fd,
+  work: () => T extends Promise<unknown> ? never : T,
+): T {
+  const home = openNamespace(system, kind);
+  const directory = kind === "mnt" ? Deno.cwd() : null;
+  try {
+    system.setns(fd, TYPES[kind]);
+    try {
+      return work();
+    } finally {
+      system.setns(home, TYPES[kind]);
+      if (directory !== null) Deno.chdir(directory);
+    }
+  } finally {
+    system.close(home);
+  }
+}
