@@ -10,11 +10,12 @@ import {
   type VmFiles,
   type VmSize,
 } from "../qemu/mod.ts";
-import { Code, RpcError } from "../proto/mod.ts";
+import { type Any, Code, RpcError } from "../proto/mod.ts";
 import type { Config } from "./config.ts";
 import { requireSameTerminal } from "./exec_plan.ts";
 import { type OciSpec, readSpec } from "./oci.ts";
 import type { SnapshotMount } from "./rootfs_plan.ts";
+import { checkRuntimeOptions } from "./runtime_options.ts";
 import { type HostPathKind, planSpec, type SpecPlan } from "./spec_plan.ts";
 
 /** What containerd asks to be created; the parts of its CreateTaskRequest that matter. */
@@ -27,6 +28,8 @@ export interface CreateRequest {
   readonly stderr: string;
   readonly terminal: boolean;
   readonly checkpoint: string;
+  /** Of the runtime, from containerd's configuration. */
+  readonly options?: Any | undefined;
 }
 
 /** Everything that is decided before anything is acquired. */
@@ -58,13 +61,14 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
   if (spec.process !== undefined) {
     requireSameTerminal(spec.process, request.terminal, "process of config.json");
   }
+  const ignoredOptions = checkRuntimeOptions(request.options);
   requireWritable(config.stateDir, "QEMUBOX_STATE_DIR");
   const probe = probeHost();
   const { accelerator, warning } = chooseAccelerator(config.accelerator, probe);
   const transport = chooseVsockTransport(probe);
   const files = locateFiles({ ...config, needsVhostDeviceVsock: transport === "vhost-user" });
   const tsc = accelerator === "tcg" ? hostTsc() : null;
-  const warnings = warning === undefined ? [] : [warning];
+  const warnings = [...ignoredOptions, ...(warning === undefined ? [] : [warning])];
   if (accelerator === "tcg" && tsc === null) {
     warnings.push("the host's TSC frequency is not known; a guest may hang while it measures it");
   }

@@ -4,9 +4,11 @@ import { connectUnix } from "../ffi/mod.ts";
 import {
   type ByteStream,
   type Client,
+  Code,
   createClient,
   eventsService,
   packAny,
+  RpcError,
   TtrpcConnection,
   type types,
 } from "../proto/mod.ts";
@@ -17,6 +19,11 @@ export const EVENT_QUEUE_MAX = 1024;
 const FORWARD_TIMEOUT_MS = 5_000;
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 1_000;
+/**
+ * An event that containerd answers with an error this often is not going to be taken, and would
+ * keep back all those behind it for ever. With the pauses between, some 6 seconds.
+ */
+const REFUSALS_MAX = 10;
 
 interface QueuedEvent {
   readonly topic: string;
@@ -110,6 +117,7 @@ export class EventPublisher {
 
   async #send(): Promise<void> {
     let delay = RETRY_MS_MIN;
+    let refusals = 0;
     while (this.#queue.length > 0 && !this.#stop.signal.aborted) {
       const event = this.#queue[0]!;
       try {
@@ -119,10 +127,17 @@ export class EventPublisher {
           signal: this.#stop.signal,
         });
         this.#queue.shift();
-        delay = RETRY_MS_MIN;
+        [delay, refusals] = [RETRY_MS_MIN, 0];
       } catch (error) {
-        this.#log.debug(`event ${event.topic} was not taken: ${(error as Error).message}`);
+        const { message } = error as Error;
+        this.#log.debug(`event ${event.topic} was not taken: ${message}`);
         this.#disconnect();
+        if (isRefusal(error) && ++refusals >= REFUSALS_MAX) {
+          this.#log.error(`event ${event.topic} is LOST: containerd refuses it: ${message}`);
+          this.#queue.shift();
+          [delay, refusals] = [RETRY_MS_MIN, 0];
+          continue;
+        }
         await pause(delay, this.#stop.signal);
         delay = Math.min(delay * 2, RETRY_MS_MAX);
       }
@@ -144,6 +159,18 @@ export class EventPublisher {
     this.#connection = null;
     this.#client = null;
   }
+}
+
+/** What a containerd that is there says; one that is not is waited for. */
+const NOT_THERE: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.Canceled,
+  Code.DataLoss,
+]);
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof RpcError && !NOT_THERE.has(error.code);
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -123,6 +123,54 @@ Deno.test("what containerd refuses is sent again before what comes after it", as
   assert.deepEqual(containerd.taken, ["0", "1"]);
 });
 
+Deno.test("what containerd refuses for good is lost loudly, and keeps nothing back", async () => {
+  const containerd = new Containerd();
+  const tries: string[] = [];
+  containerd.onForward = (id) => {
+    tries.push(id);
+    if (id === "0") throw new RpcError(Code.InvalidArgument, "topic is invalid");
+  };
+  const server = new TtrpcServer([containerd.binding]);
+  const log = new MemoryLog();
+  const publisher = new EventPublisher("memory", "default", log, () => {
+    const [ours, theirs] = memoryPair();
+    void server.serve(theirs);
+    return Promise.resolve(ours);
+  });
+  const { setTimeout: real } = globalThis;
+  globalThis.setTimeout =
+    ((run: () => void, ms: number) => real(run, ms / 50)) as typeof setTimeout;
+  try {
+    for (const id of numbers(0, 3)) publish(publisher, id);
+    await containerd.took(2);
+  } finally {
+    globalThis.setTimeout = real;
+  }
+  await publisher.close(1000);
+  server.close();
+  assert.deepEqual(containerd.taken, ["1", "2"]);
+  assert.deepEqual(tries, [...Array(10).fill("0"), "1", "2"]);
+  assert.deepEqual(log.at("error"), [
+    "event /tasks/start is LOST: containerd refuses it: topic is invalid",
+  ]);
+});
+
+Deno.test("what the guest can make at will takes half of the queue at most", async () => {
+  const log = new MemoryLog();
+  const publisher = new EventPublisher("/no/such/socket", "default", log);
+  const oom = () =>
+    publisher.publish("/tasks/oom", events.TaskOOMSchema, { containerId: "c" }, {
+      expendable: true,
+    });
+  for (let i = 0; i < EVENT_QUEUE_MAX / 2; i++) oom();
+  assert.deepEqual(log.at("error"), []);
+  oom();
+  assert.match(log.at("error").join(), /^event \/tasks\/oom is LOST/);
+  publish(publisher, "c1");
+  assert.equal(log.at("error").length, 1);
+  await publisher.close(0);
+});
+
 Deno.test("events beyond the bound are lost loudly, and the older ones kept", async () => {
   using folder = temporaryFolder();
   const log = new MemoryLog();

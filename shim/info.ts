@@ -1,4 +1,6 @@
-import { create, runcOptions, toBinary, types } from "../proto/mod.ts";
+import { create, fromBinary, runcOptions, toBinary, types } from "../proto/mod.ts";
+import { OCI_FEATURES } from "./features.ts";
+import { checkRuntimeOptions } from "./runtime_options.ts";
 
 export const RUNTIME_NAME = "io.containerd.qemubox.v1";
 /** Released together: shim, kernel and initrd. */
@@ -15,17 +17,28 @@ export function versionText(): string {
   ].join("\n");
 }
 
+/** How containerd's typeurl names the features document of the OCI runtime specification. */
+const FEATURES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
+
 /**
- * `-info`: a containerd.types.RuntimeInfo for containerd, which asks for it to know name and
- * version before it runs anything.
+ * `-info`: a containerd.types.RuntimeInfo for containerd, which asks for it to know name, version
+ * and features before it runs anything.
+ * @param request what came on stdin: a containerd.types.RuntimeRequest, or nothing.
+ * @throws RpcError for runtime options of a type that is not known.
  */
-export function runtimeInfo(): Uint8Array {
+export function runtimeInfo(request: Uint8Array): Uint8Array {
+  const { options } = fromBinary(types.RuntimeRequestSchema, request);
+  checkRuntimeOptions(options);
   return toBinary(
     types.RuntimeInfoSchema,
     create(types.RuntimeInfoSchema, {
       name: RUNTIME_NAME,
       version: { version: VERSION },
-      options: { typeUrl: runcOptions.OptionsSchema.typeName, value: new Uint8Array() },
+      options: options ?? { typeUrl: runcOptions.OptionsSchema.typeName, value: new Uint8Array() },
+      features: {
+        typeUrl: FEATURES_TYPE,
+        value: new TextEncoder().encode(JSON.stringify(OCI_FEATURES)),
+      },
       annotations: { "io.qemubox.isolation": "vm" },
     }),
   );

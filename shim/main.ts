@@ -9,7 +9,7 @@ async function run(invocation: Invocation): Promise<void> {
     case "version":
       return console.log((await import("./info.ts")).versionText());
     case "info":
-      return void Deno.stdout.writeSync((await import("./info.ts")).runtimeInfo());
+      return await info();
     case "start":
       return await (await import("./start.ts")).startShim(invocation.flags);
     case "delete":
@@ -17,6 +17,12 @@ async function run(invocation: Invocation): Promise<void> {
     case "serve":
       return await (await import("./serve.ts")).serveShim(invocation.flags);
   }
+}
+
+async function info(): Promise<void> {
+  const { readStdin } = await import("./start.ts");
+  const { runtimeInfo } = await import("./info.ts");
+  Deno.stdout.writeSync(runtimeInfo(await readStdin()));
 }
 
 /** Without a newline at the end: containerd makes it the beginning of its own message. */

@@ -93,11 +93,13 @@ export async function serveShim(flags: Flags): Promise<void> {
   });
   const connections = accept(listener, server, log);
   await exit.promise;
-  listener.close();
-  removeIfPresent(lease.facts.socketPath);
-  await publisher.close(EVENTS_FLUSH_MS);
-  // By the lease, `delete` and the next start know what else there is to be removed.
+  // As long as the socket is there and answers, no other shim is started for this id: when it goes,
+  // everything of this one that a successor would find at the same place has to be gone. If not all
+  // was undone, `delete` and the next start know from the lease what there is to be removed.
   if (service.isClean) lease.release();
+  removeIfPresent(lease.facts.socketPath);
+  listener.close();
+  await publisher.close(EVENTS_FLUSH_MS);
   await Promise.race([connections, new Promise((resolve) => setTimeout(resolve, HANG_UP_MS))]);
 }
 

@@ -108,7 +108,7 @@ function isAnswered(system: System, path: string): boolean {
 }
 
 /** Standard input to its end; containerd gives /dev/null, or a pipe that it closes. */
-async function readStdin(): Promise<Uint8Array> {
+export async function readStdin(): Promise<Uint8Array> {
   if (Deno.stdin.isTerminal()) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let total = 0;
