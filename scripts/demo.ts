@@ -17,7 +17,7 @@ if (import.meta.main) {
       "--allow-all",
       `${REPOSITORY}/scripts/demo_inside.ts`,
     ];
-    Deno.exit(await testbed({ debug: false, command: inside }));
+    Deno.exit(await testbed({ debug: false, labMinutes: null, command: inside }));
   } catch (error) {
     console.error(`demo: ${error instanceof Error ? error.message : error}`);
     Deno.exit(1);

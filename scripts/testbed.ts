@@ -1,57 +1,80 @@
 /**
- * `scripts/testbed [--debug] CMD…`: builds what is missing, then runs CMD beside a containerd of its
- * own, both out of a Debian root, in namespaces of their own. This is the outer half: it prepares on
- * the host, lends the command its standard streams and exit status, and clears up.
+ * `scripts/testbed [--debug] [--kvm] CMD…`: builds what is missing, then runs CMD beside a containerd
+ * of its own, both out of a Debian root, in namespaces of their own. This is the outer half: it
+ * prepares on the host, lends the command its standard streams and exit status, and clears up.
  *
  *     testbed.ts ─ setpriv (dies with us) ─ unshare ─ sh testbed_namespace.sh (PID 1) ─┬ containerd …
  *                                                                                      └ CMD
+ *
+ * With --kvm, what runs in the namespaces is the lab: a virtual machine that holds a testbed.
+ *
+ *     … sh testbed_namespace.sh ─ lab_host.ts ─┬ virtiofsd …
+ *                                              └ QEMU ─ lab_init.sh (PID 1) ─ lab_guest.ts ─ unshare ─ …
  */
 
 import { build } from "./build.ts";
 import { TESTBED_ROOT } from "./lib/debian_packages.ts";
 import { debianRoot } from "./lib/debian_root.ts";
+import { prepareLab } from "./lib/lab_machine.ts";
 import { REPOSITORY } from "./lib/paths.ts";
 import { Scratch } from "./lib/scratch.ts";
 import { testImages } from "./lib/test_images.ts";
 
-const USAGE = `usage: scripts/testbed [--debug] CMD…
+/** Of a lab, unless --deadline says otherwise. */
+const LAB_MINUTES = 30;
+const USAGE = `usage: scripts/testbed [--debug] [--kvm [--deadline MINUTES]] CMD…
 
 Runs CMD with a private containerd (root rights needed), for example:
   scripts/testbed ctr run --rm --runtime io.containerd.qemubox.v1 \\
     docker.io/library/busybox:latest t1 uname -a
 
-  --debug    containerd's log goes to standard error as well
+  --debug             containerd's log goes to standard error as well
+  --kvm               in the lab: a virtual machine with KVM, vhost-vsock, vhost-net and cgroup v2
+  --deadline MINUTES  ends the lab, with status 124, when it takes longer; default ${LAB_MINUTES}
 `;
 
 /** What the command line asks for. */
 export interface TestbedOptions {
   readonly debug: boolean;
+  /** Minutes after which the lab is ended; null: no lab. */
+  readonly labMinutes: number | null;
   readonly command: readonly string[];
 }
 
 /** @throws {Error} for an option that is not known, or without a command */
 export function parseArguments(args: readonly string[]): TestbedOptions {
-  let debug = false;
+  let [debug, kvm] = [false, false];
+  let minutes: number | null = null;
   let at = 0;
   for (; args[at]?.startsWith("-") ?? false; at++) {
+    if (args[at] === "--") {
+      at++;
+      break;
+    }
     if (args[at] === "--debug") debug = true;
-    else if (args[at] === "--") return command(args.slice(at + 1));
+    else if (args[at] === "--kvm") kvm = true;
+    else if (args[at] === "--deadline") minutes = minutesOf(args[++at]);
     else throw new Error(`unknown option ${args[at]}`);
   }
-  return command(args.slice(at));
+  if (minutes !== null && !kvm) throw new Error("--deadline goes with --kvm");
+  const command = args.slice(at);
+  if (command.length === 0) throw new Error("no command");
+  return { debug, labMinutes: kvm ? minutes ?? LAB_MINUTES : null, command };
+}
 
-  function command(command: readonly string[]): TestbedOptions {
-    if (command.length === 0) throw new Error("no command");
-    return { debug, command };
-  }
+function minutesOf(text: string | undefined): number {
+  const minutes = Number(text);
+  if (!(minutes > 0)) throw new Error(`--deadline takes minutes, not ${text}`);
+  return minutes;
 }
 
 /** Runs the command; resolves to its exit status (128 + signal where it was killed). */
-export async function testbed({ debug, command }: TestbedOptions): Promise<number> {
+export async function testbed({ debug, labMinutes, command }: TestbedOptions): Promise<number> {
   if (Deno.uid() !== 0) throw new Error("the testbed mounts and makes namespaces: run it as root");
   await build();
   const root = await debianRoot(TESTBED_ROOT);
   const images = await testImages(root);
+  if (labMinutes !== null) await prepareLab();
   await using scratch = await Scratch.make();
   const child = new Deno.Command("setpriv", {
     args: [
@@ -68,6 +91,8 @@ export async function testbed({ debug, command }: TestbedOptions): Promise<numbe
       TESTBED_DENO_DIR: denoFolder(),
       TESTBED_IMAGES: images,
       TESTBED_DEBUG: debug ? "1" : "",
+      TESTBED_THEN: labMinutes === null ? "testbed_command.sh" : "lab_host.sh",
+      TESTBED_LAB_MINUTES: String(labMinutes ?? ""),
     },
     stdin: "inherit",
     stdout: "inherit",

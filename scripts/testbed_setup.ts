@@ -42,7 +42,7 @@ async function main(): Promise<void> {
   await Promise.race([ready(), ended]);
   for (const snapshotter of ["overlayfs", "erofs"]) {
     const command = ["images", "import", "--local", "--snapshotter", snapshotter];
-    await run(["ctr", ...command, "/run/images.tar"]);
+    await run(["ctr", ...command, Deno.env.get("TESTBED_IMAGES")!]);
   }
 }
 

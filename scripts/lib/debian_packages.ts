@@ -10,11 +10,16 @@ export const DEBIAN_SUITE = "forky";
 export interface RootRecipe {
   readonly name: string;
   readonly packages: readonly string[];
+  /** mmdebstrap's --customize-hook: scripts for sh, $1 is the root. */
+  readonly hooks?: readonly string[];
   /** Package → the version that was measured. */
   readonly measured: Readonly<Record<string, string>>;
 }
 
-/** Where the tests run: containerd and all that the shim calls; crun and busybox for the initrd. */
+/**
+ * Where the tests run: containerd and all that the shim calls; crun and busybox for the initrd; and
+ * the kernel of the lab.
+ */
 export const TESTBED_ROOT: RootRecipe = {
   name: "testbed",
   packages: [
@@ -35,9 +40,11 @@ export const TESTBED_ROOT: RootRecipe = {
     "socat",
     "util-linux",
     "mount",
+    "kmod",
     "procps",
     "strace",
   ],
+  hooks: [Deno.readTextFileSync(new URL("lab_kernel.sh", import.meta.url))],
   measured: {
     "containerd": "2.1.9+ds1-5",
     "crun": "1.28-1",
@@ -55,6 +62,7 @@ export const TESTBED_ROOT: RootRecipe = {
     "util-linux": "2.42.4-1",
     "libc6": "2.43-7",
     "seabios": "1.17.0-1",
+    "linux-binary-7.2.12+deb14-cloud-amd64": "7.2.12-1",
   },
 };
 

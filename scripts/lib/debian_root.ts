@@ -13,7 +13,7 @@ const ROOT_FORMAT = 1;
 
 /**
  * The path of the root that `recipe` describes, made now if the cache has none. Takes about 30 s and
- * 600 MB. `hooks` are mmdebstrap's --customize-hook; they count as part of the recipe.
+ * 600 MB. `hooks` are more of the recipe's.
  * @throws {Error} without root rights, mmdebstrap or a mirror
  */
 export async function debianRoot(
@@ -35,7 +35,7 @@ export async function debianRoot(
       "--format=directory",
       ...(await aptOptions()).map((option) => `--aptopt=${option}`),
       `--include=${recipe.packages.join(",")}`,
-      ...hooks.map((hook) => `--customize-hook=${hook}`),
+      ...[...recipe.hooks ?? [], ...hooks].map((hook) => `--customize-hook=${hook}`),
       DEBIAN_SUITE,
       path,
       hostMirror(),

@@ -1,0 +1,15 @@
+# The second half of PID 1 of a testbed that holds a lab (see testbed_namespace.sh): makes the folder
+# that is to be the lab's root out of our own, without what is mounted here, and runs the lab.
+
+root=/run/lab/root
+mkdir -p "$root"
+mount --bind / "$root"
+for path in "$TESTBED_REPOSITORY" "$TESTBED_DENO_DIR" "$TESTBED_DENO" "$TESTBED_IMAGES"; do
+  mount --bind "$path" "$root$path"
+done
+
+cd "$directory" 2>/dev/null || cd /
+set +e
+deno run --quiet --config "$TESTBED_REPOSITORY/deno.json" --allow-all \
+  "$TESTBED_REPOSITORY/scripts/lab_host.ts" "$@"
+exit $?

@@ -1,0 +1,25 @@
+# The second half of PID 1 of a testbed (see testbed_namespace.sh): installs what is built, starts
+# containerd, runs the command.
+
+# The installation, by links: a build while the testbed runs is seen at once.
+share=/usr/share/qemubox
+output=$TESTBED_REPOSITORY/_output
+mkdir -p "$share/bin" "$share/kernel"
+ln -s "$output/containerd-shim-qemubox-v1" /usr/bin/qemu-system-x86_64 "$share/bin/"
+ln -s "$output/qemubox-kernel-x86_64" "$output/qemubox-initrd" "$share/kernel/"
+
+hostname testbed
+echo "127.0.0.1 localhost testbed" >/etc/hosts
+ip link set lo up
+export QEMUBOX_CNI_BIN_DIR=/usr/lib/cni QEMUBOX_TESTBED=1
+
+deno run --quiet --config "$TESTBED_REPOSITORY/deno.json" --allow-all \
+  "$TESTBED_REPOSITORY/scripts/testbed_setup.ts" </dev/null >&2 || exit 1
+unset TESTBED_ROOT TESTBED_SCRATCH TESTBED_REPOSITORY TESTBED_DENO TESTBED_DENO_DIR TESTBED_IMAGES
+unset TESTBED_THEN TESTBED_DEBUG TESTBED_LAB_MINUTES
+
+cd "$directory" 2>/dev/null || cd /root
+set +e
+# By way of env: a shell's own commands (exit, exec) are not meant.
+env -- "$@"
+exit $?
