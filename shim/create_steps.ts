@@ -154,8 +154,11 @@ export class CreateSteps {
   openIo(guest: GuestConnection): Promise<ProcessIo> {
     const { request } = this.#plan;
     const { signal, log, timeline } = this.#context;
+    const { namespace } = this.#context.name;
     const onFirstByte = () => timeline.mark("first output byte");
-    return openGuestIo({ ...request, execId: "" }, guest, { log, signal, onFirstByte });
+    return openGuestIo({ ...request, execId: "" }, guest, {
+      ...{ namespace, log, signal, onFirstByte },
+    });
   }
 
   /** A vsock context id that no other VM of this host has. */

@@ -6,6 +6,8 @@ import { streamId } from "./stream_ids.ts";
 
 /** What joining a process's streams takes besides the two sides. */
 export interface GuestIoOptions {
+  /** containerd's. */
+  readonly namespace: string;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Called before the first byte of output is delivered. */
@@ -19,13 +21,15 @@ export interface GuestIoOptions {
 export function openGuestIo(
   name: ProcessName,
   guest: Pick<GuestConnection, "stream">,
-  { log, signal, onFirstByte = () => {} }: GuestIoOptions,
+  { namespace, log, signal, onFirstByte = () => {} }: GuestIoOptions,
 ): Promise<ProcessIo> {
   const { id, execId, stdin, stdout, stderr, terminal } = name;
   return ProcessIo.open(
     // A terminal is one stream each way.
     { stdin, stdout, stderr: terminal ? "" : stderr },
     (kind) => guest.stream(streamId(id, execId, kind), signal),
+    // An exec's logger is told the exec's id, as containerd's own shim does.
+    { CONTAINER_ID: execId || id, CONTAINER_NAMESPACE: namespace },
     log,
     onFirstByte,
   );

@@ -20,7 +20,7 @@ export interface ProcessName extends StdioAddresses {
 /** One process of a container, its init or an exec, as the host knows it. */
 export class Process {
   readonly name: ProcessName;
-  readonly #io: Pick<ProcessIo, "start" | "closeStdin" | "drain" | typeof Symbol.dispose>;
+  readonly #io: Pick<ProcessIo, "start" | "closeStdin" | "drain" | typeof Symbol.asyncDispose>;
   readonly #drainMs: number;
   readonly #stopped = Promise.withResolvers<Exit>();
   #state: ProcessState = { kind: "created" };
@@ -129,8 +129,9 @@ export class Process {
    * that was not delivered by now is lost.
    */
   async delete(): Promise<Exit> {
-    this.#io[Symbol.dispose]();
+    const released = this.#io[Symbol.asyncDispose]();
     if (this.#exiting !== null) await this.stopped;
+    await released;
     this.#state = next(this.#state, { kind: "deleted" });
     const exit = "exit" in this.#state ? this.#state.exit : { status: 0, at: new Date() };
     this.#stopped.resolve(exit);

@@ -2,7 +2,8 @@ import { type ByteStream, FrameReader, FrameWriter, waitForClose } from "../prot
 import { InputPump } from "./input_pump.ts";
 import type { Logger } from "./log.ts";
 import { type OutputEnd, OutputPump } from "./output_pump.ts";
-import { findInput, type InputFifo, openOutput } from "./stdio_target.ts";
+import { openOutputs } from "./open_outputs.ts";
+import { findInput, type InputFifo } from "./stdio_target.ts";
 
 /** Paths or URIs as containerd gives them; empty: none. */
 export interface StdioAddresses {
@@ -21,8 +22,9 @@ interface Stdin {
 }
 
 /** The stdio of one process: its streams in the guest, joined to what containerd named. */
-export class ProcessIo implements Disposable {
+export class ProcessIo implements AsyncDisposable {
   readonly #outputs: { readonly kind: string; readonly pump: OutputPump }[];
+  readonly #endOutputs: () => Promise<void>;
   readonly #stdin: Stdin | null;
   readonly #log: Logger;
   #input: InputPump | null = null;
@@ -30,9 +32,11 @@ export class ProcessIo implements Disposable {
 
   private constructor(
     outputs: { kind: string; pump: OutputPump }[],
+    endOutputs: () => Promise<void>,
     stdin: Stdin | null,
     log: Logger,
   ) {
+    this.#endOutputs = endOutputs;
     this.#outputs = outputs;
     this.#stdin = stdin;
     this.#log = log;
@@ -40,20 +44,22 @@ export class ProcessIo implements Disposable {
 
   /**
    * Opens all streams and begins to copy output.
+   * @param environment what a logging program is told of the container.
    * @param onFirstByte called before the first byte of output is delivered.
    * @throws RpcError when an address or a stream cannot be opened; nothing stays open then.
    */
   static async open(
     addresses: StdioAddresses,
     stream: OpenGuestStream,
+    environment: Readonly<Record<string, string>>,
     log: Logger,
     onFirstByte: () => void,
   ): Promise<ProcessIo> {
-    using undo = new DisposableStack();
+    await using undo = new AsyncDisposableStack();
     const outputs = [];
-    const targets = (["stdout", "stderr"] as const)
-      .filter((kind) => addresses[kind] !== "")
-      .map((kind) => ({ kind, target: undo.use(openOutput(addresses[kind])) }));
+    const { targets, end } = await openOutputs(addresses, environment);
+    undo.defer(end);
+    for (const { target } of targets) undo.use(target);
     const fifo = addresses.stdin === ""
       ? null
       : undo.adopt(findInput(addresses.stdin), (found) => found.close());
@@ -68,7 +74,7 @@ export class ProcessIo implements Disposable {
       outputs.push({ kind, pump });
     }
     const stdin = fifo === null ? null : { fifo, stream: streams[targets.length]! };
-    return new ProcessIo(outputs, stdin, log);
+    return new ProcessIo(outputs, end, stdin, log);
   }
 
   /**
@@ -106,10 +112,15 @@ export class ProcessIo implements Disposable {
     }));
   }
 
-  /** Closes everything; output that was not drained is lost. */
-  [Symbol.dispose](): void {
+  /**
+   * Closes everything; output that was not drained is lost. Resolves when nothing of it is left, a
+   * logging program included.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#endInput();
     for (const { pump } of this.#outputs) pump.abandon();
+    await Promise.all(this.#outputs.map(({ pump }) => pump.ended));
+    await this.#endOutputs();
   }
 
   #endInput(): void {

@@ -65,7 +65,7 @@ class Setting implements Disposable {
         ? Promise.reject(new RpcError(Code.NotFound, `no stream ${kind}`))
         : Promise.resolve(this.host[kind]);
     };
-    return ProcessIo.open(addresses, stream, this.log, () => this.firstBytes++);
+    return ProcessIo.open(addresses, stream, {}, this.log, () => this.firstBytes++);
   }
 
   [Symbol.dispose](): void {
@@ -159,7 +159,7 @@ Deno.test("without stdio nothing is opened, and nothing is waited for", async ()
   io.start();
   io.closeStdin();
   await io.drain(1000);
-  io[Symbol.dispose]();
+  await io[Symbol.asyncDispose]();
   assert.deepEqual(setting.opened, []);
 });
 
@@ -202,8 +202,7 @@ Deno.test("disposing ends everything, started or not, also while it is drained",
     const io = await setting.open("stdin", "stdout", "stderr");
     if (started) io.start();
     const drained = io.drain(1 << 30);
-    io[Symbol.dispose]();
-    io[Symbol.dispose]();
+    await Promise.all([io[Symbol.asyncDispose](), io[Symbol.asyncDispose]()]);
     await drained;
     await settle();
     assert.deepEqual(setting.held(), []);

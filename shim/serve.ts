@@ -47,7 +47,10 @@ export async function serveShim(flags: Flags): Promise<void> {
     events: new TaskEvents(publisher),
     log,
     createSandbox: (request) => createSandbox(request),
-    openIo: (name, guest) => openGuestIo(name, guest, { log, signal: ending.signal }),
+    openIo: (name, guest) => {
+      const { namespace } = flags;
+      return openGuestIo(name, guest, { namespace, log, signal: ending.signal });
+    },
     onStarted: () => {
       timeline.mark("started");
       void reconcile(system, config, log);

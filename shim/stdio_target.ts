@@ -1,4 +1,5 @@
 import { type Fd, FdStream, O, system } from "../ffi/mod.ts";
+import { dirname } from "node:path";
 import { Code, RpcError } from "../proto/mod.ts";
 import { type InputSource, readNow } from "./input_pump.ts";
 
@@ -23,6 +24,8 @@ export function openOutput(address: string): OutputTarget {
   if (path.kind === "file") {
     // Without O_NONBLOCK, a FIFO of that name would stop the whole shim until somebody reads it.
     const flags = O.WRONLY | O.CREAT | O.APPEND | O.NONBLOCK;
+    // As containerd's own shim does.
+    Deno.mkdirSync(dirname(path.path), { recursive: true, mode: 0o755 });
     return new FileTarget(open(path.path, flags, "stdout or stderr"));
   }
   const keeper = open(path.path, O.RDONLY | O.NONBLOCK, "stdout or stderr");
@@ -88,7 +91,7 @@ export function outputPath(address: string): { kind: "fifo" | "file"; path: stri
   if (scheme[1] === "file") return { kind: "file", path: filePath(address) };
   throw new RpcError(
     Code.Unimplemented,
-    `stdio ${address}: only FIFOs and file:// are supported, not ${scheme[1]}://`,
+    `stdio ${address}: FIFOs, file:// and binary:// are supported, not ${scheme[1]}://`,
   );
 }
 

@@ -166,7 +166,7 @@ export class TaskService {
       throw error;
     }
     if (this.#tasks.containers.get(id) !== container) {
-      io[Symbol.dispose]();
+      await io[Symbol.asyncDispose]();
       throw new RpcError(Code.NotFound, `container ${id} was deleted`);
     }
     container.addExec(name, io);

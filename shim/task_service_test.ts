@@ -126,9 +126,10 @@ class World {
       start: () => {},
       closeStdin: () => this.trace.push(`stdin${execId && ` of ${execId}`} closed`),
       drain: () => Promise.race([this.onDrain(execId), abandoned.promise]),
-      [Symbol.dispose]: () => {
+      [Symbol.asyncDispose]: () => {
         this.disposed.push(execId);
         abandoned.resolve();
+        return Promise.resolve();
       },
     } as unknown;
   }

@@ -68,7 +68,7 @@ async function create(
     });
     const { sandbox, io } = await Sandbox.create(wrap(steps), silent);
     onCreated();
-    io[Symbol.dispose]();
+    await io[Symbol.asyncDispose]();
     await sandbox.end(2_000);
     return null;
   } catch (error) {
