@@ -1,4 +1,3 @@
-import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   type ByteStream,
   type Client,
@@ -11,9 +10,12 @@ import {
   openStream,
   RpcError,
   taskV3,
+  type Timestamp,
+  timestampDate,
   TtrpcConnection,
   unpackAny,
 } from "../proto/mod.ts";
+import { Limiter } from "./limiter.ts";
 import type { Exit } from "./process_state.ts";
 
 /** How to reach the guest's vsock ports. */
@@ -37,6 +39,8 @@ const OOM_TOPIC = "/tasks/oom";
 
 /** A short call to a healthy guest; a guest that takes longer is taken for dead. Milliseconds. */
 const CALL_TIMEOUT_MS = 10_000;
+/** More at a time could be more than the guest's kernel keeps for vminitd to accept. */
+const STREAMS_OPENING_MAX = 32;
 
 /**
  * The RPC connection to vminitd and the way to open byte streams.
@@ -49,6 +53,7 @@ export class GuestConnection implements Disposable {
   readonly #system: Client<typeof guest.System>;
   readonly #connection: TtrpcConnection;
   readonly #dial: DialGuest;
+  readonly #opening = new Limiter(STREAMS_OPENING_MAX);
 
   private constructor(connection: TtrpcConnection, dial: DialGuest) {
     this.#connection = connection;
@@ -98,11 +103,15 @@ export class GuestConnection implements Disposable {
   }
 
   /** Opens one byte stream by the id that the guest knows it by. */
-  async stream(
+  stream(
     id: string,
     signal: AbortSignal,
     timeoutMs: number = CALL_TIMEOUT_MS,
   ): Promise<ByteStream> {
+    return this.#opening.run(() => this.#open(id, signal, timeoutMs));
+  }
+
+  async #open(id: string, signal: AbortSignal, timeoutMs: number): Promise<ByteStream> {
     const stream = await this.#dial(GUEST_STREAM_PORT, { signal });
     const late = new AbortController();
     const timer = setTimeout(

@@ -1,0 +1,336 @@
+/** A container under a shim, with clients at its FIFOs. */
+
+import { system } from "../../ffi/mod.ts";
+import { AnySchema, create } from "../../proto/mod.ts";
+import { within } from "../lib/wait.ts";
+import { makeBundle, processSpec, type SpecOptions } from "./bundle.ts";
+import { type Host, Shim } from "./shim.ts";
+
+/** How long one process may take, on a busy host under TCG. */
+const RUNS_WITHIN_MS = 90_000;
+
+/** Which streams a process gets; those that are not named it has not. */
+export interface Streams {
+  readonly stdin?: boolean;
+  readonly stdout?: boolean;
+  readonly stderr?: boolean;
+}
+
+/** The paths of a process's FIFOs, and a client at each. */
+export class Stdio implements AsyncDisposable {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Resolve with all that was written, when the stream has ended. */
+  readonly output: Promise<Uint8Array>;
+  readonly errors: Promise<string>;
+  /** What came out of stdout by now. */
+  readonly #seen: Uint8Array[] = [];
+  #more = Promise.withResolvers<void>();
+  readonly #readers: Deno.ChildProcess[] = [];
+  readonly #writers: Writer[] = [];
+
+  constructor(folder: string, name: string, { stdin, stdout, stderr }: Streams) {
+    const fifo = (kind: string) => {
+      const path = `${folder}/${name}-${kind}`;
+      system.mkfifo(path, 0o600);
+      return path;
+    };
+    this.stdin = stdin ? fifo("stdin") : "";
+    this.stdout = stdout ? fifo("stdout") : "";
+    this.stderr = stderr ? fifo("stderr") : "";
+    this.output = this.#read(this.stdout, this.#seen);
+    this.errors = this.#read(this.stderr, []).then((bytes) => new TextDecoder().decode(bytes));
+  }
+
+  /** What came out of stdout by now. */
+  get text(): string {
+    return new TextDecoder().decode(joined(this.#seen));
+  }
+
+  /** Waits until this has come out of stdout. */
+  async shows(text: string | RegExp): Promise<void> {
+    const isThere = () =>
+      typeof text === "string" ? this.text.includes(text) : text.test(this.text);
+    const wait = async () => {
+      while (!isThere()) await this.#more.promise;
+    };
+    await within(`${text} on stdout`, RUNS_WITHIN_MS, wait()).catch((error) => {
+      throw new Error(`${error.message}; there was ${JSON.stringify(this.text)}`);
+    });
+  }
+
+  /** A client that writes to stdin; there may be several, one after the other. */
+  writer(): Writer {
+    const writer = new Writer(this.stdin);
+    this.#writers.push(writer);
+    return writer;
+  }
+
+  /** The client of stdout, to be stopped and continued. */
+  get reader(): Deno.ChildProcess {
+    return this.#readers[0]!;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const process of this.#readers) end(process);
+    await Promise.all(this.#readers.map(({ status }) => status));
+    for (const writer of this.#writers) await writer.kill();
+  }
+
+  /** `cat` waits in its open(2) for the shim, as containerd's clients do. */
+  async #read(path: string, chunks: Uint8Array[]): Promise<Uint8Array> {
+    if (path === "") return new Uint8Array();
+    const reader = new Deno.Command("cat", { args: [path], stdout: "piped", stderr: "null" })
+      .spawn();
+    this.#readers.push(reader);
+    for await (const chunk of reader.stdout) {
+      chunks.push(chunk);
+      this.#more.resolve();
+      this.#more = Promise.withResolvers();
+    }
+    return joined(chunks);
+  }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+/** A client that writes to a FIFO. */
+export class Writer {
+  readonly #process: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+
+  constructor(path: string) {
+    this.#process = new Deno.Command("sh", {
+      args: ["-c", 'exec cat >"$1"', "sh", path],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    this.#input = this.#process.stdin.getWriter();
+  }
+
+  async write(data: string | Uint8Array): Promise<void> {
+    await this.#input.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
+  }
+
+  /** Goes away, once all that it wrote is in the FIFO. */
+  async detach(): Promise<void> {
+    await this.#input.close();
+    await this.#process.status;
+  }
+
+  async kill(): Promise<void> {
+    end(this.#process);
+    await this.#process.status;
+    await this.#input.close().catch(() => {});
+  }
+}
+
+function end(process: Deno.ChildProcess): void {
+  try {
+    process.kill("SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
+
+/** How a process of a container ended, and what it wrote. */
+export interface Outcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly output: Uint8Array;
+}
+
+let boxes = 0;
+
+/** A container that was created, and the shim it has to itself. */
+export class Box implements AsyncDisposable {
+  readonly host: Host;
+  readonly id: string;
+  readonly shim: Shim;
+  readonly stdio: Stdio;
+  #execs = 0;
+
+  private constructor(host: Host, id: string, shim: Shim, stdio: Stdio) {
+    this.host = host;
+    this.id = id;
+    this.shim = shim;
+    this.stdio = stdio;
+  }
+
+  get task(): Shim["task"] {
+    return this.shim.task;
+  }
+
+  static async create(
+    host: Host,
+    args: readonly string[],
+    { streams = { stdout: true, stderr: true }, ...options }: SpecOptions & { streams?: Streams } =
+      {},
+  ): Promise<Box> {
+    const id = `conformance-${Deno.pid}-${++boxes}`;
+    const bundle = `${host.folder}/${id}`;
+    Deno.mkdirSync(bundle);
+    makeBundle(bundle, args, options);
+    const shim = await Shim.start(host, id, bundle);
+    const stdio = new Stdio(bundle, "init", streams);
+    const { stdin, stdout, stderr } = stdio;
+    const terminal = options.terminal ?? false;
+    const box = new Box(host, id, shim, stdio);
+    try {
+      await within(
+        "Create",
+        RUNS_WITHIN_MS,
+        shim.task.create({ id, bundle, terminal, stdin, stdout, stderr }),
+      );
+      return box;
+    } catch (error) {
+      await box[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async start(): Promise<void> {
+    await within("Start", RUNS_WITHIN_MS, this.task.start({ id: this.id }));
+  }
+
+  /** An id that no exec of this container has had. */
+  newExecId(): string {
+    return `e${++this.#execs}`;
+  }
+
+  /** Adds an exec; its streams can be had from `stdio`. */
+  async exec(
+    args: readonly string[],
+    { streams = { stdout: true, stderr: true }, terminal = false, process = {} }: {
+      streams?: Streams;
+      terminal?: boolean;
+      process?: Record<string, unknown>;
+    } = {},
+  ): Promise<Exec> {
+    const execId = this.newExecId();
+    const stdio = new Stdio(this.shim.bundle, execId, streams);
+    try {
+      await this.task.exec({
+        id: this.id,
+        execId,
+        terminal,
+        ...{ stdin: stdio.stdin, stdout: stdio.stdout, stderr: stdio.stderr },
+        spec: processAny({ ...processSpec(args, terminal), ...process }),
+      });
+      return new Exec(this, execId, stdio);
+    } catch (error) {
+      await stdio[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Runs a process in it to its end, and deletes it. */
+  async run(
+    args: readonly string[],
+    options: { input?: string | Uint8Array; process?: Record<string, unknown> } = {},
+  ): Promise<Outcome> {
+    const { input, process = {} } = options;
+    const streams = { stdout: true, stderr: true, stdin: input !== undefined };
+    await using exec = await this.exec(args, { streams, process });
+    await exec.start();
+    if (input !== undefined) {
+      const writer = exec.stdio.writer();
+      await writer.write(input);
+      await writer.detach();
+      await exec.closeStdin();
+    }
+    return await exec.outcome();
+  }
+
+  /** Kills what runs, deletes the container and ends the shim. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { id } = this;
+    await this.task.kill({ id, signal: 9, all: true }, { timeoutMs: RUNS_WITHIN_MS })
+      .then(() => this.task.wait({ id }, { timeoutMs: RUNS_WITHIN_MS })).catch(() => {});
+    await this.task.delete({ id }, { timeoutMs: RUNS_WITHIN_MS }).catch(() => {});
+    await this.shim.shutdown().catch(() => {});
+    this.shim.connection.close();
+    await this.stdio[Symbol.asyncDispose]();
+  }
+}
+
+/** A process that was added to a container. */
+export class Exec implements AsyncDisposable {
+  readonly box: Box;
+  readonly execId: string;
+  readonly stdio: Stdio;
+  #deleted = false;
+
+  constructor(box: Box, execId: string, stdio: Stdio) {
+    this.box = box;
+    this.execId = execId;
+    this.stdio = stdio;
+  }
+
+  get #who(): { id: string; execId: string } {
+    return { id: this.box.id, execId: this.execId };
+  }
+
+  async start(): Promise<void> {
+    await within("Start of an exec", RUNS_WITHIN_MS, this.box.task.start(this.#who));
+  }
+
+  async closeStdin(): Promise<void> {
+    await this.box.task.closeIO({ ...this.#who, stdin: true });
+  }
+
+  async wait(): Promise<number> {
+    const { exitStatus } = await within(
+      `the end of ${this.execId}`,
+      RUNS_WITHIN_MS,
+      this.box.task.wait(this.#who),
+    );
+    return exitStatus;
+  }
+
+  /** Waits for its end and deletes it at once; what it wrote has to be there all the same. */
+  async outcome(): Promise<Outcome> {
+    const status = await this.wait();
+    this.#deleted = true;
+    await this.box.task.delete(this.#who);
+    const [output, stderr] = await within(
+      `the output of ${this.execId}`,
+      RUNS_WITHIN_MS,
+      Promise.all([this.stdio.output, this.stdio.errors]),
+    );
+    return { status, stdout: new TextDecoder().decode(output), stderr, output };
+  }
+
+  async kill(signal: number): Promise<void> {
+    await this.box.task.kill({ ...this.#who, signal });
+  }
+
+  /** Ends it if it still is there. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#deleted) {
+      const { task } = this.box;
+      await task.kill({ ...this.#who, signal: 9 }).then(() => task.wait(this.#who)).catch(() => {});
+      await task.delete(this.#who).catch(() => {});
+    }
+    await this.stdio[Symbol.asyncDispose]();
+  }
+}
+
+/** A process as containerd packs it. */
+export function processAny(process: unknown) {
+  return create(AnySchema, {
+    typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",
+    value: new TextEncoder().encode(JSON.stringify(process)),
+  });
+}

@@ -1,0 +1,84 @@
+/** Bundles as containerd prepares them, with a busybox for a root file system. */
+
+import type { OciSpec } from "../../shim/oci.ts";
+
+/** What a test may want otherwise. */
+export interface SpecOptions {
+  readonly terminal?: boolean;
+  /** Without one of its own, a container sees the processes of the machine that it runs on. */
+  readonly ownPids?: boolean;
+  readonly memoryBytes?: number;
+}
+
+const APPLETS = [
+  ...["sh", "cat", "head", "sleep", "true", "false", "echo", "kill", "sha256sum", "date", "stty"],
+  ...["ps", "wc", "dd", "id", "env", "pwd", "tail", "seq", "tr", "ls", "mkdir", "grep", "yes"],
+  ...["adjtimex", "hostname", "touch", "test", "vi", "top", "less", "tty", "sed", "chmod"],
+];
+const CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"];
+
+/** Makes `folder` a bundle. */
+export function makeBundle(
+  folder: string,
+  args: readonly string[],
+  options: SpecOptions = {},
+): void {
+  for (const name of ["bin", "proc", "dev", "tmp", "root"]) {
+    Deno.mkdirSync(`${folder}/rootfs/${name}`, { recursive: true });
+  }
+  Deno.copyFileSync("/bin/busybox", `${folder}/rootfs/bin/busybox`);
+  for (const applet of APPLETS) Deno.symlinkSync("busybox", `${folder}/rootfs/bin/${applet}`);
+  Deno.writeTextFileSync(`${folder}/config.json`, JSON.stringify(spec(args, options)));
+}
+
+/** A process that may do what a container's may by default. */
+export function processSpec(args: readonly string[], terminal = false): Record<string, unknown> {
+  return {
+    args: [...args],
+    cwd: "/",
+    env: ["PATH=/bin", "TERM=xterm", "HOME=/root"],
+    user: { uid: 0, gid: 0 },
+    terminal,
+    capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
+    noNewPrivileges: true,
+  };
+}
+
+function spec(
+  args: readonly string[],
+  { terminal = false, ownPids = true, memoryBytes }: SpecOptions,
+): OciSpec {
+  const namespaces = ["mount", "ipc", "uts", "cgroup", ...(ownPids ? ["pid"] : [])];
+  return {
+    ociVersion: "1.1.0",
+    process: processSpec(args, terminal),
+    root: { path: "rootfs" },
+    hostname: "conformance",
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc" },
+      {
+        destination: "/dev",
+        type: "tmpfs",
+        source: "tmpfs",
+        options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+      },
+      {
+        destination: "/dev/pts",
+        type: "devpts",
+        source: "devpts",
+        options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+      },
+      { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["mode=1777"] },
+      {
+        destination: "/sys/fs/cgroup",
+        type: "cgroup",
+        source: "cgroup",
+        options: ["ro", "nosuid", "noexec", "nodev"],
+      },
+    ],
+    linux: {
+      namespaces: namespaces.map((type) => ({ type })),
+      ...(memoryBytes === undefined ? {} : { resources: { memory: { limit: memoryBytes } } }),
+    },
+  };
+}

@@ -1,0 +1,44 @@
+/** The frame of the conformance tests. */
+
+import { assertNothingLeft, snapshot } from "../lib/system_state.ts";
+import { Host, IS_OURS } from "./shim.ts";
+
+/** As `scripts/test --full`. */
+export const FULL = Deno.env.get("QEMUBOX_TEST_FULL") === "1";
+const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
+
+/**
+ * A test with a host of its own that has to leave the system as it found it. Steps share what is
+ * costly: a VM takes five seconds to start under TCG. Skipped outside of the testbed.
+ */
+export function conformance(
+  name: string,
+  work: (host: Host, t: Deno.TestContext) => Promise<void>,
+): void {
+  Deno.test({
+    name,
+    ignore,
+    fn: async (t) => {
+      const before = await snapshot();
+      {
+        await using host = await Host.make();
+        try {
+          await work(host, t);
+        } catch (error) {
+          console.error(`events: ${host.events.seen.map(({ topic }) => topic).join(" ")}`);
+          throw error;
+        }
+      }
+      await assertNothingLeft(before);
+    },
+  });
+}
+
+/** For what is ours alone, with the reason. */
+export function ours(
+  reason: string,
+  name: string,
+  work: (host: Host, t: Deno.TestContext) => Promise<void>,
+): void {
+  if (IS_OURS) conformance(`${name} (not of containerd's own shim: ${reason})`, work);
+}

@@ -1,0 +1,151 @@
+/** A shim's binary, driven as containerd drives it, with no containerd there. */
+
+import assert from "node:assert/strict";
+import { connectUnix } from "../../ffi/mod.ts";
+import {
+  type Client,
+  Code,
+  createClient,
+  type MessageInitShape,
+  RpcError,
+  taskV3,
+  TtrpcConnection,
+} from "../../proto/mod.ts";
+import { within } from "../lib/wait.ts";
+import { EventsServer } from "./events_server.ts";
+
+/** The program under test; containerd's own shim has to pass as well, where its runc can run. */
+export const SHIM = Deno.env.get("QEMUBOX_CONFORMANCE_SHIM") ?? "containerd-shim-qemubox-v1";
+export const IS_OURS = SHIM.endsWith("containerd-shim-qemubox-v1");
+export const NAMESPACE = "conformance";
+const ENDS_WITHIN_MS = 20_000;
+
+/** How a program ended, and what it wrote. */
+export interface Ended {
+  readonly code: number;
+  readonly stdout: Uint8Array;
+  readonly stderr: string;
+}
+
+/** What stands for containerd: a folder of its own with its sockets and the bundles, and its events. */
+export class Host implements AsyncDisposable {
+  readonly folder: string;
+  readonly events: EventsServer;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.events = EventsServer.listen(`${folder}/events.sock`);
+  }
+
+  static async make(): Promise<Host> {
+    return new Host(await Deno.makeTempDir({ prefix: "conformance-" }));
+  }
+
+  /** containerd's own socket, at which nobody listens: a shim only names itself after it. */
+  get address(): string {
+    return `${this.folder}/containerd.sock`;
+  }
+
+  /** Calls the program to its end. */
+  async call(
+    id: string,
+    verb: "start" | "delete",
+    { cwd, stdin }: { cwd: string; stdin?: Uint8Array },
+  ): Promise<Ended> {
+    const flags = ["-namespace", NAMESPACE, "-id", id, "-address", this.address];
+    return await callShim([...flags, "-publish-binary", "/bin/true", verb], {
+      cwd,
+      env: { TTRPC_ADDRESS: this.events.path },
+      ...(stdin === undefined ? {} : { stdin }),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.events.close();
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** Runs the program with these arguments to its end. */
+export async function callShim(
+  args: readonly string[],
+  { stdin, ...options }: { cwd?: string; env?: Record<string, string>; stdin?: Uint8Array } = {},
+): Promise<Ended> {
+  const child = new Deno.Command(SHIM, {
+    args: [...args],
+    stdin: stdin === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+    ...options,
+  }).spawn();
+  if (stdin !== undefined) {
+    const writer = child.stdin.getWriter();
+    if (stdin.length > 0) await writer.write(stdin as Uint8Array<ArrayBuffer>);
+    await writer.close();
+  }
+  const { code, stdout, stderr } = await within(
+    `${SHIM} ${args.at(-1)}`,
+    ENDS_WITHIN_MS,
+    child.output(),
+  );
+  return { code, stdout, stderr: new TextDecoder().decode(stderr) };
+}
+
+/** A running shim and a connection to it. */
+export class Shim implements AsyncDisposable {
+  readonly id: string;
+  readonly bundle: string;
+  readonly address: string;
+  readonly task: Client<typeof taskV3.Task>;
+  readonly connection: TtrpcConnection;
+
+  private constructor(id: string, bundle: string, address: string, connection: TtrpcConnection) {
+    this.id = id;
+    this.bundle = bundle;
+    this.address = address;
+    this.connection = connection;
+    this.task = createClient(taskV3.Task, connection);
+  }
+
+  static async start(host: Host, id: string, bundle: string): Promise<Shim> {
+    const { code, stdout, stderr } = await host.call(id, "start", { cwd: bundle });
+    assert.equal(code, 0, stderr);
+    const { address, protocol } = JSON.parse(new TextDecoder().decode(stdout));
+    assert.equal(protocol, "ttrpc");
+    return await Shim.connect(id, bundle, address);
+  }
+
+  static async connect(id: string, bundle: string, address: string): Promise<Shim> {
+    const stream = await connectUnix(address.replace(/^unix:\/\//, ""));
+    return new Shim(id, bundle, address, new TtrpcConnection(stream));
+  }
+
+  /** Its process. */
+  async pid(): Promise<number> {
+    return (await this.task.connect({ id: this.id })).shimPid;
+  }
+
+  /** Ends the shim, which must have no container any more, and waits until it has hung up. */
+  async shutdown(): Promise<void> {
+    await within("the answer to Shutdown", ENDS_WITHIN_MS, this.task.shutdown({ id: this.id }));
+    await within("the shim's end", ENDS_WITHIN_MS, this.connection.closed);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.connection.close();
+    await Promise.resolve();
+  }
+}
+
+/** The name of the code that a call ends with; "OK" for an answer. */
+export async function codeOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+    return "OK";
+  } catch (error) {
+    assert.ok(error instanceof RpcError, String(error));
+    return Code[error.code]!;
+  }
+}
+
+export type CreateInit = MessageInitShape<typeof taskV3.CreateTaskRequestSchema>;
