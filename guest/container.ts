@@ -1,4 +1,4 @@
-import { type ExitStatus, type Pid } from "../ffi/mod.ts";
+import { type ExitStatus, type Pid, type WindowSize } from "../ffi/mod.ts";
 import { Code, RpcError, type taskTypes } from "../proto/mod.ts";
 import { type Cgroups } from "./cgroup.ts";
 import {
@@ -11,8 +11,9 @@ import { type Crun } from "./crun.ts";
 import { Execs } from "./execs.ts";
 import { quoted } from "./ids.ts";
 import { alreadyFinished, checkSignal, type Process } from "./process.ts";
-import { type ProcessStdio, type StdioDependencies, type StdioIds } from "./process_stdio.ts";
+import { type ProcessStdio, type StdioIds } from "./process_stdio.ts";
 import { type ReapedProcess, type Reaper } from "./reaper.ts";
+import { type StdioDependencies } from "./stdio_endpoint.ts";
 
 /** What a container is made of. */
 export interface ContainerParts extends StdioDependencies {
@@ -105,14 +106,10 @@ export class Container implements Process {
     const { id, bundle, stdio, crun, reaper } = this.#parts;
     using nursery = reaper.openNursery();
     try {
-      const pid = await crun.create(
-        id,
-        bundle,
-        stdio.childFds,
-        () => stdio.closeChildEnds(),
-      ) as Pid;
+      const pid = await crun.create(id, bundle, stdio) as Pid;
       this.#init = nursery.claim(pid);
       this.#cgroup = this.#parts.cgroups.of(pid);
+      stdio.created();
     } catch (error) {
       stdio[Symbol.dispose]();
       // crun undoes a failed create itself; what is left if it died on the way goes with this.
@@ -162,6 +159,11 @@ export class Container implements Process {
 
   closeStdin(): void {
     this.#parts.stdio.closeInput();
+  }
+
+  resize(size: WindowSize): void {
+    if (this.exit !== null) throw this.#refusal("resize");
+    this.#parts.stdio.resize(size);
   }
 
   /**

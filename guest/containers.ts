@@ -4,7 +4,7 @@ import { type Cgroups } from "./cgroup.ts";
 import { Container, type ContainerObserver } from "./container.ts";
 import { type Crun } from "./crun.ts";
 import { checkedContainerId, quoted } from "./ids.ts";
-import { checkStreamIds, ProcessStdio, type StdioIds } from "./process_stdio.ts";
+import { openStdio, type StdioIds } from "./process_stdio.ts";
 import { type Reaper } from "./reaper.ts";
 import { type StreamRegistry } from "./stream_registry.ts";
 
@@ -36,11 +36,10 @@ export class Containers {
    */
   async create(id: string, bundle: string, ids: StdioIds): Promise<Container> {
     checkedContainerId(id);
-    checkStreamIds(ids);
     if (this.#containers.has(id)) {
       throw new RpcError(Code.AlreadyExists, `container ${quoted(id)} already exists`);
     }
-    const stdio = new ProcessStdio(this.#dependencies, ids);
+    const stdio = openStdio(this.#dependencies, ids, () => this.#dependencies.crun.consolePath());
     const container = new Container({ ...this.#dependencies, id, bundle, ids, stdio });
     this.#containers.set(id, container);
     try {

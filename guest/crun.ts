@@ -29,11 +29,22 @@ const ENVIRONMENT = {
 
 type ChildFds = Readonly<Record<number, Fd | "null">>;
 
+/** What crun connects a process to. */
+export interface CrunStdio {
+  /** The process's ends by its descriptor numbers, for {@linkcode System.spawn}. */
+  readonly childFds: ChildFds;
+  /** Path of the socket to which it sends the process's terminal; null: none is made. */
+  readonly consoleSocket: string | null;
+  /** Called when crun has its own copy of `childFds`. */
+  closeChildEnds(): void;
+}
+
 /** Runs the OCI runtime. Each call is one process, which the reaper waits for. */
 export class Crun {
   readonly #reaper: Reaper;
   readonly #options: CrunOptions;
   #calls = 0;
+  #consoles = 0;
 
   constructor(reaper: Reaper, options: CrunOptions = CRUN) {
     this.#reaper = reaper;
@@ -43,17 +54,16 @@ export class Crun {
   }
 
   /**
-   * Makes the container and its init process, which has `fds` and waits for {@linkcode Crun.start}.
-   * Calls `spawned` as soon as crun has its own copy of `fds`.
+   * Makes the container and its init process, which waits for {@linkcode Crun.start}.
    *
    * @returns the init's pid. It is a child of ours now: claim it, from a nursery opened before.
    * @throws {RpcError} what crun says
    */
-  async create(id: string, bundle: string, fds: ChildFds, spawned: () => void): Promise<number> {
+  async create(id: string, bundle: string, stdio: CrunStdio): Promise<number> {
     const pidFile = `${this.#options.scratch}/${id}.pid`;
-    const args = ["create", "--bundle", bundle, "--pid-file", pidFile, id];
+    const console = consoleArguments(stdio);
     try {
-      await this.#run(args, fds, spawned);
+      await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, ...console, id], stdio);
       return parsePid(Deno.readTextFileSync(pidFile), id);
     } finally {
       removeFile(pidFile);
@@ -61,25 +71,20 @@ export class Crun {
   }
 
   /**
-   * Starts one more process, which has `fds`, in container `id`.
-   * Calls `spawned` as soon as crun has its own copy of `fds`.
+   * Starts one more process in container `id`.
    *
    * @returns its pid. It is a child of ours now: claim it, from a nursery opened before.
    * @throws {RpcError} what crun says
    */
-  async exec(
-    id: string,
-    process: OciProcess,
-    fds: ChildFds,
-    spawned: () => void,
-  ): Promise<number> {
+  async exec(id: string, process: OciProcess, stdio: CrunStdio): Promise<number> {
     const name = `${this.#options.scratch}/exec-${this.#calls}`;
     const file = `${name}.json`, pidFile = `${name}.pid`;
-    const args = ["exec", "--process", file, "--detach", "--pid-file", pidFile, id];
+    const console = consoleArguments(stdio);
+    const args = ["exec", "--process", file, "--detach", "--pid-file", pidFile, ...console, id];
     try {
       // It may hold secrets in its environment.
       Deno.writeTextFileSync(file, JSON.stringify(process), { mode: 0o600 });
-      await this.#run(args, fds, spawned);
+      await this.#run(args, stdio);
       return parsePid(Deno.readTextFileSync(pidFile), id);
     } finally {
       removeFile(file);
@@ -110,11 +115,12 @@ export class Crun {
     await this.#run(["delete", "--force", id]);
   }
 
-  async #run(
-    args: string[],
-    fds: ChildFds = { 0: "null", 1: "null", 2: "null" },
-    spawned: () => void = () => {},
-  ): Promise<void> {
+  /** A path for a socket to be {@linkcode CrunStdio.consoleSocket}; each is given once. */
+  consolePath(): string {
+    return `${this.#options.scratch}/console-${this.#consoles++}`;
+  }
+
+  async #run(args: string[], stdio: CrunStdio | null = null): Promise<void> {
     const { path, root, scratch, timeoutMs } = this.#options;
     const log = `${scratch}/call-${this.#calls++}.log`;
     try {
@@ -123,9 +129,9 @@ export class Crun {
         args: ["--root", root, "--log", log, "--log-format", "json", ...args],
         env: ENVIRONMENT,
         cwd: "/",
-        fds,
+        fds: stdio?.childFds ?? NO_FDS,
       });
-      spawned();
+      stdio?.closeChildEnds();
       const timedOut = Promise.withResolvers<"timed out">();
       const deadline = setTimeout(() => timedOut.resolve("timed out"), timeoutMs);
       const end = await Promise.race([crun.exited, timedOut.promise]);
@@ -143,6 +149,12 @@ export class Crun {
       removeFile(log);
     }
   }
+}
+
+const NO_FDS: ChildFds = { 0: "null", 1: "null", 2: "null" };
+
+function consoleArguments({ consoleSocket }: CrunStdio): string[] {
+  return consoleSocket === null ? [] : ["--console-socket", consoleSocket];
 }
 
 /** Most of crun's log that is read. */

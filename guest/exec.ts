@@ -1,4 +1,4 @@
-import { type ExitStatus, type Pid, SIG, type System } from "../ffi/mod.ts";
+import { type ExitStatus, type Pid, SIG, type System, type WindowSize } from "../ffi/mod.ts";
 import { Code, RpcError, type taskTypes } from "../proto/mod.ts";
 import { type Crun } from "./crun.ts";
 import { exitCodeOfFailure } from "./crun_error.ts";
@@ -34,6 +34,7 @@ export class Exec implements Process {
   #state: ExecState = { name: "added" };
   #process: ReapedProcess | null = null;
   #starting: Promise<unknown> = Promise.resolve();
+  #size: WindowSize | null = null;
 
   constructor(parts: ExecParts) {
     this.execId = parts.execId;
@@ -81,6 +82,12 @@ export class Exec implements Process {
     this.#parts.stdio.closeInput();
   }
 
+  resize(size: WindowSize): void {
+    if (this.exit !== null) throw this.#refusal("resize");
+    this.#size = size;
+    this.#parts.stdio.resize(size);
+  }
+
   /**
    * Forgets it.
    *
@@ -110,12 +117,13 @@ export class Exec implements Process {
   async #start(): Promise<Pid> {
     const { crun, reaper, stdio, containerId, process } = this.#parts;
     using nursery = reaper.openNursery();
-    let started: ReapedProcess;
+    let started: ReapedProcess | null = null;
     try {
-      const spawned = (): void => stdio.closeChildEnds();
-      const pid = await crun.exec(containerId, process, stdio.childFds, spawned);
+      const pid = await crun.exec(containerId, this.#sized(process), stdio);
       started = nursery.claim(pid as Pid);
+      stdio.created();
     } catch (error) {
+      if (started !== null) reaper.kill(started, SIG.KILL); // without the terminal it was to have
       const exit = this.#neverRan(exitCodeOfFailure(error));
       this.#apply({ name: "start failed", exit });
       stdio.closeChildEnds();
@@ -135,6 +143,13 @@ export class Exec implements Process {
     this.#apply({ name: "exited", exit });
     this.#parts.onExit(this, exit);
     this.#exited.resolve(exit);
+  }
+
+  /** With the window size that was asked for before the start, so that it never has another one. */
+  #sized(process: OciProcess): OciProcess {
+    if (this.#size === null) return process;
+    const { rows, columns } = this.#size;
+    return { ...process, consoleSize: { height: rows, width: columns } };
   }
 
   #neverRan(code: number): ExitStatus {

@@ -4,13 +4,9 @@ import { type Crun } from "./crun.ts";
 import { Exec } from "./exec.ts";
 import { checkedExecId, quoted } from "./ids.ts";
 import { type OciProcess } from "./oci_process.ts";
-import {
-  checkStreamIds,
-  ProcessStdio,
-  type StdioDependencies,
-  type StdioIds,
-} from "./process_stdio.ts";
+import { openStdio, type StdioIds } from "./process_stdio.ts";
 import { type Reaper } from "./reaper.ts";
+import { type StdioDependencies } from "./stdio_endpoint.ts";
 
 /** What the added processes of a container need from it. */
 export interface ExecsDependencies extends StdioDependencies {
@@ -37,9 +33,8 @@ export class Execs {
    * @throws {RpcError} AlreadyExists, InvalidArgument, FailedPrecondition
    */
   add(execId: string, process: OciProcess, ids: StdioIds): Exec {
-    const { containerId, admit } = this.#dependencies;
+    const { containerId, crun, admit } = this.#dependencies;
     checkedExecId(execId);
-    checkStreamIds(ids);
     // In an exit event, the container's own id stands for the init.
     if (this.#execs.has(execId) || execId === containerId) {
       throw new RpcError(
@@ -53,7 +48,7 @@ export class Execs {
       execId,
       process,
       ids,
-      stdio: new ProcessStdio(this.#dependencies, ids),
+      stdio: openStdio(this.#dependencies, ids, () => crun.consolePath()),
       admit: () => admit("exec in"),
     });
     this.#execs.set(execId, exec);

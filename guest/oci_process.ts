@@ -9,6 +9,7 @@ export interface OciProcess {
   readonly args: readonly string[];
   readonly cwd: string;
   readonly terminal?: boolean;
+  readonly consoleSize?: { readonly height: number; readonly width: number };
 }
 
 /**

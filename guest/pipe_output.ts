@@ -9,9 +9,19 @@ export interface OutputSink {
   end(): Promise<void>;
 }
 
+/** Most bytes that {@linkcode DISCARD} takes at once. */
+const DISCARDED_BYTES_MAX = 4_096;
+
+/** Where output goes that nobody wants. */
+export const DISCARD: OutputSink = {
+  space: new Uint8Array(DISCARDED_BYTES_MAX),
+  send: () => Promise.resolve(),
+  end: () => Promise.resolve(),
+};
+
 /**
- * Copies what a process writes into the pipe `fd` (its read end, non-blocking; stays the caller's) to
- * `sink`, and ends the sink.
+ * Copies what a process writes into the pipe `fd` (its read end, or a terminal's master; non-blocking;
+ * stays the caller's) to `sink`, and ends the sink.
  *
  * Until `exited` aborts it reads to the end of file. Afterwards the process can write no more and all
  * that it wrote is in the pipe: then it reads until the pipe is empty, since a stranger that got hold
@@ -43,12 +53,15 @@ export async function copyOutput(
   await sink.end();
 }
 
-/** Number of bytes read, 0 at the end of file, null when the pipe is empty now. */
+/** Number of bytes read, 0 at the end, null when there is nothing now. */
 function readSome(system: System, fd: Fd, into: Uint8Array): number | null {
   try {
     return system.read(fd, into);
   } catch (error) {
-    if (error instanceof SystemError && error.code === "EAGAIN") return null;
+    if (!(error instanceof SystemError)) throw error;
+    if (error.code === "EAGAIN") return null;
+    // A terminal that no process has open any more; it gives all that was written before it says so.
+    if (error.code === "EIO") return 0;
     throw error;
   }
 }

@@ -1,30 +1,57 @@
-import { type Fd, type Poller, type System } from "../ffi/mod.ts";
-import { type ByteStream, FrameReader, FrameWriter, waitForClose } from "../proto/mod.ts";
+import { type Fd, type System, type WindowSize } from "../ffi/mod.ts";
+import { Code, RpcError } from "../proto/mod.ts";
+import { type CrunStdio } from "./crun.ts";
 import { checkedStreamId } from "./ids.ts";
-import { copyInput } from "./pipe_input.ts";
-import { copyOutput } from "./pipe_output.ts";
-import { type StreamRegistry } from "./stream_registry.ts";
-
-/** How long the host may take to close an output stream whose end frame it got. */
-const LINGER_TIMEOUT_MS = 10_000;
+import { InputEndpoint, OutputEndpoint, type StdioDependencies } from "./stdio_endpoint.ts";
+import { TerminalStdio } from "./terminal_stdio.ts";
 
 /** Which streams a process has. Empty: none, it gets /dev/null. */
 export interface StdioIds {
   readonly stdin: string;
   readonly stdout: string;
   readonly stderr: string;
+  /** Whether all three are one terminal; there is no stderr then. */
+  readonly terminal: boolean;
 }
 
-/** @throws {RpcError} InvalidArgument: an id cannot be dialed */
-export function checkStreamIds({ stdin, stdout, stderr }: StdioIds): void {
-  for (const id of [stdin, stdout, stderr]) if (id !== "") checkedStreamId(id);
+/** The guest's side of a process's stdin, stdout and stderr. */
+export interface ProcessStdio extends CrunStdio, Disposable {
+  /**
+   * crun has made the process.
+   *
+   * @throws {RpcError} Internal: its terminal did not come
+   */
+  created(): void;
+  /** The process is gone: what it wrote is delivered, then the streams end. Idempotent. */
+  exited(): void;
+  /**
+   * Ends stdin, unless the host has dialed it: then its end frame does, behind the last byte. A
+   * terminal's does not end.
+   */
+  closeInput(): void;
+  /** Sets the window size of a terminal, also of one to come. Nothing happens without one. */
+  resize(size: WindowSize): void;
+  /** Ends everything. What is not delivered yet is lost. */
+  [Symbol.dispose](): void;
 }
 
-/** What stdio is made of. */
-export interface StdioDependencies {
-  readonly system: System;
-  readonly poller: Poller;
-  readonly streams: StreamRegistry;
+/**
+ * Makes pipes, or what takes a terminal. The host can dial the ids from now on.
+ *
+ * @param consolePath where a socket for a terminal may be made
+ * @throws {RpcError} AlreadyExists: an id is in use; InvalidArgument: it can be none
+ */
+export function openStdio(
+  dependencies: StdioDependencies,
+  ids: StdioIds,
+  consolePath: () => string,
+): ProcessStdio {
+  for (const id of [ids.stdin, ids.stdout, ids.stderr]) if (id !== "") checkedStreamId(id);
+  if (!ids.terminal) return new PipeStdio(dependencies, ids);
+  if (ids.stderr !== "") {
+    throw new RpcError(Code.InvalidArgument, "a process with a terminal has no stderr of its own");
+  }
+  return new TerminalStdio(dependencies, ids, consolePath());
 }
 
 /**
@@ -32,29 +59,25 @@ export interface StdioDependencies {
  *
  * Output that nobody has dialed stays in its pipe, also after the exit, until this is disposed.
  */
-export class ProcessStdio implements Disposable {
-  /** The process's ends by its descriptor numbers, for {@linkcode System.spawn}. */
+export class PipeStdio implements ProcessStdio {
   readonly childFds: Readonly<Record<number, Fd | "null">>;
+  readonly consoleSocket = null;
 
   readonly #system: System;
   readonly #childEnds: Fd[];
-  readonly #endpoints: (InputEndpoint | OutputEndpoint)[];
+  readonly #endpoints: Disposable[];
   readonly #input: InputEndpoint | null;
   readonly #exited = new AbortController();
 
-  /**
-   * Makes the pipes and registers the ids.
-   *
-   * @throws {RpcError} AlreadyExists: an id is in use
-   */
-  constructor(dependencies: StdioDependencies, ids: StdioIds) {
+  /** @throws {RpcError} AlreadyExists: an id is in use */
+  constructor(dependencies: StdioDependencies, ids: Omit<StdioIds, "terminal">) {
     using stack = new DisposableStack();
     const exited = this.#exited.signal;
     const childFds: Record<number, Fd | "null"> = { 0: "null", 1: "null", 2: "null" };
     const childEnds = stack.adopt([] as Fd[], (fds) => {
       for (const fd of fds) dependencies.system.close(fd);
     });
-    const endpoints: (InputEndpoint | OutputEndpoint)[] = [];
+    const endpoints: Disposable[] = [];
     let input: InputEndpoint | null = null;
 
     if (ids.stdin !== "") {
@@ -85,121 +108,21 @@ export class ProcessStdio implements Disposable {
     for (const fd of this.#childEnds.splice(0)) this.#system.close(fd);
   }
 
-  /** The process is gone: what it wrote is delivered, then the streams end. Idempotent. */
+  created(): void {}
+
   exited(): void {
     this.#exited.abort();
   }
 
-  /** Ends stdin, unless the host has dialed it: then its end frame does, behind the last byte. */
   closeInput(): void {
     this.#input?.closeUndialed();
   }
 
-  /** Ends everything. What is not delivered yet is lost. */
+  resize(): void {}
+
   [Symbol.dispose](): void {
     this.#exited.abort();
     this.closeChildEnds();
     for (const endpoint of this.#endpoints) endpoint[Symbol.dispose]();
-  }
-}
-
-/** The guest's end of one pipe, and the host's connection once there is one. */
-abstract class Endpoint implements Disposable {
-  readonly #system: System;
-  readonly #registration: Disposable;
-  #connection: ByteStream | null = null;
-  #disposed = false;
-  #fd: Fd | null;
-
-  constructor({ system, streams }: StdioDependencies, id: string, fd: Fd) {
-    this.#system = system;
-    this.#fd = fd;
-    try {
-      this.#registration = streams.add(id, (connection) => this.#serve(connection));
-    } catch (error) {
-      this.closePipe();
-      throw error;
-    }
-  }
-
-  /** Copies until the stream is over. */
-  protected abstract copy(connection: ByteStream, fd: Fd): Promise<void>;
-
-  protected get dialed(): boolean {
-    return this.#connection !== null;
-  }
-
-  protected closePipe(): void {
-    if (this.#fd !== null) this.#system.close(this.#fd);
-    this.#fd = null;
-  }
-
-  async #serve(connection: ByteStream): Promise<void> {
-    this.#connection = connection;
-    try {
-      if (this.#fd !== null) await this.copy(connection, this.#fd);
-    } catch (error) {
-      if (!this.#disposed) throw error; // else it is the connection that was closed below
-    } finally {
-      this.closePipe();
-      connection.close();
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#disposed = true;
-    this.#registration[Symbol.dispose]();
-    this.#connection?.close();
-    // A copy that is under way notices that its connection is gone and closes the pipe itself.
-    if (!this.dialed) this.closePipe();
-  }
-}
-
-class OutputEndpoint extends Endpoint {
-  readonly #dependencies: StdioDependencies;
-  readonly #exited: AbortSignal;
-
-  constructor(dependencies: StdioDependencies, id: string, fd: Fd, exited: AbortSignal) {
-    super(dependencies, id, fd);
-    this.#dependencies = dependencies;
-    this.#exited = exited;
-  }
-
-  protected override async copy(connection: ByteStream, fd: Fd): Promise<void> {
-    const { system, poller } = this.#dependencies;
-    await copyOutput(system, poller, fd, new FrameWriter(connection), this.#exited);
-    this.closePipe();
-    await closedByHost(connection);
-  }
-}
-
-class InputEndpoint extends Endpoint {
-  readonly #dependencies: StdioDependencies;
-  readonly #exited: AbortSignal;
-
-  constructor(dependencies: StdioDependencies, id: string, fd: Fd, exited: AbortSignal) {
-    super(dependencies, id, fd);
-    this.#dependencies = dependencies;
-    this.#exited = exited;
-    exited.addEventListener("abort", () => this.closeUndialed(), { once: true });
-  }
-
-  closeUndialed(): void {
-    if (!this.dialed) this.closePipe();
-  }
-
-  protected override async copy(connection: ByteStream, fd: Fd): Promise<void> {
-    const { system, poller } = this.#dependencies;
-    await copyInput(system, poller, new FrameReader(connection), fd, this.#exited);
-  }
-}
-
-/** Waits until the host closes `connection`: it has taken everything then. */
-async function closedByHost(connection: ByteStream): Promise<void> {
-  const deadline = setTimeout(() => connection.close(), LINGER_TIMEOUT_MS);
-  try {
-    await waitForClose(connection);
-  } finally {
-    clearTimeout(deadline);
   }
 }

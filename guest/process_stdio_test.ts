@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Fd, poller, system } from "../ffi/mod.ts";
 import { FrameReader, FrameWriter, memoryPair, openStream } from "../proto/mod.ts";
-import { ProcessStdio } from "./process_stdio.ts";
+import { PipeStdio } from "./process_stdio.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 
 const IDS = { stdin: "c/stdin", stdout: "c/stdout", stderr: "c/stderr" };
@@ -9,7 +9,7 @@ const IDS = { stdin: "c/stdin", stdout: "c/stdout", stderr: "c/stderr" };
 /** stdio, the process's ends of it as a child would have them, and a way to dial it. */
 function setUp(ids = IDS) {
   const streams = new StreamRegistry();
-  const stdio = new ProcessStdio({ system, poller, streams }, ids);
+  const stdio = new PipeStdio({ system, poller, streams }, ids);
   // The duplicates stand for those of the child, which has its own once it is spawned.
   const child = [0, 1, 2].map((number) => {
     const fd = stdio.childFds[number];
@@ -121,7 +121,7 @@ Deno.test("an id that is in use fails the whole, and no descriptor is left", () 
   const streams = new StreamRegistry();
   streams.add(IDS.stderr, () => Promise.resolve());
   const before = [...Deno.readDirSync("/proc/self/fd")].length;
-  assert.throws(() => new ProcessStdio({ system, poller, streams }, IDS), /already exists/);
+  assert.throws(() => new PipeStdio({ system, poller, streams }, IDS), /already exists/);
   assert.equal([...Deno.readDirSync("/proc/self/fd")].length, before);
   streams.add(IDS.stdin, () => Promise.resolve()); // free
   streams.add(IDS.stdout, () => Promise.resolve());

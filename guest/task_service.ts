@@ -12,7 +12,8 @@ import { exitFields } from "./container_events.ts";
 import { type Containers } from "./containers.ts";
 import { quoted } from "./ids.ts";
 import { ociProcess } from "./oci_process.ts";
-import { type Process } from "./process.ts";
+import { type Process, windowSize } from "./process.ts";
+import { type StdioIds } from "./process_stdio.ts";
 
 /** What the task service rests on. */
 export interface TaskServiceDependencies {
@@ -32,15 +33,14 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
   return implement(taskV3.Task, {
     create: async (request) => {
       checkCreate(request, hasBundle);
-      const { id, bundle, stdin, stdout, stderr } = request;
-      const container = await containers.create(id, bundle, { stdin, stdout, stderr });
+      const { id, bundle } = request;
+      const container = await containers.create(id, bundle, stdioIds(request));
       return { pid: container.pid };
     },
     start: async ({ id, execId }) => ({ pid: await processOf(containers, id, execId).start() }),
     exec: (request) => {
-      const { id, execId, terminal, stdin, stdout, stderr } = request;
-      const process = ociProcess(request.spec, terminal);
-      containers.get(id).execs.add(execId, process, { stdin, stdout, stderr });
+      const { id, execId, terminal } = request;
+      containers.get(id).execs.add(execId, ociProcess(request.spec, terminal), stdioIds(request));
       return {};
     },
     state: ({ id, execId }) => stateOf(containers, id, execId),
@@ -56,6 +56,10 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
         : containers.get(id).execs.delete(execId);
       return { pid: process.pid, ...exitFields(exit) };
     },
+    resizePty: ({ id, execId, width, height }) => {
+      processOf(containers, id, execId).resize(windowSize(width, height));
+      return {};
+    },
     closeIO: ({ id, execId, stdin }) => {
       const process = processOf(containers, id, execId);
       if (stdin) process.closeStdin();
@@ -69,13 +73,16 @@ function checkCreate(
   request: taskV3.CreateTaskRequest,
   hasBundle: (path: string) => boolean,
 ): void {
-  if (request.terminal) throw new RpcError(Code.Unimplemented, "terminals are not implemented");
   if (request.checkpoint !== "") {
     throw new RpcError(Code.Unimplemented, "restoring a checkpoint is not implemented");
   }
   if (!hasBundle(request.bundle)) {
     throw new RpcError(Code.NotFound, `no bundle at ${quoted(request.bundle)}`);
   }
+}
+
+function stdioIds({ stdin, stdout, stderr, terminal }: StdioIds): StdioIds {
+  return { stdin, stdout, stderr, terminal };
 }
 
 function processOf(containers: Containers, id: string, execId: string): Process {

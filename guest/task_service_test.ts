@@ -94,8 +94,8 @@ Deno.test("what cannot be created is refused, and its id and streams are free ag
       refused(Code.InvalidArgument, /invalid stream id/),
     );
     await assert.rejects(
-      task.create({ id: "c2", bundle, terminal: true }),
-      refused(Code.Unimplemented, /terminals/),
+      task.create({ id: "c2", bundle, terminal: true, stderr: "c2/stderr" }),
+      refused(Code.InvalidArgument, /terminal has no stderr/),
     );
     await assert.rejects(task.state({ id: "c2" }), refused(Code.NotFound, /c2/));
     await task.delete({ id: "c1" });

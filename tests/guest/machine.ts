@@ -33,6 +33,13 @@ export interface Outcome {
 /** Which of the three streams a container has: letters of "ioe". */
 export type Io = string;
 
+/** How a container is made. */
+export interface CreateOptions {
+  readonly terminal?: boolean;
+  /** What differs from the usual Linux resources of the OCI configuration. */
+  readonly resources?: Record<string, unknown>;
+}
+
 /** How a process is added. */
 export interface ExecOptions {
   readonly io?: Io;
@@ -95,10 +102,15 @@ export class Machine implements AsyncDisposable {
   }
 
   /** Makes a bundle and a container in it, which runs `args` once it is started. */
-  async create(id: string, args: string[], io: Io = ""): Promise<number> {
+  async create(
+    id: string,
+    args: string[],
+    io: Io = "",
+    { terminal = false, resources = {} }: CreateOptions = {},
+  ): Promise<number> {
     const { path } = await this.bundles.create({
       id,
-      configJson: new TextEncoder().encode(JSON.stringify(config(id, args))),
+      configJson: new TextEncoder().encode(JSON.stringify(config(id, args, terminal, resources))),
       rootfs: {
         lower: [{
           source: { case: "virtiofs", value: { tag: TAG, subdirectory: "rootfs" } },
@@ -114,6 +126,7 @@ export class Machine implements AsyncDisposable {
       stdin: stream("i", "stdin"),
       stdout: stream("o", "stdout"),
       stderr: stream("e", "stderr"),
+      terminal,
     });
     return pid;
   }
@@ -248,19 +261,30 @@ function ociProcess(args: string[]): Record<string, unknown> {
   };
 }
 
-function config(id: string, args: string[]): unknown {
+function config(
+  id: string,
+  args: string[],
+  terminal: boolean,
+  resources: Record<string, unknown>,
+): unknown {
   return {
     ociVersion: "1.1.0",
-    process: ociProcess(args),
+    process: { ...ociProcess(args), terminal },
     root: { path: "rootfs" },
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
       { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+      {
+        destination: "/dev/pts",
+        type: "devpts",
+        source: "devpts",
+        options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
+      },
     ],
     linux: {
       cgroupsPath: `/test/${id}`,
       namespaces: ["pid", "ipc", "uts", "mount", "cgroup"].map((type) => ({ type })),
-      resources: { pids: { limit: 64 }, memory: { limit: 128 << 20 } },
+      resources: { pids: { limit: 64 }, memory: { limit: 128 << 20 }, ...resources },
     },
   };
 }
