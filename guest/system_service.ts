@@ -29,6 +29,10 @@ export function systemService(dependencies: SystemServiceDependencies): ServiceB
         timeline: timeline.points.map((point) => ({ ...point })),
       };
     },
+    adjustClock: ({ addNanoseconds }) => {
+      if (addNanoseconds !== 0n) system.setClock(system.clock("realtime") + addNanoseconds);
+      return { unixNanoseconds: system.clock("realtime") };
+    },
     events: (_request, { signal }) => events.subscribe(signal),
     shutdown: (_request, { answered }) => {
       answered.then(onShutdown);

@@ -81,6 +81,12 @@ export class GuestConnection implements Disposable {
     });
   }
 
+  /** Moves the guest's clock, in nanoseconds; 0 only asks. Returns what it says then. */
+  async adjustClock(addNanoseconds: bigint): Promise<bigint> {
+    const options = { timeoutMs: CALL_TIMEOUT_MS };
+    return (await this.#system.adjustClock({ addNanoseconds }, options)).unixNanoseconds;
+  }
+
   /** What the guest reports, in its order, until the connection ends. Other kinds are skipped. */
   async *events(signal: AbortSignal): AsyncGenerator<GuestExit | GuestOom> {
     for await (const message of this.#system.events({}, { signal })) {

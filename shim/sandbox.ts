@@ -1,5 +1,6 @@
 import type { Vm } from "../qemu/mod.ts";
 import type { CreateSteps } from "./create_steps.ts";
+import { keepClock } from "./guest_clock.ts";
 import type { GuestConnection, GuestExit } from "./guest_connection.ts";
 import type { Logger } from "./log.ts";
 import type { ProcessIo } from "./process_io.ts";
@@ -63,8 +64,13 @@ export class Sandbox implements AsyncDisposable {
     return this.#vm.processes[0]!.pid;
   }
 
-  /** Begins to report to `listener`, until the sandbox is ended on purpose. */
+  /**
+   * Begins to report to `listener`, and to keep the guest's clock, until the sandbox is ended on
+   * purpose.
+   */
   watch(listener: SandboxListener): void {
+    const clock = (ask: bigint) => this.guest.adjustClock(ask);
+    void keepClock(clock, this.#ending.signal, (message) => this.#log.debug(message));
     const lost = (reason: string) => {
       if (this.#ending.signal.aborted) return;
       this.#ending.abort();

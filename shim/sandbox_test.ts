@@ -31,6 +31,7 @@ class FakeSteps {
     ...this.#made("guest"),
     closed: this.closed.promise,
     events: (signal: AbortSignal) => this.exits(signal),
+    adjustClock: () => Promise.reject(new Error("not now")),
     shutdown: () => this.shutdownGuest(),
   });
   createBundle = () => "/bundle";

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file qemubox/guest/v1/guest.proto.
  */
 export const file_qemubox_guest_v1_guest: GenFile = /*@__PURE__*/
-  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIj4KEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCSJ3ChFDb25maWd1cmVSZXNwb25zZRIWCg5rZXJuZWxfcmVsZWFzZRgBIAEoCRIXCg92bWluaXRkX3ZlcnNpb24YAiABKAkSMQoIdGltZWxpbmUYAyADKAsyHy5xZW11Ym94Lmd1ZXN0LnYxLlRpbWVsaW5lUG9pbnQiNwoNVGltZWxpbmVQb2ludBIMCgRuYW1lGAEgASgJEhgKEGJvb3RfbmFub3NlY29uZHMYAiABKAQiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UiDwoNRXZlbnRzUmVxdWVzdCJvCgpHdWVzdEV2ZW50Eg0KBXRvcGljGAEgASgJEiMKBWV2ZW50GAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBChNDcmVhdGVCdW5kbGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2NvbmZpZ19qc29uGAIgASgMEigKBnJvb3RmcxgDIAEoCzIYLnFlbXVib3guZ3Vlc3QudjEuUm9vdGZzEiUKBWZpbGVzGAQgAygLMhYucWVtdWJveC5ndWVzdC52MS5GaWxlIiQKFENyZWF0ZUJ1bmRsZVJlc3BvbnNlEgwKBHBhdGgYASABKAkiXgoGUm9vdGZzEiYKBWxvd2VyGAEgAygLMhcucWVtdWJveC5ndWVzdC52MS5MYXllchIsCgh3cml0YWJsZRgCIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuV3JpdGFibGUicQoFTGF5ZXISLgoIdmlydGlvZnMYASABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSAASLgoFYmxvY2sYAiABKAsyHS5xZW11Ym94Lmd1ZXN0LnYxLkJsb2NrRGV2aWNlSABCCAoGc291cmNlIi0KCFZpcnRpb0ZzEgsKA3RhZxgBIAEoCRIUCgxzdWJkaXJlY3RvcnkYAiABKAkiMQoLQmxvY2tEZXZpY2USDgoGc2VyaWFsGAEgASgJEhIKCmZpbGVzeXN0ZW0YAiABKAkiPAoIV3JpdGFibGUSKAoFdG1wZnMYASABKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlRtcGZzSABCBgoEa2luZCIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTL8AQoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USUQoIU2h1dGRvd24SIS5xZW11Ym94Lmd1ZXN0LnYxLlNodXRkb3duUmVxdWVzdBoiLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXNwb25zZRJJCgZFdmVudHMSHy5xZW11Ym94Lmd1ZXN0LnYxLkV2ZW50c1JlcXVlc3QaHC5xZW11Ym94Lmd1ZXN0LnYxLkd1ZXN0RXZlbnQwATK7AQoHQnVuZGxlcxJXCgZDcmVhdGUSJS5xZW11Ym94Lmd1ZXN0LnYxLkNyZWF0ZUJ1bmRsZVJlcXVlc3QaJi5xZW11Ym94Lmd1ZXN0LnYxLkNyZWF0ZUJ1bmRsZVJlc3BvbnNlElcKBkRlbGV0ZRIlLnFlbXVib3guZ3Vlc3QudjEuRGVsZXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuRGVsZXRlQnVuZGxlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_timestamp]);
+  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIj4KEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCSJ3ChFDb25maWd1cmVSZXNwb25zZRIWCg5rZXJuZWxfcmVsZWFzZRgBIAEoCRIXCg92bWluaXRkX3ZlcnNpb24YAiABKAkSMQoIdGltZWxpbmUYAyADKAsyHy5xZW11Ym94Lmd1ZXN0LnYxLlRpbWVsaW5lUG9pbnQiNwoNVGltZWxpbmVQb2ludBIMCgRuYW1lGAEgASgJEhgKEGJvb3RfbmFub3NlY29uZHMYAiABKAQiLQoSQWRqdXN0Q2xvY2tSZXF1ZXN0EhcKD2FkZF9uYW5vc2Vjb25kcxgBIAEoAyIvChNBZGp1c3RDbG9ja1Jlc3BvbnNlEhgKEHVuaXhfbmFub3NlY29uZHMYASABKAMiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UiDwoNRXZlbnRzUmVxdWVzdCJvCgpHdWVzdEV2ZW50Eg0KBXRvcGljGAEgASgJEiMKBWV2ZW50GAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBChNDcmVhdGVCdW5kbGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2NvbmZpZ19qc29uGAIgASgMEigKBnJvb3RmcxgDIAEoCzIYLnFlbXVib3guZ3Vlc3QudjEuUm9vdGZzEiUKBWZpbGVzGAQgAygLMhYucWVtdWJveC5ndWVzdC52MS5GaWxlIiQKFENyZWF0ZUJ1bmRsZVJlc3BvbnNlEgwKBHBhdGgYASABKAkiXgoGUm9vdGZzEiYKBWxvd2VyGAEgAygLMhcucWVtdWJveC5ndWVzdC52MS5MYXllchIsCgh3cml0YWJsZRgCIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuV3JpdGFibGUicQoFTGF5ZXISLgoIdmlydGlvZnMYASABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSAASLgoFYmxvY2sYAiABKAsyHS5xZW11Ym94Lmd1ZXN0LnYxLkJsb2NrRGV2aWNlSABCCAoGc291cmNlIi0KCFZpcnRpb0ZzEgsKA3RhZxgBIAEoCRIUCgxzdWJkaXJlY3RvcnkYAiABKAkiMQoLQmxvY2tEZXZpY2USDgoGc2VyaWFsGAEgASgJEhIKCmZpbGVzeXN0ZW0YAiABKAkiPAoIV3JpdGFibGUSKAoFdG1wZnMYASABKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlRtcGZzSABCBgoEa2luZCIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTLYAgoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USWgoLQWRqdXN0Q2xvY2sSJC5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVxdWVzdBolLnFlbXVib3guZ3Vlc3QudjEuQWRqdXN0Q2xvY2tSZXNwb25zZRJRCghTaHV0ZG93bhIhLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXF1ZXN0GiIucWVtdWJveC5ndWVzdC52MS5TaHV0ZG93blJlc3BvbnNlEkkKBkV2ZW50cxIfLnFlbXVib3guZ3Vlc3QudjEuRXZlbnRzUmVxdWVzdBocLnFlbXVib3guZ3Vlc3QudjEuR3Vlc3RFdmVudDABMrsBCgdCdW5kbGVzElcKBkNyZWF0ZRIlLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVzcG9uc2USVwoGRGVsZXRlEiUucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXF1ZXN0GiYucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message qemubox.guest.v1.ConfigureRequest
@@ -93,6 +93,42 @@ export const TimelinePointSchema: GenMessage<TimelinePoint> = /*@__PURE__*/
   messageDesc(file_qemubox_guest_v1_guest, 2);
 
 /**
+ * @generated from message qemubox.guest.v1.AdjustClockRequest
+ */
+export type AdjustClockRequest = Message<"qemubox.guest.v1.AdjustClockRequest"> & {
+  /**
+   * 0: it is only read.
+   *
+   * @generated from field: int64 add_nanoseconds = 1;
+   */
+  addNanoseconds: bigint;
+};
+
+/**
+ * Describes the message qemubox.guest.v1.AdjustClockRequest.
+ * Use `create(AdjustClockRequestSchema)` to create a new message.
+ */
+export const AdjustClockRequestSchema: GenMessage<AdjustClockRequest> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 3);
+
+/**
+ * @generated from message qemubox.guest.v1.AdjustClockResponse
+ */
+export type AdjustClockResponse = Message<"qemubox.guest.v1.AdjustClockResponse"> & {
+  /**
+   * @generated from field: int64 unix_nanoseconds = 1;
+   */
+  unixNanoseconds: bigint;
+};
+
+/**
+ * Describes the message qemubox.guest.v1.AdjustClockResponse.
+ * Use `create(AdjustClockResponseSchema)` to create a new message.
+ */
+export const AdjustClockResponseSchema: GenMessage<AdjustClockResponse> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 4);
+
+/**
  * @generated from message qemubox.guest.v1.ShutdownRequest
  */
 export type ShutdownRequest = Message<"qemubox.guest.v1.ShutdownRequest"> & {
@@ -103,7 +139,7 @@ export type ShutdownRequest = Message<"qemubox.guest.v1.ShutdownRequest"> & {
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 3);
+  messageDesc(file_qemubox_guest_v1_guest, 5);
 
 /**
  * @generated from message qemubox.guest.v1.ShutdownResponse
@@ -116,7 +152,7 @@ export type ShutdownResponse = Message<"qemubox.guest.v1.ShutdownResponse"> & {
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 4);
+  messageDesc(file_qemubox_guest_v1_guest, 6);
 
 /**
  * @generated from message qemubox.guest.v1.EventsRequest
@@ -129,7 +165,7 @@ export type EventsRequest = Message<"qemubox.guest.v1.EventsRequest"> & {
  * Use `create(EventsRequestSchema)` to create a new message.
  */
 export const EventsRequestSchema: GenMessage<EventsRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 5);
+  messageDesc(file_qemubox_guest_v1_guest, 7);
 
 /**
  * @generated from message qemubox.guest.v1.GuestEvent
@@ -160,7 +196,7 @@ export type GuestEvent = Message<"qemubox.guest.v1.GuestEvent"> & {
  * Use `create(GuestEventSchema)` to create a new message.
  */
 export const GuestEventSchema: GenMessage<GuestEvent> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 6);
+  messageDesc(file_qemubox_guest_v1_guest, 8);
 
 /**
  * @generated from message qemubox.guest.v1.CreateBundleRequest
@@ -196,7 +232,7 @@ export type CreateBundleRequest = Message<"qemubox.guest.v1.CreateBundleRequest"
  * Use `create(CreateBundleRequestSchema)` to create a new message.
  */
 export const CreateBundleRequestSchema: GenMessage<CreateBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 7);
+  messageDesc(file_qemubox_guest_v1_guest, 9);
 
 /**
  * @generated from message qemubox.guest.v1.CreateBundleResponse
@@ -215,7 +251,7 @@ export type CreateBundleResponse = Message<"qemubox.guest.v1.CreateBundleRespons
  * Use `create(CreateBundleResponseSchema)` to create a new message.
  */
 export const CreateBundleResponseSchema: GenMessage<CreateBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 8);
+  messageDesc(file_qemubox_guest_v1_guest, 10);
 
 /**
  * @generated from message qemubox.guest.v1.Rootfs
@@ -241,7 +277,7 @@ export type Rootfs = Message<"qemubox.guest.v1.Rootfs"> & {
  * Use `create(RootfsSchema)` to create a new message.
  */
 export const RootfsSchema: GenMessage<Rootfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 9);
+  messageDesc(file_qemubox_guest_v1_guest, 11);
 
 /**
  * @generated from message qemubox.guest.v1.Layer
@@ -270,7 +306,7 @@ export type Layer = Message<"qemubox.guest.v1.Layer"> & {
  * Use `create(LayerSchema)` to create a new message.
  */
 export const LayerSchema: GenMessage<Layer> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 10);
+  messageDesc(file_qemubox_guest_v1_guest, 12);
 
 /**
  * @generated from message qemubox.guest.v1.VirtioFs
@@ -294,7 +330,7 @@ export type VirtioFs = Message<"qemubox.guest.v1.VirtioFs"> & {
  * Use `create(VirtioFsSchema)` to create a new message.
  */
 export const VirtioFsSchema: GenMessage<VirtioFs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 11);
+  messageDesc(file_qemubox_guest_v1_guest, 13);
 
 /**
  * @generated from message qemubox.guest.v1.BlockDevice
@@ -318,7 +354,7 @@ export type BlockDevice = Message<"qemubox.guest.v1.BlockDevice"> & {
  * Use `create(BlockDeviceSchema)` to create a new message.
  */
 export const BlockDeviceSchema: GenMessage<BlockDevice> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 12);
+  messageDesc(file_qemubox_guest_v1_guest, 14);
 
 /**
  * @generated from message qemubox.guest.v1.Writable
@@ -341,7 +377,7 @@ export type Writable = Message<"qemubox.guest.v1.Writable"> & {
  * Use `create(WritableSchema)` to create a new message.
  */
 export const WritableSchema: GenMessage<Writable> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 13);
+  messageDesc(file_qemubox_guest_v1_guest, 15);
 
 /**
  * @generated from message qemubox.guest.v1.Tmpfs
@@ -360,7 +396,7 @@ export type Tmpfs = Message<"qemubox.guest.v1.Tmpfs"> & {
  * Use `create(TmpfsSchema)` to create a new message.
  */
 export const TmpfsSchema: GenMessage<Tmpfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 14);
+  messageDesc(file_qemubox_guest_v1_guest, 16);
 
 /**
  * @generated from message qemubox.guest.v1.File
@@ -391,7 +427,7 @@ export type File = Message<"qemubox.guest.v1.File"> & {
  * Use `create(FileSchema)` to create a new message.
  */
 export const FileSchema: GenMessage<File> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 15);
+  messageDesc(file_qemubox_guest_v1_guest, 17);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleRequest
@@ -408,7 +444,7 @@ export type DeleteBundleRequest = Message<"qemubox.guest.v1.DeleteBundleRequest"
  * Use `create(DeleteBundleRequestSchema)` to create a new message.
  */
 export const DeleteBundleRequestSchema: GenMessage<DeleteBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 16);
+  messageDesc(file_qemubox_guest_v1_guest, 18);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleResponse
@@ -421,7 +457,7 @@ export type DeleteBundleResponse = Message<"qemubox.guest.v1.DeleteBundleRespons
  * Use `create(DeleteBundleResponseSchema)` to create a new message.
  */
 export const DeleteBundleResponseSchema: GenMessage<DeleteBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 17);
+  messageDesc(file_qemubox_guest_v1_guest, 19);
 
 /**
  * The guest as a whole.
@@ -436,6 +472,16 @@ export const System: GenService<{
     methodKind: "unary";
     input: typeof ConfigureRequestSchema;
     output: typeof ConfigureResponseSchema;
+  },
+  /**
+   * Moves the guest's clock, and answers what it says then.
+   *
+   * @generated from rpc qemubox.guest.v1.System.AdjustClock
+   */
+  adjustClock: {
+    methodKind: "unary";
+    input: typeof AdjustClockRequestSchema;
+    output: typeof AdjustClockResponseSchema;
   },
   /**
    * The answer is the acknowledgement; the guest resets after it was written.
