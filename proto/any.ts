@@ -1,20 +1,20 @@
 /** google.protobuf.Any as containerd writes it. @module */
 import {
+  type AnyMessageSchema,
   create,
-  type DescMessage,
   fromBinary,
   type MessageInitShape,
   type MessageShape,
   toBinary,
-} from "@bufbuild/protobuf";
-import { type Any, AnySchema } from "@bufbuild/protobuf/wkt";
+} from "./schema/mod.ts";
+import { type Any, AnySchema } from "./gen/google/protobuf/any_schema.ts";
 import { Code, RpcError } from "./rpc_error.ts";
 
 /**
  * Packs a message with its bare type name as the type URL. containerd's typeurl does the same, and
  * event filters compare that text; `anyPack` of protobuf-es would put `type.googleapis.com/` before.
  */
-export function packAny<D extends DescMessage>(schema: D, message: MessageInitShape<D>): Any {
+export function packAny<D extends AnyMessageSchema>(schema: D, message: MessageInitShape<D>): Any {
   return create(AnySchema, {
     typeUrl: schema.typeName,
     value: toBinary(schema, create(schema, message)),
@@ -26,7 +26,7 @@ export function packAny<D extends DescMessage>(schema: D, message: MessageInitSh
  *
  * @throws {RpcError} InvalidArgument if it is of another type, or its bytes are not valid.
  */
-export function unpackAny<D extends DescMessage>(schema: D, any: Any): MessageShape<D> {
+export function unpackAny<D extends AnyMessageSchema>(schema: D, any: Any): MessageShape<D> {
   if (any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) !== schema.typeName) {
     const found = JSON.stringify(any.typeUrl);
     throw new RpcError(Code.InvalidArgument, `expected ${schema.typeName}, found ${found}`);

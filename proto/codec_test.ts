@@ -1,23 +1,31 @@
 /**
- * Our codec against an independent one: protobufjs, which reads the .proto files by itself. What one
- * of them writes, the other has to read as the same message, for every message there is.
+ * Our codec (proto/schema/) against two others: protobuf-es, byte by byte, and protobufjs, which reads
+ * the .proto files by itself. What one of them writes, the others have to read as the same message,
+ * for every message there is.
  */
 import assert from "node:assert/strict";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
-  create,
+  create as createTheirs,
   type DescField,
   type DescFile,
   type DescMessage,
-  fromBinary,
+  fromBinary as fromBinaryTheirs,
   type MessageInitShape,
   ScalarType,
-  toBinary,
+  toBinary as toBinaryTheirs,
 } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import fc from "fast-check";
 import protobuf from "protobufjs";
+import {
+  type AnyMessageSchema,
+  create,
+  fromBinary,
+  type ServiceSchema,
+  toBinary,
+} from "./schema/mod.ts";
 
 const PROTO = dirname(fileURLToPath(import.meta.url));
 const MESSAGES_OF_EACH_TYPE = 40;
@@ -25,7 +33,9 @@ const MESSAGES_OF_EACH_TYPE = 40;
 for (const path of [...protoFiles(PROTO)].sort()) {
   Deno.test(`protobufjs reads and writes ${path} as we do`, async () => {
     const [file, root] = [await generated(path), loadIndependently(path)];
+    const schemas = await schemasOf(path);
     for (const desc of file.messages.flatMap(withNested)) {
+      const schema = schemas.get(desc.typeName)!;
       const theirs = root.lookupType(desc.typeName);
       assert.deepEqual(
         theirs.fieldsArray.map((field) => [field.name, field.id]).sort(),
@@ -33,12 +43,16 @@ for (const path of [...protoFiles(PROTO)].sort()) {
       );
       fc.assert(
         fc.property(messages(desc), (init) => {
-          const message = create(desc, init);
-          const read = theirs.decode(toBinary(desc, message));
+          const message = createTheirs(desc, init);
+          const bytes = toBinaryTheirs(desc, message);
+          assert.deepEqual(toBinary(schema, create(schema, init)), bytes, desc.typeName);
+          assert.deepEqual(sorted(fromBinary(schema, bytes)), sorted(message), desc.typeName);
+          const read = theirs.decode(bytes);
           const shown = theirs.toObject(read, { longs: String, bytes: String });
           assert.deepEqual(shown, plain(reflect(desc, message)), desc.typeName);
           const written = Uint8Array.from(theirs.encode(read).finish());
-          assert.deepEqual(fromBinary(desc, written), message);
+          assert.deepEqual(sorted(fromBinary(schema, written)), sorted(message));
+          assert.deepEqual(fromBinaryTheirs(desc, written), message);
         }),
         { numRuns: MESSAGES_OF_EACH_TYPE },
       );
@@ -50,7 +64,13 @@ Deno.test("services have the methods and types that the .proto files say", async
   const seen: string[] = [];
   for (const path of protoFiles(PROTO)) {
     const [file, root] = [await generated(path), loadIndependently(path)];
-    for (const service of file.services) {
+    const module = await import(`./gen/${path.replace(/\.proto$/, "_schema.ts")}`);
+    for (const { name, methods } of file.services) {
+      const service = module[name] as ServiceSchema<unknown>;
+      assert.deepEqual(
+        service.methods.map((method) => [method.localName, method.methodKind]),
+        methods.map((method) => [method.localName, method.methodKind]),
+      );
       const theirs = root.lookupService(service.typeName);
       assert.deepEqual(Object.keys(theirs.methods), service.methods.map((method) => method.name));
       for (const method of service.methods) {
@@ -78,6 +98,28 @@ function* protoFiles(folder: string): Generator<string> {
     if (entry.isDirectory) yield* protoFiles(path);
     else if (entry.name.endsWith(".proto")) yield relative(PROTO, path);
   }
+}
+
+/** By the types' names. */
+async function schemasOf(path: string): Promise<Map<string, AnyMessageSchema>> {
+  const module = await import(`./gen/${path.replace(/\.proto$/, "_schema.ts")}`);
+  const schemas = Object.entries<AnyMessageSchema>(module).filter(([name]) => /Schema$/.test(name));
+  return new Map(schemas.map(([, schema]) => [schema.typeName, schema]));
+}
+
+/** A message as plain data. */
+function sorted(message: unknown): unknown {
+  if (Array.isArray(message)) return message.map(sorted);
+  if (typeof message !== "object" || message === null || message instanceof Uint8Array) {
+    return message;
+  }
+  const shown: Record<string, unknown> = {
+    $typeName: (message as { $typeName?: string }).$typeName,
+  };
+  for (const [key, value] of Object.entries(message)) {
+    if (value !== undefined) shown[key] = sorted(value);
+  }
+  return shown;
 }
 
 async function generated(path: string): Promise<DescFile> {

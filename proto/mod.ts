@@ -36,12 +36,23 @@ export {
   taskV3,
   types,
 } from "./names.ts";
-export { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-export type { Message, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-export { AnySchema, EmptySchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
-export type { Any, Empty, Timestamp } from "@bufbuild/protobuf/wkt";
+export { create, fromBinary, toBinary } from "./schema/mod.ts";
+export type {
+  AnyMessageSchema,
+  MessageInitShape,
+  MessageSchema,
+  MessageShape,
+} from "./schema/mod.ts";
+export { type Any, AnySchema } from "./gen/google/protobuf/any_schema.ts";
+export { type Empty, EmptySchema } from "./gen/google/protobuf/empty_schema.ts";
+export { type Timestamp, TimestampSchema } from "./gen/google/protobuf/timestamp_schema.ts";
 export { packAny, unpackAny } from "./any.ts";
-export { timestampFromNanoseconds, timestampToNanoseconds } from "./timestamp.ts";
+export {
+  timestampDate,
+  timestampFromDate,
+  timestampFromNanoseconds,
+  timestampToNanoseconds,
+} from "./timestamp.ts";
 
 export type { ByteStream, IoOptions } from "./byte_stream.ts";
 export { memoryPair } from "./memory_pair.ts";

@@ -1,7 +1,7 @@
 /** gRPC statuses as errors, and the one table from other errors to them. @module */
-import { create } from "@bufbuild/protobuf";
-import type { Any } from "@bufbuild/protobuf/wkt";
-import { type Status, StatusSchema } from "./gen/google/rpc/status_pb.ts";
+import { create } from "./schema/mod.ts";
+import type { Any } from "./gen/google/protobuf/any_schema.ts";
+import { type Status, StatusSchema } from "./gen/google/rpc/status_schema.ts";
 
 /** gRPC's codes, https://grpc.io/docs/guides/status-codes/. */
 export enum Code {

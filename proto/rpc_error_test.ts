@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { create } from "@bufbuild/protobuf";
-import { StatusSchema } from "./gen/google/rpc/status_pb.ts";
+import { create } from "./schema/mod.ts";
+import { StatusSchema } from "./gen/google/rpc/status_schema.ts";
 import { packAny, unpackAny } from "./any.ts";
-import { ProcessDetailsSchema } from "./gen/containerd/types/runc/options/oci_pb.ts";
-import { TaskExitSchema } from "./gen/containerd/events/task_pb.ts";
+import { ProcessDetailsSchema } from "./gen/containerd/types/runc/options/oci_schema.ts";
+import { TaskExitSchema } from "./gen/containerd/events/task_schema.ts";
 import { Code, errorOf, RpcError, rpcErrorFrom, statusOf } from "./rpc_error.ts";
 import { timestampFromNanoseconds, timestampToNanoseconds } from "./timestamp.ts";
 

@@ -1,6 +1,6 @@
 /** google.protobuf.Timestamp and nanoseconds since 1970, without loss. @module */
-import { create } from "@bufbuild/protobuf";
-import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { create } from "./schema/mod.ts";
+import { type Timestamp, TimestampSchema } from "./gen/google/protobuf/timestamp_schema.ts";
 
 const SECOND = 1_000_000_000n;
 
@@ -11,6 +11,16 @@ export function timestampFromNanoseconds(nanoseconds: bigint): Timestamp {
     seconds: (nanoseconds - nanos) / SECOND,
     nanos: Number(nanos),
   });
+}
+
+/** To the millisecond, as dates are. */
+export function timestampFromDate(date: Date): Timestamp {
+  return timestampFromNanoseconds(BigInt(date.getTime()) * 1_000_000n);
+}
+
+/** Cut to the millisecond. */
+export function timestampDate(timestamp: Timestamp): Date {
+  return new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1e6));
 }
 
 export function timestampToNanoseconds(timestamp: Timestamp): bigint {

@@ -1,6 +1,8 @@
 /**
  * Generates proto/gen/ from the .proto files under proto/, with buf as the compiler and
- * protoc-gen-es as the generator, both from npm. Nothing else touches the generated files.
+ * protoc-gen-es as the generator, both from npm: `x_pb.ts` has the types (and what the tests compare
+ * with), `x_schema.ts`, which we write ourselves, the tables for proto/schema/. Nothing else touches
+ * the generated files.
  *
  *     scripts/deno run -A scripts/generate_proto.ts            rewrites proto/gen/
  *     scripts/deno run -A scripts/generate_proto.ts --check    exits with 1 if proto/gen/ is stale
@@ -11,6 +13,7 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { schemaFiles } from "./lib/proto_schemas.ts";
 
 // The generator has to be of the version of the runtime library in deno.json.
 const GENERATOR = "npm:@bufbuild/protoc-gen-es@2.17.0";
@@ -60,11 +63,18 @@ async function generate(work: string, out: string): Promise<boolean> {
       opt: ["target=ts", "import_extension=ts"],
     }],
   };
-  return await run(
-    work,
-    join(work, "node_modules", "@bufbuild", "buf-linux-x64", "bin", "buf"),
-    ["generate", PROTO, "--template", JSON.stringify(template)],
-  );
+  const buf = join(work, "node_modules", "@bufbuild", "buf-linux-x64", "bin", "buf");
+  const generated = ["generate", PROTO, "--template", JSON.stringify(template)];
+  if (!await run(work, buf, generated)) return false;
+  const set = join(work, "set.binpb");
+  if (!await run(work, buf, ["build", PROTO, "--as-file-descriptor-set", "--output", set])) {
+    return false;
+  }
+  for (const [path, text] of schemaFiles(await Deno.readFile(set))) {
+    await Deno.mkdir(dirname(join(out, path)), { recursive: true });
+    await Deno.writeTextFile(join(out, path), text);
+  }
+  return true;
 }
 
 async function report(generated: string, committed: string): Promise<number> {

@@ -1,5 +1,4 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { bootstrap } from "../proto/mod.ts";
+import { bootstrap, create, fromBinary, toBinary } from "../proto/mod.ts";
 import type { Flags } from "./cli.ts";
 
 /** What `start` learns from containerd besides the flags. */

@@ -1,7 +1,5 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { system } from "../ffi/mod.ts";
-import { taskV3 } from "../proto/mod.ts";
+import { create, taskV3, timestampFromDate, toBinary } from "../proto/mod.ts";
 import type { Flags } from "./cli.ts";
 import { type Config, ConfigError, loadConfig, resolveConfig } from "./config.ts";
 import { firstFacts, type LeaseFacts, readLease } from "./lease.ts";

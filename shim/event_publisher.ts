@@ -1,14 +1,15 @@
-import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { connectUnix } from "../ffi/mod.ts";
 import {
+  type AnyMessageSchema,
   type ByteStream,
   type Client,
   Code,
   createClient,
   eventsService,
+  type MessageInitShape,
   packAny,
   RpcError,
+  timestampFromDate,
   TtrpcConnection,
   type types,
 } from "../proto/mod.ts";
@@ -69,7 +70,7 @@ export class EventPublisher {
    * Queues an event; never blocks and never throws.
    * @param options `expendable`: it leaves half of the queue to those that are not.
    */
-  publish<S extends DescMessage>(
+  publish<S extends AnyMessageSchema>(
     topic: string,
     schema: S,
     message: MessageInitShape<S>,

@@ -60,7 +60,7 @@ export function checkedStats(stats: Any | undefined): Any {
     throw new RpcError(Code.Internal, `guest gave ${stats?.value.length ?? "no"} bytes of metrics`);
   }
   try {
-    const known = toBinary(schema, unpackAny(schema, stats), { writeUnknownFields: false });
+    const known = toBinary(schema, unpackAny(schema, stats));
     return packAny(schema, create(schema, fromBinary(schema, known)));
   } catch (error) {
     throw new RpcError(Code.Internal, `guest's metrics: ${(error as Error).message}`);

@@ -1,5 +1,4 @@
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { events } from "../proto/mod.ts";
+import { events, timestampFromDate } from "../proto/mod.ts";
 import type { CreateRequest } from "./create_plan.ts";
 import type { EventPublisher } from "./event_publisher.ts";
 import type { Exit } from "./process_state.ts";

@@ -1,10 +1,11 @@
-import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   Code,
   type MessageInitShape,
   RpcError,
   type taskTypes,
   type taskV3,
+  type Timestamp,
+  timestampFromDate,
 } from "../proto/mod.ts";
 import type { VmSize } from "../qemu/mod.ts";
 import { Container } from "./container.ts";

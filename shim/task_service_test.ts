@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
 import {
   type Any,
   cgroups,
@@ -7,6 +6,7 @@ import {
   packAny,
   RpcError,
   runcOptions,
+  timestampDate,
   unpackAny,
 } from "../proto/mod.ts";
 import type { CreateRequest } from "./create_plan.ts";

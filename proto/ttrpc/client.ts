@@ -1,22 +1,22 @@
 /** Clients typed by the services' descriptors. @module */
 import {
+  type AnyMessageSchema,
   create,
-  type DescMessage,
-  type DescMethod,
   fromBinary,
   type MessageInitShape,
   type MessageShape,
+  type MethodSchema,
   toBinary,
-} from "@bufbuild/protobuf";
-import { ResponseSchema } from "../gen/ttrpc/request_pb.ts";
-import type { RequestSchema } from "../gen/ttrpc/request_pb.ts";
+} from "../schema/mod.ts";
+import { ResponseSchema } from "../gen/ttrpc/request_schema.ts";
+import type { RequestSchema } from "../gen/ttrpc/request_schema.ts";
 import { Code, errorOf, RpcError, rpcErrorFrom } from "../rpc_error.ts";
 import type { TtrpcConnection } from "./connection.ts";
 import { after } from "./deadline.ts";
 import { Flag, type Header, MessageType } from "./message.ts";
 import { pairsOf } from "./metadata.ts";
 import { ResponseStream } from "./response_stream.ts";
-import type { AnyService } from "./service.ts";
+import type { AnyService, MethodsOf } from "./service.ts";
 
 export interface CallOptions {
   /** Abandons the call: TTRPC has no way to tell the server. */
@@ -28,13 +28,13 @@ export interface CallOptions {
 
 type MethodCall<M> = M extends {
   methodKind: "unary";
-  input: infer I extends DescMessage;
-  output: infer O extends DescMessage;
+  input: infer I extends AnyMessageSchema;
+  output: infer O extends AnyMessageSchema;
 } ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
   : M extends {
     methodKind: "server_streaming";
-    input: infer I extends DescMessage;
-    output: infer O extends DescMessage;
+    input: infer I extends AnyMessageSchema;
+    output: infer O extends AnyMessageSchema;
   } ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
   : never;
 
@@ -44,7 +44,7 @@ type MethodCall<M> = M extends {
  * nobody takes pile up to a limit, and then the stream fails with ResourceExhausted.
  */
 export type Client<S extends AnyService> = {
-  [K in keyof S["method"]]: MethodCall<S["method"][K]>;
+  [K in keyof MethodsOf<S>]: MethodCall<MethodsOf<S>[K]>;
 };
 
 export function createClient<S extends AnyService>(
@@ -66,10 +66,10 @@ export function createClient<S extends AnyService>(
 
 async function unary(
   connection: TtrpcConnection,
-  method: DescMethod,
-  request: MessageInitShape<DescMessage>,
+  method: MethodSchema,
+  request: MessageInitShape<AnyMessageSchema>,
   options: CallOptions,
-): Promise<MessageShape<DescMessage>> {
+): Promise<MessageShape<AnyMessageSchema>> {
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const receive = (header: Header, payload: Uint8Array) => {
     if (header.type === MessageType.Response) resolve(payload);
@@ -89,11 +89,11 @@ async function unary(
 
 function serverStream(
   connection: TtrpcConnection,
-  method: DescMethod,
-  request: MessageInitShape<DescMessage>,
+  method: MethodSchema,
+  request: MessageInitShape<AnyMessageSchema>,
   options: CallOptions,
-): AsyncIterable<MessageShape<DescMessage>> {
-  const stream: ResponseStream<MessageShape<DescMessage>> = new ResponseStream({
+): AsyncIterable<MessageShape<AnyMessageSchema>> {
+  const stream: ResponseStream<MessageShape<AnyMessageSchema>> = new ResponseStream({
     data: (payload) => decode(method.output, payload),
     response: (payload) => decodeResponse(method, payload),
   });
@@ -109,13 +109,13 @@ function serverStream(
 }
 
 function envelope(
-  method: DescMethod,
-  request: MessageInitShape<DescMessage>,
+  method: MethodSchema,
+  request: MessageInitShape<AnyMessageSchema>,
   options: CallOptions,
 ): MessageInitShape<typeof RequestSchema> {
   const timeoutMs = options.timeoutMs ?? Infinity;
   return {
-    service: method.parent.typeName,
+    service: method.service,
     method: method.name,
     payload: toBinary(method.input, create(method.input, request)),
     timeoutNano: Number.isFinite(timeoutMs) ? BigInt(Math.ceil(timeoutMs * 1e6)) : 0n,
@@ -125,16 +125,16 @@ function envelope(
 
 /** The message in a response; null if there is none. @throws {RpcError} what the server answered. */
 function decodeResponse(
-  method: DescMethod,
+  method: MethodSchema,
   payload: Uint8Array,
-): MessageShape<DescMessage> | null {
+): MessageShape<AnyMessageSchema> | null {
   const response = decode(ResponseSchema, payload);
   const error = errorOf(response.status);
   if (error !== null) throw error;
   return response.payload.length === 0 ? null : decode(method.output, response.payload);
 }
 
-function decode<D extends DescMessage>(schema: D, payload: Uint8Array): MessageShape<D> {
+function decode<D extends AnyMessageSchema>(schema: D, payload: Uint8Array): MessageShape<D> {
   try {
     return fromBinary(schema, payload);
   } catch (error) {

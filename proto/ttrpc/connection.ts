@@ -1,7 +1,7 @@
 /** The calling side of TTRPC: one connection, any number of calls at the same time. @module */
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { create, type MessageInitShape, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../byte_stream.ts";
-import { RequestSchema } from "../gen/ttrpc/request_pb.ts";
+import { RequestSchema } from "../gen/ttrpc/request_schema.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 import {
   assertMessageLength,

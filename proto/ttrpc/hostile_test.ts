@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ByteStream } from "../byte_stream.ts";
-import * as guest from "../gen/qemubox/guest/v1/guest_pb.ts";
-import * as task from "../gen/containerd/runtime/task/v3/shim_pb.ts";
+import * as guest from "../gen/qemubox/guest/v1/guest_schema.ts";
+import * as task from "../gen/containerd/runtime/task/v3/shim_schema.ts";
 import { memoryPair } from "../memory_pair.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 import { streamOf } from "../test_streams.ts";

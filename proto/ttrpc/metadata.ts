@@ -1,6 +1,6 @@
 /** Key-value pairs that travel beside a request. @module */
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { KeyValue, KeyValueSchema } from "../gen/ttrpc/request_pb.ts";
+import type { MessageInitShape } from "../schema/mod.ts";
+import type { KeyValue, KeyValueSchema } from "../gen/ttrpc/request_schema.ts";
 
 /** Keys are lower case; each may have several values. */
 export type Metadata = Map<string, string[]>;

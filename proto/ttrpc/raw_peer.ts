@@ -1,8 +1,8 @@
 /** A peer that says what a test tells it to say, for tests. @module */
-import { fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape, toBinary } from "../schema/mod.ts";
+import { create } from "../schema/mod.ts";
 import type { ByteStream } from "../byte_stream.ts";
-import { RequestSchema, type Response, ResponseSchema } from "../gen/ttrpc/request_pb.ts";
+import { RequestSchema, type Response, ResponseSchema } from "../gen/ttrpc/request_schema.ts";
 import { encodeHeader, HEADER_BYTES, type Message, MessageReader, MessageType } from "./message.ts";
 
 export class RawPeer {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { packAny, unpackAny } from "../any.ts";
 import { memoryPair } from "../memory_pair.ts";
-import * as guest from "../gen/qemubox/guest/v1/guest_pb.ts";
-import * as runc from "../gen/containerd/types/runc/options/oci_pb.ts";
-import * as task from "../gen/containerd/runtime/task/v3/shim_pb.ts";
+import * as guest from "../gen/qemubox/guest/v1/guest_schema.ts";
+import * as runc from "../gen/containerd/types/runc/options/oci_schema.ts";
+import * as task from "../gen/containerd/runtime/task/v3/shim_schema.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 import { pattern } from "../test_streams.ts";
 import { createClient } from "./client.ts";

@@ -1,12 +1,12 @@
 /** One call on the serving side, from its request to its last answer. @module */
 import {
+  type AnyMessageSchema,
   create,
-  type DescMessage,
   fromBinary,
   type MessageInitShape,
   toBinary,
-} from "@bufbuild/protobuf";
-import type { Request } from "../gen/ttrpc/request_pb.ts";
+} from "../schema/mod.ts";
+import type { Request } from "../gen/ttrpc/request_schema.ts";
 import { Code, RpcError, rpcErrorFrom } from "../rpc_error.ts";
 import { after } from "./deadline.ts";
 import { metadataFrom } from "./metadata.ts";
@@ -131,13 +131,13 @@ export class ServerCall {
 
   #encode(result: unknown): Uint8Array {
     const { output } = this.#method.descriptor;
-    return toBinary(output, create(output, result as MessageInitShape<DescMessage>));
+    return toBinary(output, create(output, result as MessageInitShape<AnyMessageSchema>));
   }
 
   #explain(thrown: unknown): RpcError {
     if (!(thrown instanceof RpcError)) {
-      const { parent, name } = this.#method.descriptor;
-      this.#host.report(thrown, `${parent.typeName}/${name}`);
+      const { service, name } = this.#method.descriptor;
+      this.#host.report(thrown, `${service}/${name}`);
     }
     return rpcErrorFrom(thrown);
   }

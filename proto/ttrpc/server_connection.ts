@@ -1,7 +1,7 @@
 /** One connection of a server: takes requests in, runs the calls side by side. @module */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../byte_stream.ts";
-import { type Request, RequestSchema, ResponseSchema } from "../gen/ttrpc/request_pb.ts";
+import { type Request, RequestSchema, ResponseSchema } from "../gen/ttrpc/request_schema.ts";
 import { Code, RpcError, statusOf } from "../rpc_error.ts";
 import {
   Flag,

@@ -1,16 +1,20 @@
 /** How services are implemented: a typed object of functions per service. @module */
 import type {
-  DescMessage,
-  DescMethod,
-  DescService,
+  AnyMessageSchema,
   MessageInitShape,
   MessageShape,
-} from "@bufbuild/protobuf";
+  MethodSchema,
+  ServiceSchema,
+} from "../schema/mod.ts";
 import type { Metadata } from "./metadata.ts";
 
-/** A service as protobuf-es generates it (its `GenService`). */
+/** Any service of the generated code. */
 // deno-lint-ignore no-explicit-any -- `any` lets every generated record of methods be inferred
-export type AnyService = Omit<DescService, "method"> & { method: Record<string, any> };
+export type AnyService = ServiceSchema<any>;
+
+/** The methods of a service, for types. */
+export type MethodsOf<S extends AnyService> = S extends ServiceSchema<infer Methods> ? Methods
+  : never;
 
 export interface CallContext {
   /**
@@ -28,36 +32,36 @@ export interface CallContext {
   readonly answered: Promise<void>;
 }
 
-type Unary<I extends DescMessage, O extends DescMessage> = (
+type Unary<I extends AnyMessageSchema, O extends AnyMessageSchema> = (
   request: MessageShape<I>,
   context: CallContext,
 ) => Promise<MessageInitShape<O>> | MessageInitShape<O>;
 
-type ServerStreaming<I extends DescMessage, O extends DescMessage> = (
+type ServerStreaming<I extends AnyMessageSchema, O extends AnyMessageSchema> = (
   request: MessageShape<I>,
   context: CallContext,
 ) => AsyncIterable<MessageInitShape<O>>;
 
 type MethodImpl<M> = M extends {
   methodKind: "unary";
-  input: infer I extends DescMessage;
-  output: infer O extends DescMessage;
+  input: infer I extends AnyMessageSchema;
+  output: infer O extends AnyMessageSchema;
 } ? Unary<I, O>
   : M extends {
     methodKind: "server_streaming";
-    input: infer I extends DescMessage;
-    output: infer O extends DescMessage;
+    input: infer I extends AnyMessageSchema;
+    output: infer O extends AnyMessageSchema;
   } ? ServerStreaming<I, O>
   : never;
 
 /** One function per method, named as in the client: `create`, `closeIO`. */
 export type ServiceImpl<S extends AnyService> = {
-  [K in keyof S["method"]]: MethodImpl<S["method"][K]>;
+  [K in keyof MethodsOf<S>]: MethodImpl<MethodsOf<S>[K]>;
 };
 
 /** A method with the function behind it. */
 export interface MethodBinding {
-  readonly descriptor: DescMethod;
+  readonly descriptor: MethodSchema;
   readonly handler: (request: unknown, context: CallContext) => unknown;
 }
 

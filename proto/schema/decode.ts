@@ -1,0 +1,141 @@
+import { empty, type Fields, type OneofValue, zero } from "./create.ts";
+import { isPacked, wireOf } from "./encode.ts";
+import type { AnyMessageSchema, Field, MessageShape } from "./types.ts";
+import { Wire, WireReader } from "./wire.ts";
+
+/** Messages in messages, and groups in groups: the peer must not choose how deep our stack gets. */
+const DEPTH_MAX = 100;
+
+/**
+ * A message from bytes, which may come from anywhere. Unknown fields are passed over.
+ * @throws {Error} for bytes that are no such message.
+ */
+export function fromBinary<S extends AnyMessageSchema>(
+  schema: S,
+  bytes: Uint8Array,
+): MessageShape<S> {
+  return readMessage(schema, bytes, DEPTH_MAX) as MessageShape<S>;
+}
+
+/** Reads into `made`: parts of one message may come one by one. */
+function readMessage(
+  schema: AnyMessageSchema,
+  bytes: Uint8Array,
+  depth: number,
+  made: Fields = empty(schema),
+): Fields {
+  if (depth === 0) throw new Error(`messages are nested more than ${DEPTH_MAX} deep`);
+  const reader = new WireReader(bytes);
+  while (!reader.done) {
+    const { no, wire } = readTag(reader);
+    const field = schema.fields.find((field) => field.no === no);
+    if (field === undefined) skip(reader, no, wire, depth);
+    else readField(reader, field, wire, made, depth);
+  }
+  return made;
+}
+
+function readTag(reader: WireReader): { no: number; wire: number } {
+  const tag = reader.uint32();
+  if (tag < 8) throw new Error("field with the number 0");
+  return { no: tag >>> 3, wire: tag & 7 };
+}
+
+function readField(
+  reader: WireReader,
+  field: Field,
+  wire: number,
+  made: Fields,
+  depth: number,
+): void {
+  if (isPacked(field) && wire === Wire.Bytes) {
+    const items = new WireReader(reader.bytes());
+    const list = made[field.name] as unknown[];
+    while (!items.done) list.push(readValue(items, field, undefined, depth));
+    return;
+  }
+  const wanted = field.map ? Wire.Bytes : wireOf(field.type);
+  if (wire !== wanted) throw new Error(`field ${field.name} has wire type ${wire}, not ${wanted}`);
+  if (field.map) {
+    const [key, value] = readEntry(field, reader.bytes(), depth);
+    // Not an assignment, which "__proto__" would make one to something else.
+    Object.defineProperty(made[field.name], key, {
+      ...{ value, enumerable: true, configurable: true, writable: true },
+    });
+  } else if (field.list) {
+    (made[field.name] as unknown[]).push(readValue(reader, field, undefined, depth));
+  } else if (field.oneof !== undefined) {
+    const before = made[field.oneof] as OneofValue;
+    const old = before.case === field.name ? before.value : undefined;
+    made[field.oneof] = { case: field.name, value: readValue(reader, field, old, depth) };
+  } else {
+    made[field.name] = readValue(reader, field, made[field.name], depth);
+  }
+}
+
+/** @param old the message that a further part of it is read into. */
+function readValue(reader: WireReader, { type, of }: Field, old: unknown, depth: number): unknown {
+  switch (type) {
+    case "message":
+      return readMessage(of!, reader.bytes(), depth - 1, old as Fields | undefined);
+    case "string":
+      return reader.string();
+    case "bytes":
+      // A copy: the bytes around it may be a buffer that is used again.
+      return reader.bytes().slice();
+    case "bool": {
+      const { low, high } = reader.varint();
+      return low !== 0 || high !== 0;
+    }
+    case "int32":
+    case "enum":
+      return reader.uint32() | 0;
+    case "uint32":
+      return reader.uint32();
+    case "int64":
+      return BigInt.asIntN(64, reader.uint64());
+    case "uint64":
+      return reader.uint64();
+    case "double":
+      return reader.double();
+  }
+}
+
+/** A map's entry is a message with the fields 1, the key, and 2, the value. */
+function readEntry(field: Field, bytes: Uint8Array, depth: number): [string, unknown] {
+  const key: Field = { no: 1, name: "key", type: field.map! };
+  const value: Field = {
+    ...{ no: 2, name: "value", type: field.type },
+    ...(field.of === undefined ? {} : { of: field.of }),
+  };
+  const entry = readMessage({ typeName: "map entry", fields: [key, value] }, bytes, depth - 1);
+  const content = entry["value"] ?? (field.of === undefined ? zero(field.type) : empty(field.of));
+  return [String(entry["key"]), content];
+}
+
+function skip(reader: WireReader, no: number, wire: number, depth: number): void {
+  if (depth === 0) throw new Error(`groups are nested more than ${DEPTH_MAX} deep`);
+  switch (wire) {
+    case Wire.Varint:
+      reader.varint();
+      return;
+    case Wire.Fixed64:
+      reader.take(8);
+      return;
+    case Wire.Bytes:
+      reader.bytes();
+      return;
+    case Wire.Fixed32:
+      reader.take(4);
+      return;
+    case Wire.Start:
+      for (;;) {
+        const inner = readTag(reader);
+        if (inner.wire !== Wire.End) skip(reader, inner.no, inner.wire, depth - 1);
+        else if (inner.no === no) return;
+        else throw new Error(`group ${no} ends as group ${inner.no}`);
+      }
+    default:
+      throw new Error(`field ${no} has wire type ${wire}`);
+  }
+}

@@ -1,0 +1,50 @@
+/** What the generated `*_schema.ts` files call. @module */
+import type { Message } from "@bufbuild/protobuf";
+import type {
+  AnyMessageSchema,
+  Field,
+  MessageSchema,
+  MethodSchema,
+  ServiceSchemaOf,
+} from "./types.ts";
+
+/** A message type; `fields` is called at the first use, so types may contain themselves. */
+export function message<M extends Message>(
+  typeName: M["$typeName"],
+  fields: () => readonly Field[],
+): MessageSchema<M> {
+  let made: readonly Field[] | undefined;
+  return {
+    typeName,
+    get fields() {
+      return made ??= fields();
+    },
+  };
+}
+
+/** A service by what protobuf-es generated for it (`typeof pb.Task`). */
+export function service<G>(
+  typeName: string,
+  methods: readonly [
+    name: string,
+    localName: string,
+    methodKind: MethodSchema["methodKind"],
+    input: AnyMessageSchema,
+    output: AnyMessageSchema,
+  ][],
+): ServiceSchemaOf<G> {
+  const schemas = methods.map(([name, localName, methodKind, input, output]): MethodSchema => ({
+    ...{ service: typeName, name, localName, methodKind, input, output },
+  }));
+  return {
+    typeName,
+    methods: schemas,
+    method: Object.fromEntries(schemas.map((method) => [method.localName, method])),
+  } as unknown as ServiceSchemaOf<G>;
+}
+
+/** An enum as TypeScript makes them: names to numbers and back. */
+export function enumeration<E>(values: Readonly<Record<string, number>>): E {
+  const names = Object.entries(values).map(([name, number]) => [number, name]);
+  return { ...Object.fromEntries(names), ...values } as E;
+}
