@@ -110,7 +110,8 @@ function checked<T extends string | number | boolean>(
   value: unknown,
   type: "string" | "number" | "boolean",
 ): T {
-  if (typeof value !== type) throw new Error(`${typeof value} instead of ${type}`);
+  const found: string = typeof value;
+  if (found !== type) throw new Error(`${found} instead of ${type}`);
   return value as T;
 }
 
