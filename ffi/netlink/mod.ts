@@ -17,6 +17,12 @@ export { addRoute, dumpRoutes, parseRoute, routeFamily } from "./route.ts";
 export type { DumpedRoute, Route } from "./route.ts";
 export { addNeighbour, dumpNeighbours, parseNeighbour } from "./neighbour.ts";
 export type { Neighbour } from "./neighbour.ts";
-export { addIngressQdisc, addRedirect, dumpQdiscs, parseQdisc } from "./traffic.ts";
+export {
+  addIngressQdisc,
+  addRedirect,
+  deleteIngressQdisc,
+  dumpQdiscs,
+  parseQdisc,
+} from "./traffic.ts";
 export type { Qdisc } from "./traffic.ts";
 export { Rtnetlink } from "./socket.ts";

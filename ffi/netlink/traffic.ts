@@ -43,6 +43,16 @@ export function addIngressQdisc(index: number): NetlinkRequest {
   };
 }
 
+/** RTM_DELQDISC of the ingress qdisc, with the filters on it; ENOENT or EINVAL when there is none. */
+export function deleteIngressQdisc(index: number): NetlinkRequest {
+  return {
+    type: MESSAGE.DELQDISC,
+    flags: FLAG.ACK,
+    header: tcmsg({ index, handle: TC_H.INGRESS_HANDLE, parent: TC_H.INGRESS, info: 0 }),
+    attributes: [],
+  };
+}
+
 /**
  * RTM_NEWTFILTER: everything that link `from` receives leaves by link `to` and is seen by nobody
  * else. A u32 filter that matches all, as tc-redirect-tap makes it.

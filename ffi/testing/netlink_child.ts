@@ -104,6 +104,10 @@ change(netlink.addRedirect(eth7.index, link("tap3").index));
 refused("EEXIST", () => change(netlink.addIngressQdisc(eth7.index)));
 const qdiscs = rtnetlink.dump(netlink.dumpQdiscs(), netlink.parseQdisc, "qdiscs");
 assert(qdiscs.some(({ index, kind }) => index === eth7.index && kind === "ingress"));
+change(netlink.deleteIngressQdisc(eth7.index));
+assert.throws(() => change(netlink.deleteIngressQdisc(eth7.index)));
+change(netlink.addIngressQdisc(eth7.index));
+change(netlink.addRedirect(eth7.index, link("tap3").index));
 const HEADER_BYTES = 12;
 const packet = new Uint8Array(HEADER_BYTES + 60);
 packet.set([2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 10, 0x88, 0xb5], HEADER_BYTES); // local experimental

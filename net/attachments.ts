@@ -1,0 +1,74 @@
+import {
+  addChain,
+  type Attachment,
+  type ChainHost,
+  type ChainResult,
+  deleteChain,
+} from "./chain.ts";
+import { AttachmentStore, type Owner } from "./store.ts";
+
+/**
+ * Attaches a sandbox to a network. The row is in the store before the first plugin runs; when this
+ * throws, it still is: `detachAll` undoes what was done.
+ * @throws {NetworkError} which plugin, and why.
+ */
+export async function attach(
+  owner: Owner,
+  attachment: Attachment,
+  storePath: string,
+  host: ChainHost,
+): Promise<ChainResult> {
+  withStore(storePath, (store) => store.intend(owner, attachment));
+  const added = await addChain(attachment, host);
+  withStore(storePath, (store) => store.record(owner, attachment.ifname, added.raw));
+  return added;
+}
+
+/**
+ * Undoes all attachments of a sandbox from the store alone, the last one first; nothing happens when
+ * there is none. What fails stays in the store, to be tried again.
+ * @returns what failed.
+ */
+export async function detachAll(
+  owner: Owner,
+  storePath: string,
+  host: ChainHost,
+): Promise<Error[]> {
+  const failures: Error[] = [];
+  for (const stored of listAttachments(storePath, owner)) {
+    try {
+      await deleteChain(stored, stored.result, host);
+      withStore(storePath, (store) => store.remove(owner, stored.ifname));
+    } catch (error) {
+      failures.push(error as Error);
+    }
+  }
+  return failures;
+}
+
+/** Whom attachments in the store belong to. @throws {NetworkError} `host` */
+export function attachedOwners(storePath: string): Owner[] {
+  const owners = listAttachments(storePath).map(({ owner }) => owner);
+  return [...new Map(owners.map((owner) => [`${owner.namespace}/${owner.id}`, owner])).values()];
+}
+
+function listAttachments(storePath: string, owner?: Owner) {
+  // Most sandboxes of most hosts: no database is made for them to find nothing in it.
+  if (!exists(storePath)) return [];
+  return withStore(storePath, (store) => store.list(owner));
+}
+
+function withStore<T>(path: string, work: (store: AttachmentStore) => T): T {
+  using store = AttachmentStore.open(path);
+  return work(store);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,196 @@
+import type { NetworkConf, PluginConf } from "./conf.ts";
+import { NetworkError } from "./error.ts";
+import {
+  type CniCommand,
+  type PluginCall,
+  PluginError,
+  type PluginHost,
+  runPlugin,
+} from "./plugin.ts";
+import { checkResult, type CniResult } from "./result.ts";
+import { withPluginLock } from "./plugin_lock.ts";
+
+/** What one container attaches to one network with. */
+export interface Attachment {
+  readonly conf: NetworkConf;
+  readonly containerId: string;
+  /** Path of the network namespace. */
+  readonly netns: string;
+  readonly ifname: string;
+  /** By capability: `portMappings`, `ips`, `mac`; plugins that declare it get it. */
+  readonly capabilityArgs: Readonly<Record<string, unknown>>;
+}
+
+/** The surroundings of a chain. */
+export interface ChainHost extends PluginHost {
+  /** Folders of plugins. */
+  readonly path: readonly string[];
+  /** A file that is locked while plugins run that disturb each other. */
+  readonly lockFile: string;
+}
+
+/** A chain's result: as it has to be handed to DEL and CHECK, and checked. */
+export interface ChainResult {
+  readonly raw: unknown;
+  readonly result: CniResult;
+}
+
+/** Plugins see it; ours have no arguments of their own, and are to ignore those they do not know. */
+const CNI_ARGS = "IgnoreUnknown=1";
+/** host-local's error, by its words: it has no code of its own. */
+const EXHAUSTED = /no IP addresses available/;
+
+/**
+ * ADD of each plugin in turn (CNI specification 1.1, section 3).
+ * @throws {NetworkError} which plugin, and why. What was done before it is not undone: call `deleteChain`.
+ */
+export async function addChain(attachment: Attachment, host: ChainHost): Promise<ChainResult> {
+  let raw: unknown = null;
+  for (const plugin of attachment.conf.plugins) {
+    raw = await call("ADD", attachment, plugin, raw, host).catch((error) => {
+      throw explained(error, plugin, attachment.conf);
+    });
+    if (raw === null) {
+      throw new NetworkError(
+        "result",
+        `CNI plugin ${plugin.type} of network ${attachment.conf.name} succeeded without a result`,
+      );
+    }
+    checkResult(raw, `CNI plugin ${plugin.type} of network ${attachment.conf.name}`);
+  }
+  return { raw, result: checkResult(raw, `network ${attachment.conf.name}`) };
+}
+
+/**
+ * DEL of each plugin, last first. All are tried; what is gone already is no error to a plugin.
+ * @param previous the raw result of ADD, null when it did not get that far.
+ * @throws {AggregateError} what failed.
+ */
+export async function deleteChain(
+  attachment: Attachment,
+  previous: unknown,
+  host: ChainHost,
+): Promise<void> {
+  const failures: unknown[] = [];
+  for (const plugin of attachment.conf.plugins.toReversed()) {
+    await call("DEL", attachment, plugin, previous, host).catch((error) => failures.push(error));
+  }
+  if (failures.length === 0) return;
+  const messages = failures.map((error) => (error as Error).message).join("; ");
+  throw new AggregateError(failures, messages);
+}
+
+/**
+ * CHECK of each plugin (since version 0.4.0, unless the configuration disables it).
+ * @throws {NetworkError} what is not as ADD left it.
+ */
+export async function checkChain(
+  attachment: Attachment,
+  previous: unknown,
+  host: ChainHost,
+): Promise<void> {
+  const { conf } = attachment;
+  if (conf.disableCheck || conf.cniVersion.startsWith("0.3")) return;
+  for (const plugin of conf.plugins) await call("CHECK", attachment, plugin, previous, host);
+}
+
+/**
+ * GC of each plugin (since version 1.1.0): whatever belongs to this network and to none of `valid`
+ * is released. Only for whoever owns the network alone: attachments of other runtimes are none of
+ * `valid`.
+ */
+export async function collectGarbage(
+  conf: NetworkConf,
+  valid: readonly Pick<Attachment, "containerId" | "ifname">[],
+  host: ChainHost,
+): Promise<void> {
+  if (conf.disableGC || conf.cniVersion !== "1.1.0") return;
+  const attachments = valid.map(({ containerId, ifname }) => ({
+    containerID: containerId,
+    ifname,
+  }));
+  for (const plugin of conf.plugins) {
+    if (!await supports(plugin, conf, "1.1.0", host)) continue;
+    const stdin = {
+      ...pluginConf(plugin, conf),
+      // The second name was in a draft of 1.1.0; libcni sends both.
+      "cni.dev/valid-attachments": attachments,
+      "cni.dev/attachments": attachments,
+    };
+    const { type } = plugin;
+    const command = { command: "GC", type, network: conf.name, path: host.path, stdin } as const;
+    await withPluginLock(plugin, host, () => runPlugin(command, host));
+  }
+}
+
+/** Whether a plugin says that it speaks a version. */
+async function supports(
+  { type }: PluginConf,
+  { name, cniVersion }: NetworkConf,
+  version: string,
+  host: ChainHost,
+): Promise<boolean> {
+  const command = { command: "VERSION", type, network: name, path: host.path } as const;
+  const answer = await runPlugin({ ...command, stdin: { cniVersion } }, host);
+  const versions = (answer as { supportedVersions?: unknown } | null)?.supportedVersions;
+  return Array.isArray(versions) && versions.includes(version);
+}
+
+function call(
+  command: CniCommand,
+  attachment: Attachment,
+  plugin: PluginConf,
+  previous: unknown,
+  host: ChainHost,
+): Promise<unknown> {
+  const { conf, containerId, netns, ifname } = attachment;
+  const request: PluginCall = {
+    command,
+    type: plugin.type,
+    network: conf.name,
+    path: host.path,
+    containerId,
+    netns,
+    ifname,
+    args: CNI_ARGS,
+    stdin: requestConf(plugin, attachment, previous),
+  };
+  return withPluginLock(plugin, host, () => runPlugin(request, host));
+}
+
+/** What a plugin reads on standard input (CNI specification 1.1, "Deriving request configuration"). */
+export function requestConf(
+  plugin: PluginConf,
+  { conf, capabilityArgs }: Pick<Attachment, "conf" | "capabilityArgs">,
+  previous: unknown,
+): Record<string, unknown> {
+  const runtimeConfig = Object.fromEntries(
+    Object.entries(capabilityArgs).filter(([name]) => plugin.capabilities?.[name] === true),
+  );
+  return {
+    ...pluginConf(plugin, conf),
+    ...(Object.keys(runtimeConfig).length > 0 ? { runtimeConfig } : {}),
+    ...(previous === null ? {} : { prevResult: previous }),
+  };
+}
+
+function pluginConf(
+  plugin: PluginConf,
+  { name, cniVersion }: NetworkConf,
+): Record<string, unknown> {
+  const { capabilities: _, ...rest } = plugin;
+  return { ...rest, name, cniVersion };
+}
+
+/** Says where to look, for the failures that have a usual cause. */
+function explained(error: unknown, plugin: PluginConf, conf: NetworkConf): unknown {
+  if (!(error instanceof PluginError)) return error;
+  if (!EXHAUSTED.test(error.message + error.details)) return error;
+  const ipam = plugin["ipam"] as { type?: unknown; dataDir?: unknown } | undefined;
+  const folder = typeof ipam?.dataDir === "string" ? ipam.dataDir : "/var/lib/cni/networks";
+  const where = ipam?.type === "host-local"
+    ? `the addresses in use are the files in ${folder}/${conf.name}`
+    : `look at the IPAM plugin ${ipam?.type}`;
+  const message = `${error.message}; ${where}, the range is in ${conf.file}`;
+  return new PluginError(message, error.code, error.details);
+}

@@ -1,0 +1,153 @@
+import { z } from "zod";
+import { NetworkError } from "./error.ts";
+
+/** One plugin's part of a network configuration, as it goes to the plugin. */
+export interface PluginConf {
+  readonly type: string;
+  readonly capabilities?: Readonly<Record<string, boolean>> | undefined;
+  readonly [key: string]: unknown;
+}
+
+/** A network configuration list (CNI specification 1.1, section 1), with the version that is spoken. */
+export interface NetworkConf {
+  readonly name: string;
+  readonly cniVersion: string;
+  readonly disableCheck: boolean;
+  readonly disableGC: boolean;
+  readonly plugins: readonly PluginConf[];
+  /** The file that it was read from, for messages. */
+  readonly file: string;
+}
+
+/** Versions of the CNI protocol that are spoken here, oldest first. */
+export const CNI_VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
+/** A configuration file that is larger is refused. */
+const CONF_BYTES_MAX = 1024 * 1024;
+const EXTENSIONS = [".conflist", ".conf", ".json"];
+const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+const PLUGIN = z.looseObject({
+  // It becomes a file name.
+  type: z.string().regex(/^[^/\0]+$/, "must be a plugin's file name"),
+  capabilities: z.record(z.string(), z.boolean()).optional(),
+});
+const LIST = z.looseObject({
+  name: z.string().regex(NAME, "must be letters, digits, '_', '.' and '-'"),
+  cniVersion: z.string().optional(),
+  cniVersions: z.array(z.string()).optional(),
+  disableCheck: z.boolean().optional(),
+  disableGC: z.boolean().optional(),
+  plugins: z.array(PLUGIN).min(1, "must name a plugin"),
+});
+
+/**
+ * Reads one configuration, a list (`.conflist`) or a single plugin (`.conf`). Pure.
+ * @param file its path, for messages.
+ * @throws {NetworkError} `config`, naming the file, the key and what is wrong with it.
+ */
+export function parseConf(text: string, file: string): NetworkConf {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new NetworkError("config", `${file} is not JSON: ${(error as Error).message}`);
+  }
+  const parsed = LIST.safeParse(asList(value));
+  if (!parsed.success) {
+    const issues = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+    throw new NetworkError("config", `${file} is no CNI configuration: ${issues.join("; ")}`);
+  }
+  const { name, plugins, disableCheck = false, disableGC = false } = parsed.data;
+  const cniVersion = chooseVersion(parsed.data, file);
+  return { name, cniVersion, disableCheck, disableGC, plugins, file };
+}
+
+/** A single plugin's configuration is a list of one. */
+function asList(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || "plugins" in value) return value;
+  const { name, cniVersion, ...plugin } = value as Record<string, unknown>;
+  return { name, cniVersion, plugins: [plugin] };
+}
+
+/** The highest of the versions that the list offers and that are spoken here. */
+function chooseVersion(list: z.output<typeof LIST>, file: string): string {
+  const offered = [list.cniVersion, ...(list.cniVersions ?? [])].filter((one) => one !== undefined);
+  const chosen = CNI_VERSIONS.findLast((version) => offered.includes(version));
+  if (chosen !== undefined) return chosen;
+  throw new NetworkError(
+    "config",
+    `${file}: cniVersion ${offered.join(", ") || "is missing"}; ` +
+      `versions that can be used are ${CNI_VERSIONS.join(", ")}`,
+  );
+}
+
+/** What a folder of configurations holds. */
+export interface ConfFolder {
+  readonly path: string;
+  /** In the order of the files' names; of two with one name the first counts. */
+  readonly networks: readonly NetworkConf[];
+  /** Files that are no configuration. */
+  readonly broken: readonly NetworkError[];
+}
+
+/**
+ * Reads all configurations of a folder. One that is broken does not hide the others.
+ * @throws {NetworkError} `config` when the folder is there and cannot be read.
+ */
+export function readConfFolder(path: string): ConfFolder {
+  const networks: NetworkConf[] = [];
+  const broken: NetworkError[] = [];
+  for (const name of confFiles(path)) {
+    try {
+      const conf = parseConf(readLimited(`${path}/${name}`), `${path}/${name}`);
+      if (!networks.some((other) => other.name === conf.name)) networks.push(conf);
+    } catch (error) {
+      if (!(error instanceof NetworkError)) throw error;
+      broken.push(error);
+    }
+  }
+  return { path, networks, broken };
+}
+
+/**
+ * The network of a name.
+ * @throws {NetworkError} `config`: the broken file if there is one, else the names that there are.
+ */
+export function findNetwork(folder: ConfFolder, name: string): NetworkConf {
+  const found = folder.networks.find((network) => network.name === name);
+  if (found !== undefined) return found;
+  if (folder.broken.length > 0) {
+    const [first] = folder.broken;
+    throw new NetworkError("config", `network ${name} was not found; ${first!.message}`);
+  }
+  const names = folder.networks.map((network) => network.name).join(", ") || "none";
+  throw new NetworkError(
+    "config",
+    `network ${name} is not in ${folder.path} (there: ${names}); ` +
+      "add its configuration, or set QEMUBOX_CNI_NETWORK or QEMUBOX_CNI_CONF_DIR",
+  );
+}
+
+function confFiles(path: string): string[] {
+  try {
+    return [...Deno.readDirSync(path)]
+      .filter(({ name, isDirectory }) =>
+        !isDirectory && EXTENSIONS.some((extension) => name.endsWith(extension))
+      )
+      .map(({ name }) => name).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw new NetworkError("config", `${path} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+function readLimited(path: string): string {
+  let size: number;
+  try {
+    size = Deno.statSync(path).size;
+    if (size <= CONF_BYTES_MAX) return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new NetworkError("config", `${path} cannot be read: ${(error as Error).message}`);
+  }
+  throw new NetworkError("config", `${path} has ${size} bytes, the limit is ${CONF_BYTES_MAX}`);
+}

@@ -1,0 +1,85 @@
+import { netlink } from "../ffi/mod.ts";
+import { NetworkError } from "./error.ts";
+import {
+  type GuestInterface,
+  type GuestRoute,
+  inOrder,
+  interfaceOf,
+  type NetnsState,
+} from "./netns_state.ts";
+import { type CniResult, tapPairOf } from "./result.ts";
+
+/** One interface of the guest, and where its packets come out in the network namespace. */
+export interface InterfacePlan {
+  readonly guest: GuestInterface;
+  /** The link that it takes the place of. */
+  readonly link: netlink.Link;
+  /** tc-redirect-tap's tap, by name; null: the shim makes one and the redirect. */
+  readonly tap: string | null;
+}
+
+/**
+ * What the guest's interface for one network is to be, from what the chain said and left in the
+ * network namespace. Pure.
+ *
+ * The namespace counts: what plugins in the field set there (a gateway on the link, a permanent
+ * neighbour) is not all in their results. The result's addresses and routes are used for a link
+ * that has no address.
+ *
+ * @throws {NetworkError} `result` when the chain made no interface.
+ */
+export function planInterface(
+  result: CniResult,
+  state: NetnsState,
+  about: { network: string; ifname: string; netns: string; containerId: string },
+): InterfacePlan {
+  const { network, ifname, netns, containerId } = about;
+  const link = state.links.find(({ name }) => name === ifname);
+  if (link === undefined || link.mac === null) {
+    throw new NetworkError(
+      "result",
+      `network ${network} made no Ethernet interface ${ifname} in ${netns}: ` +
+        "its chain needs a plugin that does, such as bridge, ptp or macvlan",
+    );
+  }
+  const pair = tapPairOf(result, netns, containerId);
+  if (pair !== null && !state.links.some(({ name }) => name === pair.tap)) {
+    throw new NetworkError(
+      "result",
+      `network ${network}: tc-redirect-tap's tap ${pair.tap} is not in ${netns}`,
+    );
+  }
+  const found = interfaceOf(link, state, pair?.mac ?? link.mac);
+  const guest = found.addresses.length > 0 ? found : { ...found, ...addressesOf(result) };
+  return { guest, link, tap: pair?.tap ?? null };
+}
+
+/** Every interface of a network namespace that somebody else set up, loopback and tunnels apart. */
+export function planExisting(state: NetnsState): InterfacePlan[] {
+  return state.links
+    .filter(({ loopback, mac, kind }) => !loopback && mac !== null && kind !== "tun")
+    .filter(({ up }) => up)
+    .map((link) => ({ guest: interfaceOf(link, state, link.mac!), link, tap: null }));
+}
+
+/** Addresses and routes of a result. */
+function addressesOf({ ips, routes }: CniResult): Pick<GuestInterface, "addresses" | "routes"> {
+  const prefixes = new Map(ips.map(({ address }) => [address, netlink.parseIpPrefix(address)!]));
+  const addresses = [...prefixes.values()].map((prefix) => ({ ...prefix, noPrefixRoute: false }));
+  const isIpv6 = (text: string) => text.includes(":");
+  const gatewayFor = (dst: string) =>
+    ips.find(({ address, gateway }) => gateway !== undefined && isIpv6(address) === isIpv6(dst))
+      ?.gateway ?? null;
+  const converted = routes.map(({ dst, gw, mtu, priority }): GuestRoute => {
+    const destination = netlink.parseIpPrefix(dst)!;
+    return {
+      destination: destination.prefixLength === 0 ? null : destination,
+      gateway: gw ?? gatewayFor(dst),
+      source: null,
+      metric: priority ?? 0,
+      mtu: mtu ?? 0,
+      onlink: false,
+    };
+  });
+  return { addresses, routes: inOrder(converted) };
+}

@@ -1,0 +1,249 @@
+import { z } from "zod";
+import {
+  Child,
+  type ExitStatus,
+  type Fd,
+  isSystemError,
+  O,
+  type Pid,
+  SIG,
+  type System,
+  system as realSystem,
+} from "../ffi/mod.ts";
+import { NetworkError } from "./error.ts";
+
+export type CniCommand = "ADD" | "DEL" | "CHECK" | "GC" | "VERSION" | "STATUS";
+
+/** One call of a plugin (CNI specification 1.1, section 2). */
+export interface PluginCall {
+  readonly command: CniCommand;
+  /** The plugin's file name. */
+  readonly type: string;
+  /** For messages: the network's name. */
+  readonly network: string;
+  /** Folders that plugins are looked for in, in this order. */
+  readonly path: readonly string[];
+  /** CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME, CNI_ARGS; what is left out is not set. */
+  readonly containerId?: string;
+  readonly netns?: string;
+  readonly ifname?: string;
+  readonly args?: string;
+  /** What the plugin reads on standard input. */
+  readonly stdin: unknown;
+}
+
+/** What calls of plugins need of their surroundings. */
+export interface PluginHost {
+  readonly system?: System;
+  /** More environment for the plugins, by which stray ones are found. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Does something where the host's mounts are seen; default: here. */
+  readonly onHost?: <T>(work: () => T) => T;
+  readonly signal?: AbortSignal;
+  /** How long one plugin may take; default PLUGIN_TIMEOUT_MS. */
+  readonly timeoutMs?: number;
+  /** One line at a time: what a plugin that succeeded had to say on standard error. */
+  readonly log?: (line: string) => void;
+}
+
+/** How long one plugin may take. Milliseconds. */
+export const PLUGIN_TIMEOUT_MS = 60_000;
+const STDOUT_BYTES_MAX = 1024 * 1024;
+const STDERR_BYTES_MAX = 64 * 1024;
+/** Of what a plugin that crashed said last. */
+const SAID_CHARACTERS_MAX = 500;
+
+/** The error of a plugin that said why: code and details as the CNI specification numbers them. */
+export class PluginError extends NetworkError {
+  readonly code: number;
+  readonly details: string;
+
+  constructor(message: string, code: number, details: string) {
+    super("plugin", message);
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/**
+ * Runs a plugin and returns what it printed, parsed; null when it printed nothing.
+ *
+ * It runs in a session of its own, which is killed as a whole when it takes too long: IPAM plugins
+ * are its children.
+ *
+ * @throws {PluginError} what the plugin said.
+ * @throws {NetworkError} `config` when there is no such plugin; `plugin` when it crashed or was late.
+ * @throws the reason of `signal`.
+ */
+export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promise<unknown> {
+  host.signal?.throwIfAborted();
+  const from = `CNI plugin ${call.type} of network ${call.network}`;
+  const { status, stdout, stderr, late } = await execute(call, host, from);
+  if (late) {
+    host.signal?.throwIfAborted();
+    throw new NetworkError(
+      "plugin",
+      `${from} did not end its ${call.command} within ` +
+        `${(host.timeoutMs ?? PLUGIN_TIMEOUT_MS) / 1000} s and was killed`,
+    );
+  }
+  const said = stderr.trim();
+  if (status.code !== 0) throw failure(from, call.command, status, stdout, said);
+  if (said !== "") host.log?.(`${from}: ${said}`);
+  return stdout.trim() === "" ? null : parse(stdout, from);
+}
+
+interface Execution {
+  readonly status: ExitStatus;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly late: boolean;
+}
+
+/**
+ * Input and output are files in memory: nobody has to feed or drain the plugin, and one that leaves
+ * a daemon behind, which keeps its output open, does not hold us up.
+ */
+async function execute(call: PluginCall, host: PluginHost, from: string): Promise<Execution> {
+  const system = host.system ?? realSystem;
+  const onHost = host.onHost ?? ((work) => work());
+  using files = new DisposableStack();
+  const file = (name: string) => files.adopt(system.memfd(name), (fd) => system.close(fd));
+  const written = file("cni-stdin"), stdout = file("cni-stdout"), stderr = file("cni-stderr");
+  writeAll(system, written, new TextEncoder().encode(JSON.stringify(call.stdin)));
+  // Opened anew, so that it is read from the beginning.
+  const stdin = files.adopt(
+    system.open(`/proc/self/fd/${written}`, O.RDONLY),
+    (fd) => system.close(fd),
+  );
+  const child = onHost(() =>
+    Child.spawn({
+      path: locate(call, from),
+      args: [],
+      cwd: "/",
+      env: environment(call, host),
+      fds: { 0: stdin, 1: stdout, 2: stderr },
+      newSession: true,
+    }, { system })
+  );
+  const deadline = AbortSignal.timeout(host.timeoutMs ?? PLUGIN_TIMEOUT_MS);
+  const end = AbortSignal.any([deadline, ...(host.signal === undefined ? [] : [host.signal])]);
+  const killAll = () => killSession(system, child.pid);
+  end.addEventListener("abort", killAll, { once: true });
+  try {
+    const status = await child.exited;
+    return {
+      status,
+      stdout: readAll(system, stdout, STDOUT_BYTES_MAX, `${from}: output`),
+      stderr: readAll(system, stderr, STDERR_BYTES_MAX),
+      late: end.aborted,
+    };
+  } finally {
+    end.removeEventListener("abort", killAll);
+  }
+}
+
+/** The leader of a session is the leader of its first process group, whose id is its own. */
+function killSession(system: System, leader: Pid): void {
+  try {
+    system.kill(-leader as Pid, SIG.KILL);
+  } catch (error) {
+    if (!isSystemError(error, "ESRCH")) throw error;
+  }
+}
+
+/** The plugin's file. @throws {NetworkError} `config`. */
+function locate({ type, path, network }: PluginCall, from: string): string {
+  for (const folder of path) {
+    const candidate = `${folder}/${type}`;
+    try {
+      if (Deno.statSync(candidate).isFile) return candidate;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  throw new NetworkError(
+    "config",
+    `${from} is not in ${path.join(", ")}; install it there, take it out of ${network}'s ` +
+      "configuration, or set QEMUBOX_CNI_BIN_DIR",
+  );
+}
+
+function environment(call: PluginCall, host: PluginHost): Record<string, string> {
+  const { containerId, netns, ifname, args } = call;
+  return {
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ...Deno.env.toObject(),
+    ...host.environment,
+    CNI_COMMAND: call.command,
+    CNI_PATH: call.path.join(":"),
+    ...(containerId === undefined ? {} : { CNI_CONTAINERID: containerId }),
+    ...(netns === undefined ? {} : { CNI_NETNS: netns }),
+    ...(ifname === undefined ? {} : { CNI_IFNAME: ifname }),
+    ...(args === undefined ? {} : { CNI_ARGS: args }),
+  };
+}
+
+const ERROR = z.looseObject({
+  code: z.int(),
+  msg: z.string(),
+  details: z.string().nullish().transform((details) => details ?? ""),
+});
+
+/** What a plugin that failed printed: the specification's error object, if it got that far. */
+function failure(
+  from: string,
+  command: CniCommand,
+  { signal, code }: ExitStatus,
+  stdout: string,
+  stderr: string,
+): NetworkError {
+  const parsed = ERROR.safeParse(parseOrNull(stdout));
+  if (parsed.success) {
+    const { msg, code, details } = parsed.data;
+    const more = details === "" ? `code ${code}` : `code ${code}: ${details}`;
+    const message = `${from} failed to ${command}: ${msg} (${more})`;
+    return new PluginError(message, code, details);
+  }
+  const how = signal === null ? `exited with code ${code}` : `was killed by signal ${signal}`;
+  const last = (stderr || stdout.trim()).split("\n").at(-1)!.slice(0, SAID_CHARACTERS_MAX);
+  return new NetworkError(
+    "plugin",
+    `${from} ${how} in its ${command}${last === "" ? "" : `: ${last}`}`,
+  );
+}
+
+function parse(text: string, from: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new NetworkError("result", `${from} did not print JSON: ${(error as Error).message}`);
+  }
+}
+
+function parseOrNull(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function writeAll(system: System, fd: Fd, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += system.write(fd, bytes.subarray(done));
+}
+
+/** @throws {NetworkError} `result` for more than `max` bytes; without `what`, the rest is dropped. */
+function readAll(system: System, fd: Fd, max: number, what?: string): string {
+  const bytes = new Uint8Array(max + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const count = system.readAt(fd, bytes.subarray(length), length);
+    if (count === 0) break;
+    length += count;
+  }
+  if (length > max && what !== undefined) {
+    throw new NetworkError("result", `${what}: more than ${max} bytes`);
+  }
+  return new TextDecoder().decode(bytes.subarray(0, Math.min(length, max)));
+}

@@ -1,0 +1,276 @@
+import { type Fd, isSystemError, O, type System } from "../ffi/mod.ts";
+import { attach, detachAll } from "./attachments.ts";
+import type { Attachment, ChainHost } from "./chain.ts";
+import { hostResolver, mergeDns, type Resolver } from "./dns.ts";
+import { NetworkError } from "./error.ts";
+import { type InterfacePlan, planExisting, planInterface } from "./guest_interface.ts";
+import { createNetns, removeNetns } from "./netns.ts";
+import { type GuestInterface, readNetns } from "./netns_state.ts";
+import type { NetworkPlan } from "./plan.ts";
+import {
+  openExistingTap,
+  openRtnetlinkIn,
+  openTapIn,
+  redirectBothWays,
+  removeRedirect,
+  tapName,
+} from "./redirect.ts";
+import type { CniDns } from "./result.ts";
+import type { Owner } from "./store.ts";
+
+/** A virtio-net device of the VM. */
+export interface Nic {
+  /** The address that the device comes with; by it the guest knows which is which. */
+  readonly deviceMac: string;
+  readonly tap: Fd;
+  /** /dev/vhost-net, where the host has it. */
+  readonly vhost: Fd | null;
+}
+
+/** What the guest is told. */
+export interface GuestNetwork {
+  readonly interfaces: readonly (GuestInterface & { readonly deviceMac: string })[];
+  readonly resolver: Resolver;
+}
+
+/** What a sandbox's network is made with. */
+export interface NetworkHost {
+  readonly system: System;
+  readonly owner: Owner;
+  /** What plugins know the sandbox by. */
+  readonly containerId: string;
+  /** Where the network namespace is made, if one is made. */
+  readonly netnsPath: string;
+  /** The file of the AttachmentStore. */
+  readonly storePath: string;
+  /** `signal` aborts what is being made, not what is being undone. */
+  readonly chain: ChainHost;
+}
+
+const VHOST_NET = "/dev/vhost-net";
+/** The guest's own resolver files, the second where the first names systemd's stub. */
+const RESOLV_CONFS = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
+/** The plugin that makes the tap itself, so that there is none before it has run. */
+const TAP_PLUGIN = "tc-redirect-tap";
+
+/**
+ * The network of one sandbox: a namespace, its attachments, a tap for each interface of the guest.
+ *
+ * In two steps, because QEMU needs taps to start and nothing else: `prepare`, then `connect` beside
+ * the boot. Disposing undoes both.
+ */
+export class SandboxNetwork implements AsyncDisposable {
+  readonly nics: readonly Nic[];
+  readonly #stack: AsyncDisposableStack;
+  readonly #connect: () => Promise<GuestNetwork>;
+  #connected: Promise<GuestNetwork> | undefined;
+
+  private constructor(
+    nics: readonly Nic[],
+    stack: AsyncDisposableStack,
+    connect: () => Promise<GuestNetwork>,
+  ) {
+    this.nics = nics;
+    this.#stack = stack;
+    this.#connect = connect;
+  }
+
+  /**
+   * Makes what QEMU needs. When it throws, nothing is left.
+   * @throws {NetworkError} what is wrong and how to mend it.
+   * @throws SystemError
+   */
+  static async prepare(plan: NetworkPlan, host: NetworkHost): Promise<SandboxNetwork> {
+    await using stack = new AsyncDisposableStack();
+    const maker = new Maker(host, stack);
+    const { nics, connect } = await maker.prepare(plan);
+    return new SandboxNetwork(nics, stack.move(), connect);
+  }
+
+  /** Attaches it to its networks; the same promise each time. @throws as `prepare`. */
+  connect(): Promise<GuestNetwork> {
+    if (this.#connected === undefined) {
+      this.#connected = this.#connect();
+      // It may fail before anybody has come to wait for it.
+      this.#connected.catch(() => {});
+    }
+    return this.#connected;
+  }
+
+  /** Waits for what is under way, then undoes all. @throws SuppressedError of what failed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connected?.catch(() => {});
+    await this.#stack.disposeAsync();
+  }
+}
+
+interface Prepared {
+  readonly nics: readonly Nic[];
+  readonly connect: () => Promise<GuestNetwork>;
+}
+
+class Maker {
+  readonly #host: NetworkHost;
+  readonly #stack: AsyncDisposableStack;
+
+  constructor(host: NetworkHost, stack: AsyncDisposableStack) {
+    this.#host = host;
+    this.#stack = stack;
+  }
+
+  async prepare(plan: NetworkPlan): Promise<Prepared> {
+    switch (plan.kind) {
+      case "none":
+        return { nics: [], connect: () => Promise.resolve(guestNetwork([], [], [])) };
+      case "existing":
+        return this.#existing(plan.netns);
+      case "cni":
+        return await this.#cni(plan);
+    }
+  }
+
+  #existing(path: string): Prepared {
+    const netns = this.#openNetns(path);
+    const rtnetlink = this.#stack.use(openRtnetlinkIn(this.#host.system, netns));
+    const plans = planExisting(readNetns(rtnetlink));
+    const nics = plans.map((_, index) => this.#nic(netns, index, null));
+    for (const [index, { link }] of plans.entries()) {
+      this.#stack.defer(() => removeRedirect(rtnetlink, link));
+      redirectBothWays(rtnetlink, link, tapName(index));
+    }
+    return { nics, connect: () => Promise.resolve(guestNetwork(plans, nics, [])) };
+  }
+
+  async #cni(plan: NetworkPlan & { kind: "cni" }): Promise<Prepared> {
+    const { system, owner, storePath, netnsPath } = this.#host;
+    const onHost = this.#onHost;
+    // What a shim of the same name left that was killed.
+    throwFirst(await detachAll(owner, storePath, this.#undoing));
+    onHost(() => createNetns(system, netnsPath));
+    this.#stack.defer(() => onHost(() => removeNetns(system, netnsPath)));
+    const netns = this.#openNetns(netnsPath);
+    this.#stack.defer(async () => throwFirst(await detachAll(owner, storePath, this.#undoing)));
+    const attachments = plan.networks.map((conf, index): Attachment => ({
+      conf,
+      containerId: this.#host.containerId,
+      netns: netnsPath,
+      ifname: `eth${index}`,
+      capabilityArgs: index === 0 ? plan.capabilityArgs : {},
+    }));
+    const makesTap = plan.networks.some(({ plugins }) =>
+      plugins.some(({ type }) => type === TAP_PLUGIN)
+    );
+    if (makesTap) {
+      const { plans, dns } = await this.#attach(attachments, netns);
+      const nics = plans.map(({ tap }, index) => this.#nic(netns, index, tap));
+      return { nics, connect: () => Promise.resolve(this.#wire(plans, nics, dns, netns)) };
+    }
+    const nics = attachments.map((_, index) => this.#nic(netns, index, null));
+    const connect = async () => {
+      const { plans, dns } = await this.#attach(attachments, netns);
+      return this.#wire(plans, nics, dns, netns);
+    };
+    return { nics, connect };
+  }
+
+  async #attach(attachments: readonly Attachment[], netns: Fd) {
+    const { owner, storePath, chain, system } = this.#host;
+    const plans: InterfacePlan[] = [];
+    const dns: CniDns[] = [];
+    for (const attachment of attachments) {
+      const { result } = await attach(owner, attachment, storePath, chain);
+      using rtnetlink = openRtnetlinkIn(system, netns);
+      const network = attachment.conf.name;
+      plans.push(planInterface(result, readNetns(rtnetlink), { ...attachment, network }));
+      dns.push(result.dns);
+    }
+    return { plans, dns };
+  }
+
+  /** The redirects of the taps that are ours. */
+  #wire(
+    plans: readonly InterfacePlan[],
+    nics: readonly Nic[],
+    dns: readonly CniDns[],
+    netns: Fd,
+  ): GuestNetwork {
+    using rtnetlink = openRtnetlinkIn(this.#host.system, netns);
+    for (const [index, { link, tap }] of plans.entries()) {
+      if (tap === null) redirectBothWays(rtnetlink, link, tapName(index));
+    }
+    return guestNetwork(plans, nics, dns);
+  }
+
+  /** @param tap the name of a tap that there is, null to make one. */
+  #nic(netns: Fd, index: number, tap: string | null): Nic {
+    const { system } = this.#host;
+    const own = (fd: Fd) => this.#stack.adopt(fd, (fd) => system.close(fd));
+    return {
+      deviceMac: `52:54:00:71:62:${index.toString(16).padStart(2, "0")}`,
+      tap: own(
+        tap === null ? openTapIn(system, netns, index) : openExistingTap(system, netns, tap),
+      ),
+      vhost: this.#openVhost(own),
+    };
+  }
+
+  #openVhost(own: (fd: Fd) => Fd): Fd | null {
+    try {
+      return own(this.#host.system.open(VHOST_NET, O.RDWR));
+    } catch (error) {
+      if (isSystemError(error, "ENOENT", "ENODEV", "ENXIO")) return null;
+      throw error;
+    }
+  }
+
+  #openNetns(path: string): Fd {
+    const { system } = this.#host;
+    try {
+      const fd = this.#onHost(() => system.open(path, O.RDONLY));
+      return this.#stack.adopt(fd, (fd) => system.close(fd));
+    } catch (error) {
+      throw isSystemError(error, "ENOENT")
+        ? new NetworkError("config", `network namespace ${path} does not exist`, { cause: error })
+        : error;
+    }
+  }
+
+  get #onHost(): <T>(work: () => T) => T {
+    return this.#host.chain.onHost ?? ((work) => work());
+  }
+
+  /** What is undone has its own deadlines: it goes on when the making was called off. */
+  get #undoing(): ChainHost {
+    const { signal: _, ...chain } = this.#host.chain;
+    return chain;
+  }
+}
+
+function guestNetwork(
+  plans: readonly InterfacePlan[],
+  nics: readonly Nic[],
+  dns: readonly CniDns[],
+): GuestNetwork {
+  return {
+    interfaces: plans.map(({ guest }, index) => ({
+      ...guest,
+      deviceMac: nics[index]!.deviceMac,
+    })),
+    resolver: mergeDns(dns) ?? hostResolver(RESOLV_CONFS.flatMap(readIfPresent)),
+  };
+}
+
+function readIfPresent(path: string): string[] {
+  try {
+    return [Deno.readTextFileSync(path)];
+  } catch {
+    return [];
+  }
+}
+
+function throwFirst(failures: readonly Error[]): void {
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) {
+    throw new AggregateError(failures, failures.map(({ message }) => message).join("; "));
+  }
+}

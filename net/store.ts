@@ -1,0 +1,204 @@
+import { DatabaseSync } from "node:sqlite";
+import { z } from "zod";
+import type { Attachment } from "./chain.ts";
+import type { NetworkConf } from "./conf.ts";
+import { NetworkError } from "./error.ts";
+
+/** Who an attachment belongs to: containerd's namespace, and the id of the sandbox in it. */
+export interface Owner {
+  readonly namespace: string;
+  readonly id: string;
+}
+
+/** An attachment as the store has it. */
+export interface StoredAttachment extends Attachment {
+  readonly owner: Owner;
+  /** ADD's result; null when ADD is not known to have succeeded. */
+  readonly result: unknown;
+}
+
+/** How long one waits for other processes. Milliseconds. */
+const BUSY_TIMEOUT_MS = 30_000;
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS attachments (
+  namespace TEXT NOT NULL,
+  id TEXT NOT NULL,
+  ifname TEXT NOT NULL,
+  container_id TEXT NOT NULL,
+  netns TEXT NOT NULL,
+  conf TEXT NOT NULL,
+  capability_args TEXT NOT NULL,
+  result TEXT,
+  PRIMARY KEY (namespace, id, ifname)
+) STRICT;
+`;
+
+const CONF = z.looseObject({
+  name: z.string(),
+  cniVersion: z.string(),
+  disableCheck: z.boolean(),
+  disableGC: z.boolean(),
+  plugins: z.array(z.looseObject({ type: z.string() })),
+  file: z.string(),
+});
+const ROW = z.object({
+  namespace: z.string(),
+  id: z.string(),
+  ifname: z.string(),
+  container_id: z.string(),
+  netns: z.string(),
+  conf: z.string(),
+  capability_args: z.string(),
+  result: z.string().nullable(),
+});
+
+/**
+ * What all shims of the host have attached to networks, in SQLite: it outlives a reboot, as what
+ * IPAM plugins write does. Each row is there before the first plugin is called, and until the last
+ * DEL has succeeded.
+ *
+ * One opens it for a moment: 20 processes may be at it, and readers do not wait (WAL).
+ */
+export class AttachmentStore implements Disposable {
+  readonly #database: DatabaseSync;
+  readonly #path: string;
+
+  private constructor(database: DatabaseSync, path: string) {
+    this.#database = database;
+    this.#path = path;
+  }
+
+  /**
+   * Opens `path`, and makes it if it is not there.
+   * @throws {NetworkError} `host`, naming the file.
+   */
+  static open(path: string): AttachmentStore {
+    const deadline = performance.now() + BUSY_TIMEOUT_MS;
+    for (;;) {
+      try {
+        return AttachmentStore.#openOnce(path);
+      } catch (error) {
+        // Changing to WAL, and recovering it, do not wait for others as all else does.
+        const busy = /database is locked|SQLITE_BUSY/.test((error as Error).message);
+        if (!busy || performance.now() > deadline) throw failed(path, error);
+        sleepAMoment();
+      }
+    }
+  }
+
+  static #openOnce(path: string): AttachmentStore {
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o711 });
+    const database = new DatabaseSync(path);
+    try {
+      database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      database.exec("PRAGMA journal_mode = WAL");
+      // A row has to be on the disk before an IPAM plugin's files are: both outlive a power cut.
+      database.exec("PRAGMA synchronous = FULL");
+      const { user_version } = database.prepare("PRAGMA user_version").get() as {
+        user_version: number;
+      };
+      if (user_version > SCHEMA_VERSION) {
+        throw new NetworkError("host", `${path} is of a newer qemubox (version ${user_version})`);
+      }
+      if (user_version < SCHEMA_VERSION) {
+        database.exec(`BEGIN IMMEDIATE; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+      }
+      return new AttachmentStore(database, path);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Notes an attachment that is about to be made.
+   * @throws {NetworkError} `host`, also when there is one of the same interface.
+   */
+  intend(owner: Owner, attachment: Attachment): void {
+    const { ifname, containerId, netns, conf, capabilityArgs } = attachment;
+    this.#run(
+      `INSERT INTO attachments
+         (namespace, id, ifname, container_id, netns, conf, capability_args)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      owner.namespace,
+      owner.id,
+      ifname,
+      containerId,
+      netns,
+      JSON.stringify(conf),
+      JSON.stringify(capabilityArgs),
+    );
+  }
+
+  /** Notes what ADD said. @throws {NetworkError} `host` */
+  record(owner: Owner, ifname: string, result: unknown): void {
+    this.#run(
+      "UPDATE attachments SET result = ? WHERE namespace = ? AND id = ? AND ifname = ?",
+      JSON.stringify(result),
+      owner.namespace,
+      owner.id,
+      ifname,
+    );
+  }
+
+  /** Forgets an attachment that is undone. @throws {NetworkError} `host` */
+  remove(owner: Owner, ifname: string): void {
+    this.#run(
+      "DELETE FROM attachments WHERE namespace = ? AND id = ? AND ifname = ?",
+      owner.namespace,
+      owner.id,
+      ifname,
+    );
+  }
+
+  /** The attachments of one sandbox, or all of them. @throws {NetworkError} `host` */
+  list(owner?: Owner): StoredAttachment[] {
+    const where = owner === undefined ? "" : "WHERE namespace = ? AND id = ?";
+    const parameters = owner === undefined ? [] : [owner.namespace, owner.id];
+    try {
+      return this.#database
+        .prepare(`SELECT * FROM attachments ${where} ORDER BY namespace, id, ifname DESC`)
+        .all(...parameters).map(stored);
+    } catch (error) {
+      throw failed(this.#path, error);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #run(statement: string, ...parameters: string[]): void {
+    try {
+      this.#database.prepare(statement).run(...parameters);
+    } catch (error) {
+      throw failed(this.#path, error);
+    }
+  }
+}
+
+function stored(value: unknown): StoredAttachment {
+  const row = ROW.parse(value);
+  return {
+    owner: { namespace: row.namespace, id: row.id },
+    containerId: row.container_id,
+    netns: row.netns,
+    ifname: row.ifname,
+    conf: CONF.parse(JSON.parse(row.conf)) as NetworkConf,
+    capabilityArgs: z.record(z.string(), z.unknown()).parse(JSON.parse(row.capability_args)),
+    result: row.result === null ? null : JSON.parse(row.result),
+  };
+}
+
+function failed(path: string, error: unknown): NetworkError {
+  if (error instanceof NetworkError) return error;
+  const message = `${path}: ${(error as Error).message}; ` +
+    "the folder has to be writable and its disk not full (QEMUBOX_STATE_DIR)";
+  return new NetworkError("host", message, { cause: error });
+}
+
+/** SQLite's calls are synchronous, so is the wait. */
+function sleepAMoment(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+}

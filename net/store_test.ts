@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { attachedOwners, detachAll } from "./attachments.ts";
+import { parseConf } from "./conf.ts";
+import { NetworkError } from "./error.ts";
+import { AttachmentStore } from "./store.ts";
+import { FakePlugins } from "./testing/fake_plugins.ts";
+
+const OWNER = { namespace: "default", id: "c1" };
+const CONF = parseConf(
+  '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp","ipam":{"type":"static"}}]}',
+  "/f",
+);
+const ATTACHMENT = {
+  conf: CONF,
+  containerId: "default--c1",
+  netns: "/run/n",
+  ifname: "eth0",
+  capabilityArgs: { mac: "x" },
+};
+
+function temporary(): Disposable & { path: string } {
+  const path = Deno.makeTempDirSync();
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+Deno.test("an attachment comes back as it was put in", () => {
+  using folder = temporary();
+  const path = `${folder.path}/state/network.db`;
+  {
+    using store = AttachmentStore.open(path);
+    store.intend(OWNER, ATTACHMENT);
+    assert.throws(() => store.intend(OWNER, ATTACHMENT), NetworkError);
+  }
+  using store = AttachmentStore.open(path);
+  assert.deepEqual(store.list(OWNER), [{ ...ATTACHMENT, owner: OWNER, result: null }]);
+  store.record(OWNER, "eth0", { ips: [] });
+  assert.deepEqual(store.list()[0]!.result, { ips: [] });
+  assert.deepEqual(store.list({ namespace: "default", id: "other" }), []);
+  store.remove(OWNER, "eth0");
+  assert.deepEqual(store.list(), []);
+});
+
+Deno.test("a state folder that cannot be written is named, with what to do", () => {
+  using folder = temporary();
+  Deno.writeTextFileSync(`${folder.path}/file`, "");
+  assert.throws(() => AttachmentStore.open(`${folder.path}/file/network.db`), /QEMUBOX_STATE_DIR/);
+  Deno.writeTextFileSync(`${folder.path}/network.db`, "no database at all, whatever it is called");
+  assert.throws(() => AttachmentStore.open(`${folder.path}/network.db`), /network\.db: .*database/);
+});
+
+Deno.test("twenty processes at once lose nothing", async () => {
+  using folder = temporary();
+  const path = `${folder.path}/network.db`;
+  const program = new URL("./testing/store_child.ts", import.meta.url).pathname;
+  const runs = Array.from({ length: 20 }, (_, index) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-lock", "--no-check", "--allow-all", program, path, `c${index}`],
+    }).output());
+  for (const { code, stderr } of await Promise.all(runs)) {
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+  }
+  assert.equal(attachedOwners(path).length, 20);
+});
+
+Deno.test("what a process that is gone had attached is detached from the store alone", async () => {
+  using plugins = new FakePlugins();
+  using folder = temporary();
+  const path = `${folder.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  assert.deepEqual(await detachAll(OWNER, path, host), []);
+  assert.deepEqual([...Deno.readDirSync(folder.path)], [], "no database for nothing");
+  plugins.add("ptp", "exit 5");
+  {
+    using store = AttachmentStore.open(path);
+    store.intend(OWNER, ATTACHMENT);
+    store.intend(OWNER, { ...ATTACHMENT, ifname: "eth1" });
+    store.record(OWNER, "eth0", { interfaces: [] });
+  }
+  assert.equal((await detachAll(OWNER, path, host)).length, 2);
+  assert.deepEqual(attachedOwners(path), [OWNER], "what failed is tried again");
+  plugins.add("ptp", "");
+  assert.deepEqual(await detachAll(OWNER, path, host), []);
+  assert.deepEqual(attachedOwners(path), []);
+  assert.deepEqual(plugins.calls.slice(-2), ["ptp DEL eth1", "ptp DEL eth0"]);
+  assert.deepEqual(plugins.stdin("ptp", "DEL")["prevResult"], { interfaces: [] });
+});

@@ -1,0 +1,40 @@
+/** CNI plugins made of sh, for tests: each writes down how it was called. */
+
+/** A folder of plugins, removed at the end of the scope. */
+export class FakePlugins implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "qemubox-cni-" });
+
+  /** Adds a plugin; `script` sees its standard input in `$stdin`. */
+  add(type: string, script: string): void {
+    const text = `#!/bin/sh
+stdin=$(cat)
+echo "${type} $CNI_COMMAND $CNI_IFNAME" >>${this.path}/calls
+echo "$stdin" >${this.path}/${type}.$CNI_COMMAND
+${script}
+`;
+    Deno.writeTextFileSync(`${this.path}/${type}`, text, { mode: 0o755 });
+  }
+
+  /** Adds a plugin that answers ADD with a result. */
+  answering(type: string, result: unknown): void {
+    this.add(type, `test $CNI_COMMAND != ADD || cat <<'END'\n${JSON.stringify(result)}\nEND`);
+  }
+
+  /** "bridge ADD eth0", one a call, in their order. */
+  get calls(): string[] {
+    try {
+      return Deno.readTextFileSync(`${this.path}/calls`).trim().split("\n");
+    } catch {
+      return [];
+    }
+  }
+
+  /** What a plugin last read on standard input. */
+  stdin(type: string, command: string): Record<string, unknown> {
+    return JSON.parse(Deno.readTextFileSync(`${this.path}/${type}.${command}`));
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}

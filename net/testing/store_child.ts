@@ -1,0 +1,24 @@
+/** Run by store_test.ts, many at once: goes through the life of one attachment. Argument: file, id. */
+import { parseConf } from "../conf.ts";
+import { AttachmentStore } from "../store.ts";
+
+const [path, id] = Deno.args as [string, string];
+const conf = parseConf('{"cniVersion":"1.0.0","name":"n","type":"ptp"}', "/f");
+const owner = { namespace: "default", id };
+const attachment = { conf, containerId: id, netns: "/n", ifname: "eth0", capabilityArgs: {} };
+for (let round = 0; round < 3; round++) {
+  for (
+    const work of [
+      (store: AttachmentStore) => store.intend(owner, attachment),
+      (store: AttachmentStore) => store.record(owner, "eth0", { round }),
+      (store: AttachmentStore) => {
+        const [found] = store.list(owner);
+        if ((found?.result as { round: number }).round !== round) throw new Error("lost a row");
+        if (round < 2) store.remove(owner, "eth0");
+      },
+    ]
+  ) {
+    using store = AttachmentStore.open(path);
+    work(store);
+  }
+}
