@@ -15,6 +15,7 @@ import { Crun } from "./crun.ts";
 import { mountEarly } from "./early_mounts.ts";
 import { EventLog } from "./event_log.ts";
 import { Port } from "./listen.ts";
+import { networkService } from "./network_service.ts";
 import { Reaper } from "./reaper.ts";
 import { shutDown } from "./shutdown.ts";
 import { StreamRegistry } from "./stream_registry.ts";
@@ -53,6 +54,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   const server = new TtrpcServer([
     taskService({ containers, hasBundle: (path) => bundles.has(path), version: VERSION }),
     bundleService(bundles, (path) => containers.usesBundle(path)),
+    networkService(system),
     systemService({ system, timeline, events, version: VERSION, onShutdown }),
   ], { onError: (error, where) => console.log(`${where}: ${describe(error)}`) });
 

@@ -73,6 +73,7 @@ function addressesOf({ ips, routes }: CniResult): Pick<GuestInterface, "addresse
   const converted = routes.map(({ dst, gw, mtu, priority }): GuestRoute => {
     const destination = netlink.parseIpPrefix(dst)!;
     return {
+      family: netlink.routeFamily(destination.address),
       destination: destination.prefixLength === 0 ? null : destination,
       gateway: gw ?? gatewayFor(dst),
       source: null,

@@ -80,6 +80,7 @@ Deno.test("the guest is what the namespace is, but for what its kernel makes by 
     ],
     routes: [
       {
+        family: AF.INET,
         destination: { address: "169.254.1.1", prefixLength: 32 },
         gateway: null,
         source: null,
@@ -87,7 +88,15 @@ Deno.test("the guest is what the namespace is, but for what its kernel makes by 
         mtu: 0,
         onlink: false,
       },
-      { destination: null, gateway: "169.254.1.1", source: null, metric: 0, mtu: 0, onlink: false },
+      {
+        family: AF.INET,
+        destination: null,
+        gateway: "169.254.1.1",
+        source: null,
+        metric: 0,
+        mtu: 0,
+        onlink: false,
+      },
     ],
     neighbours: [{ address: "169.254.1.1", mac: "ee:ee:ee:ee:ee:ee" }],
   });

@@ -17,7 +17,7 @@ export interface GuestAddress extends netlink.IpPrefix {
 }
 
 /** A route of a guest's interface; see netlink.Route. */
-export type GuestRoute = Omit<netlink.Route, "index" | "family">;
+export type GuestRoute = Omit<netlink.Route, "index">;
 
 /** What one interface of the guest is set to. */
 export interface GuestInterface {
@@ -64,7 +64,8 @@ export function interfaceOf(link: netlink.Link, state: NetnsState, mac: string):
       route.index === link.index && route.table === RT_TABLE_MAIN && route.type === RTN_UNICAST &&
       route.protocol !== RTPROT.KERNEL && route.protocol !== RTPROT.RA && !route.multipath
     )
-    .map(({ destination, gateway, source, metric, mtu, onlink }) => ({
+    .map(({ family, destination, gateway, source, metric, mtu, onlink }) => ({
+      family,
       destination,
       gateway,
       source,

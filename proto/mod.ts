@@ -17,7 +17,7 @@
  * | `runtimeOptions` | runtimeoptions.v1 | `Options` |
  * | `cgroups` | io.containerd.cgroups.v2 | `Metrics` |
  * | `googleRpc` | google.rpc | `Status` |
- * | `guest` | qemubox.guest.v1 | `System`, `Bundles` |
+ * | `guest` | qemubox.guest.v1 | `System`, `Bundles`, `Network` |
  *
  * @module
  */

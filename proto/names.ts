@@ -16,4 +16,4 @@ export * as runcOptions from "./gen/containerd/types/runc/options/oci_schema.ts"
 export * as runtimeOptions from "./gen/containerd/types/runtimeoptions/v1/api_schema.ts";
 export * as cgroups from "./gen/io/containerd/cgroups/v2/metrics_schema.ts";
 export * as googleRpc from "./gen/google/rpc/status_schema.ts";
-export * as guest from "./gen/qemubox/guest/v1/guest_schema.ts";
+export * as guest from "./guest_services.ts";

@@ -1,0 +1,3 @@
+/** What vminitd serves besides containerd's task service: package qemubox.guest.v1. */
+export * from "./gen/qemubox/guest/v1/guest_schema.ts";
+export * from "./gen/qemubox/guest/v1/network_schema.ts";
