@@ -1,3 +1,8 @@
+import { type Poller, type System, SystemError } from "../ffi/mod.ts";
+import { type CgroupMetrics, readMetrics } from "./cgroup_metrics.ts";
+import { freeze, thaw } from "./freezer.ts";
+import { OomWatch } from "./oom_watch.ts";
+
 /** Where cgroup v2 is mounted in the guest. */
 export const CGROUP_ROOT = "/sys/fs/cgroup";
 
@@ -9,14 +14,35 @@ export interface Cgroups {
   processes(cgroup: string): number[];
   /** SIGKILLs everything in `cgroup` and below it; nothing when it is gone. */
   kill(cgroup: string): void;
+  /** Freezes everything in `cgroup` and below it, or nothing when `signal` aborts. */
+  freeze(cgroup: string, signal: AbortSignal): Promise<void>;
+  /** Undoes `freeze`; nothing when it is gone. */
+  thaw(cgroup: string): void;
+  /** Calls `onKill` for each time that the kernel kills for want of memory. Null: it cannot tell. */
+  watchOom(cgroup: string, onKill: () => void): Pick<OomWatch, "check"> & Disposable | null;
+  /** What the kernel counts. @throws {Deno.errors.NotFound} it is gone */
+  metrics(cgroup: string): CgroupMetrics;
 }
 
 /** The guest's. */
-export const cgroups: Cgroups = {
-  of: (pid) => cgroupOf(pid),
-  processes: (cgroup) => processesIn(cgroup),
-  kill: (cgroup) => killCgroup(cgroup),
-};
+export function guestCgroups(system: System, poller: Poller): Cgroups {
+  return {
+    of: (pid) => cgroupOf(pid),
+    processes: (cgroup) => processesIn(cgroup),
+    kill: (cgroup) => killCgroup(cgroup),
+    freeze: (cgroup, signal) => freeze(system, poller, cgroup, signal),
+    thaw: (cgroup) => thaw(cgroup),
+    watchOom(cgroup, onKill) {
+      try {
+        return new OomWatch(system, poller, cgroup, onKill);
+      } catch (error) {
+        if (error instanceof SystemError && error.code === "ENOENT") return null;
+        throw error;
+      }
+    },
+    metrics: (cgroup) => readMetrics(cgroup),
+  };
+}
 
 /** Most folders of one container's cgroup that are looked at; systemd in a container makes some 50. */
 const CGROUPS_MAX = 4_096;

@@ -1,6 +1,8 @@
 import { type ExitStatus, type Pid, type WindowSize } from "../ffi/mod.ts";
 import { Code, RpcError, type taskTypes } from "../proto/mod.ts";
 import { type Cgroups } from "./cgroup.ts";
+import { type CgroupMetrics } from "./cgroup_metrics.ts";
+import { ContainerCgroup } from "./container_cgroup.ts";
 import {
   type ContainerEvent,
   type ContainerState,
@@ -10,6 +12,7 @@ import {
 import { type Crun } from "./crun.ts";
 import { Execs } from "./execs.ts";
 import { quoted } from "./ids.ts";
+import { type JsonObject } from "./oci_json.ts";
 import { alreadyFinished, checkSignal, type Process } from "./process.ts";
 import { type ProcessStdio, type StdioIds } from "./process_stdio.ts";
 import { type ReapedProcess, type Reaper } from "./reaper.ts";
@@ -34,6 +37,8 @@ export interface ContainerObserver {
    * The init's is the last.
    */
   exited(container: Container, ended: Process, exit: ExitStatus): void;
+  /** The kernel killed for want of memory; before the exit of what was killed. */
+  oomKilled(container: Container): void;
 }
 
 /** A process in a container; `execId` is null when no exec started it. */
@@ -54,7 +59,7 @@ export class Container implements Process {
   readonly #exited = Promise.withResolvers<ExitStatus>();
   #state: ContainerState = { name: "creating" };
   #init: ReapedProcess | null = null;
-  #cgroup: string | null = null;
+  #cgroup: ContainerCgroup | null = null;
   #starting: Promise<unknown> = Promise.resolve();
 
   constructor(parts: ContainerParts) {
@@ -65,12 +70,8 @@ export class Container implements Process {
     this.execs = new Execs({
       ...parts,
       containerId: parts.id,
-      admit: (call) => {
-        if (this.#state.name !== "created" && this.#state.name !== "running") {
-          throw this.#refusal(call);
-        }
-      },
-      onExit: (exec, exit) => parts.observer.exited(this, exec, exit),
+      admit: (call) => this.#require(call, ["created", "running"]),
+      onExit: (exec, exit) => this.#tellExit(exec, exit),
     });
     this.#exited.promise.catch(() => {}); // it may be that nobody waits
   }
@@ -108,10 +109,11 @@ export class Container implements Process {
     try {
       const pid = await crun.create(id, bundle, stdio) as Pid;
       this.#init = nursery.claim(pid);
-      this.#cgroup = this.#parts.cgroups.of(pid);
+      this.#cgroup = this.#cgroupOf(pid);
       stdio.created();
     } catch (error) {
       stdio[Symbol.dispose]();
+      this.#cgroup?.[Symbol.dispose]();
       // crun undoes a failed create itself; what is left if it died on the way goes with this.
       await crun.delete(id).catch(() => {});
       const failure = new RpcError(Code.NotFound, `container ${quoted(id)} was not created`);
@@ -143,9 +145,53 @@ export class Container implements Process {
       throw alreadyFinished();
     }
     checkSignal(signal);
+    // `crun kill --all` would thaw it.
+    if (all && this.#state.name === "paused") return this.#requireCgroup().signalFrozen(signal);
     if (all) return await this.#parts.crun.killAll(this.id, signal);
     // What `crun kill` does, without the process: nobody else can free the init's pid.
     if (!this.#parts.reaper.kill(this.#init, signal)) throw alreadyFinished();
+  }
+
+  /**
+   * Freezes all of its processes.
+   *
+   * @throws {RpcError} FailedPrecondition; DeadlineExceeded: then it runs on; NotFound: it has ended
+   */
+  async pause(): Promise<void> {
+    this.#expect({ name: "pause" }, "pause");
+    try {
+      // What is just entering the cgroup would be caught half-way, and crun with it.
+      await this.execs.settled();
+      await this.#requireCgroup().freeze();
+    } catch (error) {
+      if (this.#state.name === "pausing") this.#apply({ name: "pause failed" });
+      throw error;
+    }
+    if (this.#state.name !== "pausing") throw alreadyFinished();
+    this.#apply({ name: "paused" });
+  }
+
+  /** @throws {RpcError} FailedPrecondition: it is not paused */
+  resume(): void {
+    this.#require("resume", ["paused"]);
+    this.#requireCgroup().thaw();
+    this.#apply({ name: "resume" });
+  }
+
+  /** What the kernel counts for it. @throws {RpcError} FailedPrecondition */
+  metrics(): CgroupMetrics {
+    if (this.#state.name === "creating") throw this.#refusal("measure");
+    return this.#requireCgroup().metrics();
+  }
+
+  /**
+   * Changes its limits.
+   *
+   * @throws {RpcError} FailedPrecondition, what crun says
+   */
+  async update(resources: JsonObject): Promise<void> {
+    this.#require("update", ["created", "running", "pausing", "paused"]);
+    await this.#parts.crun.update(this.id, resources);
   }
 
   /** All of the container's processes. */
@@ -153,7 +199,7 @@ export class Container implements Process {
     if (this.#state.name === "creating") throw this.#refusal("pids");
     if (this.#cgroup === null) return [];
     const execs = this.execs.byPid();
-    return this.#parts.cgroups.processes(this.#cgroup)
+    return this.#cgroup.processes()
       .map((pid) => ({ pid, execId: execs.get(pid) ?? null }));
   }
 
@@ -181,20 +227,47 @@ export class Container implements Process {
     }
     const exit = await this.exited;
     this.#parts.stdio[Symbol.dispose]();
+    this.#cgroup?.[Symbol.dispose]();
     this.execs.dispose();
     return exit;
   }
 
   async #onExit(exit: ExitStatus): Promise<void> {
     // With no pid namespace of its own, what it started is still there and holds its files.
-    if (this.#cgroup !== null) this.#parts.cgroups.kill(this.#cgroup);
+    this.#cgroup?.kill();
     await this.#starting;
     this.#parts.stdio.exited();
     this.#apply({ name: "exited", exit });
     await this.execs.end();
-    if (this.#cgroup !== null) this.#parts.cgroups.kill(this.#cgroup); // what an exec just started
+    this.#cgroup?.kill(); // what an exec just started
     this.#exited.resolve(exit);
-    this.#parts.observer.exited(this, this, exit);
+    this.#tellExit(this, exit);
+  }
+
+  #tellExit(ended: Process, exit: ExitStatus): void {
+    this.#cgroup?.checkOom();
+    this.#parts.observer.exited(this, ended, exit);
+  }
+
+  #cgroupOf(init: Pid): ContainerCgroup | null {
+    const { system, cgroups, observer } = this.#parts;
+    const path = cgroups.of(init);
+    return path === null
+      ? null
+      : new ContainerCgroup(system, cgroups, path, () => observer.oomKilled(this));
+  }
+
+  #requireCgroup(): ContainerCgroup {
+    if (this.#cgroup !== null) return this.#cgroup;
+    throw new RpcError(
+      Code.FailedPrecondition,
+      `the cgroup of container ${quoted(this.id)} is not known`,
+    );
+  }
+
+  /** Refuses `call` in all other states. */
+  #require(call: string, states: readonly ContainerState["name"][]): void {
+    if (!states.includes(this.#state.name)) throw this.#refusal(call);
   }
 
   /** Does what a caller asked for, or refuses it. Returns the init's pid. */

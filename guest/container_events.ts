@@ -32,6 +32,10 @@ export class ContainerEvents implements ContainerObserver {
     );
   }
 
+  oomKilled(container: Container): void {
+    this.#publish("/tasks/oom", packAny(containerd.TaskOOMSchema, { containerId: container.id }));
+  }
+
   #publish(topic: string, event: NonNullable<GuestEvent["event"]>): void {
     const timestamp = timestampFromNanoseconds(this.#system.clock("realtime"));
     this.#log.publish({ topic, event, timestamp });

@@ -9,6 +9,9 @@ export type ContainerState =
   /** crun start is under way. */
   | { readonly name: "starting"; readonly pid: Pid }
   | { readonly name: "running"; readonly pid: Pid }
+  /** Its processes are being frozen. */
+  | { readonly name: "pausing"; readonly pid: Pid }
+  | { readonly name: "paused"; readonly pid: Pid }
   | { readonly name: "stopped"; readonly pid: Pid; readonly exit: ExitStatus }
   /** crun delete is under way; `exit` is null when it is what kills the process. */
   | { readonly name: "deleting"; readonly pid: Pid; readonly exit: ExitStatus | null };
@@ -19,6 +22,10 @@ export type ContainerEvent =
   | { readonly name: "start" }
   | { readonly name: "started" }
   | { readonly name: "start failed" }
+  | { readonly name: "pause" }
+  | { readonly name: "paused" }
+  | { readonly name: "pause failed" }
+  | { readonly name: "resume" }
   | { readonly name: "exited"; readonly exit: ExitStatus }
   | { readonly name: "delete" }
   | { readonly name: "delete failed" };
@@ -38,6 +45,14 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
       return state.name === "starting" ? { name: "running", pid: state.pid } : null;
     case "start failed":
       return state.name === "starting" ? { name: "created", pid: state.pid } : null;
+    case "pause":
+      return state.name === "running" ? { name: "pausing", pid: state.pid } : null;
+    case "paused":
+      return state.name === "pausing" ? { name: "paused", pid: state.pid } : null;
+    case "pause failed":
+      return state.name === "pausing" ? { name: "running", pid: state.pid } : null;
+    case "resume":
+      return state.name === "paused" ? { name: "running", pid: state.pid } : null;
     case "exited":
       return exited(state, event.exit);
     case "delete":
@@ -52,6 +67,8 @@ function exited(state: ContainerState, exit: ExitStatus): ContainerState | null 
     case "created":
     case "starting":
     case "running":
+    case "pausing":
+    case "paused":
       return { name: "stopped", pid: state.pid, exit };
     case "deleting":
       return state.exit === null ? { name: "deleting", pid: state.pid, exit } : null;
@@ -70,6 +87,8 @@ function deleting(state: ContainerState): ContainerState | null {
     case "creating":
     case "starting":
     case "running":
+    case "pausing":
+    case "paused":
     case "deleting":
       return null;
   }
@@ -90,6 +109,10 @@ export function statusOf(state: ContainerState): taskTypes.Status {
       return taskTypes.Status.CREATED;
     case "running":
       return taskTypes.Status.RUNNING;
+    case "pausing":
+      return taskTypes.Status.PAUSING;
+    case "paused":
+      return taskTypes.Status.PAUSED;
     case "stopped":
     case "deleting":
       return taskTypes.Status.STOPPED;

@@ -1,6 +1,7 @@
 import { type Fd, SIG } from "../ffi/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
 import { crunError } from "./crun_error.ts";
+import { type JsonObject } from "./oci_json.ts";
 import { type OciProcess } from "./oci_process.ts";
 import { type Reaper } from "./reaper.ts";
 
@@ -104,6 +105,21 @@ export class Crun {
    */
   killAll(id: string, signal: number): Promise<void> {
     return this.#run(["kill", "--all", id, String(signal)]);
+  }
+
+  /**
+   * Changes the limits of a container to those in `resources` (runtime-spec, LinuxResources).
+   *
+   * @throws {RpcError} what crun says
+   */
+  async update(id: string, resources: JsonObject): Promise<void> {
+    const file = `${this.#options.scratch}/update-${this.#calls}.json`;
+    try {
+      Deno.writeTextFileSync(file, JSON.stringify(resources), { mode: 0o600 });
+      await this.#run(["update", "--resources", file, id]);
+    } finally {
+      removeFile(file);
+    }
   }
 
   /**

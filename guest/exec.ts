@@ -101,6 +101,11 @@ export class Exec implements Process {
     return exit;
   }
 
+  /** Resolves when it is not being started. */
+  async settled(): Promise<void> {
+    await this.#starting;
+  }
+
   /** Kills it, also while it is being started. Resolves when it is not alive and its exit was told. */
   async end(): Promise<void> {
     await this.#starting;

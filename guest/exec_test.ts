@@ -152,7 +152,7 @@ Deno.test("what cannot be added is refused", () =>
     await bad({ ...processSpec({}), typeUrl: "x/Linux" }, /of type "x\/Linux"/);
     await bad(processSpec({ cwd: "/" }), /args is not a list/);
     await bad(processSpec({ args: ["x"], cwd: "x" }), /cwd is not an absolute path/);
-    await bad(processSpec([]), /args is not a list/);
+    await bad(processSpec([]), /it is not an object/);
   }));
 
 Deno.test("the container's processes are told with their exec ids", () =>

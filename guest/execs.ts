@@ -81,6 +81,11 @@ export class Execs {
     return new Map([...this.#execs.values()].map(({ pid, execId }) => [pid, execId]));
   }
 
+  /** Resolves when none is being started. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#execs.values()].map((exec) => exec.settled()));
+  }
+
   /** Kills all. Resolves when none is alive and their exits were told. */
   async end(): Promise<void> {
     await Promise.all([...this.#execs.values()].map((exec) => exec.end()));

@@ -1,8 +1,5 @@
 import { type Any, Code, RpcError } from "../proto/mod.ts";
-import { quoted } from "./ids.ts";
-
-/** How containerd names an OCI process in an Any; before that comes its domain, or nothing. */
-const TYPE_URL = /(?:^|\/)opencontainers\/runtime-spec\/1\/Process$/;
+import { ociObject } from "./oci_json.ts";
 
 /** The part of an OCI process (runtime-spec, config.md#process) that vminitd looks at. */
 export interface OciProcess {
@@ -12,6 +9,8 @@ export interface OciProcess {
   readonly consoleSize?: { readonly height: number; readonly width: number };
 }
 
+const WHAT = "the process to execute";
+
 /**
  * The OCI process of an exec request, for `crun exec --process`. Whether it has a terminal is the
  * request's decision. crun checks the rest.
@@ -19,16 +18,8 @@ export interface OciProcess {
  * @throws {RpcError} InvalidArgument
  */
 export function ociProcess(spec: Any | undefined, terminal: boolean): OciProcess {
-  if (spec === undefined) throw invalid("there is none");
-  if (!TYPE_URL.test(spec.typeUrl)) throw invalid(`it is of type ${quoted(spec.typeUrl)}`);
-  let process: unknown;
-  try {
-    process = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(spec.value));
-  } catch (error) {
-    throw invalid(error instanceof Error ? error.message : String(error));
-  }
-  if (typeof process !== "object" || process === null) throw invalid("it is not an object");
-  const { args, cwd } = process as { args?: unknown; cwd?: unknown };
+  const process = ociObject(spec, "Process", WHAT);
+  const { args, cwd } = process;
   const isText = (argument: unknown): boolean => typeof argument === "string";
   if (!Array.isArray(args) || args.length === 0 || !args.every(isText)) {
     throw invalid("args is not a list of at least one text");
@@ -40,5 +31,5 @@ export function ociProcess(spec: Any | undefined, terminal: boolean): OciProcess
 }
 
 function invalid(why: string): RpcError {
-  return new RpcError(Code.InvalidArgument, `the process to execute: ${why}`);
+  return new RpcError(Code.InvalidArgument, `${WHAT}: ${why}`);
 }

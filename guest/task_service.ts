@@ -1,19 +1,24 @@
 import {
+  cgroups,
   Code,
   implement,
   packAny,
   RpcError,
   runcOptions,
   type ServiceBinding,
+  taskTypes,
   taskV3,
 } from "../proto/mod.ts";
 import { type ContainerProcess } from "./container.ts";
 import { exitFields } from "./container_events.ts";
 import { type Containers } from "./containers.ts";
 import { quoted } from "./ids.ts";
+import { ociObject } from "./oci_json.ts";
 import { ociProcess } from "./oci_process.ts";
 import { type Process, windowSize } from "./process.ts";
 import { type StdioIds } from "./process_stdio.ts";
+
+const { Status } = taskTypes;
 
 /** What the task service rests on. */
 export interface TaskServiceDependencies {
@@ -60,6 +65,29 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
       processOf(containers, id, execId).resize(windowSize(width, height));
       return {};
     },
+    pause: async ({ id }) => {
+      await containers.get(id).pause();
+      return {};
+    },
+    resume: ({ id }) => {
+      containers.get(id).resume();
+      return {};
+    },
+    stats: ({ id }) => ({
+      stats: packAny(cgroups.MetricsSchema, containers.get(id).metrics()),
+    }),
+    update: async ({ id, resources }) => {
+      const limits = ociObject(resources, "LinuxResources", "the resources to update");
+      await containers.get(id).update(limits);
+      return {};
+    },
+    checkpoint: ({ id }) => {
+      containers.get(id);
+      throw new RpcError(
+        Code.Unimplemented,
+        "checkpoints are not implemented: no CRIU in the guest",
+      );
+    },
     closeIO: ({ id, execId, stdin }) => {
       const process = processOf(containers, id, execId);
       if (stdin) process.closeStdin();
@@ -91,9 +119,20 @@ function processOf(containers: Containers, id: string, execId: string): Process 
 }
 
 function stateOf(containers: Containers, id: string, execId: string) {
-  const { bundle } = containers.get(id);
-  const { pid, status, ids, exit } = processOf(containers, id, execId);
-  return { id, execId, bundle, pid, status, ...ids, ...(exit === null ? {} : exitFields(exit)) };
+  const { bundle, status } = containers.get(id);
+  const process = processOf(containers, id, execId);
+  const { pid, ids, exit } = process;
+  // What freezes a container freezes all that lives in it.
+  const frozen = exit === null && (status === Status.PAUSING || status === Status.PAUSED);
+  return {
+    id,
+    execId,
+    bundle,
+    pid,
+    status: frozen ? status : process.status,
+    ...ids,
+    ...(exit === null ? {} : exitFields(exit)),
+  };
 }
 
 /** One of Pids' answer: a process that an exec started is told by its id. */

@@ -7,7 +7,7 @@ import {
 } from "../proto/mod.ts";
 import { bundleService } from "./bundle_service.ts";
 import { Bundles } from "./bundles.ts";
-import { cgroups, delegateControllers } from "./cgroup.ts";
+import { delegateControllers, guestCgroups } from "./cgroup.ts";
 import { type Console, describe } from "./console.ts";
 import { ContainerEvents } from "./container_events.ts";
 import { Containers } from "./containers.ts";
@@ -43,7 +43,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
     reaper,
     streams,
     crun: new Crun(reaper),
-    cgroups,
+    cgroups: guestCgroups(system, poller),
     observer: new ContainerEvents(system, events),
   });
 

@@ -47,6 +47,10 @@ case $verb in
     [ -f "$root/$1/no-start" ] && fail "exec: Exec format error"
     echo > "$root/$1/start"
     ;;
+  update) # --resources FILE ID
+    grep -q refuse "$2" && fail "write to \`pids.max\`: Invalid argument"
+    cp "$2" "$root/$3/resources"
+    ;;
   kill) # --all ID SIGNAL
     kill -"$3" "$(cat "$root/$2/pid")" || fail "kill container: No such process"
     ;;

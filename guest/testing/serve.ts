@@ -3,7 +3,7 @@
  * its own, since its reaper takes every child. Arguments: a folder, for the sockets `rpc` and
  * `streams` and for crun's state; how long crun may take, in ms.
  */
-import { FdListener, poller, system } from "../../ffi/mod.ts";
+import { FdListener, type Pid, poller, SIG, system } from "../../ffi/mod.ts";
 import { guest, implement, TtrpcServer } from "../../proto/mod.ts";
 import { ContainerEvents } from "../container_events.ts";
 import { Containers } from "../containers.ts";
@@ -37,9 +37,17 @@ const containers = new Containers({
     processes: () =>
       Deno.readTextFileSync(`/proc/self/task/${Deno.pid}/children`).trim().split(" ").map(Number),
     kill: () => {},
+    freeze: (cgroup) => Promise.resolve(system.kill(initOf(cgroup), SIG.STOP)),
+    thaw: (cgroup) => system.kill(initOf(cgroup), SIG.CONT),
+    watchOom: () => null,
+    metrics: () => ({ pids: { current: 2n, limit: 7n } }),
   },
   observer: new ContainerEvents(system, events),
 });
+function initOf(cgroup: string): Pid {
+  return Number(cgroup.split("/").at(-1)) as Pid;
+}
+
 const server = new TtrpcServer([
   taskService({ containers, hasBundle: (path) => path.startsWith(folder), version: "test" }),
   implement(guest.System, { events: (_request, { signal }) => events.subscribe(signal) }),
