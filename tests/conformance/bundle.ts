@@ -48,7 +48,7 @@ function spec(
   args: readonly string[],
   { terminal = false, ownPids = true, memoryBytes }: SpecOptions,
 ): OciSpec {
-  const namespaces = ["mount", "ipc", "uts", "cgroup", ...(ownPids ? ["pid"] : [])];
+  const namespaces = ["mount", "ipc", "uts", "cgroup", "network", ...(ownPids ? ["pid"] : [])];
   return {
     ociVersion: "1.1.0",
     process: processSpec(args, terminal),

@@ -18,6 +18,8 @@ export function conformance(
   Deno.test({
     name,
     ignore,
+    // libc stays loaded once it is used.
+    sanitizeResources: false,
     fn: async (t) => {
       const before = await snapshot();
       {

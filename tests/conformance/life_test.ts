@@ -1,0 +1,125 @@
+/** Containers from their creation to their deletion. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { AnySchema, cgroups, create, unpackAny } from "../../proto/mod.ts";
+import { Box } from "./box.ts";
+import { conformance } from "./conformance.ts";
+import { codeOf, IS_OURS } from "./shim.ts";
+
+const MIB = 1024 * 1024;
+const ORPHANS = 1000;
+const [SIGTERM, SIGKILL] = [15, 9];
+const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
+
+conformance(
+  "a quick container's last byte is there though it is deleted right after Wait",
+  async (host) => {
+    const script = `cat >/tmp/in; sha256sum </tmp/in >&2; head -c ${
+      8 * MIB
+    } /dev/zero | tr '\\0' x`;
+    const streams = { stdin: true, stdout: true, stderr: true };
+    await using box = await Box.create(host, ["sh", "-c", `${script}; exit 42`], { streams });
+    const { id, task } = box;
+    await box.start();
+    const input = new Uint8Array(MIB).fill(1);
+    const writer = box.stdio.writer();
+    await writer.write(input);
+    await writer.detach();
+    await task.closeIO({ id, stdin: true });
+    const { exitStatus } = await task.wait({ id });
+    const deleted = await task.delete({ id });
+    assert.deepEqual([exitStatus, deleted.exitStatus], [42, 42]);
+    assert.equal((await box.stdio.errors).split(" ")[0], sha256(input));
+    assert.equal(sha256(await box.stdio.output), sha256(new Uint8Array(8 * MIB).fill(120)));
+    assert.deepEqual(host.events.lines(id).slice(0, 3), ["create", "start", "exit 42"]);
+    const { stdin, stdout, stderr } = host.events.of(id)[0]!.body["io"] as Record<string, string>;
+    assert.deepEqual([stdin, stdout, stderr], [
+      box.stdio.stdin,
+      box.stdio.stdout,
+      box.stdio.stderr,
+    ]);
+  },
+);
+
+conformance("a container that never ran is killed, or deleted as it is", async (host) => {
+  await using deleted = await Box.create(host, ["true"], { streams: { stdout: true } });
+  assert.equal((await deleted.task.delete({ id: deleted.id })).exitStatus, IS_OURS ? 0 : 137);
+  assert.equal((await deleted.stdio.output).length, 0);
+});
+
+conformance("a command that is not there fails, and its name is free again", async (host) => {
+  await assert.rejects(
+    async () => {
+      await using box = await Box.create(host, ["/no/such/command"], { streams: {} });
+      await box.start();
+    },
+    /\/no\/such\/command.*(no such file or directory|not found)/i,
+  );
+});
+
+conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (host, t) => {
+  const script = "trap 'exit 143' TERM; while :; do sleep 1000 & wait; done";
+  await using box = await Box.create(host, ["sh", "-c", script], {
+    streams: {},
+    ownPids: false,
+    memoryBytes: 128 * MIB,
+  });
+  const { id, task } = box;
+  await box.start();
+  const stats = async () => unpackAny(cgroups.MetricsSchema, (await task.stats({ id })).stats!);
+  const update = (resources: unknown) =>
+    task.update({
+      id,
+      resources: create(AnySchema, {
+        typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources",
+        value: new TextEncoder().encode(JSON.stringify(resources)),
+      }),
+    });
+
+  await t.step("metrics are the container's", async () => {
+    const { cpu, memory, pids } = await stats();
+    assert.equal(memory!.usageLimit, BigInt(128 * MIB));
+    assert.ok(memory!.usage > 0n && memory!.usage < memory!.usageLimit);
+    assert.ok(cpu!.usageUsec > 0n);
+    assert.ok(pids!.current >= 2n);
+  });
+
+  await t.step("limits change while it runs", async () => {
+    await update({ memory: { limit: 64 * MIB }, pids: { limit: 50 } });
+    const { memory, pids } = await stats();
+    assert.deepEqual([memory!.usageLimit, pids!.limit], [BigInt(64 * MIB), 50n]);
+    await update({ pids: { limit: 4000 } });
+    if (IS_OURS) {
+      await assert.rejects(update({ memory: { limit: 2 ** 50 } }), /more than its VM has: \d+ MiB/);
+    }
+    assert.equal(await codeOf(update("nothing")), IS_OURS ? "InvalidArgument" : "Unknown");
+  });
+
+  await t.step("what runs out of memory is told before it is told to have ended", async () => {
+    const { status } = await box.run(["sh", "-c", "head -c 200000000 /dev/zero | tail"]);
+    assert.notEqual(status, 0);
+    await host.events.wait("/tasks/oom", id);
+    const lines = host.events.lines(id);
+    const exit = lines.findIndex((line) => line.startsWith("exit "));
+    assert.ok(lines.indexOf("oom") < exit, lines.join());
+    assert.equal((await task.state({ id })).status, 2);
+  });
+
+  await t.step("1,000 orphans leave nothing", async () => {
+    const fork = `i=0; while [ $i -lt ${ORPHANS} ]; do (sleep 0 &); i=$((i + 1)); done`;
+    assert.equal((await box.run(["sh", "-c", fork])).status, 0);
+    const zombies = "cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z '";
+    for (let attempt = 0;; attempt++) {
+      const { stdout } = await box.run(["sh", "-c", zombies]);
+      if (stdout === "0\n") break;
+      assert.ok(attempt < 10, `${stdout.trim()} zombies`);
+    }
+  });
+
+  await t.step("SIGTERM is the process's to handle", async () => {
+    await task.kill({ id, signal: SIGTERM });
+    assert.equal((await task.wait({ id })).exitStatus, 143);
+    assert.equal(await codeOf(task.kill({ id, signal: SIGKILL })), "NotFound");
+  });
+});

@@ -1,0 +1,86 @@
+/** Terminals, as a person at one uses them: of a container's init and of processes added to it. */
+
+import assert from "node:assert/strict";
+import { Box, type Stdio } from "./box.ts";
+import { conformance } from "./conformance.ts";
+
+const CTRL_C = "\x03", CTRL_D = "\x04";
+
+conformance("terminals", async (host, t) => {
+  const streams = { stdin: true, stdout: true };
+  await using box = await Box.create(host, ["sh"], { terminal: true, streams });
+  const { id, task } = box;
+  // A client says how large its window is as soon as it can.
+  await task.resizePty({ id, width: 132, height: 43 });
+  await box.start();
+  await using exec = await box.exec(["sh"], { terminal: true, streams });
+  const { execId } = exec;
+  await exec.start();
+
+  const sides: [string, string, Stdio][] = [["init", "", box.stdio], ["exec", execId, exec.stdio]];
+  for (const [what, execId, stdio] of sides) {
+    const keyboard = stdio.writer();
+
+    await t.step(`${what}: it is a terminal, and one stream`, async () => {
+      await keyboard.write("tty; echo $((6 * 7)) >&2\n");
+      await stdio.shows(/\/dev\/(pts\/\d|console)/);
+      await stdio.shows("42\r\n");
+      assert.equal((await task.state({ id, execId })).terminal, true);
+    });
+
+    await t.step(`${what}: it is resized, and the process is told`, async () => {
+      await task.resizePty({ id, execId, width: 100, height: 30 });
+      await keyboard.write("echo now: $(stty size)\n");
+      await stdio.shows("now: 30 100");
+      const script = "trap \"stty size\" WINCH; echo asle${nothing}ep; sleep 1000 & wait; kill $!";
+      await keyboard.write(`sh -c '${script}'\n`);
+      await stdio.shows("asleep\r\n");
+      await task.resizePty({ id, execId, width: 81, height: 26 });
+      await stdio.shows("\r\n26 81\r\n");
+    });
+
+    await t.step(`${what}: Ctrl-C reaches what runs in the foreground`, async () => {
+      await keyboard.write("echo be; echo gun; sleep 1000; echo be${nothing}yond\n");
+      await stdio.shows("be\r\ngun\r\n");
+      await keyboard.write(CTRL_C);
+      await keyboard.write("echo ali${nothing}ve\n");
+      await stdio.shows("alive\r\n");
+      assert.ok(!stdio.text.includes("beyond"), stdio.text);
+    });
+
+    await t.step(`${what}: a client that goes away hangs nothing up`, async () => {
+      await keyboard.detach();
+      const next = stdio.writer();
+      await next.write("echo ba${nothing}ck\n");
+      await stdio.shows("back\r\n");
+      await next.detach();
+    });
+  }
+
+  await t.step("a full-screen program draws and ends", async () => {
+    const keyboard = exec.stdio.writer();
+    await keyboard.write("vi /tmp/text\n");
+    await exec.stdio.shows("\x1b[");
+    // An escape that is followed at once by something is the beginning of a key's sequence.
+    await keyboard.write("ihello\x1b");
+    await exec.stdio.shows("- /tmp/text [Modified]");
+    await keyboard.write(":wq\n");
+    await exec.stdio.shows("1L, ");
+    await keyboard.write("cat /tmp/te${nothing}xt | tr l L\n");
+    await exec.stdio.shows("heLLo");
+    await keyboard.detach();
+  });
+
+  await t.step("the end of a session is its exit, with all that was written", async () => {
+    const keyboard = exec.stdio.writer();
+    await keyboard.write("head -c 300000 /dev/zero | tr '\\0' x; exit 5\n");
+    const { status, stdout } = await exec.outcome();
+    assert.equal(status, 5);
+    assert.equal(stdout.match(/x{1000,}/)?.[0].length, 300_000);
+    await keyboard.kill();
+    const last = box.stdio.writer();
+    await last.write(CTRL_D);
+    assert.equal((await task.wait({ id })).exitStatus, 0);
+    await last.kill();
+  });
+});
