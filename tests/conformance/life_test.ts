@@ -97,7 +97,7 @@ conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (h
   });
 
   await t.step("what runs out of memory is told before it is told to have ended", async () => {
-    const { status } = await box.run(["sh", "-c", "head -c 200000000 /dev/zero | tail"]);
+    const { status } = await box.run(["sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1"]);
     assert.notEqual(status, 0);
     await host.events.wait("/tasks/oom", id);
     const lines = host.events.lines(id);
@@ -107,7 +107,8 @@ conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (h
   });
 
   await t.step("1,000 orphans leave nothing", async () => {
-    const fork = `i=0; while [ $i -lt ${ORPHANS} ]; do (sleep 0 &); i=$((i + 1)); done`;
+    // The shell in between is gone before the one behind it.
+    const fork = `i=0; while [ $i -lt ${ORPHANS} ]; do (: &); i=$((i + 1)); done`;
     assert.equal((await box.run(["sh", "-c", fork])).status, 0);
     const zombies = "cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z '";
     for (let attempt = 0;; attempt++) {

@@ -32,7 +32,7 @@ conformance("terminals", async (host, t) => {
       await task.resizePty({ id, execId, width: 100, height: 30 });
       await keyboard.write("echo now: $(stty size)\n");
       await stdio.shows("now: 30 100");
-      const script = "trap \"stty size\" WINCH; echo asle${nothing}ep; sleep 1000 & wait; kill $!";
+      const script = 'trap "stty size" WINCH; echo asle${nothing}ep; sleep 1000 & wait; kill $!';
       await keyboard.write(`sh -c '${script}'\n`);
       await stdio.shows("asleep\r\n");
       await task.resizePty({ id, execId, width: 81, height: 26 });
