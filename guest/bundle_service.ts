@@ -1,4 +1,12 @@
-import { Code, guest, implement, RpcError, type ServiceBinding } from "../proto/mod.ts";
+import {
+  type Any,
+  Code,
+  guest,
+  implement,
+  RpcError,
+  type ServiceBinding,
+  unpackAny,
+} from "../proto/mod.ts";
 import { type Bundles } from "./bundles.ts";
 import { quoted } from "./ids.ts";
 
@@ -15,4 +23,27 @@ export function bundleService(bundles: Bundles, inUse: (path: string) => boolean
       return {};
     },
   });
+}
+
+/** A bundle that a container is about to be made from. Disposing it says that none was. */
+export interface ContainerBundle extends Disposable {
+  readonly path: string;
+}
+
+/**
+ * The bundle of a Task.Create: one that Bundles.Create made before, by its path, or, to save that
+ * call, one that is made now, from a CreateBundleRequest among the options.
+ *
+ * @throws {RpcError} NotFound: no such path; InvalidArgument: other options; what Bundles.Create says
+ */
+export function bundleFor(
+  bundles: Bundles,
+  { bundle, options }: { readonly bundle: string; readonly options?: Any | undefined },
+): ContainerBundle {
+  if (options === undefined) {
+    if (!bundles.has(bundle)) throw new RpcError(Code.NotFound, `no bundle at ${quoted(bundle)}`);
+    return { path: bundle, [Symbol.dispose]: () => {} };
+  }
+  const request = unpackAny(guest.CreateBundleRequestSchema, options);
+  return { path: bundles.create(request), [Symbol.dispose]: () => bundles.delete(request.id) };
 }

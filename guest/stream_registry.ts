@@ -3,6 +3,8 @@ import { quoted } from "./ids.ts";
 
 /** How long a connection may take to say which stream it wants. */
 const PREAMBLE_TIMEOUT_MS = 10_000;
+/** How long one is kept waiting that wants a stream which there is not yet. */
+const ANNOUNCE_TIMEOUT_MS = 2_000;
 
 /** Takes over an accepted connection, until the stream has ended. Closes the connection. */
 export type StreamHandler = (connection: ByteStream) => Promise<void>;
@@ -12,9 +14,21 @@ interface Entry {
   taken: boolean;
 }
 
-/** The byte streams that the host may dial. Each is there for one connection. */
+/**
+ * The byte streams that the host may dial. Each is there for one connection.
+ *
+ * The host dials a process's streams in the same breath in which it asks for the process, on another
+ * connection: a dial that overtakes that call waits for it.
+ */
 export class StreamRegistry {
   readonly #entries = new Map<string, Entry>();
+  /** Woken whenever a stream is added. */
+  readonly #waiting = new Set<() => void>();
+  readonly #announceTimeoutMs: number;
+
+  constructor(announceTimeoutMs: number = ANNOUNCE_TIMEOUT_MS) {
+    this.#announceTimeoutMs = announceTimeoutMs;
+  }
 
   /**
    * Lets the host dial `id`, until the result is disposed.
@@ -27,6 +41,7 @@ export class StreamRegistry {
     }
     const entry: Entry = { handler, taken: false };
     this.#entries.set(id, entry);
+    for (const wake of [...this.#waiting]) wake();
     return {
       [Symbol.dispose]: () => {
         if (this.#entries.get(id) === entry) this.#entries.delete(id);
@@ -37,8 +52,8 @@ export class StreamRegistry {
   /** Serves one connection from its first byte to its last. Rejects when it breaks. */
   async serve(connection: ByteStream): Promise<void> {
     let claimed: Entry | null = null;
-    const claim = (id: string): boolean | string => {
-      const entry = this.#entries.get(id);
+    const claim = async (id: string): Promise<boolean | string> => {
+      const entry = this.#entries.get(id) ?? await this.#announced(id);
       if (entry === undefined) return `no such stream ${quoted(id)}`;
       if (entry.taken) return `stream ${quoted(id)} is connected already`;
       entry.taken = true;
@@ -54,6 +69,23 @@ export class StreamRegistry {
     }
     if (id === null) return release(claimed); // the host never heard of it: it may dial again
     await handlerOf(claimed)(connection);
+  }
+
+  /** Waits for a stream to be added; undefined when it was not, in its time. */
+  async #announced(id: string): Promise<Entry | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Entry | undefined>();
+    const look = (): void => {
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) resolve(entry);
+    };
+    const timer = setTimeout(() => resolve(undefined), this.#announceTimeoutMs);
+    this.#waiting.add(look);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(look);
+    }
   }
 }
 

@@ -24,7 +24,7 @@ Deno.test("a stream is served to the one who dials it, once", async () => {
 });
 
 Deno.test("unknown and forgotten streams are refused", async () => {
-  const streams = new StreamRegistry();
+  const streams = new StreamRegistry(5);
   streams.add("old", () => Promise.resolve())[Symbol.dispose]();
   for (const id of ["old", "new"]) {
     const [host, guest] = memoryPair();
@@ -32,6 +32,21 @@ Deno.test("unknown and forgotten streams are refused", async () => {
     await assert.rejects(openStream(host, id), /no such stream/);
     await serving;
   }
+});
+
+Deno.test("a dial that overtakes its stream waits for it, and is then the only one", async () => {
+  const streams = new StreamRegistry();
+  const served: ByteStream[] = [];
+  const dials = [memoryPair(), memoryPair()];
+  const serving = dials.map(([, guest]) => streams.serve(guest));
+  const opened = dials.map(([host]) => openStream(host, "c1/init/stdout"));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  streams.add("c1/init/stderr", () => Promise.reject(new Error("another one")));
+  streams.add("c1/init/stdout", (connection) => Promise.resolve(void served.push(connection)));
+  await opened[0];
+  await assert.rejects(opened[1]!, /connected already/);
+  await Promise.all(serving);
+  assert.deepEqual(served, [dials[0]![1]]);
 });
 
 Deno.test("an id is taken once, and its disposal frees none but its own", () => {

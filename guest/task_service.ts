@@ -9,10 +9,10 @@ import {
   taskTypes,
   taskV3,
 } from "../proto/mod.ts";
+import { type ContainerBundle } from "./bundle_service.ts";
 import { type ContainerProcess } from "./container.ts";
 import { exitFields } from "./container_events.ts";
 import { type Containers } from "./containers.ts";
-import { quoted } from "./ids.ts";
 import { ociObject } from "./oci_json.ts";
 import { ociProcess } from "./oci_process.ts";
 import { type Process, windowSize } from "./process.ts";
@@ -23,23 +23,25 @@ const { Status } = taskTypes;
 /** What the task service rests on. */
 export interface TaskServiceDependencies {
   readonly containers: Containers;
-  /** Whether there is a bundle at this path. */
-  readonly hasBundle: (path: string) => boolean;
+  /** Finds or makes the bundle that a Create asks for. */
+  readonly bundleFor: (request: taskV3.CreateTaskRequest) => ContainerBundle;
   readonly version: string;
 }
 
 /**
- * containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned, its stdin,
- * stdout and stderr are stream ids, which the host dials when Create has answered; so are those of
- * Exec.
+ * containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned, or comes in
+ * its options as a CreateBundleRequest. Its stdin, stdout and stderr are stream ids, which the host
+ * dials; so are those of Exec.
  */
 export function taskService(dependencies: TaskServiceDependencies): ServiceBinding {
-  const { containers, hasBundle, version } = dependencies;
+  const { containers, bundleFor, version } = dependencies;
   return implement(taskV3.Task, {
     create: async (request) => {
-      checkCreate(request, hasBundle);
-      const { id, bundle } = request;
-      const container = await containers.create(id, bundle, stdioIds(request));
+      checkCreate(request);
+      using undo = new DisposableStack();
+      const { path } = undo.use(bundleFor(request));
+      const container = await containers.create(request.id, path, stdioIds(request));
+      undo.move();
       return { pid: container.pid };
     },
     start: async ({ id, execId }) => ({ pid: await processOf(containers, id, execId).start() }),
@@ -97,15 +99,9 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
   });
 }
 
-function checkCreate(
-  request: taskV3.CreateTaskRequest,
-  hasBundle: (path: string) => boolean,
-): void {
+function checkCreate(request: taskV3.CreateTaskRequest): void {
   if (request.checkpoint !== "") {
     throw new RpcError(Code.Unimplemented, "restoring a checkpoint is not implemented");
-  }
-  if (!hasBundle(request.bundle)) {
-    throw new RpcError(Code.NotFound, `no bundle at ${quoted(request.bundle)}`);
   }
 }
 

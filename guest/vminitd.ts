@@ -5,7 +5,7 @@ import {
   GUEST_STREAM_PORT,
   TtrpcServer,
 } from "../proto/mod.ts";
-import { bundleService } from "./bundle_service.ts";
+import { bundleFor, bundleService } from "./bundle_service.ts";
 import { Bundles } from "./bundles.ts";
 import { delegateControllers, guestCgroups } from "./cgroup.ts";
 import { type Console, describe } from "./console.ts";
@@ -52,7 +52,11 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   const disconnected = (): Promise<void> => rpc.disconnected();
   const onShutdown = once(() => shutDown({ system, reaper, bundles, console, disconnected }));
   const server = new TtrpcServer([
-    taskService({ containers, hasBundle: (path) => bundles.has(path), version: VERSION }),
+    taskService({
+      containers,
+      bundleFor: (request) => bundleFor(bundles, request),
+      version: VERSION,
+    }),
     bundleService(bundles, (path) => containers.usesBundle(path)),
     networkService(system),
     systemService({ system, timeline, events, version: VERSION, onShutdown }),

@@ -44,20 +44,21 @@ export async function openStream(
 /**
  * The guest's side.
  *
- * @param known true accepts the id; false or a text refuses it, the text being the reason
+ * @param known true accepts the id; false or a text refuses it, the text being the reason; it may
+ *   take its time
  * @returns the id, or null if there is nothing to be had from this connection; it is then closed
  * @throws what `known` throws and why `signal` was aborted, nothing else; the connection is closed
  */
 export async function acceptStream(
   stream: ByteStream,
-  known: (id: string) => boolean | string,
+  known: (id: string) => Verdict | Promise<Verdict>,
   options?: IoOptions,
 ): Promise<string | null> {
   let accepted = false;
   try {
     const id = await attempt(readText(stream, STREAM_ID_BYTES_MAX, options), options);
     if (id === null) return null;
-    const reason = refusalOf(id, known);
+    const reason = await refusalOf(id, known);
     const answer = reason === null ? Uint8Array.of(ACCEPTED) : refusal(reason || "refused");
     const written = await attempt(stream.write(answer, options).then(() => true), options);
     accepted = reason === null && written === true;
@@ -77,16 +78,18 @@ async function attempt<T>(io: Promise<T>, options?: IoOptions): Promise<T | null
   }
 }
 
-function refusalOf(
+async function refusalOf(
   id: string | BadLength,
-  known: (id: string) => boolean | string,
-): string | null {
+  known: (id: string) => Verdict | Promise<Verdict>,
+): Promise<string | null> {
   if (typeof id !== "string") return `length ${id.length} is not 1 to ${STREAM_ID_BYTES_MAX}`;
   if (!isStreamId(id)) return `${quoted(id)} is no stream id`;
-  const verdict = known(id);
+  const verdict = await known(id);
   if (typeof verdict === "string") return verdict;
   return verdict ? null : `unknown stream ${id}`;
 }
+
+type Verdict = boolean | string;
 
 /** In place of a text that is longer than it may be, or empty. */
 interface BadLength {

@@ -1,6 +1,7 @@
 import { type System } from "../ffi/mod.ts";
-import { GUEST_READY_MARKER } from "../proto/mod.ts";
+import { type Any, guest, GUEST_READY_MARKER, packAny } from "../proto/mod.ts";
 import { bootVm, type CidLease, leaseCid, type Vm } from "../qemu/mod.ts";
+import { begin } from "./begin.ts";
 import { ConsoleLog } from "./console_log.ts";
 import { type CreatePlan, readBundleFiles } from "./create_plan.ts";
 import { answered, GuestConnection } from "./guest_connection.ts";
@@ -41,6 +42,7 @@ const SHARED_TAG = "qemubox";
 export class CreateSteps {
   readonly #plan: CreatePlan;
   readonly #context: CreateContext;
+  #bundle: Promise<Any> | null = null;
 
   constructor(plan: CreatePlan, context: CreateContext) {
     this.#plan = plan;
@@ -70,7 +72,7 @@ export class CreateSteps {
     const { files, size, accelerator, transport, tscKhz } = this.#plan;
     const { lease, paths, timeline, system, log, name, signal, bootTimeoutMs } = this.#context;
     const bootedAt = performance.now();
-    const vm = await bootVm({
+    const booting = bootVm({
       name: vmName(name),
       files,
       ...size,
@@ -89,72 +91,51 @@ export class CreateSteps {
       signal,
       system,
     });
+    // While the helpers start. The step that sends it tells what went wrong.
+    this.#bundle = begin(() => this.#packBundle());
+    this.#bundle.catch(() => {});
+    const vm = await booting;
     timeline.mark("vm spawned", bootedAt + vm.timeline.spawnedMs);
     timeline.mark("kernel up", bootedAt + vm.timeline.firstConsoleMs);
     timeline.mark("vminitd ready", bootedAt + vm.timeline.readyMs);
     return vm;
   }
 
-  /** The RPC connection, with the guest's clock and name set. */
-  async connectGuest(vm: Vm): Promise<GuestConnection> {
-    const { signal, system } = this.#context;
-    const guest = await GuestConnection.open(
+  /** The RPC connection. */
+  connectGuest(vm: Vm): Promise<GuestConnection> {
+    return GuestConnection.open(
       (port, options) => vm.dialGuest(port, options),
-      signal,
+      this.#context.signal,
     );
-    try {
-      await guest.configure(this.#plan.hostname, system.clock("realtime"), signal);
-      return guest;
-    } catch (error) {
-      guest[Symbol.dispose]();
-      throw error;
-    }
   }
 
-  /** The bundle in the guest; returns its path there. */
-  async createBundle(guest: GuestConnection): Promise<string> {
-    const { request, spec } = this.#plan;
-    const { signal } = this.#context;
-    const files = readBundleFiles(spec).map((file) => ({ ...file, mode: 0o644 }));
-    const { path } = await answered("Bundles.Create", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
-      return guest.bundles.create({
-        id: request.id,
-        configJson: encodeOciJson(spec.spec),
-        rootfs: {
-          lower: [{
-            source: {
-              case: "virtiofs",
-              value: { tag: SHARED_TAG, subdirectory: rootfsName(request.id) },
-            },
-          }],
-          writable: { kind: { case: "tmpfs", value: { sizeBytes: 0n } } },
-        },
-        files,
-      }, { signal, timeoutMs });
-    });
-    return path;
+  /** The guest's clock and name. */
+  async configureGuest(guest: GuestConnection, failed: AbortSignal): Promise<void> {
+    const { system } = this.#context;
+    await guest.configure(this.#plan.hostname, system.clock("realtime"), this.#until(failed));
   }
 
-  /** The container in the guest, created by crun and not yet started. */
-  async createContainer(guest: GuestConnection, bundle: string): Promise<void> {
+  /** The bundle in the guest and the container in it, created by crun and not yet started. */
+  async createContainer(guest: GuestConnection, failed: AbortSignal): Promise<void> {
     const { id, terminal } = this.#plan.request;
-    const { signal } = this.#context;
+    const request = {
+      id,
+      terminal,
+      ...streamIds({ ...this.#plan.request, execId: "" }),
+      options: await (this.#bundle ??= begin(() => this.#packBundle())),
+    };
     await answered("Task.Create", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
-      return guest.task.create({
-        id,
-        bundle,
-        terminal,
-        ...streamIds({ ...this.#plan.request, execId: "" }),
-      }, { signal, timeoutMs });
+      return guest.task.create(request, { signal: this.#until(failed), timeoutMs });
     });
     this.#context.timeline.mark("crun created");
   }
 
   /** The container's stdio, joined to what containerd named. */
-  openIo(guest: GuestConnection): Promise<ProcessIo> {
+  openIo(guest: GuestConnection, failed: AbortSignal): Promise<ProcessIo> {
     const { request } = this.#plan;
-    const { signal, log, timeline } = this.#context;
+    const { log, timeline } = this.#context;
     const { namespace } = this.#context.name;
+    const signal = this.#until(failed);
     const onFirstByte = () => timeline.mark("first output byte");
     return openGuestIo({ ...request, execId: "" }, guest, {
       ...{ namespace, log, signal, onFirstByte },
@@ -168,6 +149,29 @@ export class CreateSteps {
     const cid = leaseCid(`${runDir}/${CID_FOLDER}`, { system });
     lease.record(CID_INTENT, { cidLock: cid.path });
     return cid;
+  }
+
+  /** Aborted when the shim is told to end, or `failed` is. */
+  #until(failed: AbortSignal): AbortSignal {
+    return AbortSignal.any([this.#context.signal, failed]);
+  }
+
+  #packBundle(): Any {
+    const { request, spec } = this.#plan;
+    return packAny(guest.CreateBundleRequestSchema, {
+      id: request.id,
+      configJson: encodeOciJson(spec.spec),
+      rootfs: {
+        lower: [{
+          source: {
+            case: "virtiofs",
+            value: { tag: SHARED_TAG, subdirectory: rootfsName(request.id) },
+          },
+        }],
+        writable: { kind: { case: "tmpfs", value: { sizeBytes: 0n } } },
+      },
+      files: readBundleFiles(spec).map((file) => ({ ...file, mode: 0o644 })),
+    });
   }
 
   #rootfsFolder(paths: SandboxPaths): string {

@@ -1,4 +1,5 @@
 import type { Vm } from "../qemu/mod.ts";
+import { begin } from "./begin.ts";
 import type { CreateSteps } from "./create_steps.ts";
 import { keepClock } from "./guest_clock.ts";
 import type { GuestConnection, GuestExit } from "./guest_connection.ts";
@@ -52,10 +53,8 @@ export class Sandbox implements AsyncDisposable {
     const console = undo.use(await steps.openConsoleLog());
     const vm = undo.use(await steps.bootVm(console));
     const guest = undo.use(await steps.connectGuest(vm));
-    const bundle = await steps.createBundle(guest);
-    await steps.createContainer(guest, bundle);
     // The last step that can fail: the container owns it, since its output outlives a lost VM.
-    const io = await steps.openIo(guest);
+    const io = await createInGuest(steps, guest);
     return { sandbox: new Sandbox(vm, guest, undo.move(), log), io };
   }
 
@@ -111,5 +110,27 @@ export class Sandbox implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     await this.#resources.disposeAsync();
+  }
+}
+
+/**
+ * What the guest has to do for a container, asked for in one breath: round trips are what it costs.
+ * The guest takes the calls in this order, and streams wait in it for the container they are of.
+ * The first that fails ends the others.
+ */
+async function createInGuest(steps: CreateSteps, guest: GuestConnection): Promise<ProcessIo> {
+  const failed = new AbortController();
+  const { signal } = failed;
+  const configured = begin(() => steps.configureGuest(guest, signal));
+  const created = begin(() => steps.createContainer(guest, signal));
+  const opened = begin(() => steps.openIo(guest, signal));
+  try {
+    const [io] = await Promise.all([opened, created, configured]);
+    return io;
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled([configured, created]);
+    await opened.then((io) => io[Symbol.asyncDispose](), () => {});
+    throw error;
   }
 }

@@ -34,9 +34,12 @@ class FakeSteps {
     adjustClock: () => Promise.reject(new Error("not now")),
     shutdown: () => this.shutdownGuest(),
   });
-  createBundle = () => "/bundle";
+  configureGuest = () => {};
   createContainer = () => {};
-  openIo = () => "io";
+  openIo = () => ({
+    ...this.#made("io"),
+    [Symbol.asyncDispose]: () => Promise.resolve(void this.trace.push("-io")),
+  });
 
   #made(what: string): Disposable {
     this.trace.push(`+${what}`);
@@ -55,6 +58,8 @@ async function* pendingExits(signal: AbortSignal): AsyncGenerator<GuestExit> {
   );
 }
 
+/** The stdio is the container's, whose end is not the sandbox's. */
+const IO = "+io";
 const RELEASED = ["-guest", "-vm", "-console log", "-rootfs", "-runtime folder"];
 const MADE = RELEASED.map((line) => `+${line.slice(1)}`).reverse();
 
@@ -77,7 +82,7 @@ Deno.test("a create that fails at any step releases all that was made before", a
   const whole = new FakeSteps();
   const { double, calls } = recording(whole.asSteps());
   const { sandbox } = await Sandbox.create(double, new MemoryLog());
-  assert.deepEqual(whole.trace, MADE);
+  assert.deepEqual(whole.trace, [...MADE, IO]);
   assert.equal(sandbox.pid, 4711);
   const steps = calls.length;
   assert.equal(steps, 8);

@@ -4,7 +4,8 @@
  * `streams` and for crun's state; how long crun may take, in ms.
  */
 import { FdListener, type Pid, poller, SIG, system } from "../../ffi/mod.ts";
-import { guest, implement, TtrpcServer } from "../../proto/mod.ts";
+import { Code, guest, implement, RpcError, type taskV3, TtrpcServer } from "../../proto/mod.ts";
+import { type ContainerBundle } from "../bundle_service.ts";
 import { ContainerEvents } from "../container_events.ts";
 import { Containers } from "../containers.ts";
 import { Crun } from "../crun.ts";
@@ -49,9 +50,14 @@ function initOf(cgroup: string): Pid {
 }
 
 const server = new TtrpcServer([
-  taskService({ containers, hasBundle: (path) => path.startsWith(folder), version: "test" }),
+  taskService({ containers, bundleFor, version: "test" }),
   implement(guest.System, { events: (_request, { signal }) => events.subscribe(signal) }),
 ]);
+
+function bundleFor({ bundle }: taskV3.CreateTaskRequest): ContainerBundle {
+  if (!bundle.startsWith(folder)) throw new RpcError(Code.NotFound, `no bundle at "${bundle}"`);
+  return { path: bundle, [Symbol.dispose]: () => {} };
+}
 
 const rpc = new FdListener(system.listenUnix(`${folder}/rpc`));
 const byteStreams = new FdListener(system.listenUnix(`${folder}/streams`));

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { fault, run } from "./testbed.ts";
 
 const RIG = new URL("create_rig.ts", import.meta.url).pathname;
-/** Runtime folder, image, console log, VM, connection, bundle, container, streams. */
+/** Runtime folder, image, console log, VM, connection, clock and name, container, streams. */
 const STEPS = 8;
 /** Fewer would mean that the double no longer sees what Create does. */
 const CALLS_MIN = 15;
