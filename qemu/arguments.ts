@@ -1,4 +1,4 @@
-import { type SocketSource, validateVmConfig, type VmConfig } from "./config.ts";
+import { type DiskConfig, type SocketSource, validateVmConfig, type VmConfig } from "./config.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
 /**
@@ -16,9 +16,11 @@ export function qemuArguments(config: VmConfig): string[] {
     ...bareDefaults(),
     ...console(),
     ...monitor(config.qmp),
+    // First of all devices, and so /dev/vda, which the kernel's command line names.
+    ...disk({ serial: "root", path: config.rootPath, format: "raw", readonly: true }, "root"),
     ...vsock(config),
     ...config.filesystems.flatMap(filesystem),
-    ...config.disks.flatMap(disk),
+    ...config.disks.flatMap((one, index) => disk(one, `disk${index}`)),
     ...config.nics.flatMap(nic),
   ];
 }
@@ -51,7 +53,7 @@ function boot(config: VmConfig): string[] {
     // With the default SeaBIOS the kernel does not always start.
     ...["-bios", config.firmwarePath],
     ...["-kernel", config.kernelPath],
-    ...["-initrd", config.initrdPath],
+    ...(config.initrdPath === undefined ? [] : ["-initrd", config.initrdPath]),
     ...["-append", kernelCommandLine(config)],
     // A reset ends QEMU: it is how the guest powers off, and how a panic ends it.
     "-no-reboot",
@@ -95,8 +97,7 @@ function filesystem({ tag, socket }: VmConfig["filesystems"][number], index: num
   ];
 }
 
-function disk(config: VmConfig["disks"][number], index: number): string[] {
-  const id = `disk${index}`;
+function disk(config: DiskConfig, id: string): string[] {
   return [
     "-blockdev",
     // JSON, because a file name may contain anything.

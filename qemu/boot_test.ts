@@ -54,7 +54,8 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
     files: {
       qemuPath: script("qemu", programs.qemu),
       kernelPath: "/kernel",
-      initrdPath: "/initrd",
+      rootPath: "/root.erofs",
+      initrdPath: null,
       firmwarePath: "/firmware",
       virtiofsdPath: script("virtiofsd", programs.virtiofsd ?? "exec sleep 600"),
       vhostDeviceVsockPath: script(
@@ -246,7 +247,7 @@ Deno.test("the ledger knows of each process before and after it is made", async 
 Deno.test("too many devices are refused before anything is made", async () => {
   await withHost({ qemu: "exit 1" }, async ({ plan, deps }) => {
     const shares = Array.from(
-      { length: 8 },
+      { length: 7 },
       (_, index) => ({ ...plan.shares[0]!, tag: `${index}` }),
     );
     await assert.rejects(bootVm({ ...plan, shares }, deps), {

@@ -53,7 +53,10 @@ export interface VmConfig {
   readonly firmwarePath: string;
   /** An uncompressed vmlinux with a PVH note. */
   readonly kernelPath: string;
-  readonly initrdPath: string;
+  /** The EROFS image that all guests have as their root file system. */
+  readonly rootPath: string;
+  /** Its /init comes before the root file system's. */
+  readonly initrdPath?: string;
   readonly accelerator: Accelerator;
   /** The host's TSC frequency; what the guest uses under TCG instead of measuring. */
   readonly tscKhz?: number;
@@ -73,7 +76,7 @@ export interface VmConfig {
 export const VIRTIO_SLOTS_MAX = 8;
 /** CONFIG_NR_CPUS of our kernel. */
 export const VCPUS_MAX = 64;
-/** Below this the kernel with its initrd does not come up. */
+/** Below this the kernel with vminitd does not come up. */
 export const MEMORY_MIB_MIN = 128;
 /** Above any host; a bound against nonsense. */
 export const MEMORY_MIB_MAX = 16 * 1024 * 1024;
@@ -92,8 +95,11 @@ export function validateVmConfig(config: VmConfig): void {
     disks: config.disks.length,
     nics: config.nics.length,
   });
-  for (const field of ["qemuPath", "firmwarePath", "kernelPath", "initrdPath"] as const) {
-    need(/^\/[^\0\n]*$/.test(config[field]), field, config[field], "an absolute path");
+  for (
+    const field of ["qemuPath", "firmwarePath", "kernelPath", "rootPath", "initrdPath"] as const
+  ) {
+    const path = config[field] ?? "/";
+    need(/^\/[^\0\n]*$/.test(path), field, path, "an absolute path");
   }
   need(/^[\x21-\x7e]{1,256}$/.test(config.name), "name", config.name, "1 to 256 printable bytes");
   needInteger(config.memoryMib, MEMORY_MIB_MIN, MEMORY_MIB_MAX, "memoryMib");
@@ -127,7 +133,7 @@ export function validateVmConfig(config: VmConfig): void {
   }
 }
 
-/** How many devices of each kind a machine has, besides its vsock. */
+/** How many devices of each kind a machine has, besides its vsock and its root disk. */
 export interface DeviceCounts {
   readonly filesystems: number;
   readonly disks: number;
@@ -139,12 +145,12 @@ export interface DeviceCounts {
  * @throws VmError `config` when the machine needs more than it has slots.
  */
 export function checkSlots({ filesystems, disks, nics }: DeviceCounts): void {
-  const needed = 1 + filesystems + disks + nics;
+  const needed = 2 + filesystems + disks + nics;
   if (needed <= VIRTIO_SLOTS_MAX) return;
   throw new VmError(
     "config",
-    `virtual machine needs ${needed} virtio devices (1 vsock, ${filesystems} file systems, ` +
-      `${disks} disks, ${nics} network interfaces), but a microvm has ${VIRTIO_SLOTS_MAX} slots`,
+    `virtual machine needs ${needed} virtio devices (1 vsock, 1 root disk, ` +
+      `${filesystems} file systems, ${disks} disks, ${nics} network interfaces), but a microvm has ${VIRTIO_SLOTS_MAX} slots`,
   );
 }
 

@@ -5,6 +5,8 @@ export interface FileSettings {
   readonly shareDir: string;
   readonly qemuPath: string | null;
   readonly kernelPath: string | null;
+  readonly rootPath: string | null;
+  /** null: none, which is how it is in earnest. */
   readonly initrdPath: string | null;
   readonly firmwarePath: string | null;
   readonly virtiofsdPath: string | null;
@@ -17,7 +19,10 @@ export interface FileSettings {
 export interface VmFiles {
   readonly qemuPath: string;
   readonly kernelPath: string;
-  readonly initrdPath: string;
+  /** The EROFS image that is the guest's root file system. */
+  readonly rootPath: string;
+  /** null: none. One is there to try another init. */
+  readonly initrdPath: string | null;
   readonly firmwarePath: string;
   readonly virtiofsdPath: string;
   /** null: not needed. */
@@ -60,12 +65,18 @@ export function locateFiles(
       mend: "build it with `scripts/deno task build:kernel` and install it there, " +
         "or set QEMUBOX_SHARE_DIR",
     }),
-    initrdPath: find({
+    rootPath: find({
+      what: "root image",
+      asked: settings.rootPath,
+      places: [`${shareDir}/kernel/qemubox-root`],
+      mend: "build it with `scripts/deno task build:root` and install it there, " +
+        "or set QEMUBOX_SHARE_DIR",
+    }),
+    initrdPath: settings.initrdPath === null ? null : find({
       what: "initrd",
       asked: settings.initrdPath,
-      places: [`${shareDir}/kernel/qemubox-initrd`],
-      mend: "build it with `scripts/deno task build:initrd` and install it there, " +
-        "or set QEMUBOX_SHARE_DIR",
+      places: [],
+      mend: "take initrd_path out of /etc/qemubox/config.json",
     }),
     firmwarePath: find({
       what: "firmware qboot.rom",

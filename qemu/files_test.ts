@@ -5,6 +5,7 @@ const SETTINGS: FileSettings = {
   shareDir: "/usr/share/qemubox",
   qemuPath: null,
   kernelPath: null,
+  rootPath: null,
   initrdPath: null,
   firmwarePath: null,
   virtiofsdPath: null,
@@ -12,10 +13,10 @@ const SETTINGS: FileSettings = {
   needsVhostDeviceVsock: true,
 };
 const KERNEL = "/usr/share/qemubox/kernel/qemubox-kernel-x86_64";
-const INITRD = "/usr/share/qemubox/kernel/qemubox-initrd";
+const ROOT = "/usr/share/qemubox/kernel/qemubox-root";
 const DEBIAN = [
   KERNEL,
-  INITRD,
+  ROOT,
   "/usr/bin/qemu-system-x86_64",
   "/usr/share/qemu/qboot.rom",
   "/usr/libexec/virtiofsd",
@@ -28,7 +29,8 @@ Deno.test("everything is found where Debian puts it", () => {
   assert.deepEqual(locateFiles(SETTINGS, among(DEBIAN)), {
     qemuPath: "/usr/bin/qemu-system-x86_64",
     kernelPath: KERNEL,
-    initrdPath: INITRD,
+    rootPath: ROOT,
+    initrdPath: null,
     firmwarePath: "/usr/share/qemu/qboot.rom",
     virtiofsdPath: "/usr/libexec/virtiofsd",
     vhostDeviceVsockPath: "/usr/bin/vhost-device-vsock",
@@ -65,7 +67,7 @@ Deno.test("the default path, repeated, is no wish", () => {
 const MISSING: [string, string][] = [
   ["/usr/bin/qemu-system-x86_64", "qemu-system-x86_64 binary not found at /usr/share/qemubox/bin/"],
   [KERNEL, `kernel not found at ${KERNEL}: build it`],
-  [INITRD, `initrd not found at ${INITRD}: build it`],
+  [ROOT, `root image not found at ${ROOT}: build it`],
   ["/usr/share/qemu/qboot.rom", "firmware qboot.rom not found at /usr/share/qemubox/firmware/"],
   ["/usr/libexec/virtiofsd", "virtiofsd binary not found at /usr/share/qemubox/bin/virtiofsd"],
   ["/usr/bin/vhost-device-vsock", "vhost-device-vsock binary not found at /usr/share/qemubox/bin/"],

@@ -22,7 +22,7 @@ export interface VmSize {
 }
 
 export const MEMORY_DEFAULT_MIB = 512;
-/** What the guest's kernel, the unpacked initrd (90 MB) and vminitd (70 MB) take from the container. */
+/** What the guest's kernel and vminitd (70 MB) take from the container. */
 export const GUEST_OVERHEAD_MIB = 256;
 export const MEMORY_STEP_MIB = 128;
 const CPU_PERIOD_DEFAULT_US = 100_000;

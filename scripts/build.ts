@@ -1,24 +1,24 @@
 /**
- * `deno task build [shim|guest|kernel|initrd]…`: what is missing or has changed of the programs and
+ * `deno task build [shim|guest|kernel|root]…`: what is missing or has changed of the programs and
  * images in `_output/`; all of it when nothing is named. The first build of a host takes minutes (the
  * kernel), one with nothing changed less than two seconds.
  */
 
-import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
+import { buildRoot } from "../build/root/build.ts";
 import { compile } from "./lib/compile.ts";
 
 /** What can be built, in the order in which it is. */
 const TARGETS: Readonly<Record<string, () => Promise<string>>> = {
   shim: async () => (await compile("shim/main.ts", "containerd-shim-qemubox-v1")).path,
   guest: async () => (await compile("guest/main.ts", "vminitd")).path,
-  initrd: buildInitrd,
+  root: buildRoot,
   kernel: buildKernel,
 };
 
 /** Builds the named targets, or all that an installation needs; returns the paths of the results. */
 export async function build(
-  targets: readonly string[] = ["shim", "initrd", "kernel"],
+  targets: readonly string[] = ["shim", "root", "kernel"],
 ): Promise<string[]> {
   const results: string[] = [];
   for (const target of targets) {

@@ -13,6 +13,8 @@ export interface Config {
   /** null, here and below: looked for in the share folder, then where distributions put it. */
   readonly qemuPath: string | null;
   readonly kernelPath: string | null;
+  readonly rootPath: string | null;
+  /** null: none. One is there to try another init. */
   readonly initrdPath: string | null;
   readonly firmwarePath: string | null;
   readonly virtiofsdPath: string | null;
@@ -44,6 +46,7 @@ const FILE = z.strictObject({
   run_dir: path,
   qemu_path: path,
   kernel_path: path,
+  root_path: path,
   initrd_path: path,
   firmware_path: path,
   virtiofsd_path: path,
@@ -100,6 +103,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     runDir: set.run_dir ?? "/run/qemubox",
     qemuPath: set.qemu_path ?? null,
     kernelPath: set.kernel_path ?? null,
+    rootPath: set.root_path ?? null,
     initrdPath: set.initrd_path ?? null,
     firmwarePath: set.firmware_path ?? null,
     virtiofsdPath: set.virtiofsd_path ?? null,

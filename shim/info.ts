@@ -3,7 +3,7 @@ import { OCI_FEATURES } from "./features.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
 
 export const RUNTIME_NAME = "io.containerd.qemubox.v1";
-/** Released together: shim, kernel and initrd. */
+/** Released together: shim, kernel and root image. */
 export const VERSION = "0.1.0";
 
 /** `-v`: for people. */

@@ -17,7 +17,7 @@ export interface RootRecipe {
 }
 
 /**
- * Where the tests run: containerd and all that the shim calls; crun and busybox for the initrd; and
+ * Where the tests run: containerd and all that the shim calls; crun and busybox for the root image; and
  * the kernel of the lab.
  */
 export const TESTBED_ROOT: RootRecipe = {

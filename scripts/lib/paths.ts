@@ -3,7 +3,7 @@
 /** The repository. */
 export const REPOSITORY: string = new URL("../../", import.meta.url).pathname.replace(/\/$/, "");
 
-/** What the build leaves for people: the shim, the kernel and the initrd. */
+/** What the build leaves for people: the shim, the kernel and the root image. */
 export const OUTPUT: string = `${REPOSITORY}/_output`;
 
 /** `${XDG_CACHE_HOME:-~/.cache}/qemubox`: everything that may be deleted and made again. */

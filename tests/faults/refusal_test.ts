@@ -64,10 +64,10 @@ const REFUSALS: readonly Refusal[] = [
     says: /annotation io\.qemubox\.qemu-path is not known/,
   },
   {
-    name: "a corrupt initrd",
-    config: () => ({ initrd_path: file("initrd", tinyInitrd("").fill(0x55, 0, 4096)) }),
+    name: "a corrupt root image",
+    config: () => ({ root_path: file("root", new Uint8Array(1 << 20).fill(0x55)) }),
     withinMs: BOOT_MS,
-    says: /guest did not become ready: .*Kernel panic/,
+    says: /guest did not become ready: .*Kernel panic.*Unable to mount root/,
   },
   {
     name: "a kernel that is none",

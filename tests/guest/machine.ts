@@ -82,6 +82,7 @@ export class Machine implements AsyncDisposable {
         shareDir: "/usr/share/qemubox",
         qemuPath: Deno.env.get("QEMUBOX_QEMU_PATH") ?? null,
         kernelPath: null,
+        rootPath: null,
         initrdPath: null,
         firmwarePath: null,
         virtiofsdPath: null,

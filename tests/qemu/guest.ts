@@ -1,4 +1,4 @@
-import { writeCpio } from "../../build/initrd/cpio.ts";
+import { writeCpio } from "../lib/cpio.ts";
 import type { BootDeps, BootPlan, Vm } from "../../qemu/mod.ts";
 import { bootVm, hostTsc, leaseCid, locateFiles } from "../../qemu/mod.ts";
 
@@ -38,6 +38,7 @@ export class TestHost implements AsyncDisposable {
         shareDir: "/usr/share/qemubox",
         qemuPath: Deno.env.get("QEMUBOX_QEMU_PATH") ?? null,
         kernelPath: null,
+        rootPath: null,
         initrdPath,
         firmwarePath: null,
         virtiofsdPath: null,

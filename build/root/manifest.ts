@@ -1,10 +1,20 @@
 /**
- * What lies in the initrd: stage 0 with busybox as its shell, vminitd, crun, and the libraries that
+ * What lies in the root image: stage 0 with busybox as its shell, vminitd, crun, and the libraries that
  * these need, which are found by reading the files and not by running ldd.
  */
 
-import type { CpioEntry } from "./cpio.ts";
 import { elfNeeds } from "./elf.ts";
+
+/** A file, folder or symbolic link; `path` is relative to the root, `mode` the permission bits. */
+export type RootEntry =
+  | {
+    readonly kind: "file";
+    readonly path: string;
+    readonly mode: number;
+    readonly content: Uint8Array;
+  }
+  | { readonly kind: "folder"; readonly path: string; readonly mode: number }
+  | { readonly kind: "link"; readonly path: string; readonly target: string };
 
 /** A Debian root to take files from. */
 export interface RootReader {
@@ -12,8 +22,8 @@ export interface RootReader {
   read(path: string): Uint8Array | null;
 }
 
-/** What the initrd is made of. */
-export interface InitrdParts {
+/** What the root image is made of. */
+export interface RootParts {
   /** The script that the kernel starts. */
   readonly stage0: Uint8Array;
   readonly vminitd: Uint8Array;
@@ -40,24 +50,21 @@ const LINKS: Readonly<Record<string, string>> = {
 };
 
 /**
- * All entries of the initrd.
+ * All entries of the root image, folders before what lies in them.
  * @throws {Error} naming a file or library that the root does not have
  */
-export function initrdEntries({ stage0, vminitd, root }: InitrdParts): CpioEntry[] {
+export function rootEntries({ stage0, vminitd, root }: RootParts): RootEntry[] {
   const busybox = fromRoot(root, "/usr/bin/busybox");
   if (elfNeeds(busybox).interpreter !== null) {
     throw new Error("/usr/bin/busybox is not static: the root needs busybox-static");
   }
   const crun = fromRoot(root, "/usr/bin/crun");
   return [
-    ...FOLDERS.map((path): CpioEntry => ({ kind: "folder", path, mode: modeOf(path) })),
-    ...Object.entries(LINKS).map(([path, target]): CpioEntry => ({ kind: "link", path, target })),
-    // The kernel opens the console for PID 1 before anything can mount /dev.
-    { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
-    { kind: "character-device", path: "dev/null", mode: 0o666, major: 1, minor: 3 },
-    program("init", stage0),
+    ...FOLDERS.map((path): RootEntry => ({ kind: "folder", path, mode: modeOf(path) })),
+    ...Object.entries(LINKS).map(([path, target]): RootEntry => ({ kind: "link", path, target })),
+    program("usr/sbin/init", stage0),
     program("usr/bin/busybox", busybox),
-    ...APPLETS.map((name): CpioEntry => ({
+    ...APPLETS.map((name): RootEntry => ({
       kind: "link",
       path: `usr/bin/${name}`,
       target: "busybox",
@@ -73,7 +80,7 @@ function modeOf(path: string): number {
   return path === "root" ? 0o700 : 0o755;
 }
 
-function program(path: string, content: Uint8Array): CpioEntry {
+function program(path: string, content: Uint8Array): RootEntry {
   return { kind: "file", path, mode: 0o755, content };
 }
 
@@ -87,8 +94,8 @@ function fromRoot(root: RootReader, path: string): Uint8Array {
 function libraries(
   root: RootReader,
   programs: Readonly<Record<string, Uint8Array>>,
-): CpioEntry[] {
-  const found = new Map<string, CpioEntry>();
+): RootEntry[] {
+  const found = new Map<string, RootEntry>();
   const interpreters = new Set<string>();
   const wanted = Object.entries(programs);
   for (let next; (next = wanted.shift()) !== undefined;) {
@@ -112,11 +119,11 @@ function libraries(
 function linker(
   root: RootReader,
   path: string,
-  found: ReadonlyMap<string, CpioEntry>,
-): CpioEntry[] {
+  found: ReadonlyMap<string, RootEntry>,
+): RootEntry[] {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const place = path.replace(/^\/(lib64|lib)\//, "usr/$1/");
   const target = `${LIBRARY_FOLDER}/${name}`;
-  const link: CpioEntry = { kind: "link", path: place, target };
+  const link: RootEntry = { kind: "link", path: place, target };
   return found.has(name) ? [link] : [link, program(target.slice(1), fromRoot(root, target))];
 }

@@ -1,5 +1,5 @@
 /**
- * Writes cpio archives in the "newc" format that Linux unpacks as its initramfs (kernel document
+ * Writes initrds for small guests of the tests: cpio archives in the "newc" format that Linux unpacks as its initramfs (kernel document
  * Documentation/driver-api/early-userspace/buffer-format.rst). The same entries give the same bytes,
  * in whatever order they come: no time, no user and no inode number of the host goes in.
  */

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { initrdEntries, type RootReader } from "./manifest.ts";
-import { writeCpio } from "./cpio.ts";
+import { rootEntries, type RootReader } from "./manifest.ts";
 
 /** An ELF file that needs `libraries`; dynamic if `interpreter` is given. */
 function elf(libraries: readonly string[], interpreter: string | null = null): Uint8Array {
@@ -53,7 +52,7 @@ const STAGE0 = new TextEncoder().encode("#!/bin/sh\n");
 const VMINITD = elf(["libm.so.6"], LINKER);
 
 Deno.test("libraries of libraries come along, each once, and the linker where programs name it", () => {
-  const entries = initrdEntries({ stage0: STAGE0, vminitd: VMINITD, root: root() });
+  const entries = rootEntries({ stage0: STAGE0, vminitd: VMINITD, root: root() });
   const names = entries.map(({ path }) => path).filter((path) => path.includes(".so")).sort();
   assert.deepEqual(names, [
     "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
@@ -63,19 +62,27 @@ Deno.test("libraries of libraries come along, each once, and the linker where pr
     "usr/lib/x86_64-linux-gnu/libm.so.6",
     "usr/lib64/ld-linux-x86-64.so.2",
   ]);
-  writeCpio(entries); // every folder is there, no path twice
+});
+
+Deno.test("folders come before what lies in them, and no path is there twice", () => {
+  const seen = new Set([""]);
+  for (const { path } of rootEntries({ stage0: STAGE0, vminitd: VMINITD, root: root() })) {
+    assert.ok(seen.has(path.slice(0, Math.max(0, path.lastIndexOf("/")))), path);
+    assert.ok(!seen.has(path), path);
+    seen.add(path);
+  }
 });
 
 Deno.test("stage 0 finds what it calls", () => {
   const text = Deno.readTextFileSync(new URL("init", import.meta.url));
   const paths = new Set(
-    initrdEntries({ stage0: STAGE0, vminitd: VMINITD, root: root() }).map(({ path }) => path),
+    rootEntries({ stage0: STAGE0, vminitd: VMINITD, root: root() }).map(({ path }) => path),
   );
   const builtIn = ["set", "echo"];
   const commands = text.split("\n").filter((line) => /^[a-z/]/.test(line))
     .map((line) => line.replace(/^exec /, "").split(" ")[0]!)
     .filter((command) => !builtIn.includes(command));
-  assert.deepEqual(commands, ["mount", "mount", "/sbin/vminitd"]);
+  assert.deepEqual(commands, ["mount", "/sbin/vminitd"]);
   for (const command of commands) {
     const place = command.startsWith("/") ? `usr${command}` : `usr/bin/${command}`;
     assert.ok(paths.has(place), place);
@@ -84,7 +91,7 @@ Deno.test("stage 0 finds what it calls", () => {
 
 Deno.test("what is missing in the root is named", () => {
   const build = (changes: Record<string, Uint8Array | null>) => () =>
-    initrdEntries({ stage0: STAGE0, vminitd: VMINITD, root: root(changes) });
+    rootEntries({ stage0: STAGE0, vminitd: VMINITD, root: root(changes) });
   assert.throws(build({ "/usr/bin/crun": null }), /\/usr\/bin\/crun is missing/);
   assert.throws(build({ [`${LIBRARIES}/libcap.so.2`]: null }), /libcap.so.2, which crun needs/);
   assert.throws(build({ "/usr/bin/busybox": elf([], LINKER) }), /busybox is not static/);

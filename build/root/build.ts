@@ -1,0 +1,90 @@
+/**
+ * `deno task build:root`: stage 0, vminitd and crun as `_output/qemubox-root`, an EROFS image that all
+ * guests have as their root file system, on a read-only disk. It is not compressed: the host's page
+ * cache holds it once for all of them, and a guest reads what it touches and no more.
+ */
+
+import { compile } from "../../scripts/lib/compile.ts";
+import { cached, hashOf, keepNewest } from "../../scripts/lib/cache.ts";
+import { TESTBED_ROOT } from "../../scripts/lib/debian_packages.ts";
+import { debianRoot } from "../../scripts/lib/debian_root.ts";
+import { say } from "../../scripts/lib/log.ts";
+import { publish } from "../../scripts/lib/output.ts";
+import { run } from "../../scripts/lib/run.ts";
+import { rootEntries, type RootEntry, type RootReader } from "./manifest.ts";
+
+/** Raised when the way the image is made changes. */
+const IMAGE_FORMAT = 1;
+/** Nothing of the building host and its time goes in: the same inputs give the same bytes. */
+const REPRODUCIBLE = ["-T0", "-U00000000-0000-4000-8000-000000000000", "--all-root"];
+
+/** Builds the root image if the cache has none of these very inputs, and puts it into `_output/`. */
+export async function buildRoot(): Promise<string> {
+  const vminitd = await compile("guest/main.ts", "vminitd");
+  const root = await debianRoot(TESTBED_ROOT);
+  const code = ["init", "elf.ts", "manifest.ts"].map((name) =>
+    Deno.readTextFileSync(new URL(name, import.meta.url))
+  );
+  const name = `root/${hashOf(`${IMAGE_FORMAT}`, vminitd.key, root, ...code)}`;
+  const image = await cached(name, async (path) => {
+    say("writing the root image");
+    const scratch = `${path}.scratch`;
+    await Deno.remove(scratch, { recursive: true }).catch(() => {});
+    try {
+      await writeTree(
+        `${scratch}/tree`,
+        rootEntries({
+          stage0: Deno.readFileSync(new URL("init", import.meta.url)),
+          vminitd: await Deno.readFile(vminitd.path),
+          root: folderReader(root),
+        }),
+      );
+      await makeImage(root, scratch);
+      await Deno.rename(`${scratch}/image`, path);
+    } finally {
+      await Deno.remove(scratch, { recursive: true }).catch(() => {});
+    }
+  });
+  await keepNewest("root", "");
+  return await publish(image, "qemubox-root");
+}
+
+/** Makes the folder `tree`; folders come before what lies in them. */
+async function writeTree(tree: string, entries: readonly RootEntry[]): Promise<void> {
+  await Deno.mkdir(tree, { recursive: true });
+  for (const entry of entries) {
+    const path = `${tree}/${entry.path}`;
+    if (entry.kind === "link") {
+      await Deno.symlink(entry.target, path);
+      continue;
+    }
+    if (entry.kind === "folder") await Deno.mkdir(path);
+    else await Deno.writeFile(path, entry.content);
+    // Not by the calls above, which heed the umask.
+    await Deno.chmod(path, entry.mode);
+  }
+}
+
+/** `tree` → `image` in `scratch`, with the mkfs.erofs of the Debian root. */
+async function makeImage(root: string, scratch: string): Promise<void> {
+  const inRoot = 'mount --bind "$2" "$1/mnt"; cd /; root=$1; shift 2; exec chroot "$root" "$@"';
+  await run([
+    ...["unshare", "--mount", "--propagation", "private"],
+    ...["/bin/sh", "-ec", inRoot, "sh", root, scratch],
+    ...["/usr/bin/mkfs.erofs", "--quiet", ...REPRODUCIBLE, "/mnt/image", "/mnt/tree"],
+  ], { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" } });
+}
+
+/** Links in the root are followed by the system; those that lead out of it are not in our way. */
+function folderReader(root: string): RootReader {
+  return {
+    read(path: string): Uint8Array | null {
+      try {
+        return Deno.readFileSync(root + path);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return null;
+        throw error;
+      }
+    },
+  };
+}
