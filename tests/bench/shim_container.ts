@@ -3,6 +3,7 @@ import { type Client, createClient, taskV3, TtrpcConnection } from "../../proto/
 import type { OciSpec } from "../../shim/oci.ts";
 import { until } from "../lib/wait.ts";
 import { sandboxProcesses } from "./sandbox_processes.ts";
+import { BOOT_TIMEOUT_SECONDS } from "./vm_host.ts";
 
 export const SHIM = "containerd-shim-qemubox-v1";
 const NAMESPACE = "bench";
@@ -148,9 +149,10 @@ function specOf({ rootfs, args, memoryLimit }: ContainerOptions): OciSpec {
     ociVersion: "1.0.2",
     process: { args: [...args], cwd: "/", env: ["PATH=/bin"], user: { uid: 0, gid: 0 } },
     root: { path: rootfs.path },
+    annotations: { "io.qemubox.boot-timeout-seconds": String(BOOT_TIMEOUT_SECONDS) },
     mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
     linux: {
-      namespaces: [{ type: "pid" }, { type: "mount" }, { type: "ipc" }, { type: "uts" }],
+      namespaces: ["pid", "mount", "ipc", "uts", "network"].map((type) => ({ type })),
       ...(memoryLimit === undefined ? {} : { resources: { memory: { limit: memoryLimit } } }),
     },
   };

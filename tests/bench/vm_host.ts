@@ -13,6 +13,9 @@ import { loadConfig } from "../../shim/config.ts";
 import type { TestHost } from "../qemu/guest.ts";
 import type { Machine } from "./result.ts";
 
+/** What the slowest boot takes: in the lab, whose KVM is emulated itself, on a busy machine. */
+export const BOOT_TIMEOUT_SECONDS = 300;
+
 /** What this host runs its machines with, as the shim decides it. */
 export function hostChoices(): {
   readonly accelerator: BootPlan["accelerator"];
@@ -39,6 +42,7 @@ export function shimPlan(host: TestHost): BootPlan {
     runDirectory: `${host.folder}/run`,
     shares: [{ tag: "qemubox", directory: host.shared, readonly: true }],
     readyMarker: GUEST_READY_MARKER,
+    bootTimeoutMs: BOOT_TIMEOUT_SECONDS * 1000,
   };
 }
 
