@@ -7,17 +7,25 @@
 import { FRAME, FrameWriter, readFrames, type StartMessage } from "./lib/lab_frames.ts";
 import { RELAY_PORT } from "./lib/lab_machine.ts";
 import { existing, REPOSITORY } from "./lib/paths.ts";
+import { run } from "./lib/run.ts";
 
 /** Lies in memory, as everything that is written in the lab, but for the repository. */
 const SCRATCH = "/run/testbed";
+/**
+ * What makes it a KVM host, and what containerd wants to see before it uses it; most of the rest is
+ * loaded at first use.
+ */
+const MODULES: readonly string[] = ["kvm-amd", "vhost_vsock", "vhost_net", "tun", "loop", "erofs"];
 
 async function main(): Promise<void> {
+  const modules = run(["modprobe", "--all", ...MODULES]);
   using port = await Deno.open(portOf(RELAY_PORT), { read: true, write: true });
   const frames = readFrames(port);
   const { value: first } = await frames.next();
   if (first?.type !== FRAME.START) throw new Error("the host's half did not begin with START");
   const start: StartMessage = JSON.parse(new TextDecoder().decode(first.data));
   await Deno.mkdir(SCRATCH);
+  await modules;
   const child = new Deno.Command("unshare", {
     args: [
       ...["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],

@@ -1,7 +1,7 @@
 #!/bin/sh
-# PID 1 of the lab's VM, on the read-only root that virtiofsd shares: mounts what every system has,
-# loads what makes it a KVM host, and starts the relay. When that ends, so does this, and with it the
-# kernel, in a panic that ends QEMU: the command's end has been told before.
+# PID 1 of the lab's VM, on the read-only root that virtiofsd shares: mounts what every system has and
+# starts the relay. When that ends, so does this, and with it the kernel, in a panic that ends QEMU: the
+# command's end has been told before.
 set -eu
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc -o nosuid,nodev,noexec proc /proc
@@ -14,9 +14,6 @@ mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o nosuid,nodev,mode=755 run /run
 repository=${0%/scripts/*}
 mount -t virtiofs repository "$repository"
-# containerd wants to see EROFS before it uses it; most of the rest is loaded at first use.
-modprobe -a kvm-amd vhost_vsock vhost_net tun loop erofs
-
 # DENO_DIR is in the environment: the kernel puts there what it does not know on its command line.
 deno run --quiet --config "$repository/deno.json" --allow-all "$repository/scripts/lab_guest.ts"
 echo "lab: the relay ended with $?"

@@ -34,10 +34,12 @@ mkdir -p "$new/var/lib/containerd"
 mount --bind "$TESTBED_SCRATCH/containerd" "$new/var/lib/containerd"
 
 # At the same places as outside: the repository, Deno, its cache, the images. In the lab the root has
-# all of these already, and only the repository is written to.
+# all of these already, only the repository is written to, and containerd has imported the images.
 mkdir -p "$new$TESTBED_REPOSITORY"
 mount --bind "$TESTBED_REPOSITORY" "$new$TESTBED_REPOSITORY"
-if [ -z "${QEMUBOX_LAB:-}" ]; then
+if [ -n "${QEMUBOX_LAB:-}" ]; then
+  tar -C "$TESTBED_SCRATCH/containerd" --xattrs --xattrs-include='*' -xf "$TESTBED_ROOT/containerd.tar"
+else
   mkdir -p "$new$TESTBED_DENO_DIR" "$new${TESTBED_DENO%/*}" "$new${TESTBED_IMAGES%/*}"
   touch "$new$TESTBED_DENO" "$new$TESTBED_IMAGES"
   mount --bind "$TESTBED_DENO_DIR" "$new$TESTBED_DENO_DIR"

@@ -1,15 +1,22 @@
 /**
- * The inner half of the testbed, in its namespaces: starts containerd and imports the images for both
- * snapshotters. Ends when containerd is ready for the command; containerd goes on.
+ * `testbed_setup.ts [--stop]`: the inner half of the testbed, in its namespaces: starts containerd and
+ * imports the images for both snapshotters. Ends when containerd is ready for the command; containerd
+ * goes on, unless it is to be stopped: what it has made of the images is then for another one. In the
+ * lab the images are there already.
  */
 
 import { run } from "./lib/run.ts";
 
+const LAB = Deno.env.get("QEMUBOX_LAB") === "1";
 const CONFIG_FILE = "/etc/containerd/config.toml";
 const SOCKET = "/run/containerd/containerd.sock";
 const LOG_FILE = "/var/log/containerd.log";
 const START_TIMEOUT_MS = 30_000;
 const POLL_MS = 2;
+
+const QEMUBOX_CONFIG_FILE = "/etc/qemubox/config.json";
+/** KVM's usual limit is for hardware; the lab's is emulated. */
+const LAB_BOOT_TIMEOUT_SECONDS = 300;
 
 /** Kubernetes' half, and snapshotters for disks that are not here, only cost time. */
 const CONFIG = `version = 3
@@ -36,10 +43,25 @@ async function main(): Promise<void> {
   await Deno.mkdir("/etc/containerd", { recursive: true });
   await Deno.writeTextFile(CONFIG_FILE, CONFIG);
   const containerd = startContainerd(debug);
+  if (LAB) await allowSlowBoots();
   const ended = containerd.status.then(({ code }) => {
     throw new Error(`containerd ended with ${code}`);
   });
   await Promise.race([ready(), ended]);
+  if (!LAB) await importImages();
+  if (!Deno.args.includes("--stop")) return;
+  ended.catch(() => {});
+  containerd.kill("SIGTERM");
+  await containerd.status;
+}
+
+async function allowSlowBoots(): Promise<void> {
+  await Deno.mkdir("/etc/qemubox", { recursive: true });
+  const config = { boot_timeout_seconds: LAB_BOOT_TIMEOUT_SECONDS };
+  await Deno.writeTextFile(QEMUBOX_CONFIG_FILE, JSON.stringify(config));
+}
+
+async function importImages(): Promise<void> {
   for (const snapshotter of ["overlayfs", "erofs"]) {
     const command = ["images", "import", "--local", "--snapshotter", snapshotter];
     await run(["ctr", ...command, Deno.env.get("TESTBED_IMAGES")!]);
