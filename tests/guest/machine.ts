@@ -18,7 +18,7 @@ import {
 
 const TAG = "shared";
 const APPLETS =
-  "sh cat echo exit head sha256sum sleep true uname yes dd trap ls id touch pwd grep stty tty"
+  "sh cat echo exit head sha256sum sleep true uname yes dd trap ls id touch pwd grep stty tty tail"
     .split(
       " ",
     );
@@ -69,10 +69,10 @@ export class Machine implements AsyncDisposable {
   static async boot(): Promise<Machine> {
     const folder = Deno.makeTempDirSync();
     const shared = `${folder}/shared`;
-    for (const name of ["shared/rootfs/bin", "run", "cids"]) {
+    for (const name of ["shared/rootfs/bin", "shared/rootfs/sys/fs/cgroup", "run", "cids"]) {
       Deno.mkdirSync(`${folder}/${name}`, { recursive: true });
     }
-    for (const name of ["proc", "sys", "dev", "tmp"]) Deno.mkdirSync(`${shared}/rootfs/${name}`);
+    for (const name of ["proc", "dev", "tmp"]) Deno.mkdirSync(`${shared}/rootfs/${name}`);
     Deno.copyFileSync("/bin/busybox", `${shared}/rootfs/bin/busybox`);
     for (const name of APPLETS) Deno.symlinkSync("busybox", `${shared}/rootfs/bin/${name}`);
 
@@ -274,6 +274,7 @@ function config(
     root: { path: "rootfs" },
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
+      { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["ro"] },
       { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
       {
         destination: "/dev/pts",

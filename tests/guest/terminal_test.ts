@@ -83,8 +83,8 @@ Deno.test({
       await typist.type("stty size\n");
       await typist.sees("50 132\r\n");
 
-      await typist.type("sleep 1000\n");
-      await typist.sees("sleep 1000\r\n");
+      await typist.type("sh -c 'echo asleep; exec sleep 1000'\n");
+      await typist.sees("asleep\r\n"); // before that, the shell would take the Ctrl-C
       await typist.type("\x03");
       await typist.type("echo interrupted $?\n");
       await typist.sees("interrupted 130\r\n");
