@@ -25,6 +25,9 @@ export const CRUN: CrunOptions = {
 };
 
 const ENVIRONMENT = {
+  // Else crun copies itself into memory and runs that, at each call, so that no container can write
+  // to it. It believes this only where it lies on a read-only file system, as it does in the guest.
+  _LIBCONTAINER_CLONED_BINARY: "1",
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 } as const;
 

@@ -11,22 +11,20 @@ const FAREWELL_TIMEOUT_MS = 300;
 /** How long killed processes may take to be gone. The host gives the guest 2 s for everything. */
 const KILL_TIMEOUT_MS = 1_000;
 
-/** What is shut down. */
-export interface ShutdownDependencies {
+/** What is brought to rest. */
+export interface QuiesceDependencies {
   readonly system: System;
   readonly reaper: Reaper;
   readonly bundles: Bundles;
   readonly console: Console;
-  /** Resolves when the host has closed all its RPC connections. */
-  readonly disconnected: () => Promise<void>;
 }
 
 /**
- * Ends the guest: kills everything, unmounts the bundles, syncs, and resets the machine, which ends
- * QEMU (it runs with -no-reboot). Best effort, all of it tried, each wait bounded.
+ * Brings the guest to where its machine may be switched off at any moment: kills everything, unmounts
+ * the bundles, syncs. Best effort, all of it tried, each wait bounded. Never rejects.
  */
-export async function shutDown(dependencies: ShutdownDependencies): Promise<void> {
-  const { system, reaper, bundles, console, disconnected } = dependencies;
+export async function quiesce(dependencies: QuiesceDependencies): Promise<void> {
+  const { system, reaper, bundles, console } = dependencies;
   const attempt = async (what: string, action: () => unknown): Promise<void> => {
     try {
       await action();
@@ -34,12 +32,20 @@ export async function shutDown(dependencies: ShutdownDependencies): Promise<void
       console.log(`shutdown: ${what}: ${describe(error)}`);
     }
   };
-  const farewell = within(FAREWELL_TIMEOUT_MS, disconnected());
   await attempt("kill", () => killAll(system));
   await attempt("wait", () => within(KILL_TIMEOUT_MS, reaper.childless()));
   await attempt("unmount", () => bundles.deleteAll());
   await attempt("sync", () => system.sync());
-  await attempt("connections", () => farewell);
+}
+
+/**
+ * Resets the machine, which ends QEMU (it runs with -no-reboot): for a host that does not switch it
+ * off itself.
+ *
+ * @param disconnected resolves when the host has closed all its RPC connections
+ */
+export async function reset(system: System, disconnected: Promise<void>): Promise<void> {
+  await within(FAREWELL_TIMEOUT_MS, disconnected);
   system.reboot("restart");
 }
 

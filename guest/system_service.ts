@@ -12,13 +12,15 @@ export interface SystemServiceDependencies {
   readonly timeline: Timeline;
   readonly events: EventLog<GuestEvent>;
   readonly version: string;
-  /** Called when the host has asked for the shutdown and the answer has been written. */
-  readonly onShutdown: () => void;
+  /** Called when the host asks for the shutdown; it is answered when this is done. */
+  readonly quiesce: () => Promise<void>;
+  /** Called when that answer has been written. */
+  readonly reset: () => unknown;
 }
 
 /** qemubox.guest.v1.System. */
 export function systemService(dependencies: SystemServiceDependencies): ServiceBinding {
-  const { system, timeline, events, version, onShutdown } = dependencies;
+  const { system, timeline, events, version, quiesce, reset } = dependencies;
   return implement(guest.System, {
     configure: ({ unixNanoseconds, hostname }) => {
       if (unixNanoseconds > 0n) system.setClock(unixNanoseconds);
@@ -34,8 +36,9 @@ export function systemService(dependencies: SystemServiceDependencies): ServiceB
       return { unixNanoseconds: system.clock("realtime") };
     },
     events: (_request, { signal }) => events.subscribe(signal),
-    shutdown: (_request, { answered }) => {
-      answered.then(onShutdown);
+    shutdown: async (_request, { answered }) => {
+      await quiesce();
+      answered.then(reset);
       return {};
     },
   });

@@ -17,7 +17,7 @@ import { EventLog } from "./event_log.ts";
 import { Port } from "./listen.ts";
 import { networkService } from "./network_service.ts";
 import { Reaper } from "./reaper.ts";
-import { shutDown } from "./shutdown.ts";
+import { quiesce, reset } from "./shutdown.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 import { type GuestEvent, systemService } from "./system_service.ts";
 import { taskService } from "./task_service.ts";
@@ -49,8 +49,8 @@ export async function vminitd(system: System, console: Console): Promise<never> 
 
   const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);
   const byteStreams = new Port(system, "stream", GUEST_STREAM_PORT, console);
-  const disconnected = (): Promise<void> => rpc.disconnected();
-  const onShutdown = once(() => shutDown({ system, reaper, bundles, console, disconnected }));
+  const quiesced = once(() => quiesce({ system, reaper, bundles, console }));
+  const isReset = once(() => reset(system, rpc.disconnected()));
   const server = new TtrpcServer([
     taskService({
       containers,
@@ -59,7 +59,14 @@ export async function vminitd(system: System, console: Console): Promise<never> 
     }),
     bundleService(bundles, (path) => containers.usesBundle(path)),
     networkService(system),
-    systemService({ system, timeline, events, version: VERSION, onShutdown }),
+    systemService({
+      system,
+      timeline,
+      events,
+      version: VERSION,
+      quiesce: quiesced,
+      reset: isReset,
+    }),
   ], { onError: (error, where) => console.log(`${where}: ${describe(error)}`) });
 
   timeline.mark("listening");
@@ -71,10 +78,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   ]);
 }
 
-function once(action: () => unknown): () => void {
-  let done = false;
-  return () => {
-    if (!done) action();
-    done = true;
-  };
+function once<T>(action: () => T): () => T {
+  let done: { readonly result: T } | null = null;
+  return () => (done ??= { result: action() }).result;
 }

@@ -88,8 +88,9 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
-   * Ends the VM: the guest is asked, given `graceMs`, then killed. All resources are released, even
-   * when some of it fails.
+   * Ends the VM. The guest is asked first, and has answered, or `graceMs` have passed, when QEMU is
+   * killed: what it answers is that nothing is left in it that is not on disk. All resources are
+   * released, even when some of it fails.
    */
   async end(graceMs: number): Promise<void> {
     this.#ending.abort();
@@ -97,13 +98,8 @@ export class Sandbox implements AsyncDisposable {
       await this.guest.shutdown(graceMs);
     } catch (error) {
       this.#log.debug(`the guest did not acknowledge its shutdown: ${(error as Error).message}`);
-      graceMs = 0;
     }
-    try {
-      await this.#vm.shutdown(graceMs);
-    } finally {
-      await this.#resources.disposeAsync();
-    }
+    await this.#resources.disposeAsync();
   }
 
   /** Ends the VM at once; the guest is not asked. */

@@ -484,7 +484,8 @@ export const System: GenService<{
     output: typeof AdjustClockResponseSchema;
   },
   /**
-   * The answer is the acknowledgement; the guest resets after it was written.
+   * Answered when everything is dead, unmounted and synced: from then on the machine may be switched
+   * off at any moment. The guest resets after that.
    *
    * @generated from rpc qemubox.guest.v1.System.Shutdown
    */
