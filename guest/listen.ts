@@ -1,4 +1,4 @@
-import { FdListener, type System } from "../ffi/mod.ts";
+import { FdListener, type FdStream, type System, VMADDR } from "../ffi/mod.ts";
 import { type ByteStream } from "../proto/mod.ts";
 import { type Console, describe } from "./console.ts";
 import { VsockStream } from "./vsock_stream.ts";
@@ -9,11 +9,12 @@ const BACKLOG = 128;
 /**
  * A vsock port of ours, and the connections on it that are still served.
  *
- * Only the host can connect: the kernel has no vsock loopback (CONFIG_VSOCKETS_LOOPBACK), so that a
- * container which dials its own machine gets ENODEV or no answer, and the device of a machine carries
- * packets from the host alone.
+ * Only the host is served. The kernel has no vsock loopback (CONFIG_VSOCKETS_LOOPBACK), so that a
+ * container which dials its own machine gets ENODEV or no answer; machines that share a device could
+ * dial each other, and are hung up on.
  */
 export class Port {
+  readonly #system: System;
   readonly #listener: FdListener;
   readonly #name: string;
   readonly #console: Console;
@@ -21,6 +22,7 @@ export class Port {
 
   /** @throws {SystemError} EADDRINUSE and whatever else bind(2) says */
   constructor(system: System, name: string, port: number, console: Console) {
+    this.#system = system;
     this.#name = name;
     this.#console = console;
     this.#listener = new FdListener(system.listenVsock(port, { backlog: BACKLOG }), { system });
@@ -29,7 +31,12 @@ export class Port {
   /** Serves connections for ever, each on its own: what goes wrong on one is logged. */
   async serve(handler: (connection: ByteStream) => Promise<void>): Promise<never> {
     for (;;) {
-      const connection = new VsockStream(await this.#listener.accept());
+      const accepted = await this.#listener.accept();
+      if (!this.#isFromHost(accepted)) {
+        accepted.close();
+        continue;
+      }
+      const connection = new VsockStream(accepted);
       const served = handler(connection)
         .catch((error) => this.#console.log(`${this.#name}: ${describe(error)}`))
         .finally(() => {
@@ -38,6 +45,22 @@ export class Port {
         });
       this.#served.add(served);
     }
+  }
+
+  #isFromHost({ fd }: FdStream): boolean {
+    try {
+      const { cid } = this.#system.vsockPeer(fd);
+      if (cid === VMADDR.CID_HOST) return true;
+      this.#console.log(`${this.#name}: refused a connection from vsock context ${cid}`);
+    } catch (error) {
+      this.#console.log(`${this.#name}: ${describe(error)}`); // gone already: ENOTCONN
+    }
+    return false;
+  }
+
+  /** Takes no more connections; those that there are go on. */
+  close(): void {
+    this.#listener.close();
   }
 
   /** Resolves when the connections that there are now have ended. */
