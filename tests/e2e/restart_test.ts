@@ -1,0 +1,227 @@
+/**
+ * containerd is killed and started again: containers go on, and what it was killed in the middle of
+ * is either there and usable, or gone and can be made again under the same name.
+ */
+
+import assert from "node:assert/strict";
+import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
+import { difference, snapshot, type SystemState } from "../lib/system_state.ts";
+import { until } from "../lib/wait.ts";
+import { logLines, shimOf } from "./testbed.ts";
+
+const SOCKET = "/run/containerd/containerd.sock";
+const FIFOS = "/run/containerd/fifo";
+const SOON_MS = 30_000;
+const BOOT_WITHIN_MS = 60_000;
+const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
+const TICKING = ["sh", "-c", "trap 'exit 0' TERM; while :; do echo tick; sleep 0.2; done"];
+
+/** A test that leaves nothing but another containerd. */
+function restarted(name: string, work: (id: string) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore,
+    // Processes outlive the test that started them: that is what it is about.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    fn: async () => {
+      const id = `e2e-restart-${crypto.randomUUID().slice(0, 8)}`;
+      const before = withoutContainerd(await snapshot());
+      try {
+        await work(id);
+        await until("a system as it was before", SOON_MS, async () => {
+          const { left } = difference(before, withoutContainerd(await snapshot()));
+          return left.length === 0 ? true : null;
+        });
+      } catch (error) {
+        const { left } = difference(before, withoutContainerd(await snapshot()));
+        console.error(`left:\n  ${left.join("\n  ")}`);
+        for (const line of logLines(id)) console.error(line);
+        await startContainerd();
+        await ctr("tasks", "rm", "--force", id);
+        await ctr("containers", "rm", id);
+        throw error;
+      }
+    },
+  });
+}
+
+function withoutContainerd({ options, things }: SystemState): SystemState {
+  const process = (things.process ?? []).filter((line) => !/: containerd( |$)/.test(line));
+  return { options, things: { ...things, process } };
+}
+
+/** SIGKILL, and not back before it is gone. */
+async function killContainerd(): Promise<void> {
+  const pids = [...Deno.readDirSync("/proc")].map(({ name }) => name).filter((name) => {
+    try {
+      return Deno.readTextFileSync(`/proc/${name}/comm`) === "containerd\n" &&
+        Deno.readTextFileSync(`/proc/${name}/cmdline`).startsWith("containerd\0");
+    } catch {
+      return false;
+    }
+  });
+  for (const pid of pids) Deno.kill(Number(pid), "SIGKILL");
+  await until("the end of containerd", SOON_MS, async () => await listens() ? null : true);
+}
+
+/** Starts it, unless it runs, as the testbed does; resolves when it answers. */
+async function startContainerd(): Promise<void> {
+  if (await listens()) return;
+  new Deno.Command("/bin/sh", {
+    args: ["-c", "exec containerd --log-level info >>/var/log/containerd.log 2>&1"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    detached: true,
+  }).spawn().unref();
+  await until("containerd", SOON_MS, async () => (await ctr("version")).code === 0 || null);
+}
+
+async function listens(): Promise<boolean> {
+  try {
+    using _connection = await Deno.connect({ transport: "unix", path: SOCKET });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends and removes whatever there is of a container. */
+async function remove(id: string): Promise<void> {
+  if (await task(id) !== null) {
+    await ctr("task", "kill", "--signal", "SIGKILL", id);
+    await until("the end of the task", SOON_MS, async () => {
+      const line = await task(id);
+      return line === null || line.status === "STOPPED" || line.status === "CREATED" ? true : null;
+    });
+    await ctr("task", "rm", "--force", id);
+  }
+  assert.equal(await task(id), null);
+  removeFifos(id);
+  await ctr("container", "rm", id);
+}
+
+/** ctr makes the FIFOs of a detached task, and removes them when it removes the task; not if it was cut off. */
+function removeFifos(id: string): void {
+  for (const { name } of [...Deno.readDirSync(FIFOS)]) {
+    const files = [...Deno.readDirSync(`${FIFOS}/${name}`)];
+    if (files.some((file) => file.name.startsWith(id) || /^e\d-/.test(file.name))) {
+      Deno.removeSync(`${FIFOS}/${name}`, { recursive: true });
+    }
+  }
+}
+
+restarted("containers go on while containerd is killed and started again", async (id) => {
+  const output = await Deno.makeTempFile({ prefix: "e2e-output-" });
+  try {
+    const flags = ["-d", "--log-uri", `file://${output}`];
+    await ctrOk(...runArguments(id, TICKING, { flags }));
+    const { pid } = (await task(id))!;
+    const shim = shimOf(id);
+    // In the middle of several execs, too.
+    const execs = Array.from(
+      { length: 4 },
+      (_, i) => ctr("task", "exec", "--exec-id", `e${i}`, id, "sleep", "1"),
+    );
+    await killContainerd();
+    await Promise.all(execs);
+    const size = Deno.statSync(output).size;
+    await until("more output without containerd", SOON_MS, () => {
+      return Deno.statSync(output).size > size || null;
+    });
+    await startContainerd();
+
+    assert.deepEqual(await task(id), { id, pid, status: "RUNNING" });
+    assert.equal(shimOf(id), shim);
+    const again = await ctrOk("task", "exec", "--exec-id", "again", id, "echo", "still there");
+    assert.equal(again, "still there\n");
+    assert.deepEqual(logLines(id).filter((line) => line.includes("LOST")), []);
+    await remove(id);
+  } finally {
+    await Deno.remove(output);
+  }
+});
+
+restarted("a client finds the streams again, and what ended in the meantime", async (id) => {
+  const script = "while read line; do echo got $line; [ $line = end ] && exit 9; done";
+  await ctrOk(...runArguments(id, ["sh", "-c", script], { flags: ["-d"] }));
+  await killContainerd();
+  await startContainerd();
+  await using client = new Client(["task", "attach", id], { input: true });
+  await client.write("one\n");
+  await client.line("got one");
+  await killContainerd();
+  client.kill("SIGKILL");
+  await client.ended;
+  await startContainerd();
+  // The end of a client is not the end of stdin.
+  assert.equal((await task(id))?.status, "RUNNING");
+  await using next = new Client(["task", "attach", id], { input: true });
+  await next.write("two\n");
+  await next.line("got two");
+  next.kill("SIGKILL");
+  await next.ended;
+
+  await killContainerd();
+  await Deno.writeTextFile(stdinOf(id), "end\n");
+  await startContainerd();
+  await until(
+    "the task's end",
+    SOON_MS,
+    async () => (await task(id))?.status === "STOPPED" || null,
+  );
+  const removed = await ctr("task", "rm", id);
+  assert.match(removed.stderr, /non-zero exit code 9\b/);
+  assert.deepEqual(logLines(id).filter((line) => line.includes("LOST")), []);
+  await remove(id);
+});
+
+restarted("killed in the middle of Create", async (id) => {
+  const client = ctr(...runArguments(id, TICKING, { flags: ["-d", "--null-io"] }));
+  await until("QEMU", BOOT_WITHIN_MS, () => qemuOf(id));
+  await killContainerd();
+  assert.notEqual((await client).code, 0);
+  await startContainerd();
+  if (await task(id) !== null) {
+    // It is there: then it can be used.
+    await ctrOk("task", "start", "--detach", id).catch(() => {});
+  }
+  await remove(id);
+  await ctrOk(...runArguments(id, ["true"], { flags: ["--rm"] }));
+});
+
+restarted("killed in the middle of Delete", async (id) => {
+  await ctrOk(...runArguments(id, ["true"], { flags: ["-d", "--null-io"] }));
+  await until("its end", SOON_MS, async () => (await task(id))?.status === "STOPPED" || null);
+  const client = ctr("task", "rm", id);
+  await until("the end of QEMU", SOON_MS, () => qemuOf(id) === null ? true : null);
+  await killContainerd();
+  await client;
+  await startContainerd();
+  await remove(id);
+  await ctrOk(...runArguments(id, ["true"], { flags: ["--rm"] }));
+});
+
+/** The FIFO that ctr made for a detached task's input. */
+function stdinOf(id: string): string {
+  for (const { name } of Deno.readDirSync(FIFOS)) {
+    for (const file of Deno.readDirSync(`${FIFOS}/${name}`)) {
+      if (file.name === `${id}-stdin`) return `${FIFOS}/${name}/${file.name}`;
+    }
+  }
+  throw new Error(`no FIFO ${id}-stdin`);
+}
+
+/** The pid of a container's QEMU. */
+function qemuOf(id: string): number | null {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    try {
+      const args = Deno.readTextFileSync(`/proc/${name}/cmdline`);
+      if (args.includes("qemu-system") && args.includes(`guest=default/${id}`)) return Number(name);
+    } catch {
+      // It has just ended.
+    }
+  }
+  return null;
+}
