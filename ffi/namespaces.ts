@@ -33,16 +33,28 @@ export function withNamespace<T>(
   work: () => T extends Promise<unknown> ? never : T,
 ): T {
   const home = openNamespace(system, kind);
-  const directory = kind === "mnt" ? Deno.cwd() : null;
+  const directory = kind === "mnt" ? workingDirectory() : null;
   try {
+    // Threads that were started since share the file system context, with which setns(2) refuses.
+    if (kind === "mnt") system.unshare(CLONE.FS);
     system.setns(fd, TYPES[kind]);
     try {
       return work();
     } finally {
+      if (kind === "mnt") system.unshare(CLONE.FS);
       system.setns(home, TYPES[kind]);
       if (directory !== null) Deno.chdir(directory);
     }
   } finally {
     system.close(home);
+  }
+}
+
+/** null: it was removed, so there is none to come back to. */
+function workingDirectory(): string | null {
+  try {
+    return Deno.cwd();
+  } catch {
+    return null;
   }
 }

@@ -53,10 +53,4 @@ export function removeNetns(system: System, path: string): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  try {
-    // The folder of containerd's namespace, if this was the last one in it.
-    Deno.removeSync(path.slice(0, path.lastIndexOf("/")));
-  } catch {
-    // It holds others.
-  }
 }

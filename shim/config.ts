@@ -19,6 +19,12 @@ export interface Config {
   readonly firmwarePath: string | null;
   readonly virtiofsdPath: string | null;
   readonly vhostDeviceVsockPath: string | null;
+  /** CNI configurations. */
+  readonly cniConfDir: string;
+  /** Folders of CNI plugins, searched in this order. */
+  readonly cniBinDirs: readonly string[];
+  /** The network of containers that name none; null: qemubox-net, if there is one. */
+  readonly cniNetwork: string | null;
   readonly accelerator: "auto" | "kvm" | "tcg";
   /** null: by accelerator. Milliseconds. */
   readonly bootTimeoutMs: number | null;
@@ -51,6 +57,10 @@ const FILE = z.strictObject({
   firmware_path: path,
   virtiofsd_path: path,
   vhost_device_vsock_path: path,
+  cni_conf_dir: path,
+  // As CNI_PATH: several, with colons between.
+  cni_bin_dir: path,
+  cni_network: z.string().min(1),
   accelerator: z.enum(["auto", "kvm", "tcg"]),
   boot_timeout_seconds: milliseconds(3600),
   drain_timeout_seconds: milliseconds(3600),
@@ -65,6 +75,9 @@ const ENVIRONMENT: Readonly<Record<string, FileKey>> = {
   QEMUBOX_RUN_DIR: "run_dir",
   QEMUBOX_QEMU_PATH: "qemu_path",
   QEMUBOX_ACCELERATOR: "accelerator",
+  QEMUBOX_CNI_CONF_DIR: "cni_conf_dir",
+  QEMUBOX_CNI_BIN_DIR: "cni_bin_dir",
+  QEMUBOX_CNI_NETWORK: "cni_network",
 };
 
 /** What a container may ask for itself; anything else under the prefix is refused. */
@@ -72,6 +85,15 @@ const ANNOTATIONS: Readonly<Record<string, FileKey>> = {
   "io.qemubox.accelerator": "accelerator",
   "io.qemubox.boot-timeout-seconds": "boot_timeout_seconds",
 };
+/** What a container may ask of its network; net/request.ts reads them. */
+const NETWORK_ANNOTATIONS = [
+  "io.qemubox.networks",
+  "io.qemubox.port-mappings",
+  "io.qemubox.ip-addresses",
+  "io.qemubox.mac-address",
+];
+/** Where plugins are when nobody says: upstream's place, Debian's, Fedora's. */
+const CNI_BIN_DIRS = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
 const ANNOTATION_PREFIX = "io.qemubox.";
 
 /** Where settings come from; `file` is the text of the configuration file, null when there is none. */
@@ -88,11 +110,10 @@ export interface ConfigSources {
 export function resolveConfig(sources: ConfigSources): Config {
   const environment = named(sources.environment, ENVIRONMENT, "environment variable");
   const annotations = named(sources.annotations, ANNOTATIONS, "annotation");
+  const known = [...Object.keys(ANNOTATIONS), ...NETWORK_ANNOTATIONS];
   for (const name of Object.keys(sources.annotations)) {
-    if (name.startsWith(ANNOTATION_PREFIX) && !(name in ANNOTATIONS)) {
-      throw new ConfigError(
-        `annotation ${name} is not known; known are ${Object.keys(ANNOTATIONS).join(", ")}`,
-      );
+    if (name.startsWith(ANNOTATION_PREFIX) && !known.includes(name)) {
+      throw new ConfigError(`annotation ${name} is not known; known are ${known.join(", ")}`);
     }
   }
   const set = { ...parseFile(sources.file), ...environment, ...annotations };
@@ -108,6 +129,9 @@ export function resolveConfig(sources: ConfigSources): Config {
     firmwarePath: set.firmware_path ?? null,
     virtiofsdPath: set.virtiofsd_path ?? null,
     vhostDeviceVsockPath: set.vhost_device_vsock_path ?? null,
+    cniConfDir: set.cni_conf_dir ?? "/etc/cni/net.d",
+    cniBinDirs: set.cni_bin_dir?.split(":") ?? CNI_BIN_DIRS,
+    cniNetwork: set.cni_network ?? null,
     accelerator: set.accelerator ?? "auto",
     bootTimeoutMs: set.boot_timeout_seconds ?? null,
     drainTimeoutMs: set.drain_timeout_seconds ?? 30_000,

@@ -10,6 +10,7 @@ import {
   type VmFiles,
   type VmSize,
 } from "../qemu/mod.ts";
+import { type NetworkPlan, networkRequest, planNetwork, readConfFolder } from "../net/mod.ts";
 import { type Any, Code, RpcError } from "../proto/mod.ts";
 import type { Config } from "./config.ts";
 import { requireSameTerminal } from "./exec_plan.ts";
@@ -38,6 +39,7 @@ export interface CreatePlan {
   readonly spec: SpecPlan;
   readonly rootfs: readonly SnapshotMount[];
   readonly hostname: string;
+  readonly network: NetworkPlan;
   readonly files: VmFiles;
   readonly size: VmSize;
   readonly accelerator: "kvm" | "tcg";
@@ -72,9 +74,17 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
   if (accelerator === "tcg" && tsc === null) {
     warnings.push("the host's TSC frequency is not known; a guest may hang while it measures it");
   }
+  const specPlan = planSpec(spec, request.id, pathKind);
+  const network = planNetwork(
+    { confDir: config.cniConfDir, path: config.cniBinDirs, network: config.cniNetwork },
+    networkRequest(spec.annotations ?? {}, specPlan.netns),
+    readConfFolder,
+  );
+  if (network.kind === "none" && network.warning !== null) warnings.push(network.warning);
   return {
     request,
-    spec: planSpec(spec, request.id, pathKind),
+    spec: specPlan,
+    network,
     rootfs: request.rootfs.length > 0 ? request.rootfs : [rootfsOfBundle(request.bundle, spec)],
     hostname: spec.hostname || request.id.slice(0, 63),
     files,

@@ -86,7 +86,13 @@ Deno.test("files travel with the bundle up to a limit of all together", () => {
     Deno.writeFileSync(hostPath, new Uint8Array(bytes).fill(7));
     return { hostPath, name: `0-${name}` };
   };
-  const plan = (files: SpecPlan["files"]): SpecPlan => ({ spec: {}, files, dropped: [] });
+  const plan = (files: SpecPlan["files"]): SpecPlan => ({
+    spec: {},
+    files,
+    netns: null,
+    networkSysctls: {},
+    dropped: [],
+  });
   const half = 512 * 1024;
   const read = readBundleFiles(plan([file("a", half), file("b", half)]));
   assert.deepEqual(read.map(({ name, content }) => [name, content.length]), [

@@ -1,7 +1,7 @@
 import { type System } from "../ffi/mod.ts";
+import { type GuestNetwork, SandboxNetwork } from "../net/mod.ts";
 import { type Any, guest, GUEST_READY_MARKER, packAny } from "../proto/mod.ts";
 import { bootVm, type CidLease, leaseCid, type Vm } from "../qemu/mod.ts";
-import { begin } from "./begin.ts";
 import { ConsoleLog } from "./console_log.ts";
 import { type CreatePlan, readBundleFiles } from "./create_plan.ts";
 import { answered, GuestConnection } from "./guest_connection.ts";
@@ -9,6 +9,8 @@ import { openGuestIo } from "./guest_io.ts";
 import type { Lease } from "./lease.ts";
 import type { Logger } from "./log.ts";
 import { CID_FOLDER, CID_INTENT, type SandboxName, type SandboxPaths, vmName } from "./names.ts";
+import { type NetworkFacts, networkHost, networkRequestOf, nicPlans } from "./network.ts";
+import { withNetworkFiles } from "./network_files.ts";
 import { encodeOciJson } from "./oci_json.ts";
 import type { ProcessIo } from "./process_io.ts";
 import { removeFolder } from "./remove_folder.ts";
@@ -28,6 +30,9 @@ export interface CreateContext {
   readonly log: Logger;
   readonly bootTimeoutMs: number | null;
   readonly signal: AbortSignal;
+  readonly network: NetworkFacts;
+  /** Does something where the host's mounts are seen, outside of the shim's own namespace. */
+  readonly onHost?: <T>(work: () => T) => T;
 }
 
 /** How long mounting, or crun, may take in a guest, under TCG on a busy host too. Milliseconds. */
@@ -67,11 +72,24 @@ export class CreateSteps {
     return new ConsoleLog(this.#context.logDir, this.#context.name);
   }
 
+  /** The network, as far as QEMU needs it; the plugins run beside the boot where they can. */
+  async prepareNetwork(): Promise<SandboxNetwork> {
+    const { network, lease, name, timeline } = this.#context;
+    lease.record(null, { network });
+    const host = networkHost(network, name, this.#context);
+    const prepared = await SandboxNetwork.prepare(this.#plan.network, host);
+    prepared.connect().then(() => timeline.mark("network connected"), () => {});
+    return prepared;
+  }
+
   /** The virtual machine, up to the guest's word that it is ready. */
-  async bootVm(console: ConsoleLog): Promise<Vm> {
+  async bootVm(console: ConsoleLog, network: SandboxNetwork): Promise<Vm> {
     const { files, size, accelerator, transport, tscKhz } = this.#plan;
     const { lease, paths, timeline, system, log, name, signal, bootTimeoutMs } = this.#context;
     const bootedAt = performance.now();
+    // A network that fails need not wait for the guest.
+    const disconnected = new AbortController();
+    network.connect().catch((error) => disconnected.abort(error));
     const booting = bootVm({
       name: vmName(name),
       files,
@@ -80,6 +98,7 @@ export class CreateSteps {
       ...(tscKhz === null ? {} : { tscKhz }),
       vsockTransport: transport,
       runDirectory: paths.runtime,
+      nics: nicPlans(network),
       shares: [{ tag: SHARED_TAG, directory: paths.shared, readonly: true }],
       readyMarker: GUEST_READY_MARKER,
       ...(bootTimeoutMs === null ? {} : { bootTimeoutMs }),
@@ -88,11 +107,14 @@ export class CreateSteps {
       ledger: lease,
       log: (line) => log.warn(line),
       console: (chunk) => console.write(chunk),
-      signal,
+      signal: AbortSignal.any([signal, disconnected.signal]),
       system,
+    }).catch((error) => {
+      disconnected.signal.throwIfAborted();
+      throw error;
     });
     // While the helpers start. The step that sends it tells what went wrong.
-    this.#bundle = begin(() => this.#packBundle());
+    this.#bundle = network.connect().then((connected) => this.#packBundle(connected));
     this.#bundle.catch(() => {});
     const vm = await booting;
     timeline.mark("vm spawned", bootedAt + vm.timeline.spawnedMs);
@@ -115,6 +137,19 @@ export class CreateSteps {
     await guest.configure(this.#plan.hostname, system.clock("realtime"), this.#until(failed));
   }
 
+  /** The guest's interfaces, when the plugins have said what they are. */
+  async configureNetwork(
+    guest: GuestConnection,
+    network: SandboxNetwork,
+    failed: AbortSignal,
+  ): Promise<void> {
+    const request = networkRequestOf(await network.connect(), this.#plan.spec.networkSysctls);
+    const signal = this.#until(failed);
+    await answered("Network.Configure", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.network.configure(request, { signal, timeoutMs });
+    });
+  }
+
   /** The bundle in the guest and the container in it, created by crun and not yet started. */
   async createContainer(guest: GuestConnection, failed: AbortSignal): Promise<void> {
     const { id, terminal } = this.#plan.request;
@@ -122,7 +157,7 @@ export class CreateSteps {
       id,
       terminal,
       ...streamIds({ ...this.#plan.request, execId: "" }),
-      options: await (this.#bundle ??= begin(() => this.#packBundle())),
+      options: (await this.#bundle)!,
     };
     await answered("Task.Create", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
       return guest.task.create(request, { signal: this.#until(failed), timeoutMs });
@@ -130,14 +165,15 @@ export class CreateSteps {
     this.#context.timeline.mark("crun created");
   }
 
-  /** The container's stdio, joined to what containerd named. */
-  openIo(guest: GuestConnection, failed: AbortSignal): Promise<ProcessIo> {
+  /** The container's stdio, joined to what containerd named; dialled when the guest is asked for it. */
+  async openIo(guest: GuestConnection, failed: AbortSignal): Promise<ProcessIo> {
     const { request } = this.#plan;
     const { log, timeline } = this.#context;
     const { namespace } = this.#context.name;
     const signal = this.#until(failed);
+    await this.#bundle;
     const onFirstByte = () => timeline.mark("first output byte");
-    return openGuestIo({ ...request, execId: "" }, guest, {
+    return await openGuestIo({ ...request, execId: "" }, guest, {
       ...{ namespace, log, signal, onFirstByte },
     });
   }
@@ -156,11 +192,12 @@ export class CreateSteps {
     return AbortSignal.any([this.#context.signal, failed]);
   }
 
-  #packBundle(): Any {
-    const { request, spec } = this.#plan;
+  #packBundle(network: GuestNetwork): Any {
+    const { request, spec: plan, hostname } = this.#plan;
+    const { spec, files } = withNetworkFiles(plan.spec, hostname, network);
     return packAny(guest.CreateBundleRequestSchema, {
       id: request.id,
-      configJson: encodeOciJson(spec.spec),
+      configJson: encodeOciJson(spec),
       rootfs: {
         lower: [{
           source: {
@@ -170,7 +207,7 @@ export class CreateSteps {
         }],
         writable: { kind: { case: "tmpfs", value: { sizeBytes: 0n } } },
       },
-      files: readBundleFiles(spec).map((file) => ({ ...file, mode: 0o644 })),
+      files: [...readBundleFiles(plan), ...files].map((file) => ({ ...file, mode: 0o644 })),
     });
   }
 

@@ -4,6 +4,7 @@ import type { Flags } from "./cli.ts";
 import { type Config, ConfigError, loadConfig, resolveConfig } from "./config.ts";
 import { firstFacts, type LeaseFacts, readLease } from "./lease.ts";
 import { CID_INTENT, type SandboxPaths, sandboxPaths, socketPath } from "./names.ts";
+import { networkFacts } from "./network.ts";
 import { undoLease } from "./undo.ts";
 
 /** What a task that was not seen to end ended with: as if killed by SIGKILL. */
@@ -15,8 +16,9 @@ export const KILLED_STATUS = 137;
  * never came up as well.
  */
 export async function deleteSandbox(flags: Flags): Promise<void> {
-  const paths = sandboxPaths(config(), flags);
-  const facts = readLease(paths.lease) ?? factsByName(paths, flags);
+  const settings = config();
+  const paths = sandboxPaths(settings, flags);
+  const facts = readLease(paths.lease) ?? factsByName(paths, flags, settings);
   for (const failure of await undoLease(system, facts, paths.lease)) {
     console.error(`qemubox: ${flags.namespace}/${flags.id}: ${failure.message}`);
   }
@@ -43,7 +45,11 @@ function config(): Config {
  * For a sandbox without a lease, because `start` was killed as it wrote it, or with one that cannot
  * be read: all that is its own can be found by its name.
  */
-function factsByName(paths: SandboxPaths, flags: Flags): LeaseFacts {
+function factsByName(paths: SandboxPaths, flags: Flags, config: Config): LeaseFacts {
   const facts = { bundle: flags.bundle, socketPath: socketPath(flags, flags.address) };
-  return { ...firstFacts(paths, flags, facts), intents: [CID_INTENT] };
+  return {
+    ...firstFacts(paths, flags, facts),
+    intents: [CID_INTENT],
+    network: networkFacts(config, paths, flags),
+  };
 }

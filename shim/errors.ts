@@ -1,5 +1,6 @@
 import { SystemError } from "../ffi/mod.ts";
 import { Code, RpcError, rpcErrorFrom } from "../proto/mod.ts";
+import { NetworkError, type NetworkErrorKind } from "../net/mod.ts";
 import { VmError, type VmErrorKind } from "../qemu/mod.ts";
 import { ConfigError } from "./config.ts";
 import { RootfsError } from "./rootfs_plan.ts";
@@ -17,6 +18,13 @@ const VM_CODES: Readonly<Record<VmErrorKind, Code>> = {
   protocol: Code.Internal,
 };
 
+const NETWORK_CODES: Readonly<Record<NetworkErrorKind, Code>> = {
+  config: Code.InvalidArgument,
+  plugin: Code.FailedPrecondition,
+  result: Code.FailedPrecondition,
+  host: Code.FailedPrecondition,
+};
+
 /** Longer messages are cut; some are a hostile guest's. */
 const MESSAGE_CHARS_MAX = 2048;
 
@@ -28,6 +36,7 @@ export function toRpcError(error: unknown): RpcError {
 
 function codeOf(error: unknown): Code {
   if (error instanceof VmError) return VM_CODES[error.kind];
+  if (error instanceof NetworkError) return NETWORK_CODES[error.kind];
   if (error instanceof ConfigError || error instanceof RootfsError) return Code.InvalidArgument;
   if (error instanceof UnsupportedSpecError) return Code.Unimplemented;
   if (error instanceof SystemError) return Code.Internal;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { processStartTime } from "../ffi/mod.ts";
 import type { Pid } from "../ffi/mod.ts";
 import type { SandboxName, SandboxPaths } from "./names.ts";
+import type { NetworkFacts } from "./network.ts";
 
 /** A process, told apart from a later one with the same pid by its start time in clock ticks. */
 export interface ProcessFact {
@@ -26,6 +27,8 @@ export interface LeaseFacts {
   /** Lock file of the vsock context id. */
   readonly cidLock: string | null;
   readonly processes: readonly ProcessFact[];
+  /** null: it has none, or none yet. */
+  readonly network: NetworkFacts | null;
   /** What was about to be made and is not yet among the facts. */
   readonly intents: readonly string[];
 }
@@ -43,6 +46,13 @@ const FACTS: z.ZodType<LeaseFacts> = z.object({
   runtimeDir: PATH,
   cidLock: PATH.nullable(),
   processes: z.array(PROCESS),
+  network: z.object({
+    containerId: z.string().min(1),
+    netns: PATH,
+    storePath: PATH,
+    pluginPath: z.array(PATH),
+    lockFile: PATH,
+  }).nullable().default(null),
   intents: z.array(z.string()),
 });
 
@@ -142,6 +152,7 @@ export function firstFacts(
     runtimeDir: paths.runtime,
     cidLock: null,
     processes: [],
+    network: null,
     intents: [],
   };
 }

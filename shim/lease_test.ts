@@ -25,6 +25,7 @@ Deno.test("another process reads what was written, at every moment", () => {
     cidLock: null,
     processes: [],
     intents: [],
+    network: null,
   });
   lease.intend("cid");
   lease.intend("vm");

@@ -18,6 +18,10 @@ export interface SandboxPaths {
   readonly runtime: string;
   /** What virtiofsd shares with the VM. */
   readonly shared: string;
+  /** Where the sandbox's network namespace is mounted, if it has one of its own. */
+  readonly netns: string;
+  /** Folder of all sandboxes' network namespaces. */
+  readonly netnsFolder: string;
 }
 
 /** Folder, below the run folder, of CID leases. */
@@ -26,8 +30,14 @@ export const CID_FOLDER = "cid";
 export const CID_INTENT = "cid";
 /** Folder, below the run folder, of the sandboxes' runtime folders. */
 export const RUNTIME_FOLDER = "s";
+/** Folder, below the run folder, of network namespaces. */
+export const NETNS_FOLDER = "netns";
 /** Names below the run folder that are no containerd namespaces. */
-export const RESERVED_FOLDERS: ReadonlySet<string> = new Set([CID_FOLDER, RUNTIME_FOLDER]);
+export const RESERVED_FOLDERS: ReadonlySet<string> = new Set([
+  CID_FOLDER,
+  RUNTIME_FOLDER,
+  NETNS_FOLDER,
+]);
 
 export function sandboxPaths(config: Pick<Config, "runDir">, name: SandboxName): SandboxPaths {
   const runtime = `${config.runDir}/${RUNTIME_FOLDER}/${hash(`${name.namespace}/${name.id}`, 20)}`;
@@ -35,6 +45,9 @@ export function sandboxPaths(config: Pick<Config, "runDir">, name: SandboxName):
     lease: `${config.runDir}/${leaseFolder(name.namespace)}/${name.id}`,
     runtime,
     shared: `${runtime}/shared`,
+    // No identifier of containerd has two separators in a row: no two sandboxes share one.
+    netns: `${config.runDir}/${NETNS_FOLDER}/${name.namespace}--${name.id}`,
+    netnsFolder: `${config.runDir}/${NETNS_FOLDER}`,
   };
 }
 

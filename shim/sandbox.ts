@@ -1,3 +1,4 @@
+import type { SandboxNetwork } from "../net/mod.ts";
 import type { Vm } from "../qemu/mod.ts";
 import { begin } from "./begin.ts";
 import type { CreateSteps } from "./create_steps.ts";
@@ -51,10 +52,11 @@ export class Sandbox implements AsyncDisposable {
     undo.use(await steps.makeRuntimeFolder());
     undo.use(await steps.mountRootfs());
     const console = undo.use(await steps.openConsoleLog());
-    const vm = undo.use(await steps.bootVm(console));
+    const network = undo.use(await steps.prepareNetwork());
+    const vm = undo.use(await steps.bootVm(console, network));
     const guest = undo.use(await steps.connectGuest(vm));
     // The last step that can fail: the container owns it, since its output outlives a lost VM.
-    const io = await createInGuest(steps, guest);
+    const io = await createInGuest(steps, guest, network);
     return { sandbox: new Sandbox(vm, guest, undo.move(), log), io };
   }
 
@@ -114,18 +116,23 @@ export class Sandbox implements AsyncDisposable {
  * The guest takes the calls in this order, and streams wait in it for the container they are of.
  * The first that fails ends the others.
  */
-async function createInGuest(steps: CreateSteps, guest: GuestConnection): Promise<ProcessIo> {
+async function createInGuest(
+  steps: CreateSteps,
+  guest: GuestConnection,
+  network: SandboxNetwork,
+): Promise<ProcessIo> {
   const failed = new AbortController();
   const { signal } = failed;
   const configured = begin(() => steps.configureGuest(guest, signal));
+  const connected = begin(() => steps.configureNetwork(guest, network, signal));
   const created = begin(() => steps.createContainer(guest, signal));
   const opened = begin(() => steps.openIo(guest, signal));
   try {
-    const [io] = await Promise.all([opened, created, configured]);
+    const [io] = await Promise.all([opened, created, connected, configured]);
     return io;
   } catch (error) {
     failed.abort(error);
-    await Promise.allSettled([configured, created]);
+    await Promise.allSettled([configured, connected, created]);
     await opened.then((io) => io[Symbol.asyncDispose](), () => {});
     throw error;
   }

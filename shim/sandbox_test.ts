@@ -18,6 +18,8 @@ class FakeSteps {
   makeRuntimeFolder = () => this.#made("runtime folder");
   mountRootfs = () => this.#made("rootfs");
   openConsoleLog = () => this.#made("console log");
+  prepareNetwork = () => this.#made("network");
+  configureNetwork = () => ({});
   bootVm = () => ({
     ...this.#made("vm"),
     processes: [{ pid: 4711 }],
@@ -63,7 +65,7 @@ async function* pendingExits(signal: AbortSignal): AsyncGenerator<GuestExit> {
 
 /** The stdio is the container's, whose end is not the sandbox's. */
 const IO = "+io";
-const RELEASED = ["-guest", "-vm", "-console log", "-rootfs", "-runtime folder"];
+const RELEASED = ["-guest", "-vm", "-network", "-console log", "-rootfs", "-runtime folder"];
 const MADE = RELEASED.map((line) => `+${line.slice(1)}`).reverse();
 
 async function running(prepare: (steps: FakeSteps) => void = () => {}) {
@@ -88,7 +90,7 @@ Deno.test("a create that fails at any step releases all that was made before", a
   assert.deepEqual(whole.trace, [...MADE, IO]);
   assert.equal(sandbox.pid, 4711);
   const steps = calls.length;
-  assert.equal(steps, 8);
+  assert.equal(steps, 10);
   for (let failAt = 0; failAt < steps; failAt++) {
     const fake = new FakeSteps();
     const { double } = recording(fake.asSteps(), { failAt, error: () => new Error("step failed") });

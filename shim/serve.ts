@@ -1,4 +1,11 @@
-import { FdListener, processStartTime, type System, system } from "../ffi/mod.ts";
+import {
+  FdListener,
+  openNamespace,
+  processStartTime,
+  type System,
+  system,
+  withNamespace,
+} from "../ffi/mod.ts";
 import { TtrpcServer } from "../proto/mod.ts";
 import type { Flags } from "./cli.ts";
 import { loadConfig } from "./config.ts";
@@ -9,6 +16,7 @@ import { openGuestIo } from "./guest_io.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type Logger, openLog } from "./log.ts";
 import { sandboxPaths } from "./names.ts";
+import { networkFacts } from "./network.ts";
 import { reconcile } from "./reconcile.ts";
 import { Sandbox } from "./sandbox.ts";
 import { enterMountNamespace } from "./shared_folder.ts";
@@ -29,6 +37,7 @@ const HANG_UP_MS = 1_000;
  */
 export async function serveShim(flags: Flags): Promise<void> {
   const timelineOrigin = performance.now();
+  const hostMounts = openNamespace(system, "mnt");
   enterMountNamespace(system);
   const bundle = Deno.cwd();
   const config = loadConfig();
@@ -78,6 +87,8 @@ export async function serveShim(flags: Flags): Promise<void> {
       log,
       bootTimeoutMs: effective.bootTimeoutMs,
       signal: ending.signal,
+      network: networkFacts(config, paths, flags),
+      onHost: (work) => withNamespace(system, "mnt", hostMounts, work as () => never),
     });
     return { ...await Sandbox.create(steps, log), size: plan.size };
   }

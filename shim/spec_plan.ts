@@ -5,6 +5,10 @@ export interface SpecPlan {
   readonly spec: OciSpec;
   /** Host files whose content goes along into the guest's bundle, by their name in it. */
   readonly files: readonly { readonly hostPath: string; readonly name: string }[];
+  /** Path of the network namespace that it names, null when it wants one of its own. */
+  readonly netns: string | null;
+  /** The network's sysctls, which vminitd sets: crun refuses them without a network namespace. */
+  readonly networkSysctls: Readonly<Record<string, string>>;
   /** One line for each thing that was dropped and that a user may miss. */
   readonly dropped: readonly string[];
 }
@@ -45,9 +49,11 @@ export function planSpec(
   }
   delete spec.hooks;
   dropped.push(...dropLabels(spec.process));
+  const netns = networkNamespaceOf(host);
+  const networkSysctls = takeNetworkSysctls(spec);
   planLinux(spec, id, dropped);
   const files = planMounts(spec.mounts ?? [], kindOf);
-  return { spec, files, dropped };
+  return { spec, files, netns, networkSysctls, dropped };
 }
 
 /** Takes the labels of security modules out of a process; one line for each that was there. */
@@ -57,6 +63,27 @@ export function dropLabels(process: OciProcess): string[] {
     delete process[label];
     return had ? [`process.${label}: the guest kernel has no such module`] : [];
   });
+}
+
+/** @throws UnsupportedSpecError for a specification that wants the host's network. */
+function networkNamespaceOf(spec: OciSpec): string | null {
+  const network = spec.linux?.namespaces?.find(({ type }) => type === "network");
+  if (network !== undefined) return network.path || null;
+  throw new UnsupportedSpecError(
+    "linux.namespaces has no network namespace (--net-host): a container in a VM has a kernel of " +
+      "its own and cannot share the host's network; run it without, and publish its ports with " +
+      "the annotation io.qemubox.port-mappings",
+  );
+}
+
+function takeNetworkSysctls({ linux }: OciSpec): Record<string, string> {
+  const taken: Record<string, string> = {};
+  for (const [name, value] of Object.entries(linux?.sysctl ?? {})) {
+    if (!name.startsWith("net.")) continue;
+    taken[name] = value;
+    delete linux!.sysctl![name];
+  }
+  return taken;
 }
 
 function planLinux(spec: OciSpec, id: string, dropped: string[]): void {

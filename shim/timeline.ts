@@ -2,6 +2,7 @@
 export const MOMENTS = [
   "start",
   "vm spawned",
+  "network connected",
   "kernel up",
   "vminitd ready",
   "crun created",

@@ -2,6 +2,7 @@ import { isProcess, type Pid, Poller, SIG, type System, SystemError } from "../f
 import { removeCidLease } from "../qemu/mod.ts";
 import { type LeaseFacts, removeIfPresent, removeLease } from "./lease.ts";
 import { CID_FOLDER, CID_INTENT, runFolderOf, vmName } from "./names.ts";
+import { undoNetwork } from "./network.ts";
 import { removeFolder } from "./remove_folder.ts";
 
 /** How long killed processes may take to be gone. Milliseconds. */
@@ -27,6 +28,7 @@ export async function undoLease(
     }
   };
   await attempt(() => killAll(system, facts));
+  if (facts.network !== null) failures.push(...await undoNetwork(system, facts.network, facts));
   await attempt(() => removeFolder(system, facts.runtimeDir));
   await attempt(() => removeIfPresent(facts.socketPath));
   await attempt(() => releaseCid(facts, system));

@@ -17,5 +17,7 @@ export const SPEC: OciSpec = {
   process: { args: ["/bin/sleep", "3600"], cwd: "/", user: { uid: 0, gid: 0 } },
   root: { path: "rootfs" },
   mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
-  linux: { namespaces: [{ type: "pid" }, { type: "mount" }, { type: "ipc" }, { type: "uts" }] },
+  linux: {
+    namespaces: ["pid", "mount", "ipc", "uts", "network"].map((type) => ({ type })),
+  },
 };

@@ -17,6 +17,7 @@ import { type CreatePlan, type CreateRequest, planCreate } from "../../shim/crea
 import { CreateSteps } from "../../shim/create_steps.ts";
 import { Lease } from "../../shim/lease.ts";
 import { type SandboxName, sandboxPaths } from "../../shim/names.ts";
+import { networkFacts } from "../../shim/network.ts";
 import { Sandbox } from "../../shim/sandbox.ts";
 import { enterMountNamespace } from "../../shim/shared_folder.ts";
 import { Timeline } from "../../shim/timeline.ts";
@@ -65,6 +66,7 @@ async function create(
       log: silent,
       bootTimeoutMs: null,
       signal: new AbortController().signal,
+      network: networkFacts(config, paths, name),
     });
     const { sandbox, io } = await Sandbox.create(wrap(steps), silent);
     onCreated();

@@ -59,11 +59,16 @@ export const TREES: readonly string[] = [
  * it goes with the last lease in it.
  */
 const SHARED_FOLDERS = [
-  /^\/run\/qemubox(\/(cid|s))?$/,
+  /^\/run\/qemubox(\/(cid|s|netns))?$/,
   /^\/run\/containerd\/(s|fifo)$/,
   /^\/(run|var\/lib)\/containerd\/io\.containerd\.runtime\.v2\.task\/[^/]+$/,
   /^\/var\/lib\/qemubox$/,
   /^\/etc\/qemubox$/,
+];
+/** Files that all containers share and that stay. */
+const SHARED_FILES = [
+  /^\/run\/qemubox\/netns\/\.lock$/,
+  /^\/var\/lib\/qemubox\/network\.db(-wal|-shm)?$/,
 ];
 const CGROUPS = "/sys/fs/cgroup";
 /**
@@ -205,7 +210,8 @@ function* filesIn(folder: string): Generator<string> {
     const path = `${folder}/${entry.name}`;
     // The cache of the Deno that runs the tests may lie anywhere, and grows as it compiles them.
     if (path === Deno.env.get("DENO_DIR")) continue;
-    if (!(entry.isDirectory && SHARED_FOLDERS.some((one) => one.test(path)))) yield path;
+    const shared = entry.isDirectory ? SHARED_FOLDERS : SHARED_FILES;
+    if (!shared.some((one) => one.test(path))) yield path;
     if (entry.isDirectory) yield* filesIn(path);
   }
 }

@@ -1,0 +1,130 @@
+import type { System } from "../ffi/mod.ts";
+import {
+  detachAll,
+  type GuestNetwork,
+  type NetworkHost,
+  removeNetns,
+  type SandboxNetwork,
+} from "../net/mod.ts";
+import type { guest, MessageInitShape } from "../proto/mod.ts";
+import type { NicPlan } from "../qemu/mod.ts";
+import type { Config } from "./config.ts";
+import type { Logger } from "./log.ts";
+import { type SandboxName, type SandboxPaths, vmName } from "./names.ts";
+
+/** Where the network of a sandbox is, and what undoing it takes; part of its lease. */
+export interface NetworkFacts {
+  /** What CNI plugins know it by. */
+  readonly containerId: string;
+  readonly netns: string;
+  /** The attachments of all sandboxes. */
+  readonly storePath: string;
+  /** Folders of CNI plugins. */
+  readonly pluginPath: readonly string[];
+  readonly lockFile: string;
+}
+
+/** How the network of a sandbox would be called, whether it has one or not. Pure. */
+export function networkFacts(
+  config: Pick<Config, "stateDir" | "cniBinDirs">,
+  paths: Pick<SandboxPaths, "netns" | "netnsFolder">,
+  name: SandboxName,
+): NetworkFacts {
+  return {
+    containerId: containerIdOf(name),
+    netns: paths.netns,
+    storePath: `${config.stateDir}/network.db`,
+    pluginPath: config.cniBinDirs,
+    lockFile: `${paths.netnsFolder}/.lock`,
+  };
+}
+
+/** No identifier of containerd has two separators in a row: no two sandboxes share one. */
+function containerIdOf({ namespace, id }: SandboxName): string {
+  return `${namespace}--${id}`;
+}
+
+/** What net/ works with; plugins carry the VM's name, by which stray ones are found. */
+export function networkHost(
+  facts: NetworkFacts,
+  name: SandboxName,
+  context: { system: System; log: Logger; onHost?: <T>(work: () => T) => T; signal?: AbortSignal },
+): NetworkHost {
+  const { system, log, onHost, signal } = context;
+  return {
+    system,
+    owner: name,
+    containerId: facts.containerId,
+    netnsPath: facts.netns,
+    storePath: facts.storePath,
+    chain: {
+      system,
+      path: facts.pluginPath,
+      lockFile: facts.lockFile,
+      environment: { QEMUBOX_VM: vmName(name) },
+      log: (line) => log.info(line),
+      ...(onHost === undefined ? {} : { onHost }),
+      ...(signal === undefined ? {} : { signal }),
+    },
+  };
+}
+
+/**
+ * Detaches a sandbox that has no process any more, and removes its network namespace.
+ * @returns what failed; all of it was tried.
+ */
+export async function undoNetwork(
+  system: System,
+  facts: NetworkFacts,
+  name: SandboxName,
+): Promise<Error[]> {
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const { storePath, chain } = networkHost(facts, name, { system, log });
+  try {
+    const failures = await detachAll(name, storePath, chain);
+    // Plugins that failed want it the next time.
+    if (failures.length === 0) removeNetns(system, facts.netns);
+    return failures;
+  } catch (error) {
+    return [error as Error];
+  }
+}
+
+/** The RPC that sets up the guest's network. Pure. */
+export function networkRequestOf(
+  { interfaces }: Pick<GuestNetwork, "interfaces">,
+  sysctls: Readonly<Record<string, string>>,
+): MessageInitShape<typeof guest.ConfigureNetworkRequestSchema> {
+  return {
+    sysctls: { ...sysctls },
+    interfaces: interfaces.map(({ deviceMac, name, mac, mtu, addresses, routes, neighbours }) => ({
+      deviceMac,
+      name,
+      mac,
+      mtu,
+      addresses: addresses.map((address) => ({ ...address })),
+      routes: routes.map(({ destination, gateway, source, metric, mtu, onlink, family }) => ({
+        destination: destination?.address ?? "",
+        prefixLength: destination?.prefixLength ?? 0,
+        gateway: gateway ?? "",
+        source: source ?? "",
+        metric,
+        mtu,
+        onlink,
+        ipv6: family === AF_INET6,
+      })),
+      neighbours: neighbours.map((neighbour) => ({ ...neighbour })),
+    })),
+  };
+}
+
+const AF_INET6 = 10;
+
+/** The devices that QEMU gets. */
+export function nicPlans({ nics }: Pick<SandboxNetwork, "nics">): NicPlan[] {
+  return nics.map(({ deviceMac, tap, vhost }) => ({
+    mac: deviceMac,
+    tap,
+    ...(vhost === null ? {} : { vhost }),
+  }));
+}
