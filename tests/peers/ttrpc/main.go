@@ -176,7 +176,7 @@ func call(socket string) error {
 }
 
 func drain(ctx context.Context, client *ttrpc.Client, request string) ([]string, error) {
-	// To ours, the request is an unknown field, or nothing at all.
+	// The request is not of the type that ours expects: an unknown field to it, or nothing at all.
 	stream, err := client.NewStream(ctx, &ttrpc.StreamDesc{StreamingServer: true},
 		streamService, streamMethod, wrapperspb.String(request))
 	if err != nil {
