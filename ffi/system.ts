@@ -178,7 +178,7 @@ export interface WindowSize {
 export type FileType = "file" | "fifo" | "socket" | "character" | "directory" | "other";
 
 /** CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME. */
-export type ClockId = "realtime" | "monotonic" | "boottime";
+export type ClockId = "realtime" | "monotonic" | "process-cpu" | "boottime";
 
 /** Options of {@link System.listenUnix}. */
 export interface ListenUnixOptions {

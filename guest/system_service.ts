@@ -28,7 +28,7 @@ export function systemService(dependencies: SystemServiceDependencies): ServiceB
       return {
         kernelRelease: Deno.osRelease(),
         vminitdVersion: version,
-        timeline: timeline.points.map((point) => ({ ...point })),
+        timeline: timeline.points.map(({ name, bootNanoseconds }) => ({ name, bootNanoseconds })),
       };
     },
     adjustClock: ({ addNanoseconds }) => {

@@ -4,7 +4,7 @@ import { machine as libc } from "../libc/machine.ts";
 import type { System } from "../system.ts";
 
 /** CLOCK_*, linux/time.h */
-const CLOCKS = { realtime: 0, monotonic: 1, boottime: 7 } as const;
+const CLOCKS = { realtime: 0, monotonic: 1, "process-cpu": 2, boottime: 7 } as const;
 /** LINUX_REBOOT_CMD_*, linux/reboot.h, as the signed int that reboot(3) takes */
 export const REBOOT = {
   "power-off": 0x4321fedc,

@@ -4,6 +4,7 @@ import { boot } from "./boot.ts";
 import { container } from "./container.ts";
 import { ctrContainer } from "./ctr_container.ts";
 import { floor } from "./floor.ts";
+import { instructions } from "./instructions.ts";
 import { type Measure, measureRounds } from "./measure.ts";
 import { memory } from "./memory.ts";
 import { parallel } from "./parallel.ts";
@@ -24,6 +25,7 @@ export const MEASURES: readonly Measure[] = [
   parallel(4),
   parallel(8),
   memory,
+  instructions,
 ];
 
 const RUNS = 5;

@@ -1,0 +1,142 @@
+/**
+ * How many instructions a guest runs until vminitd is ready: the cost of a boot as a number that does
+ * not depend on how busy the machine is, and repeats to a tenth of a percent.
+ *
+ * QEMU's `-icount shift=0` makes a guest's clock advance by one nanosecond an instruction. What the
+ * guest would wait for is not waited for (`sleep=off`), or not in it: `noapictimer` leaves out the
+ * kernel's only loop that waits for time to pass (it calibrates the APIC timer for 200 ms).
+ *
+ *     scripts/testbed deno run --allow-all tests/bench/instructions.ts            shows the figures
+ *     scripts/testbed deno run --allow-all tests/bench/instructions.ts --update   makes them the baseline
+ *
+ * The second is for a figure that went down, or up for a reason, which the commit's message tells.
+ */
+
+import { kernelCommandLine, locateFiles, qemuArguments, type VmConfig } from "../../qemu/mod.ts";
+import { loadConfig } from "../../shim/config.ts";
+import { COUNTS, countsIn, type InstructionCounts, LAST_LINE } from "./instruction_counts.ts";
+import type { Measure } from "./measure.ts";
+
+const BASELINE = new URL("instructions.baseline.json", import.meta.url);
+/** A boot takes 5 s, on a busy machine several times that. */
+const BOOT_TIMEOUT_MS = 180_000;
+/** The disk's answers are never earlier than they can be: the least of some boots is the figure. */
+const BOOTS = 3;
+
+/** The figures as rows of the benchmark. */
+export const instructions: Measure = {
+  name: "instructions",
+  rows: Object.fromEntries(COUNTS.map((name) => [`instructions/${name}`, "M" as const])),
+  roundsMax: 1,
+  async run() {
+    const counts = await countInstructions();
+    return Object.fromEntries(COUNTS.map((name) => [`instructions/${name}`, counts[name]]));
+  },
+};
+
+/** Boots the installed kernel and root image a few times. Needs the testbed. */
+export async function countInstructions(): Promise<InstructionCounts> {
+  const boots: InstructionCounts[] = [];
+  for (let boot = 0; boot < BOOTS; boot++) boots.push(countsIn(await bootCounting()));
+  const least = (name: keyof InstructionCounts) => Math.min(...boots.map((one) => one[name]));
+  return { "kernel-to-init": least("kernel-to-init"), main: least("main"), ready: least("ready") };
+}
+
+/** The figures that boots are compared with. */
+export function readBaseline(): InstructionCounts {
+  return JSON.parse(Deno.readTextFileSync(BASELINE));
+}
+
+/** One boot; returns what its console said. QEMU is gone afterwards. */
+async function bootCounting(): Promise<string> {
+  const folder = await Deno.makeTempDir();
+  const { qemuPath, args } = machine(folder);
+  const qemu = new Deno.Command(qemuPath, {
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  })
+    .spawn();
+  const kill = () => {
+    try {
+      qemu.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  };
+  const timer = setTimeout(kill, BOOT_TIMEOUT_MS);
+  let console = "";
+  try {
+    for await (const text of qemu.stdout.pipeThrough(new TextDecoderStream())) {
+      console += text.replaceAll("\r", "");
+      if (LAST_LINE.test(console)) return console;
+    }
+    throw new Error(`the guest did not become ready: ${console.slice(-2000)}`);
+  } finally {
+    clearTimeout(timer);
+    kill();
+    await qemu.status;
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The shim's own machine without its vsock and shares, which are other processes. */
+function machine(folder: string): { qemuPath: string; args: string[] } {
+  const { initrdPath: _none, ...files } = locateFiles({
+    ...loadConfig(),
+    needsVhostDeviceVsock: false,
+  });
+  const config: VmConfig = {
+    name: "tests/bench",
+    ...files,
+    ...{ accelerator: "tcg", memoryMib: 512, vcpus: 1 },
+    // One instruction is one nanosecond, whatever the host's processor does.
+    tscKhz: 1_000_000,
+    vsock: { transport: "kernel", cid: 3 },
+    ...{ filesystems: [], disks: [], nics: [], qmp: { path: `${folder}/qmp.sock` } },
+  };
+  const args = qemuArguments(config);
+  const vsock = args.findIndex((one) => one.startsWith("vhost-vsock-device"));
+  args.splice(vsock - 1, 2);
+  const option = (name: string) => args.indexOf(name) + 1;
+  args[option("-append")] = commandLine(config);
+  args[option("-M")] += ",auto-kernel-cmdline=off";
+  return { qemuPath: files.qemuPath, args: [...args, "-icount", "shift=0,sleep=off"] };
+}
+
+/** The shim's kernel command line, with stage 0 as an argument of a shell, its clocks told. */
+function commandLine(config: VmConfig): string {
+  return [
+    kernelCommandLine(config),
+    "noapictimer",
+    // For /proc/PID/schedstat.
+    "delayacct",
+    // What QEMU would say of its last slot, where the only device is; behind `--` it says it in vain.
+    "virtio_mmio.device=512@0xfeb00e00:12",
+    `init=/bin/sh -- -c "${stage0WithClocks()}"`,
+  ].join(" ");
+}
+
+/** The commands of stage 0 on one line; as soon as /proc is there it tells time and processor time. */
+function stage0WithClocks(): string {
+  const script = Deno.readTextFileSync(new URL("../../build/root/init", import.meta.url));
+  const commands = script.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  const clocks = "read -r used rest </proc/1/schedstat; " +
+    "{ read -r version; read -r bases; read -r now; } </proc/timer_list; " +
+    "echo clock $now processor $used >/dev/console";
+  return commands.flatMap((line) => line.startsWith("mount -t proc") ? [line, clocks] : [line])
+    .join("; ");
+}
+
+if (import.meta.main) {
+  const counts = await countInstructions();
+  const before = readBaseline();
+  for (const name of COUNTS) {
+    const change = ((counts[name] / before[name] - 1) * 100).toFixed(2);
+    console.log(`${name.padEnd(16)}${counts[name].toFixed(2).padStart(8)} M  ${change} %`);
+  }
+  if (Deno.args.includes("--update")) {
+    Deno.writeTextFileSync(BASELINE, JSON.stringify(counts, null, 2) + "\n");
+  }
+}

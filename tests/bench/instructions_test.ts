@@ -1,0 +1,40 @@
+/** The boot must not grow unnoticed; see instructions.ts for how, and for how to change the baseline. */
+
+import assert from "node:assert/strict";
+import { countsIn } from "./instruction_counts.ts";
+import { countInstructions, readBaseline } from "./instructions.ts";
+import { grown } from "./instructions_baseline.ts";
+
+Deno.test({
+  name: "a boot takes no more instructions than the baseline allows",
+  ignore: Deno.env.get("QEMUBOX_TESTBED") !== "1" || Deno.env.get("QEMUBOX_LAB") === "1",
+  fn: async () => assert.deepEqual(grown(await countInstructions(), readBaseline()), []),
+});
+
+const CONSOLE = `clock now at 70000000 nsecs processor 19000000
+qemubox: stage 0
+
+qemubox: vminitd ready
+vminitd: vminitd started 282.1, main 335.5 (260.25), listening 386.0 (300.5) (ms since the kernel's start)
+`;
+
+Deno.test("the figures are the kernel's time, and PID 1's processor time after it", () => {
+  assert.deepEqual(countsIn(CONSOLE), { "kernel-to-init": 70, main: 311.25, ready: 351.5 });
+});
+
+Deno.test("a clock that is missing is told", () => {
+  assert.throws(() => countsIn("nothing"), /stage 0 did not tell its clocks: nothing/);
+  assert.throws(
+    () => countsIn(CONSOLE.replace("listening", "x")),
+    /no processor time of "listening"/,
+  );
+});
+
+Deno.test("2 % more is let pass, what is more is told", () => {
+  const baseline = { "kernel-to-init": 70, main: 200, ready: 300 };
+  assert.deepEqual(grown({ ...baseline, main: 204 }, baseline), []);
+  assert.deepEqual(grown({ ...baseline, ready: 309 }, baseline), [
+    "ready: 309 million instructions, 3.0 % more than 300",
+  ]);
+  assert.throws(() => grown(baseline, {} as never), /no kernel-to-init/);
+});
