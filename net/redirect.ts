@@ -10,12 +10,17 @@ export function tapName(index: number): string {
  * @throws SystemError
  */
 export function openTapIn(system: System, netns: Fd, index: number): Fd {
-  return withNamespace(
-    system,
-    "net",
-    netns,
-    () => system.openTap(tapName(index), { exclusive: true }),
-  );
+  return withNamespace(system, "net", netns, () => {
+    const fd = system.openTap(tapName(index), { exclusive: true });
+    try {
+      // Or the guest would hear the namespace's kernel announce itself on the wire.
+      disableIpv6(tapName(index));
+    } catch (error) {
+      system.close(fd);
+      throw error;
+    }
+    return fd;
+  });
 }
 
 /** Opens a tap that there is. @throws SystemError */
@@ -62,5 +67,14 @@ export function removeRedirect(rtnetlink: netlink.Rtnetlink, link: netlink.Link)
   } catch (error) {
     // ENODEV: the link is gone, and all that hung on it.
     if (!isSystemError(error, "ENOENT", "EINVAL", "ENODEV")) throw error;
+  }
+}
+
+/** Of a link of this thread's network namespace; a kernel without IPv6 has nothing to switch off. */
+function disableIpv6(link: string): void {
+  try {
+    Deno.writeTextFileSync(`/proc/sys/net/ipv6/conf/${link}/disable_ipv6`, "1");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -64,6 +64,7 @@ export class SandboxNetwork implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
   readonly #connect: () => Promise<GuestNetwork>;
   #connected: Promise<GuestNetwork> | undefined;
+  #disposed: Promise<void> | undefined;
 
   private constructor(
     nics: readonly Nic[],
@@ -97,8 +98,15 @@ export class SandboxNetwork implements AsyncDisposable {
     return this.#connected;
   }
 
-  /** Waits for what is under way, then undoes all. @throws SuppressedError of what failed. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /**
+   * Waits for what is under way, then undoes all; the same promise each time.
+   * @throws SuppressedError of what failed.
+   */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposed ??= this.#dispose();
+  }
+
+  async #dispose(): Promise<void> {
     await this.#connected?.catch(() => {});
     await this.#stack.disposeAsync();
   }

@@ -9,7 +9,13 @@ import { openGuestIo } from "./guest_io.ts";
 import type { Lease } from "./lease.ts";
 import type { Logger } from "./log.ts";
 import { CID_FOLDER, CID_INTENT, type SandboxName, type SandboxPaths, vmName } from "./names.ts";
-import { type NetworkFacts, networkHost, networkRequestOf, nicPlans } from "./network.ts";
+import {
+  type NetworkFacts,
+  networkHost,
+  networkRequestOf,
+  nicPlans,
+  type OnHost,
+} from "./network.ts";
 import { withNetworkFiles } from "./network_files.ts";
 import { encodeOciJson } from "./oci_json.ts";
 import type { ProcessIo } from "./process_io.ts";
@@ -31,8 +37,7 @@ export interface CreateContext {
   readonly bootTimeoutMs: number | null;
   readonly signal: AbortSignal;
   readonly network: NetworkFacts;
-  /** Does something where the host's mounts are seen, outside of the shim's own namespace. */
-  readonly onHost?: <T>(work: () => T) => T;
+  readonly onHost?: OnHost;
 }
 
 /** How long mounting, or crun, may take in a guest, under TCG on a busy host too. Milliseconds. */

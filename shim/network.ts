@@ -12,6 +12,9 @@ import type { Config } from "./config.ts";
 import type { Logger } from "./log.ts";
 import { type SandboxName, type SandboxPaths, vmName } from "./names.ts";
 
+/** Does something where the host's mounts are seen, outside of the shim's own namespace. */
+export type OnHost = <T>(work: () => T) => T;
+
 /** Where the network of a sandbox is, and what undoing it takes; part of its lease. */
 export interface NetworkFacts {
   /** What CNI plugins know it by. */
@@ -48,7 +51,7 @@ function containerIdOf({ namespace, id }: SandboxName): string {
 export function networkHost(
   facts: NetworkFacts,
   name: SandboxName,
-  context: { system: System; log: Logger; onHost?: <T>(work: () => T) => T; signal?: AbortSignal },
+  context: { system: System; log: Logger; onHost?: OnHost; signal?: AbortSignal },
 ): NetworkHost {
   const { system, log, onHost, signal } = context;
   return {
@@ -77,13 +80,14 @@ export async function undoNetwork(
   system: System,
   facts: NetworkFacts,
   name: SandboxName,
+  onHost: OnHost = (work) => work(),
 ): Promise<Error[]> {
   const log = { debug() {}, info() {}, warn() {}, error() {} };
-  const { storePath, chain } = networkHost(facts, name, { system, log });
+  const { storePath, chain } = networkHost(facts, name, { system, log, onHost });
   try {
     const failures = await detachAll(name, storePath, chain);
     // Plugins that failed want it the next time.
-    if (failures.length === 0) removeNetns(system, facts.netns);
+    if (failures.length === 0) onHost(() => removeNetns(system, facts.netns));
     return failures;
   } catch (error) {
     return [error as Error];

@@ -1,8 +1,10 @@
 import { isProcess, type Pid, type System } from "../ffi/mod.ts";
+import { attachedOwners } from "../net/mod.ts";
 import type { Config } from "./config.ts";
 import { type LeaseFacts, readLease } from "./lease.ts";
 import type { Logger } from "./log.ts";
-import { RESERVED_FOLDERS } from "./names.ts";
+import { RESERVED_FOLDERS, type SandboxName, sandboxPaths } from "./names.ts";
+import { networkFacts, type OnHost, undoNetwork } from "./network.ts";
 import { undoLease } from "./undo.ts";
 
 /**
@@ -12,20 +14,40 @@ import { undoLease } from "./undo.ts";
  */
 export async function reconcile(
   system: System,
-  config: Pick<Config, "runDir">,
+  config: Pick<Config, "runDir" | "stateDir" | "cniBinDirs">,
   log: Logger,
+  onHost?: OnHost,
 ): Promise<void> {
   try {
     for (const folder of leaseFolders(config.runDir)) {
       const facts = readLease(folder);
       if (facts === null || !isForgotten(facts)) continue;
       log.warn(`reconcile: removing what ${facts.namespace}/${facts.id} left`);
-      for (const failure of await undoLease(system, facts, folder)) {
+      for (const failure of await undoLease(system, facts, folder, onHost)) {
         log.error(`reconcile: ${facts.namespace}/${facts.id}: ${failure.message}`);
       }
     }
+    await reconcileNetworks(system, config, log, onHost);
   } catch (error) {
     log.error(`reconcile: ${(error as Error).message}`);
+  }
+}
+
+/** Attachments outlive a reboot, leases do not: whose lease is gone has nobody else to detach it. */
+async function reconcileNetworks(
+  system: System,
+  config: Pick<Config, "runDir" | "stateDir" | "cniBinDirs">,
+  log: Logger,
+  onHost?: OnHost,
+): Promise<void> {
+  const factsOf = (name: SandboxName) => networkFacts(config, sandboxPaths(config, name), name);
+  const { storePath } = factsOf({ namespace: "", id: "" });
+  for (const owner of attachedOwners(storePath)) {
+    if (isThere(sandboxPaths(config, owner).lease)) continue;
+    log.warn(`reconcile: detaching ${owner.namespace}/${owner.id} from its networks`);
+    for (const failure of await undoNetwork(system, factsOf(owner), owner, onHost)) {
+      log.error(`reconcile: ${owner.namespace}/${owner.id}: ${failure.message}`);
+    }
   }
 }
 
@@ -33,11 +55,16 @@ export async function reconcile(
 export function isForgotten(facts: LeaseFacts): boolean {
   const { shim, bundle } = facts;
   if (shim !== null && isProcess(shim.pid as Pid, shim.startTime)) return false;
+  return !isThere(bundle);
+}
+
+/** Whether anything is at a path, as far as can be known. */
+function isThere(path: string): boolean {
   try {
-    Deno.lstatSync(bundle);
-    return false;
+    Deno.lstatSync(path);
+    return true;
   } catch (error) {
-    return error instanceof Deno.errors.NotFound;
+    return !(error instanceof Deno.errors.NotFound);
   }
 }
 

@@ -24,17 +24,20 @@ export interface SandboxListener {
 export class Sandbox implements AsyncDisposable {
   readonly guest: GuestConnection;
   readonly #vm: Vm;
+  readonly #network: AsyncDisposable;
   readonly #resources: AsyncDisposableStack;
   readonly #log: Logger;
   readonly #ending = new AbortController();
 
   private constructor(
     vm: Vm,
+    network: AsyncDisposable,
     guest: GuestConnection,
     resources: AsyncDisposableStack,
     log: Logger,
   ) {
     this.#vm = vm;
+    this.#network = network;
     this.guest = guest;
     this.#resources = resources;
     this.#log = log;
@@ -57,7 +60,7 @@ export class Sandbox implements AsyncDisposable {
     const guest = undo.use(await steps.connectGuest(vm));
     // The last step that can fail: the container owns it, since its output outlives a lost VM.
     const io = await createInGuest(steps, guest, network);
-    return { sandbox: new Sandbox(vm, guest, undo.move(), log), io };
+    return { sandbox: new Sandbox(vm, network, guest, undo.move(), log), io };
   }
 
   /** The host process that stands for the sandbox: QEMU's. */
@@ -96,6 +99,8 @@ export class Sandbox implements AsyncDisposable {
    */
   async end(graceMs: number): Promise<void> {
     this.#ending.abort();
+    // Plugins take as long as the guest does. What fails of it is told below, once.
+    this.#network[Symbol.asyncDispose]().then(undefined, () => {});
     try {
       await this.guest.shutdown(graceMs);
     } catch (error) {

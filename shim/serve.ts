@@ -16,7 +16,7 @@ import { openGuestIo } from "./guest_io.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type Logger, openLog } from "./log.ts";
 import { sandboxPaths } from "./names.ts";
-import { networkFacts } from "./network.ts";
+import { networkFacts, type OnHost } from "./network.ts";
 import { reconcile } from "./reconcile.ts";
 import { Sandbox } from "./sandbox.ts";
 import { enterMountNamespace } from "./shared_folder.ts";
@@ -39,6 +39,7 @@ export async function serveShim(flags: Flags): Promise<void> {
   const timelineOrigin = performance.now();
   const hostMounts = openNamespace(system, "mnt");
   enterMountNamespace(system);
+  const onHost: OnHost = (work) => withNamespace(system, "mnt", hostMounts, work as () => never);
   const bundle = Deno.cwd();
   const config = loadConfig();
   const paths = sandboxPaths(config, flags);
@@ -62,7 +63,7 @@ export async function serveShim(flags: Flags): Promise<void> {
     },
     onStarted: () => {
       timeline.mark("started");
-      void reconcile(system, config, log);
+      void reconcile(system, config, log, onHost);
     },
     onStopped: () => timeline.end(),
     exit: () => exit.resolve(),
@@ -88,7 +89,7 @@ export async function serveShim(flags: Flags): Promise<void> {
       bootTimeoutMs: effective.bootTimeoutMs,
       signal: ending.signal,
       network: networkFacts(config, paths, flags),
-      onHost: (work) => withNamespace(system, "mnt", hostMounts, work as () => never),
+      onHost,
     });
     return { ...await Sandbox.create(steps, log), size: plan.size };
   }

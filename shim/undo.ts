@@ -2,7 +2,7 @@ import { isProcess, type Pid, Poller, SIG, type System, SystemError } from "../f
 import { removeCidLease } from "../qemu/mod.ts";
 import { type LeaseFacts, removeIfPresent, removeLease } from "./lease.ts";
 import { CID_FOLDER, CID_INTENT, runFolderOf, vmName } from "./names.ts";
-import { undoNetwork } from "./network.ts";
+import { type OnHost, undoNetwork } from "./network.ts";
 import { removeFolder } from "./remove_folder.ts";
 
 /** How long killed processes may take to be gone. Milliseconds. */
@@ -12,12 +12,15 @@ const KILL_TIMEOUT_MS = 3_000;
  * Ends and removes everything that a lease names, from the lease alone: for `delete` in a fresh
  * process after the shim was killed, and for what a lost containerd never asked to delete.
  *
+ * @param onHost for a process in a mount namespace of its own; see OnHost.
+ *
  * Every step is tried; what failed comes back, so that the caller can say it.
  */
 export async function undoLease(
   system: System,
   facts: LeaseFacts,
   leaseFolder: string,
+  onHost?: OnHost,
 ): Promise<Error[]> {
   const failures: Error[] = [];
   const attempt = async (step: () => void | Promise<void>) => {
@@ -28,7 +31,9 @@ export async function undoLease(
     }
   };
   await attempt(() => killAll(system, facts));
-  if (facts.network !== null) failures.push(...await undoNetwork(system, facts.network, facts));
+  if (facts.network !== null) {
+    failures.push(...await undoNetwork(system, facts.network, facts, onHost));
+  }
   await attempt(() => removeFolder(system, facts.runtimeDir));
   await attempt(() => removeIfPresent(facts.socketPath));
   await attempt(() => releaseCid(facts, system));
