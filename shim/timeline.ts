@@ -2,7 +2,6 @@
 export const MOMENTS = [
   "start",
   "vm spawned",
-  "network connected",
   "kernel up",
   "vminitd ready",
   "crun created",
