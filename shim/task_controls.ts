@@ -66,11 +66,15 @@ export class TaskControls {
     if (init.note("resumed")) this.#host.events.resumed(id);
   }
 
-  /** The processes with their pids in the guest; none after the end. */
+  /**
+   * The processes with their pids in the guest; after the end, the VM's own on the host, which stays
+   * until the container is deleted. A containerd that starts takes a shim that lists nothing for what
+   * a crash left, and would remove it with the exit status that nobody has asked for yet.
+   */
   async pids({ id }: { id: string }): Promise<{ processes: ListedProcess[] }> {
     const container = this.#tasks.container(id);
     container.init.assertLegal("pids");
-    if (container.init.state.kind === "stopped") return { processes: [] };
+    if (container.init.state.kind === "stopped") return { processes: [{ pid: this.#tasks.pid }] };
     const { guest } = this.#tasks.required();
     const { processes } = await answered("Task.Pids", CALL_TIMEOUT_MS, (timeoutMs) => {
       return guest.task.pids({ id }, { timeoutMs });

@@ -328,11 +328,13 @@ Deno.test("state tells what create said, the status, and how it ended", async ()
   assert.deepEqual(await fields("stopped"), { status: 3, ...same, exitStatus: 3 });
 });
 
-Deno.test("pids are the guest's, and none after the end", async () => {
+Deno.test("pids are the guest's, and after the end the VM's", async () => {
   assert.deepEqual(await (await worldIn("running")).service.controls.pids(c1), {
     processes: [{ pid: 7 }, { pid: 8 }],
   });
-  assert.deepEqual(await (await worldIn("stopped")).service.controls.pids(c1), { processes: [] });
+  assert.deepEqual(await (await worldIn("stopped")).service.controls.pids(c1), {
+    processes: [{ pid: QEMU }],
+  });
 });
 
 Deno.test("connect names the shim and QEMU", async () => {

@@ -66,7 +66,7 @@ e2e("ctr run -t: its size, Ctrl-C, and the status of its shell", async (bench) =
     await terminal.type("echo si${nothing}ze: $(stty size)\n");
     await terminal.shows("size: 33 111");
     await terminal.type("echo a; sleep 1000; echo be${nothing}yond\n");
-    await terminal.shows("a\r\n");
+    await terminal.shows("a\r\r\n");
     await terminal.type("\x03");
     await terminal.type("echo ali${nothing}ve; exit 6\n");
     await terminal.shows("alive");
