@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { BUSYBOX, Client, ctr, ctrOk, runArguments, RUNTIME, task } from "../lib/ctr.ts";
 import { until, within } from "../lib/wait.ts";
-import { e2e } from "./testbed.ts";
+import { e2e } from "../lib/testbed.ts";
 
 const SHOWN_WITHIN_MS = 60_000;
 const FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"];

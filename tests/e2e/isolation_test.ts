@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
-import { argumentsOf, e2e, shimOf, SNAPSHOT_FOLDERS, withBoth } from "./testbed.ts";
+import { argumentsOf, shimOf } from "../lib/sandbox_processes.ts";
+import { e2e, SNAPSHOT_FOLDERS, withBoth } from "../lib/testbed.ts";
 
 /** Everything that containerd and we write, and that a container could reach. */
 const SEARCHED: readonly string[] = ["/var/lib/containerd", "/var/lib/qemubox", "/run", "/tmp"];

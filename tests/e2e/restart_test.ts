@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { difference, snapshot, type SystemState } from "../lib/system_state.ts";
 import { until } from "../lib/wait.ts";
-import { logLines, shimOf } from "./testbed.ts";
+import { shimOf } from "../lib/sandbox_processes.ts";
+import { logLines } from "../lib/testbed.ts";
 
 const SOCKET = "/run/containerd/containerd.sock";
 const FIFOS = "/run/containerd/fifo";

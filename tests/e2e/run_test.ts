@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { UPPER_LAYERS } from "../../scripts/lib/test_images.ts";
 import { MOMENTS } from "../../shim/timeline.ts";
 import { Client, ctr, LAYERS, runArguments, RUNTIME } from "../lib/ctr.ts";
-import { e2e, logLines, withBoth } from "./testbed.ts";
+import { e2e, logLines, withBoth } from "../lib/testbed.ts";
 
 e2e("a container runs on our kernel, with its command's output and exit status", async (bench) => {
   const host = new TextDecoder().decode(

@@ -18,7 +18,8 @@ import {
   types,
 } from "../../proto/mod.ts";
 import { within } from "../lib/wait.ts";
-import { argumentsOf, e2e, shimOf } from "./testbed.ts";
+import { argumentsOf, shimOf } from "../lib/sandbox_processes.ts";
+import { e2e } from "../lib/testbed.ts";
 
 const SHIM = "containerd-shim-qemubox-v1";
 const NAMESPACE = "e2e-shim";

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { type Event, Events } from "../lib/containerd_events.ts";
 import { Client, ctr, ctrOk, runArguments, type Snapshotter, task } from "../lib/ctr.ts";
 import { until } from "../lib/wait.ts";
-import { argumentsOf, e2e, logLines, withBoth } from "./testbed.ts";
+import { argumentsOf } from "../lib/sandbox_processes.ts";
+import { e2e, logLines, withBoth } from "../lib/testbed.ts";
 
 const KILLED_STATUS = 137;
 const SOON_MS = 5_000;

@@ -1,7 +1,8 @@
 /** Create fails at each step, and at each system call that acquires something: nothing is left. */
 
 import assert from "node:assert/strict";
-import { fault, run } from "./testbed.ts";
+import { fault } from "../lib/testbed.ts";
+import { run } from "./run.ts";
 
 const RIG = new URL("create_rig.ts", import.meta.url).pathname;
 /** Runtime folder, image, console log, VM, connection, clock and name, container, streams. */

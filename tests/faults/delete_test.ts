@@ -8,7 +8,8 @@ import { CID_FOLDER, type SandboxName, vmName } from "../../shim/names.ts";
 import { until } from "../lib/wait.ts";
 import { ctrOk, runArguments } from "../lib/ctr.ts";
 import { assertDeleted, HandStarted, pathsOf, runDelete } from "./hand_started.ts";
-import { fault, FOREVER, logLines, removeContainer } from "./testbed.ts";
+import { FOREVER, removeContainer } from "../lib/containers.ts";
+import { fault, logLines } from "../lib/testbed.ts";
 
 const CIDS = `/run/qemubox/${CID_FOLDER}`;
 const CONFIG = "/etc/qemubox/config.json";

@@ -7,7 +7,9 @@ import { type LeaseFacts, readLease } from "../../shim/lease.ts";
 import { type SandboxName, type SandboxPaths, sandboxPaths, socketPath } from "../../shim/names.ts";
 import { until, within } from "../lib/wait.ts";
 import { makeBundle } from "./bundle.ts";
-import { type Ended, kill, run, type SandboxProcess, sandboxProcesses } from "./testbed.ts";
+import { type Ended } from "../lib/ctr.ts";
+import { kill, type SandboxProcess, sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { run } from "./run.ts";
 
 const SHIM = "containerd-shim-qemubox-v1";
 const ADDRESS = "/run/containerd/containerd.sock";

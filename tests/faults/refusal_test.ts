@@ -5,7 +5,8 @@ import { GUEST_READY_MARKER } from "../../proto/mod.ts";
 import { INIT, tinyInitrd } from "../qemu/guest.ts";
 import { ctr, runArguments } from "../lib/ctr.ts";
 import { within } from "../lib/wait.ts";
-import { fault, FOREVER } from "./testbed.ts";
+import { FOREVER } from "../lib/containers.ts";
+import { fault } from "../lib/testbed.ts";
 
 const CONFIG = "/etc/qemubox/config.json";
 /** Without a boot there is nothing to wait for. */

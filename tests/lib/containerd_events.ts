@@ -1,11 +1,11 @@
 /** containerd's events, as `ctr events` prints them. */
 
 import { ctrOk } from "./ctr.ts";
-import { within } from "./wait.ts";
+import { patience, within } from "./wait.ts";
 
-const SUBSCRIBED_WITHIN_MS = 10_000;
+const SUBSCRIBED_WITHIN_MS = patience(10_000);
 /** What a container takes to start, here under TCG and beside other work. */
-const START_WITHIN_MS = 60_000;
+const START_WITHIN_MS = patience(60_000);
 
 /** One event. */
 export interface Event {

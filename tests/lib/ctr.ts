@@ -1,5 +1,7 @@
 /** `ctr`, containerd's command-line client, as a test drives it. */
 
+import { patience } from "./wait.ts";
+
 export const RUNTIME = "io.containerd.qemubox.v1";
 export const BUSYBOX = "docker.io/library/busybox:latest";
 /** As busybox, below twenty more layers; see scripts/lib/test_images.ts. */
@@ -8,7 +10,7 @@ export const SNAPSHOTTERS = ["overlayfs", "erofs"] as const;
 export type Snapshotter = typeof SNAPSHOTTERS[number];
 
 /** A client that takes longer will never end. Four containers starting at once under TCG take 30 s. */
-const ENDS_WITHIN_MS = 120_000;
+const ENDS_WITHIN_MS = patience(120_000);
 
 /** How a client ended, and what it wrote. */
 export interface Ended {

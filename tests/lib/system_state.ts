@@ -75,7 +75,7 @@ const CGROUPS = "/sys/fs/cgroup";
  * The tree is the host's, whose services come and go: only groups that are named after us, or after
  * a container of a test, count.
  */
-const CGROUP_OF_OURS = /\/[^/]*(qemubox|e2e-|fault-)/;
+const CGROUP_OF_OURS = /\/[^/]*(qemubox|e2e-|fault-|lab-)/;
 const NAMESPACES = ["mnt", "net", "pid", "ipc", "uts", "user"] as const;
 /** PF_KTHREAD of the kernel's include/linux/sched.h. */
 const KERNEL_THREAD = 0x0020_0000;

@@ -1,6 +1,13 @@
 /** Waiting for what has no event to wait for, and for what may never come. */
 
 const POLL_MS = 2;
+/** In the lab everything is emulated, and its virtual machines run on what is emulated. */
+const LAB_SLOWNESS = 12;
+
+/** How long to wait here for what takes at most `ms` on a machine of its own. */
+export function patience(ms: number): number {
+  return Deno.env.get("QEMUBOX_LAB") === "1" ? ms * LAB_SLOWNESS : ms;
+}
 
 /** Looks every few milliseconds until there is something. @throws Error that says what did not come. */
 export async function until<T>(

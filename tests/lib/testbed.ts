@@ -1,14 +1,20 @@
-/** What the end-to-end tests share: a frame for each test, and both snapshotters. */
+/** What the tests in the testbed share: a frame for each test, and both snapshotters. */
 
-import { ctr, ctrOk, type Snapshotter, SNAPSHOTTERS } from "../lib/ctr.ts";
-import { assertNothingLeft, snapshot, TREES } from "../lib/system_state.ts";
+import { ctr, ctrOk, type Snapshotter, SNAPSHOTTERS } from "./ctr.ts";
+import { removeClientFifos } from "./containers.ts";
+import { kill, sandboxProcesses } from "./sandbox_processes.ts";
+import { assertNothingLeft, snapshot, TREES } from "./system_state.ts";
+import { patience } from "./wait.ts";
 
 export const SNAPSHOT_FOLDERS: Readonly<Record<Snapshotter, string>> = {
   overlayfs: "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
   erofs: "/var/lib/containerd/io.containerd.snapshotter.v1.erofs/snapshots",
 };
 const LOG_FOLDER = "/var/log/qemubox";
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
+/** Those of containerd that tests put containers into. */
+const NAMESPACES = ["default", "other"] as const;
+/** What ends by itself shall have ended by then. */
+const LEFT_WITHIN_MS = patience(5_000);
 
 /** What one test works with. */
 export interface Bench {
@@ -18,9 +24,28 @@ export interface Bench {
 
 /**
  * A test that has to leave the system as it found it: processes, mounts, sockets, namespaces,
- * folders, and what containerd knows. Skipped outside of the testbed.
+ * folders, and what containerd knows. Whatever one that fails leaves is removed, so that the next
+ * can be judged. Skipped outside of the testbed.
  */
 export function e2e(name: string, work: (bench: Bench) => Promise<void>): void {
+  testbedTest(name, "e2e", work);
+}
+
+/** As {@link e2e}, for a test of a fault in one container, whose id it is given. */
+export function fault(name: string, work: (id: string) => Promise<void>): void {
+  testbedTest(name, "fault", ({ newId }) => work(newId()));
+}
+
+/**
+ * The frame of both.
+ * @param prefix of all container ids; system_state.ts knows it
+ */
+export function testbedTest(
+  name: string,
+  prefix: "e2e" | "fault" | "lab",
+  work: (bench: Bench) => Promise<void>,
+  { ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1" }: { ignore?: boolean } = {},
+): void {
   Deno.test({
     name,
     ignore,
@@ -32,18 +57,21 @@ export function e2e(name: string, work: (bench: Bench) => Promise<void>): void {
       const known = await whatContainerdKnows();
       const ids: string[] = [];
       const newId = (label = "c") => {
-        const id = `e2e-${label}-${crypto.randomUUID().slice(0, 8)}`;
+        const id = `${prefix}-${label}-${crypto.randomUUID().slice(0, 8)}`;
         ids.push(id);
         return id;
       };
       try {
         await work({ newId });
         await collectGarbage();
-        await assertNothingLeft(before);
+        await assertNothingLeft(before, { withinMs: LEFT_WITHIN_MS });
         const left = await whatContainerdKnows();
         if (left !== known) throw new Error(`containerd knows more than before:\n${left}`);
       } catch (error) {
         for (const id of ids) await clearAway(id);
+        // What containerd clears away by itself is not to be the next test's.
+        await collectGarbage();
+        await assertNothingLeft(before, { withinMs: LEFT_WITHIN_MS }).catch(() => {});
         throw error;
       }
     },
@@ -62,33 +90,16 @@ export async function withBoth(work: (snapshotter: Snapshotter) => Promise<void>
   if (failures.length > 1) throw new AggregateError(failures, "with both snapshotters");
 }
 
-/** The lines about a container in the log that all shims share. */
+/** The lines about a container in a log that all shims share; none when nothing was logged yet. */
 export function logLines(id: string, file = "qemubox.log"): string[] {
-  const lines = Deno.readTextFileSync(`${LOG_FOLDER}/${file}`).split("\n");
+  let lines: string[];
+  try {
+    lines = Deno.readTextFileSync(`${LOG_FOLDER}/${file}`).split("\n");
+  } catch {
+    return [];
+  }
   const mark = file === "qemubox.log" ? ` id=${id}` : `/${id}: `;
   return lines.filter((line) => line.endsWith(mark) || line.includes(`${mark} `));
-}
-
-/** The arguments of a process. @throws Deno.errors.NotFound when there is none. */
-export function argumentsOf(pid: number): string[] {
-  return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
-}
-
-/** The pid of the shim that serves a container. @throws Error when there is none. */
-export function shimOf(id: string, namespace = "default"): number {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const args = argumentsOf(Number(name));
-      const is = (flag: string, value: string) => args[args.indexOf(flag) + 1] === value;
-      if (args.at(-1) === "serve" && is("-id", id) && is("-namespace", namespace)) {
-        return Number(name);
-      }
-    } catch {
-      // It has just ended.
-    }
-  }
-  throw new Error(`no shim serves ${namespace}/${id}`);
 }
 
 let layersMounted: Promise<void> | null = null;
@@ -130,14 +141,12 @@ async function whatContainerdKnows(): Promise<string> {
 /** Says what is known of a container of a test that failed, and ends it. */
 async function clearAway(id: string): Promise<void> {
   for (const file of ["qemubox.log", "console.log"]) {
-    try {
-      for (const line of logLines(id, file)) console.error(line);
-    } catch {
-      // Nothing was logged.
-    }
+    for (const line of logLines(id, file)) console.error(line);
   }
-  for (const namespace of ["default", "other"]) {
+  for (const namespace of NAMESPACES) {
+    for (const { pid } of sandboxProcesses(id, namespace)) kill(pid, "SIGKILL");
     await ctr("--namespace", namespace, "tasks", "rm", "--force", id);
+    removeClientFifos(id);
     await ctr("--namespace", namespace, "containers", "rm", id);
   }
 }

@@ -1,0 +1,12 @@
+import { killEndsContainer } from "../lib/kills.ts";
+import { lab } from "./lab.ts";
+
+// There is no vhost-device-vsock: the kernel carries vsock.
+for (
+  const name of ["the shim", "QEMU", "virtiofsd", "the process in virtiofsd's sandbox"] as const
+) {
+  lab(
+    `SIGKILL of ${name} ends a running container`,
+    (bench) => killEndsContainer(bench.newId(), name),
+  );
+}
