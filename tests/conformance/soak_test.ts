@@ -1,0 +1,73 @@
+/** Many lives, one after the other and beside each other, leave nothing behind and nothing growing. */
+
+import assert from "node:assert/strict";
+import { until } from "../lib/wait.ts";
+import { Box } from "./box.ts";
+import { conformance, FULL, ours } from "./conformance.ts";
+import type { Host } from "./shim.ts";
+
+const CYCLES = FULL ? 100 : 20;
+const AT_A_TIME = 4;
+const EXECS = FULL ? 500 : 100;
+const WARM_UP_EXECS = 50;
+const GROWTH_MIB_MAX = 4;
+const SETTLES_WITHIN_MS = 10_000;
+
+conformance(`${CYCLES} containers, ${AT_A_TIME} at a time, leave nothing`, async (host) => {
+  let left = CYCLES;
+  const lane = async () => {
+    while (left-- > 0) await cycle(host);
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, lane));
+});
+
+/** Create, start, exec, kill, delete. */
+async function cycle(host: Host): Promise<void> {
+  await using box = await Box.create(host, ["sleep", "1000"]);
+  const { id, task } = box;
+  await box.start();
+  assert.equal((await box.run(["echo", id])).stdout, `${id}\n`);
+  await task.kill({ id, signal: 9 });
+  assert.equal((await task.wait({ id })).exitStatus, 137);
+  assert.equal((await task.delete({ id })).exitStatus, 137);
+  await host.events.wait("/tasks/delete", id);
+}
+
+ours(
+  "it is about our own process",
+  `${EXECS} execs leave the shim as large as it was`,
+  async (host) => {
+    await using box = await Box.create(host, ["sleep", "1000"], { streams: {} });
+    await box.start();
+    const pid = await box.shim.pid();
+    const execs = async (count: number) => {
+      let left = count;
+      const lane = async () => {
+        while (left-- > 0) assert.equal((await box.run(["true"])).status, 0);
+      };
+      await Promise.all(Array.from({ length: AT_A_TIME }, lane));
+    };
+    await execs(WARM_UP_EXECS);
+    const descriptors = openFiles(pid);
+    let most = memoryMib(pid);
+    await execs(EXECS - WARM_UP_EXECS);
+    await until("the descriptors of before", SETTLES_WITHIN_MS, () => {
+      return openFiles(pid) <= descriptors || null;
+    });
+    const after = memoryMib(pid);
+    most += GROWTH_MIB_MAX;
+    assert.ok(after <= most, `${after.toFixed(1)} MiB are more than ${most.toFixed(1)}`);
+    console.log(`shim: ${after.toFixed(1)} MiB after ${EXECS} execs, limit ${most.toFixed(1)}`);
+  },
+);
+
+function openFiles(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}
+
+/** What the process has to itself, proc_pid_smaps(5). */
+function memoryMib(pid: number): number {
+  const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
+  const kib = [...text.matchAll(/^Private_\w+:\s+(\d+) kB/gm)].map(([, size]) => Number(size));
+  return kib.reduce((sum, size) => sum + size, 0) / 1024;
+}
