@@ -2,6 +2,8 @@ import type { NetworkConf, PluginConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
 import {
   type CniCommand,
+  locatePlugin,
+  MissingPluginError,
   type PluginCall,
   PluginError,
   type PluginHost,
@@ -45,20 +47,27 @@ const EXHAUSTED = /no IP addresses available/;
  * @throws {NetworkError} which plugin, and why. What was done before it is not undone: call `deleteChain`.
  */
 export async function addChain(attachment: Attachment, host: ChainHost): Promise<ChainResult> {
+  const { conf } = attachment;
+  // Found out before anything is made.
+  for (const { type } of conf.plugins) {
+    (host.onHost ?? ((work) => work()))(() =>
+      locatePlugin({ type, path: host.path, network: conf.name })
+    );
+  }
   let raw: unknown = null;
-  for (const plugin of attachment.conf.plugins) {
+  for (const plugin of conf.plugins) {
     raw = await call("ADD", attachment, plugin, raw, host).catch((error) => {
-      throw explained(error, plugin, attachment.conf);
+      throw explained(error, plugin, conf);
     });
     if (raw === null) {
       throw new NetworkError(
         "result",
-        `CNI plugin ${plugin.type} of network ${attachment.conf.name} succeeded without a result`,
+        `CNI plugin ${plugin.type} of network ${conf.name} succeeded without a result`,
       );
     }
-    checkResult(raw, `CNI plugin ${plugin.type} of network ${attachment.conf.name}`);
+    checkResult(raw, `CNI plugin ${plugin.type} of network ${conf.name}`);
   }
-  return { raw, result: checkResult(raw, `network ${attachment.conf.name}`) };
+  return { raw, result: checkResult(raw, `network ${conf.name}`) };
 }
 
 /**
@@ -73,7 +82,11 @@ export async function deleteChain(
 ): Promise<void> {
   const failures: unknown[] = [];
   for (const plugin of attachment.conf.plugins.toReversed()) {
-    await call("DEL", attachment, plugin, previous, host).catch((error) => failures.push(error));
+    await call("DEL", attachment, plugin, previous, host).catch((error) => {
+      // ADD did not begin without it.
+      if (previous === null && error instanceof MissingPluginError) return;
+      failures.push(error);
+    });
   }
   if (failures.length === 0) return;
   const messages = failures.map((error) => (error as Error).message).join("; ");

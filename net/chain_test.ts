@@ -144,12 +144,22 @@ Deno.test("DEL goes on after a failure, and tells of all of them", async () => {
   plugins.add("a", "exit 3");
   plugins.add("b", "exit 4");
   const attachment = attachmentOf({ type: "a" }, { type: "b" }, { type: "gone" });
-  await assert.rejects(deleteChain(attachment, null, hostOf(plugins)), (error) => {
+  await assert.rejects(deleteChain(attachment, RESULT, hostOf(plugins)), (error) => {
     assert(error instanceof AggregateError);
     assert.match(error.message, /gone .*; .*b .*code 4.*; .*a .*code 3/);
     return true;
   });
-  assert.equal(plugins.stdin("a", "DEL")["prevResult"], undefined);
+  assert.deepEqual(plugins.stdin("a", "DEL")["prevResult"], RESULT);
+});
+
+Deno.test("without one of its plugins a chain does not begin, and has nothing to undo", async () => {
+  using plugins = new FakePlugins();
+  plugins.answering("there", RESULT);
+  const attachment = attachmentOf({ type: "there" }, { type: "gone" });
+  await assert.rejects(addChain(attachment, hostOf(plugins)), /gone of network net is not in/);
+  assert.deepEqual(plugins.calls, []);
+  await deleteChain(attachment, null, hostOf(plugins));
+  assert.deepEqual(plugins.calls, ["there DEL eth0"]);
 });
 
 Deno.test("GC goes to plugins that speak 1.1.0 only, with what is still valid", async () => {

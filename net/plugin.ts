@@ -65,6 +65,17 @@ export class PluginError extends NetworkError {
   }
 }
 
+/** A plugin that is not installed. */
+export class MissingPluginError extends NetworkError {
+  constructor({ type, path, network }: Pick<PluginCall, "type" | "path" | "network">) {
+    super(
+      "config",
+      `CNI plugin ${type} of network ${network} is not in ${path.join(", ")}; install it there, ` +
+        `take it out of ${network}'s configuration, or set QEMUBOX_CNI_BIN_DIR`,
+    );
+  }
+}
+
 /**
  * Runs a plugin and returns what it printed, parsed; null when it printed nothing.
  *
@@ -72,7 +83,8 @@ export class PluginError extends NetworkError {
  * are its children.
  *
  * @throws {PluginError} what the plugin said.
- * @throws {NetworkError} `config` when there is no such plugin; `plugin` when it crashed or was late.
+ * @throws {MissingPluginError}
+ * @throws {NetworkError} `plugin` when it crashed or was late.
  * @throws the reason of `signal`.
  */
 export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promise<unknown> {
@@ -118,7 +130,7 @@ async function execute(call: PluginCall, host: PluginHost, from: string): Promis
   );
   const child = onHost(() =>
     Child.spawn({
-      path: locate(call, from),
+      path: locatePlugin(call),
       args: [],
       cwd: "/",
       env: environment(call, host),
@@ -152,21 +164,17 @@ function killSession(system: System, leader: Pid): void {
   }
 }
 
-/** The plugin's file. @throws {NetworkError} `config`. */
-function locate({ type, path, network }: PluginCall, from: string): string {
-  for (const folder of path) {
-    const candidate = `${folder}/${type}`;
+/** The plugin's file. @throws {MissingPluginError} */
+export function locatePlugin(call: Pick<PluginCall, "type" | "path" | "network">): string {
+  for (const folder of call.path) {
+    const candidate = `${folder}/${call.type}`;
     try {
       if (Deno.statSync(candidate).isFile) return candidate;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  throw new NetworkError(
-    "config",
-    `${from} is not in ${path.join(", ")}; install it there, take it out of ${network}'s ` +
-      "configuration, or set QEMUBOX_CNI_BIN_DIR",
-  );
+  throw new MissingPluginError(call);
 }
 
 function environment(call: PluginCall, host: PluginHost): Record<string, string> {

@@ -1,0 +1,149 @@
+/** What the tests of networks share: configurations from examples/cni, and a frame for each test. */
+
+import assert from "node:assert/strict";
+import { system } from "../../ffi/mod.ts";
+import { networkRequest, planNetwork, readConfFolder, SandboxNetwork } from "../../net/mod.ts";
+import { ctr } from "../lib/ctr.ts";
+
+export const PLUGIN_PATH = ["/usr/lib/cni"];
+export const CONF_DIR = "/etc/cni/net.d";
+export const STORE = "/var/lib/qemubox/network.db";
+const NETNS_FOLDER = "/run/qemubox/netns";
+const EXAMPLES = new URL("../../examples/cni/", import.meta.url).pathname;
+const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
+/** What ends by itself shall have ended by then. */
+const LEFT_WITHIN_MS = 5_000;
+
+/** What one test works with. */
+export interface NetworkBench {
+  /** A container id that nobody else has; it is cleared away when the test fails. */
+  newId(): string;
+}
+
+/**
+ * A test with networks of examples/cni, changed by `edit` where it is given. Afterwards no address,
+ * link, namespace, firewall rule, row or mount is left but what the networks themselves stay with: a
+ * bridge and empty chains, which are there from the beginning. Skipped outside of the testbed.
+ */
+export function networkTest(
+  name: string,
+  examples: readonly string[],
+  work: (bench: NetworkBench) => Promise<void>,
+  edit: (text: string) => string = (text) => text,
+): void {
+  Deno.test({
+    name,
+    ignore,
+    // SQLite and the poller of ffi stay open.
+    sanitizeResources: false,
+    sanitizeOps: false,
+    fn: async () => {
+      Deno.mkdirSync(CONF_DIR, { recursive: true });
+      for (const example of examples) {
+        const text = Deno.readTextFileSync(`${EXAMPLES}${example}.conflist`);
+        Deno.writeTextFileSync(`${CONF_DIR}/${example}.conflist`, edit(text));
+      }
+      const ids: string[] = [];
+      const newId = () => {
+        const id = `net-${crypto.randomUUID().slice(0, 8)}`;
+        ids.push(id);
+        return id;
+      };
+      try {
+        for (const { name } of readConfFolder(CONF_DIR).networks) await warmUp(name);
+        const before = networkState();
+        await work({ newId });
+        await stateIs(before);
+      } finally {
+        for (const id of ids) {
+          await ctr("task", "kill", "-s", "SIGKILL", id);
+          await ctr("task", "rm", "-f", id);
+          await ctr("container", "rm", id);
+        }
+        Deno.removeSync(CONF_DIR, { recursive: true });
+      }
+    },
+  });
+}
+
+/** A sandbox's network without a sandbox. */
+export async function joinNetworks(
+  id: string,
+  networks: string,
+  signal?: AbortSignal,
+): Promise<SandboxNetwork> {
+  const settings = { confDir: CONF_DIR, path: PLUGIN_PATH, network: null };
+  const request = networkRequest({ "io.qemubox.networks": networks }, null);
+  return await SandboxNetwork.prepare(planNetwork(settings, request, readConfFolder), {
+    system,
+    owner: { namespace: "test", id },
+    containerId: `test--${id}`,
+    netnsPath: `${NETNS_FOLDER}/test--${id}`,
+    storePath: STORE,
+    chain: {
+      path: PLUGIN_PATH,
+      lockFile: `${NETNS_FOLDER}/.lock`,
+      ...(signal === undefined ? {} : { signal }),
+    },
+  });
+}
+
+/** Bridges and the firewall's own chains stay when the last container is gone. */
+async function warmUp(network: string): Promise<void> {
+  try {
+    await using joined = await joinNetworks("warm-up", network);
+    await joined.connect();
+  } catch {
+    // A network that cannot work is what some tests are about.
+  }
+}
+
+/** Everything on this host that a network could leave behind. */
+export function networkState(): Record<string, string[]> {
+  return {
+    links: lines("ip -o link").map((line) => line.split(" ")[1]!),
+    rules: lines("nft list ruleset")
+      .map((line) => line.trim().replace(/counter packets \d+ bytes \d+/, "counter")),
+    addresses: lines("find /var/lib/cni -type f")
+      .filter((path) => !/last_reserved_ip|lock$/.test(path)),
+    namespaces: lines(`ls ${NETNS_FOLDER}`),
+    mounts: lines("grep qemubox/netns /proc/self/mountinfo || true"),
+    rows: lines(`test ! -e ${STORE} || ${countRows()}`),
+  };
+}
+
+/** Waits until it is as it was: containerd deletes some things after it has answered. */
+export async function stateIs(before: Record<string, string[]>): Promise<void> {
+  const giveUpAt = performance.now() + LEFT_WITHIN_MS;
+  for (;;) {
+    const now = networkState();
+    if (JSON.stringify(now) === JSON.stringify(before) || performance.now() > giveUpAt) {
+      return assert.deepEqual(now, before);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The lines that a shell's command prints. */
+export function lines(command: string): string[] {
+  const { stdout } = new Deno.Command("sh", { args: ["-c", command] }).outputSync();
+  return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "");
+}
+
+/** Runs a shell's command that must succeed; returns what it prints. */
+export async function sh(command: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command("sh", { args: ["-ec", command] })
+    .output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  assert(success, `${command}: ${decode(stderr)}`);
+  return decode(stdout);
+}
+
+/** Debian's root has no sqlite3(1). */
+function countRows(): string {
+  const script = `import { DatabaseSync } from "node:sqlite";
+    for (const row of new DatabaseSync("${STORE}").prepare("SELECT * FROM attachments").all()) {
+      console.log(row.namespace, row.id, row.ifname);
+    }`;
+  return `deno eval '${script}'`;
+}
