@@ -1,6 +1,7 @@
 /**
  * `scripts/test [--full] [--only unit|e2e]`: checks the code, runs the unit tests, builds, runs the
- * tests that need something of the host, and the rest of tests/ in the testbed. Ends with one line
+ * tests that need something of the host, the rest of tests/ in the testbed, and those that need KVM in
+ * the lab, unless this machine has it. Repeats at the end what failed and why. Ends with one line
  * `N passed, N failed, N skipped`; each step counts as a test. Exit status 1 when anything failed.
  */
 
@@ -10,6 +11,7 @@ import { DEBIAN_SUITE } from "./lib/debian_packages.ts";
 import { FAILURE_LINES_MAX, parseJunit, type TestCounts } from "./lib/junit.ts";
 import { passOn, Tail } from "./lib/pass_on.ts";
 import { OUTPUT, REPOSITORY } from "./lib/paths.ts";
+import { chooseAccelerator, chooseVsockTransport, probeHost } from "../qemu/mod.ts";
 import { which } from "./lib/run.ts";
 import { testFiles } from "./test_files.ts";
 
@@ -29,8 +31,10 @@ interface Step {
 
 /** These need what the host has: root outside of the testbed, Go, a network. */
 const ON_HOST: readonly string[] = ["tests/peers", "tests/host"];
+/** These need KVM and vhost-vsock. */
+const IN_LAB: readonly string[] = ["tests/lab"];
 /** Runs everything on 2 processors with time to spare; a step that hangs is a failure. */
-const MINUTES = { check: 5, unit: 10, build: 30, file: 10, tests: 25, full: 120 } as const;
+const MINUTES = { check: 5, unit: 10, build: 30, file: 10, tests: 25, lab: 20, full: 120 } as const;
 const MEMORY_GIB_MIN = 4;
 
 /** The steps, in order. */
@@ -58,9 +62,19 @@ function plan(full: boolean): Step[] {
     timeoutMinutes: full ? MINUTES.full : MINUTES.tests,
     impossible: null,
   });
-  const onHost = (path: string) => ON_HOST.some((folder) => path.startsWith(`${folder}/`));
+  const below = (folders: readonly string[]) => (path: string) =>
+    folders.some((folder) => path.startsWith(`${folder}/`));
+  const [onHost, inLab] = [below(ON_HOST), below(IN_LAB)];
   const all = testFiles("tests");
-  const inTestbed = files("tests in the testbed", "testbed", all.filter((path) => !onHost(path)));
+  /** @param options of scripts/testbed */
+  const inTestbed = (step: Step, ...options: string[]): Step => ({
+    ...step,
+    argv: [`${REPOSITORY}/scripts/testbed`, ...options, ...step.argv],
+    impossible: lacks,
+  });
+  const labMinutes = full ? MINUTES.full : MINUTES.lab;
+  // The lab ends before its step does, and so can say where it stood.
+  const lab = hasKvm() ? [] : ["--kvm", "--deadline", String(labMinutes - 1)];
   return [
     check("format", "fmt", "--check"),
     check("lint", "lint"),
@@ -83,12 +97,21 @@ function plan(full: boolean): Step[] {
     // What the tests import has to be in Deno's cache: the testbed has no network.
     { ...check("types of tests", "check", "tests/"), part: "e2e" },
     files("tests on the host", "host", all.filter(onHost)),
+    inTestbed(
+      files("tests in the testbed", "testbed", all.filter((path) => !onHost(path) && !inLab(path))),
+    ),
     {
-      ...inTestbed,
-      argv: [`${REPOSITORY}/scripts/testbed`, ...inTestbed.argv],
-      impossible: lacks,
+      ...inTestbed(files("tests in the lab", "lab", all.filter(inLab)), ...lab),
+      timeoutMinutes: labMinutes,
     },
   ];
+}
+
+/** Whether this machine is what the lab is there to be. */
+function hasKvm(): boolean {
+  const host = probeHost();
+  return chooseAccelerator("auto", host).accelerator === "kvm" &&
+    chooseVsockTransport(host) === "kernel";
 }
 
 function reportsOf(name: string): string {

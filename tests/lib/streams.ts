@@ -35,8 +35,8 @@ export async function inputComesBack(
     runArguments(id, ["cat"], { snapshotter, flags: ["--rm"] }),
     { input: true },
   );
-  await client.write(input);
-  await client.endInput();
+  // If it ends before it has taken everything, how it ended is what is to be told.
+  client.write(input).then(() => client.endInput()).catch(() => {});
   const { code, output, stderr } = await client.ended;
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   assert.equal(output.length, byteCount);
