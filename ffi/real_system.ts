@@ -1,6 +1,7 @@
 import { descriptorCalls } from "./calls/descriptors.ts";
 import { epollCalls } from "./calls/epoll.ts";
 import { machineCalls } from "./calls/machine.ts";
+import { memoryCalls } from "./calls/memory.ts";
 import { mountCalls } from "./calls/mounts.ts";
 import { networkCalls } from "./calls/network.ts";
 import { processCalls } from "./calls/processes.ts";
@@ -18,4 +19,5 @@ export const system: System = {
   ...processCalls,
   ...machineCalls,
   ...terminalCalls,
+  ...memoryCalls,
 };

@@ -160,6 +160,8 @@ export interface System {
   setClock(unixNanoseconds: bigint): void;
   /** clock_gettime(2), in nanoseconds. */
   clock(id: ClockId): bigint;
+  /** malloc_trim(3): gives what the C heap holds free back to the kernel. */
+  trimHeap(): void;
 }
 
 /** Options of {@link System.pipe}. */

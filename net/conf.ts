@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { NetworkError } from "./error.ts";
 
 /** One plugin's part of a network configuration, as it goes to the plugin. */

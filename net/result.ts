@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { netlink } from "../ffi/mod.ts";
 import { NetworkError } from "./error.ts";
 

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { z } from "zod";
+import * as z from "zod";
 import type { Attachment } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * What an administrator or, within the allow-list, a container may set. Paths are absolute.

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { processStartTime } from "../ffi/mod.ts";
 import type { Pid } from "../ffi/mod.ts";
 import type { SandboxName, SandboxPaths } from "./names.ts";

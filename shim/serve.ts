@@ -13,6 +13,7 @@ import { type CreateRequest, planCreate, specOf } from "./create_plan.ts";
 import { CreateSteps } from "./create_steps.ts";
 import { EventPublisher } from "./event_publisher.ts";
 import { openGuestIo } from "./guest_io.ts";
+import { releaseMemoryWhenIdle } from "./idle_memory.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type Logger, openLog } from "./log.ts";
 import { sandboxPaths } from "./names.ts";
@@ -64,6 +65,7 @@ export async function serveShim(flags: Flags): Promise<void> {
     onStarted: () => {
       timeline.mark("started");
       void reconcile(system, config, log, onHost);
+      releaseMemoryWhenIdle(system);
     },
     onStopped: () => timeline.end(),
     exit: () => exit.resolve(),
