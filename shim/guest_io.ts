@@ -14,6 +14,9 @@ export interface GuestIoOptions {
   readonly onFirstByte?: () => void;
 }
 
+/** The guest may be at the creation of a container meanwhile. Milliseconds. */
+const STREAM_TIMEOUT_MS = 30_000;
+
 /**
  * Opens the streams of a process that the guest knows already, joined to what containerd named.
  * @throws RpcError when an address or a stream cannot be opened; nothing stays open then.
@@ -27,7 +30,7 @@ export function openGuestIo(
   return ProcessIo.open(
     // A terminal is one stream each way.
     { stdin, stdout, stderr: terminal ? "" : stderr },
-    (kind) => guest.stream(streamId(id, execId, kind), signal),
+    (kind) => guest.stream(streamId(id, execId, kind), signal, STREAM_TIMEOUT_MS),
     // An exec's logger is told the exec's id, as containerd's own shim does.
     { CONTAINER_ID: execId || id, CONTAINER_NAMESPACE: namespace },
     log,

@@ -74,13 +74,15 @@ export class TaskControls {
   async pids({ id }: { id: string }): Promise<{ processes: ListedProcess[] }> {
     const container = this.#tasks.container(id);
     container.init.assertLegal("pids");
-    if (container.init.state.kind === "stopped") return { processes: [{ pid: this.#tasks.pid }] };
+    const ended = { processes: [{ pid: this.#tasks.pid }] };
+    if (container.init.hasEnded) return ended;
     const { guest } = this.#tasks.required();
     const { processes } = await answered("Task.Pids", CALL_TIMEOUT_MS, (timeoutMs) => {
       return guest.task.pids({ id }, { timeoutMs });
     });
     const isExec = (execId: string) => container.execs.some(({ name }) => name.execId === execId);
-    return { processes: checkedProcesses(processes, isExec) };
+    // The guest knows of the end before we do.
+    return processes.length === 0 ? ended : { processes: checkedProcesses(processes, isExec) };
   }
 
   async stats(

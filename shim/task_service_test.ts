@@ -335,6 +335,15 @@ Deno.test("pids are the guest's, and after the end the VM's", async () => {
   assert.deepEqual(await (await worldIn("stopped")).service.controls.pids(c1), {
     processes: [{ pid: QEMU }],
   });
+  // A containerd that starts must not find nothing, be it while the output is still delivered.
+  const ending = await worldIn("running");
+  ending.onDrain = () => held().promise;
+  ending.exit(0);
+  await settle();
+  assert.deepEqual(await ending.service.controls.pids(c1), { processes: [{ pid: QEMU }] });
+  const ended = await worldIn("running");
+  ended.processes = [];
+  assert.deepEqual(await ended.service.controls.pids(c1), { processes: [{ pid: QEMU }] });
 });
 
 Deno.test("connect names the shim and QEMU", async () => {

@@ -1,7 +1,7 @@
 /** A container under a shim, with clients at its FIFOs. */
 
 import { system } from "../../ffi/mod.ts";
-import { AnySchema, create } from "../../proto/mod.ts";
+import { type Any, AnySchema, create } from "../../proto/mod.ts";
 import { within } from "../lib/wait.ts";
 import { makeBundle, processSpec, type SpecOptions } from "./bundle.ts";
 import { type Host, Shim } from "./shim.ts";
@@ -328,7 +328,7 @@ export class Exec implements AsyncDisposable {
 }
 
 /** A process as containerd packs it. */
-export function processAny(process: unknown) {
+export function processAny(process: unknown): Any {
   return create(AnySchema, {
     typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",
     value: new TextEncoder().encode(JSON.stringify(process)),
