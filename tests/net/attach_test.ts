@@ -108,7 +108,7 @@ networkTest("a network that fails is undone, and says what is wrong", ["default"
 networkTest("an attachment that is called off is undone", ["default"], async () => {
   const aborting = new AbortController();
   const before = networkState();
-  const joined = await joinNetworks("off", "qemubox-net", aborting.signal);
+  const joined = await joinNetworks("off", "qemubox-net", { signal: aborting.signal });
   const connected = joined.connect();
   setTimeout(() => aborting.abort(new Error("called off")), 30);
   await assert.rejects(connected, /called off/);

@@ -70,10 +70,13 @@ export function networkTest(
 export async function joinNetworks(
   id: string,
   networks: string,
-  signal?: AbortSignal,
+  { signal, ports }: { signal?: AbortSignal; ports?: string } = {},
 ): Promise<SandboxNetwork> {
   const settings = { confDir: CONF_DIR, path: PLUGIN_PATH, network: null };
-  const request = networkRequest({ "io.qemubox.networks": networks }, null);
+  const request = networkRequest({
+    "io.qemubox.networks": networks,
+    ...(ports === undefined ? {} : { "io.qemubox.port-mappings": ports }),
+  }, null);
   return await SandboxNetwork.prepare(planNetwork(settings, request, readConfFolder), {
     system,
     owner: { namespace: "test", id },
@@ -91,7 +94,7 @@ export async function joinNetworks(
 /** Bridges and the firewall's own chains stay when the last container is gone. */
 async function warmUp(network: string): Promise<void> {
   try {
-    await using joined = await joinNetworks("warm-up", network);
+    await using joined = await joinNetworks("warm-up", network, { ports: "1:1" });
     await joined.connect();
   } catch {
     // A network that cannot work is what some tests are about.

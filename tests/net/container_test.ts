@@ -1,0 +1,189 @@
+/** Containers in their VMs, on networks of examples/cni. */
+
+import assert from "node:assert/strict";
+import { AttachmentStore, parseConf } from "../../net/mod.ts";
+import { BUSYBOX, Client, ctr, RUNTIME } from "../lib/ctr.ts";
+import { kill, shimOf } from "../lib/sandbox_processes.ts";
+import {
+  CONF_DIR,
+  lines,
+  networkState,
+  networkTest,
+  sh,
+  stateIs,
+  STORE,
+} from "./network_testbed.ts";
+
+function run(id: string, flags: string[], script: string): string[] {
+  return ["run", "--rm", "--runtime", RUNTIME, ...flags, BUSYBOX, id, "sh", "-c", script];
+}
+
+const asNet = (text: string) => text.replace('"qemubox-dual"', '"qemubox-net"');
+
+networkTest("a container reaches the host and the world by both versions, and is reached", [
+  "dual-stack",
+], async ({ newId }) => {
+  // The world: another network namespace, which knows no way back to the container's addresses.
+  await sh(`ip netns add world; ip link add world0 type veth peer name uplink netns world
+    ip addr add 192.0.2.1/24 dev world0; ip addr add 2001:db8::1/64 dev world0 nodad; ip link set world0 up
+    ip -n world addr add 192.0.2.2/24 dev uplink; ip -n world addr add 2001:db8::2/64 dev uplink nodad
+    ip -n world link set uplink up
+    sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1`);
+  const before = networkState();
+  leaveOrphan();
+  const script = `
+    set -e
+    grep -q "nameserver 10.255.255.53" /etc/resolv.conf
+    grep -q "$(hostname)" /etc/hosts && test "$(cat /etc/hostname)" = "$(hostname)"
+    ping -c 1 -W 5 127.0.0.1 >/dev/null
+    for host in 10.89.0.1 fd00:10:89::1 192.0.2.2 2001:db8::2; do
+      # 1500 bytes with the headers
+      ping -c 2 -W 10 -s 1452 $host | grep -q "2 packets received" || echo "no answer from $host"
+    done
+    echo listening
+    nc -l -p 80 -e sh -c "head -c 1000000 /dev/zero; sha256sum /etc/passwd >/dev/null"
+    echo done`;
+  const id = newId();
+  const ports = ["--annotation", "io.qemubox.port-mappings=18080:80"];
+  try {
+    await using client = new Client(run(id, ports, script));
+    await client.line("listening");
+    assert.deepEqual(before.rows, []);
+    const bytes = await sh(
+      "ip netns exec world socat -u TCP:192.0.2.1:18080,retry=100,interval=0.1 - | wc -c",
+    );
+    assert.equal(Number(bytes), 1_000_000);
+    const { code, stdout, stderr } = await client.ended;
+    assert.deepEqual({ code, stdout, stderr }, {
+      code: 0,
+      stdout: "listening\ndone\n",
+      stderr: "",
+    });
+    await stateIs(before);
+  } finally {
+    await sh("ip netns del world; ip link del world0 2>/dev/null || true");
+  }
+}, asNet);
+
+networkTest(
+  "a namespace that is there is taken with all its interfaces, and left as it was",
+  [],
+  async ({ newId }) => {
+    await sh(`ip netns add pod
+    for n in 0 1; do
+      ip link add pod$n mtu 9000 type veth peer name eth$n mtu 9000 netns pod
+      ip addr add 10.77.$n.1/24 dev pod$n; ip link set pod$n up
+      ip -n pod addr add 10.77.$n.2/24 dev eth$n; ip -n pod link set eth$n up
+    done
+    ip -n pod link set lo up
+    ip -n pod route add default via 10.77.0.1`);
+    try {
+      const script = `ip -o link | cut -d' ' -f2; ip route | grep default
+      for host in 10.77.0.1 10.77.1.1; do ping -q -c 2 -W 10 -s 8972 $host | grep received; done`;
+      const { code, stdout, stderr } = await ctr(
+        ...run(newId(), ["--with-ns", "network:/run/netns/pod"], script),
+      );
+      assert.equal(stderr, "");
+      assert.deepEqual(stdout.trim().split("\n"), [
+        "lo:",
+        "eth0:",
+        "eth1:",
+        "default via 10.77.0.1 dev eth0 ",
+        "2 packets transmitted, 2 packets received, 0% packet loss",
+        "2 packets transmitted, 2 packets received, 0% packet loss",
+      ]);
+      assert.equal(code, 0);
+      assert.deepEqual(lines("ip netns exec pod tc qdisc show | grep ingress"), []);
+      assert.deepEqual(lines("ip -n pod -o link | grep tap"), []);
+    } finally {
+      await sh("ip netns del pod");
+    }
+  },
+);
+
+networkTest("a shim that is killed leaves nothing on the network, once its task is deleted", [
+  "default",
+], async ({ newId }) => {
+  const before = networkState();
+  const id = newId();
+  const flags = ["-d", "--runtime", RUNTIME];
+  const { code, stderr } = await ctr("run", ...flags, BUSYBOX, id, "sleep", "1000");
+  assert.equal(code, 0, stderr);
+  assert.notDeepEqual(networkState(), before);
+  kill(shimOf(id), "SIGKILL");
+  await ctr("task", "rm", "-f", id);
+  await ctr("container", "rm", id);
+  await stateIs(before);
+});
+
+networkTest(
+  "what cannot be is refused by a sentence, and leaves nothing",
+  ["default"],
+  async ({ newId }) => {
+    const refused = async (flags: string[], message: RegExp) => {
+      const before = networkState();
+      const id = newId();
+      const { code, stderr } = await ctr(...run(id, flags, "true"));
+      assert.notEqual(code, 0);
+      assert.match(stderr, message);
+      await ctr("container", "rm", id);
+      await stateIs(before);
+    };
+    await refused(["--net-host"], /no network namespace \(--net-host\): a container in a VM/);
+    const networks = (names: string) => ["--annotation", `io.qemubox.networks=${names}`];
+    await refused(networks("elsewhere"), /network elsewhere is not in \/etc\/cni\/net\.d/);
+    await refused(networks("a b"), /annotation io\.qemubox\.networks="a b": must be/);
+    const path = `${CONF_DIR}/default.conflist`;
+    const good = Deno.readTextFileSync(path);
+    Deno.writeTextFileSync(path, good.replace('"portmap"', '"crashes"'));
+    // At the second place of the chain, when there is an address already.
+    Deno.writeTextFileSync("/usr/lib/cni/crashes", CRASHES, { mode: 0o755 });
+    try {
+      await refused(
+        [],
+        /CNI plugin crashes of network qemubox-net was killed by signal 11 in its ADD/,
+      );
+    } finally {
+      Deno.removeSync("/usr/lib/cni/crashes");
+      Deno.writeTextFileSync(path, good);
+    }
+  },
+);
+
+networkTest("no network on request is loopback alone", ["default"], async ({ newId }) => {
+  const script =
+    "ip -o link | cut -d' ' -f2; ping -c 1 -W 5 127.0.0.1 | grep received; ls /etc/resolv.conf";
+  const { stdout } = await ctr(
+    ...run(newId(), ["--annotation", "io.qemubox.networks=none"], script),
+  );
+  assert.deepEqual(stdout.trim().split("\n"), [
+    "lo:",
+    "1 packets transmitted, 1 packets received, 0% packet loss",
+  ]);
+});
+
+const CRASHES = `#!/bin/sh
+test $CNI_COMMAND != ADD || kill -SEGV $$
+`;
+
+/** A row as a reboot leaves it: no lease, no namespace, an address still taken. */
+function leaveOrphan(): void {
+  const conf = parseConf(
+    Deno.readTextFileSync(`${CONF_DIR}/dual-stack.conflist`),
+    `${CONF_DIR}/dual-stack.conflist`,
+  );
+  const owner = { namespace: "default", id: "before-reboot" };
+  const containerId = "default--before-reboot";
+  using store = AttachmentStore.open(STORE);
+  store.intend(owner, {
+    conf,
+    containerId,
+    netns: `/run/qemubox/netns/${containerId}`,
+    ifname: "eth0",
+    capabilityArgs: {},
+  });
+  Deno.writeTextFileSync(
+    "/var/lib/cni/networks/qemubox-net/10.89.77.7",
+    `${containerId}\r\neth0`,
+  );
+}
