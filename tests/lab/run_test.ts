@@ -1,35 +1,38 @@
 /** On a host with KVM and vhost-vsock, both are taken without being asked for, and a container runs. */
 
 import assert from "node:assert/strict";
-import { Client, ctr, runArguments } from "../lib/ctr.ts";
+import { Client, ctr, runArguments, SNAPSHOTTERS } from "../lib/ctr.ts";
 import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
-import { logLines, withBoth } from "../lib/testbed.ts";
+import { logLines } from "../lib/testbed.ts";
 import { lab } from "./lab.ts";
 
-lab("a container runs under KVM, reached by the kernel's vsock", async (bench) => {
-  await withBoth(async (snapshotter) => {
-    const id = bench.newId();
-    const script = "uname -r; echo to stderr >&2; echo ready; read line; echo $line; exit 42";
-    await using client = new Client(
-      runArguments(id, ["sh", "-c", script], { snapshotter, flags: ["--rm"] }),
-      { input: true },
-    );
-    await client.line("ready");
-    assertRealKvm(id);
-    await client.write("through the kernel\n");
-    const { code, stdout, stderr } = await client.ended;
-    assert.equal(stderr, "to stderr\n");
-    assert.match(stdout, /^\d+\.\d+\S*-qemubox\nready\nthrough the kernel\n$/);
-    assert.equal(code, 42);
-  });
-});
+for (const snapshotter of SNAPSHOTTERS) {
+  lab(
+    `a container runs under KVM, reached by the kernel's vsock, with ${snapshotter}`,
+    async (bench) => {
+      const id = bench.newId();
+      const script = "uname -r; echo to stderr >&2; echo ready; read line; echo $line; exit 42";
+      await using client = new Client(
+        runArguments(id, ["sh", "-c", script], { snapshotter, flags: ["--rm"] }),
+        { input: true },
+      );
+      await client.line("ready");
+      assertRealKvm(id);
+      await client.write("through the kernel\n");
+      const { code, stdout, stderr } = await client.ended;
+      assert.equal(stderr, "to stderr\n");
+      assert.match(stdout, /^\d+\.\d+\S*-qemubox\nready\nthrough the kernel\n$/);
+      assert.equal(code, 42);
+    },
+  );
+}
 
 lab("the VM of a command that is not there ends like any other", async (bench) => {
   const { code, stderr } = await ctr(
     ...runArguments(bench.newId(), ["/no/such/command"], { flags: ["--rm"] }),
   );
   assert.equal(code, 1);
-  assert.match(stderr, /no such file or directory/i);
+  assert.match(stderr, /\/no\/such\/command/);
 });
 
 /** By what QEMU was told, by what it has open, and by what the shim does not complain of. */

@@ -3,9 +3,12 @@ import { lab } from "./lab.ts";
 
 const MIB = 1024 * 1024;
 
-lab("output of some size arrives over vhost-vsock, and input comes back", async (bench) => {
-  await Promise.all([
-    outputArrives(bench.newId(), "overlayfs", 16 * MIB),
-    inputComesBack(bench.newId(), "erofs", 8 * MIB),
-  ]);
-});
+lab(
+  "16 MiB of output arrive over vhost-vsock, though the container ends with the last byte",
+  (bench) => outputArrives(bench.newId(), "overlayfs", 16 * MIB),
+);
+
+lab(
+  "8 MiB come back over vhost-vsock as they went in",
+  (bench) => inputComesBack(bench.newId(), "erofs", 8 * MIB),
+);
