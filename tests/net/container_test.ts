@@ -6,6 +6,7 @@ import { BUSYBOX, Client, ctr, RUNTIME } from "../lib/ctr.ts";
 import { kill, shimOf } from "../lib/sandbox_processes.ts";
 import {
   CONF_DIR,
+  hasTapPlugin,
   lines,
   networkState,
   networkTest,
@@ -17,6 +18,9 @@ import {
 function run(id: string, flags: string[], script: string): string[] {
   return ["run", "--rm", "--runtime", RUNTIME, ...flags, BUSYBOX, id, "sh", "-c", script];
 }
+
+/** The real one is in no Debian package: see network_testbed.ts. */
+const TAP_PLUGIN = hasTapPlugin() ? "tc-redirect-tap" : "a stand-in for tc-redirect-tap";
 
 const asNet = (text: string) => text.replace('"qemubox-dual"', '"qemubox-net"');
 
@@ -161,6 +165,25 @@ networkTest("no network on request is loopback alone", ["default"], async ({ new
     "1 packets transmitted, 1 packets received, 0% packet loss",
   ]);
 });
+
+networkTest(
+  `the tap that ${TAP_PLUGIN} makes is used`,
+  ["tc-redirect-tap"],
+  async ({ newId }) => {
+    const before = networkState();
+    const id = newId();
+    const script = "ping -q -c 2 -W 10 10.88.0.1 | grep received; echo ready; sleep 1000";
+    await using client = new Client(run(id, [], script));
+    await client.line("2 packets transmitted, 2 packets received, 0% packet loss");
+    const taps = lines(
+      `nsenter --net=/run/qemubox/netns/default--${id} ip -o link | grep -o "tap[0-9]*"`,
+    );
+    assert.deepEqual([...new Set(taps)], ["tap0"], "no second one");
+    await ctr("task", "kill", "-s", "SIGKILL", id);
+    await client.ended;
+    await stateIs(before);
+  },
+);
 
 const CRASHES = `#!/bin/sh
 test $CNI_COMMAND != ADD || kill -SEGV $$

@@ -6,6 +6,7 @@ import { networkRequest, planNetwork, readConfFolder, SandboxNetwork } from "../
 import { ctr } from "../lib/ctr.ts";
 
 export const PLUGIN_PATH = ["/usr/lib/cni"];
+const TAP_PLUGIN = `${PLUGIN_PATH[0]}/tc-redirect-tap`;
 export const CONF_DIR = "/etc/cni/net.d";
 export const STORE = "/var/lib/qemubox/network.db";
 const NETNS_FOLDER = "/run/qemubox/netns";
@@ -39,6 +40,7 @@ export function networkTest(
     sanitizeOps: false,
     fn: async () => {
       Deno.mkdirSync(CONF_DIR, { recursive: true });
+      installTapPlugin();
       for (const example of examples) {
         const text = Deno.readTextFileSync(`${EXAMPLES}${example}.conflist`);
         Deno.writeTextFileSync(`${CONF_DIR}/${example}.conflist`, edit(text));
@@ -64,6 +66,21 @@ export function networkTest(
       }
     },
   });
+}
+
+/**
+ * tc-redirect-tap is in no Debian package, and its Go module is not to be had everywhere: a stand-in
+ * of ours takes its place where it is not installed.
+ */
+function installTapPlugin(): void {
+  if (hasTapPlugin()) return;
+  const script = new URL("./stand_in.ts", import.meta.url).pathname;
+  const text = `#!/bin/sh\nexec deno run --quiet --no-lock --allow-all ${script}\n`;
+  Deno.writeTextFileSync(TAP_PLUGIN, text, { mode: 0o755 });
+}
+
+export function hasTapPlugin(): boolean {
+  return lines(`ls ${TAP_PLUGIN} 2>/dev/null`).length > 0;
 }
 
 /** A sandbox's network without a sandbox. */
