@@ -1,6 +1,9 @@
 import { type DiskConfig, type SocketSource, validateVmConfig, type VmConfig } from "./config.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
+/** What Linux reads ahead of a disk by default, when the disk says how it is best read. */
+const ROOT_READ_AHEAD_BYTES = 128 * 1024;
+
 /**
  * QEMU's arguments, without argv[0]. Pure; qemu(1) explains them.
  *
@@ -17,7 +20,7 @@ export function qemuArguments(config: VmConfig): string[] {
     ...console(),
     ...monitor(config.qmp),
     // First of all devices, and so /dev/vda, which the kernel's command line names.
-    ...disk({ serial: "root", path: config.rootPath, format: "raw", readonly: true }, "root"),
+    ...rootDisk(config),
     ...vsock(config),
     ...config.filesystems.flatMap(filesystem),
     ...config.disks.flatMap((one, index) => disk(one, `disk${index}`)),
@@ -95,6 +98,15 @@ function filesystem({ tag, socket }: VmConfig["filesystems"][number], index: num
     ...["-chardev", `socket,id=${id},${source(socket)}`],
     ...["-device", `vhost-user-fs-device,chardev=${id},tag=${escape(tag)}`],
   ];
+}
+
+/**
+ * The guest reads ahead twice the optimal size of a transfer; where a disk names none, Linux 7.2 reads
+ * 8 MiB ahead. Programs are read here and there: the guest would read, and keep, the whole image.
+ */
+function rootDisk({ rootPath }: VmConfig): string[] {
+  const args = disk({ serial: "root", path: rootPath, format: "raw", readonly: true }, "root");
+  return [...args.slice(0, -1), `${args.at(-1)},opt_io_size=${ROOT_READ_AHEAD_BYTES / 2}`];
 }
 
 function disk(config: DiskConfig, id: string): string[] {

@@ -1,8 +1,8 @@
 /**
  * Reads the clocks of a boot that counts instructions; see instructions.ts. Pure.
  *
- * Until stage 0 the processor is never idle but for a disk's few answers, so the guest's time is the
- * count. From there on PID 1 waits for the disk now and then, and its processor time is the count.
+ * Until stage 0 the guest's time is the count, less what was waited for the disk (the kernel's pressure
+ * stall information). From there on it is the processor time of PID 1.
  */
 
 /** Million guest instructions since the kernel's start. */
@@ -25,9 +25,12 @@ export const LAST_LINE = /^vminitd: .*since the kernel's start/m;
  * @throws Error when a clock is missing.
  */
 export function countsIn(console: string): InstructionCounts {
-  const stage0 = /^clock now at (\d+) nsecs processor (\d+)/m.exec(console);
+  const stage0 = /^clock now at (\d+) nsecs processor (\d+) waited full .*total=(\d+)/m.exec(
+    console,
+  );
   if (stage0 === null) throw new Error(`stage 0 did not tell its clocks: ${console.slice(-2000)}`);
-  const [now, used] = [Number(stage0[1]), Number(stage0[2])];
+  const [time, used, waitedUs] = stage0.slice(1).map(Number) as [number, number, number];
+  const now = time - waitedUs * 1000;
   const timeline = LAST_LINE.exec(console)?.[0] ?? "";
   const at = (point: string): number => {
     const found = new RegExp(`${point} [0-9.]+ \\(([0-9.]+)\\)`).exec(timeline);

@@ -11,7 +11,7 @@ Deno.test({
   fn: async () => assert.deepEqual(grown(await countInstructions(), readBaseline()), []),
 });
 
-const CONSOLE = `clock now at 70000000 nsecs processor 19000000
+const CONSOLE = `clock now at 75000000 nsecs processor 19000000 waited full avg10=0.00 total=5000
 qemubox: stage 0
 
 qemubox: vminitd ready
