@@ -31,7 +31,7 @@ async function all(bytes: Uint8Array, size?: number): Promise<Frame[]> {
 const frames = fc.array(fc.record({
   type: fc.constantFrom<FrameType>(...Object.values(FRAME)),
   data: fc.uint8Array({ maxLength: 50 }),
-}));
+}, { noNullPrototype: true }));
 
 Deno.test("frames arrive as they were written, however the stream is cut", async () => {
   await fc.assert(fc.asyncProperty(frames, fc.integer({ min: 1, max: 9 }), async (list, size) => {
