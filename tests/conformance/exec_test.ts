@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { Box, processAny } from "./box.ts";
+import { processSpec } from "./bundle.ts";
 import { conformance, FULL } from "./conformance.ts";
 import { codeOf, IS_OURS } from "./shim.ts";
 
@@ -103,6 +104,33 @@ conformance("processes that are added to a running container", async (host, t) =
     await using exec = await box.exec(["sh", "-c", "cat; echo lost; exit 5"], { streams: {} });
     await exec.start();
     assert.equal((await exec.outcome()).status, 5);
+  });
+
+  await t.step("output goes to files and to logging programs", async () => {
+    const [file, log, logger] = ["file", "log", "logger"].map((name) => `${host.folder}/${name}`);
+    await Deno.writeTextFile(
+      logger!,
+      `#!/bin/sh
+        exec 5>&-
+        cat <&3 >$2
+        cat <&4 >>$2
+        echo "$CONTAINER_NAMESPACE/$CONTAINER_ID" >>$2\n`,
+      { mode: 0o755 },
+    );
+    const spec = processAny(processSpec(["sh", "-c", "echo out; echo err >&2"]));
+    for (const target of [`file://${file}`, `binary://${logger}?--to=${log}`]) {
+      const who = { id, execId: box.newExecId() };
+      await task.exec({ ...who, stdout: target, stderr: target, spec });
+      await task.start(who);
+      assert.equal((await task.wait(who)).exitStatus, 0);
+      await task.delete(who);
+      if (target.startsWith("file")) {
+        const lines = (await Deno.readTextFile(file!)).split("\n").sort().join();
+        assert.equal(lines, ",err,out");
+      } else {
+        assert.equal(await Deno.readTextFile(log!), `out\nerr\nconformance/${who.execId}\n`);
+      }
+    }
   });
 
   await t.step(`${EXECS_AT_ONCE} at once get their own output and status`, async () => {
