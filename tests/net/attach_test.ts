@@ -128,3 +128,12 @@ networkTest("what a sandbox of the same name left is detached first", ["default"
   const { interfaces: [second] } = await joined.connect();
   assert.notEqual(first!.mac, second!.mac);
 });
+
+networkTest("each system call that fails is undone", ["default"], async () => {
+  const rig = new URL("./fault_rig.ts", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-lock", "--allow-all", rig],
+  }).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  assert.equal(code, 0, decode(stdout) + decode(stderr));
+});

@@ -185,6 +185,37 @@ networkTest(
   },
 );
 
+networkTest(
+  "a shim that is killed while a plugin works leaves neither the plugin nor what it did",
+  ["default"],
+  async ({ newId }) => {
+    const before = networkState();
+    const path = `${CONF_DIR}/default.conflist`;
+    Deno.writeTextFileSync(path, Deno.readTextFileSync(path).replace('"portmap"', '"sleeps"'));
+    const marker = "31415926";
+    const script = `#!/bin/sh\ntest $CNI_COMMAND != ADD || sleep ${marker}\n`;
+    Deno.writeTextFileSync("/usr/lib/cni/sleeps", script, { mode: 0o755 });
+    try {
+      const id = newId();
+      await using client = new Client(run(id, [], "true"));
+      while (lines(`pgrep -x -f "sleep ${marker}"`).length === 0) await moment();
+      kill(shimOf(id), "SIGKILL");
+      const { code } = await client.ended;
+      assert.notEqual(code, 0);
+      await ctr("task", "rm", "-f", id);
+      await ctr("container", "rm", id);
+      await stateIs(before);
+      assert.deepEqual(lines(`pgrep -x -f "sleep ${marker}"`), []);
+    } finally {
+      Deno.removeSync("/usr/lib/cni/sleeps");
+    }
+  },
+);
+
+function moment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 const CRASHES = `#!/bin/sh
 test $CNI_COMMAND != ADD || kill -SEGV $$
 `;
