@@ -1,4 +1,4 @@
-import { MS, type System, SystemError } from "../ffi/mod.ts";
+import { MS, type System } from "../ffi/mod.ts";
 
 /** One file system that has to be there before anything else. */
 export interface EarlyMount {
@@ -12,12 +12,11 @@ export interface EarlyMount {
 const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
 
 /**
- * What vminitd mounts, in this order. Stage 0 has mounted /proc and /dev already, because without
- * them a `deno compile` binary cannot read itself; they are in the plan all the same.
+ * What vminitd mounts, in this order. The kernel has mounted /dev, and stage 0 /proc, without which a
+ * `deno compile` binary cannot read itself. To try them again would cost 40 million instructions: the
+ * first error that is thrown in a program makes V8 and Deno load what they describe errors with.
  */
 export const EARLY_MOUNTS: readonly EarlyMount[] = [
-  entry("proc", "/proc", "proc", NO_EXECUTABLES),
-  entry("devtmpfs", "/dev", "devtmpfs", MS.NOSUID, "mode=0755"),
   entry("sysfs", "/sys", "sysfs", NO_EXECUTABLES),
   entry("cgroup2", "/sys/fs/cgroup", "cgroup2", NO_EXECUTABLES, "nsdelegate"),
   entry("devpts", "/dev/pts", "devpts", MS.NOSUID | MS.NOEXEC, "mode=0620,gid=5,ptmxmode=0666"),
@@ -29,9 +28,9 @@ export const EARLY_MOUNTS: readonly EarlyMount[] = [
 ];
 
 /**
- * Mounts `plan`, making the folders. A file system that is mounted there already (EBUSY) is fine.
+ * Mounts `plan`, making the folders.
  *
- * @throws {SystemError} whatever else mount(2) says
+ * @throws {SystemError} whatever mount(2) says
  */
 export function mountEarly(
   system: System,
@@ -40,12 +39,7 @@ export function mountEarly(
 ): void {
   for (const { source, target, fstype, flags, data } of plan) {
     makeFolder(target);
-    try {
-      system.mount(source, target, fstype, flags, data);
-    } catch (error) {
-      if (error instanceof SystemError && error.code === "EBUSY") continue;
-      throw error;
-    }
+    system.mount(source, target, fstype, flags, data);
   }
 }
 
