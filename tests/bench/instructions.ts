@@ -28,6 +28,8 @@ export const instructions: Measure = {
   name: "instructions",
   rows: Object.fromEntries(COUNTS.map((name) => [`instructions/${name}`, "M" as const])),
   roundsMax: 1,
+  // A processor that counts is TCG's.
+  notInLab: true,
   async run() {
     const counts = await countInstructions();
     return Object.fromEntries(COUNTS.map((name) => [`instructions/${name}`, counts[name]]));

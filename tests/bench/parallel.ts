@@ -12,6 +12,7 @@ export function parallel(count: number): Measure {
     name,
     rows: { [name]: "ms", [`${name}-cpu`]: "s" },
     roundsMax: 2,
+    notInLab: count > 1,
     async run() {
       await using stack = new AsyncDisposableStack();
       const rootfs = stack.use(new Rootfs());
