@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { AttachmentStore, parseConf } from "../../net/mod.ts";
 import { BUSYBOX, Client, ctr, RUNTIME } from "../lib/ctr.ts";
 import { kill, shimOf } from "../lib/sandbox_processes.ts";
+import { nameServer } from "./name_server.ts";
 import {
   CONF_DIR,
   hasTapPlugin,
@@ -22,7 +23,10 @@ function run(id: string, flags: string[], script: string): string[] {
 /** The real one is in no Debian package: see network_testbed.ts. */
 const TAP_PLUGIN = hasTapPlugin() ? "tc-redirect-tap" : "a stand-in for tc-redirect-tap";
 
-const asNet = (text: string) => text.replace('"qemubox-dual"', '"qemubox-net"');
+/** Under the name that containers go to, and with a name server on the bridge. */
+const asNet = (text: string) =>
+  text.replace('"qemubox-dual"', '"qemubox-net"')
+    .replace('"isGateway"', '"dns": { "nameservers": ["10.89.0.1"] }, "isGateway"');
 
 networkTest("a container reaches the host and the world by both versions, and is reached", [
   "dual-stack",
@@ -37,7 +41,8 @@ networkTest("a container reaches the host and the world by both versions, and is
   leaveOrphan();
   const script = `
     set -e
-    grep -q "nameserver 10.255.255.53" /etc/resolv.conf
+    test "$(cat /etc/resolv.conf)" = "nameserver 10.89.0.1"
+    nslookup web.test | grep -q 192.0.2.2 || echo "no answer from the name server"
     grep -q "$(hostname)" /etc/hosts && test "$(cat /etc/hostname)" = "$(hostname)"
     ping -c 1 -W 5 127.0.0.1 >/dev/null
     for host in 10.89.0.1 fd00:10:89::1 192.0.2.2 2001:db8::2; do
@@ -47,12 +52,12 @@ networkTest("a container reaches the host and the world by both versions, and is
     echo listening
     nc -l -p 80 -e sh -c "head -c 1000000 /dev/zero; sha256sum /etc/passwd >/dev/null"
     echo done`;
+  using _names = await nameServer("10.89.0.1", "192.0.2.2");
   const id = newId();
   const ports = ["--annotation", "io.qemubox.port-mappings=18080:80"];
   try {
     await using client = new Client(run(id, ports, script));
     await client.line("listening");
-    assert.deepEqual(before.rows, []);
     const bytes = await sh(
       "ip netns exec world socat -u TCP:192.0.2.1:18080,retry=100,interval=0.1 - | wc -c",
     );
