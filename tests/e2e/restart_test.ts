@@ -153,16 +153,14 @@ restarted("a client finds the streams again, and what ended in the meantime", as
   await client.write("one\n");
   await client.line("got one");
   await killContainerd();
-  client.kill("SIGKILL");
-  await client.ended;
+  await client[Symbol.asyncDispose]();
   await startContainerd();
   // The end of a client is not the end of stdin.
   assert.equal((await task(id))?.status, "RUNNING");
   await using next = new Client(["task", "attach", id], { input: true });
   await next.write("two\n");
   await next.line("got two");
-  next.kill("SIGKILL");
-  await next.ended;
+  await next[Symbol.asyncDispose]();
 
   await killContainerd();
   await Deno.writeTextFile(stdinOf(id), "end\n");
