@@ -137,3 +137,28 @@ networkTest("each system call that fails is undone", ["default"], async () => {
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   assert.equal(code, 0, decode(stdout) + decode(stderr));
 });
+
+networkTest("an address by DHCP, as the bridge's own network gives it", ["dhcp"], async () => {
+  // The failed attempt before the test has made the bridge.
+  lines("ip addr add 10.93.0.1/24 dev qemubox3; ip link set qemubox3 up; mkdir -p /run/cni");
+  Deno.writeTextFileSync(
+    "/tmp/udhcpd.conf",
+    "start 10.93.0.50\nend 10.93.0.60\ninterface qemubox3\nlease_file /tmp/udhcpd.leases\n" +
+      "opt subnet 255.255.255.0\nopt router 10.93.0.1\n",
+  );
+  Deno.writeTextFileSync("/tmp/udhcpd.leases", "");
+  const start = (command: string, ...args: string[]) =>
+    new Deno.Command(command, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  await using server = start("busybox", "udhcpd", "-f", "/tmp/udhcpd.conf");
+  await using daemon = start("/usr/lib/cni/dhcp", "daemon");
+  while (lines("ls /run/cni/dhcp.sock 2>/dev/null").length === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  {
+    await using joined = await joinNetworks("dhcp", "qemubox-dhcp");
+    const [eth0] = (await joined.connect()).interfaces;
+    assert.match(eth0!.addresses[0]!.address, /^10\.93\.0\.5\d$/);
+  }
+  for (const each of [server, daemon]) each.kill("SIGKILL");
+  Deno.removeSync("/run/cni/dhcp.sock");
+});
