@@ -1,6 +1,7 @@
 import { say } from "../../scripts/lib/log.ts";
 import type { BenchOptions } from "./arguments.ts";
 import { boot } from "./boot.ts";
+import { consoleEvidence } from "./console_evidence.ts";
 import { container } from "./container.ts";
 import { ctrContainer } from "./ctr_container.ts";
 import { floor } from "./floor.ts";
@@ -43,5 +44,6 @@ export async function measure(
     runs: runs ?? (machine.lab ? LAB_RUNS : RUNS),
     say,
   });
+  if (failures.length > 0) { for (const line of consoleEvidence()) say(line); }
   return { result: { machine, rows: rowsOf(samples, machine) }, failures };
 }
