@@ -51,12 +51,17 @@ function plan(full: boolean): Step[] {
   });
   const unit = reportsOf("unit");
   /** Each file in a process of its own. */
-  const files = (heading: string, name: string, paths: readonly string[]): Step => ({
+  const files = (
+    heading: string,
+    name: string,
+    paths: readonly string[],
+    fileMinutes: number = MINUTES.file,
+  ): Step => ({
     heading,
     part: "e2e",
     argv: [
       ...[deno, "run", "--allow-all", `${REPOSITORY}/scripts/test_files.ts`],
-      ...[reportsOf(name), String(full ? MINUTES.full : MINUTES.file), ...paths],
+      ...[reportsOf(name), String(full ? MINUTES.full : fileMinutes), ...paths],
     ],
     reports: reportsOf(name),
     timeoutMinutes: full ? MINUTES.full : MINUTES.tests,
@@ -101,7 +106,7 @@ function plan(full: boolean): Step[] {
       files("tests in the testbed", "testbed", all.filter((path) => !onHost(path) && !inLab(path))),
     ),
     {
-      ...inTestbed(files("tests in the lab", "lab", all.filter(inLab)), ...lab),
+      ...inTestbed(files("tests in the lab", "lab", all.filter(inLab), MINUTES.lab), ...lab),
       timeoutMinutes: labMinutes,
     },
   ];

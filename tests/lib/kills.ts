@@ -52,6 +52,6 @@ export async function killEndsContainer(id: string, name: keyof typeof VICTIMS):
   );
 
   await removeContainer(id);
-  await events.wait("/tasks/delete", id, left());
+  await events.wait("/tasks/delete", id, KNOWN_WITHIN_MS);
   assert.equal(events.of(id).filter(({ topic }) => topic === "/tasks/exit").length, 1);
 }

@@ -1,8 +1,11 @@
 /** Waiting for what has no event to wait for, and for what may never come. */
 
 const POLL_MS = 2;
-/** In the lab everything is emulated, and its virtual machines run on what is emulated. */
-const LAB_SLOWNESS = 12;
+/**
+ * In the lab everything is emulated, and its virtual machines run on what is emulated: many times slower
+ * than anything else, and waiting longer costs nothing but a late failure.
+ */
+const LAB_SLOWNESS = 30;
 
 /** How long to wait here for what takes at most `ms` on a machine of its own. */
 export function patience(ms: number): number {
