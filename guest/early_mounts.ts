@@ -14,7 +14,7 @@ const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
 /**
  * What vminitd mounts, in this order. The kernel has mounted /dev, and stage 0 /proc, without which a
  * `deno compile` binary cannot read itself. To try them again would cost 40 million instructions: the
- * first error that is thrown in a program makes V8 and Deno load what they describe errors with.
+ * first error of a program is dear (docs/boot.md).
  */
 export const EARLY_MOUNTS: readonly EarlyMount[] = [
   entry("sysfs", "/sys", "sysfs", NO_EXECUTABLES),
