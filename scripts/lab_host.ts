@@ -17,7 +17,8 @@ const CONSOLE = `${FOLDER}/console`;
 const RELAY = `${FOLDER}/relay.sock`;
 const SHARE_READY_WITHIN_MS = 10_000;
 const POLL_MS = 2;
-const CONSOLE_LINES_SHOWN = 40;
+/** A panic with its stacks takes 60. */
+const CONSOLE_LINES_SHOWN = 100;
 const STATUS = { failed: 2, late: 124 } as const;
 
 /** The lab failed, not its command. */
