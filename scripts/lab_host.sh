@@ -5,6 +5,8 @@ root=/run/lab/root
 mkdir -p "$root"
 mount --bind / "$root"
 for path in "$TESTBED_REPOSITORY" "$TESTBED_DENO_DIR" "$TESTBED_DENO" "$TESTBED_IMAGES"; do
+  # Below what is mounted here, as /tmp is, there is nothing yet.
+  if [ -d "$path" ]; then mkdir -p "$root$path"; else mkdir -p "$root${path%/*}" && touch "$root$path"; fi
   mount --bind "$path" "$root$path"
 done
 

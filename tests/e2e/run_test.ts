@@ -203,15 +203,4 @@ e2e("what cannot be had is refused in one sentence that names it", async (bench)
     await refused("--annotation", "io.qemubox.no-such-thing=1"),
     /^ctr: [^\n]*annotation io\.qemubox\.no-such-thing is not known[^\n]*$/,
   );
-  // ctr wants a terminal of its own before it asks for one in the container.
-  const withTerminal = ["ctr", ...runArguments(bench.newId(), ["true"], { flags: ["--rm", "-t"] })];
-  const { code, stdout } = await new Deno.Command("script", {
-    args: ["--quiet", "--return", "--command", withTerminal.join(" "), "/dev/null"],
-    stdin: "null",
-  }).output();
-  assert.equal(code, 1);
-  assert.match(
-    new TextDecoder().decode(stdout),
-    /ctr: [^\n]*terminals are not supported; run without -t\r?\n$/,
-  );
 });
