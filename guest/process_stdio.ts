@@ -65,6 +65,8 @@ export class PipeStdio implements ProcessStdio {
 
   readonly #system: System;
   readonly #childEnds: Fd[];
+  /** Until crun has made the process: what is in these pipes before is crun's own complaint. */
+  readonly #heldBack: { readonly endpoint: OutputEndpoint; readonly fd: Fd }[];
   readonly #endpoints: Disposable[];
   readonly #input: InputEndpoint | null;
   readonly #exited = new AbortController();
@@ -76,6 +78,9 @@ export class PipeStdio implements ProcessStdio {
     const childFds: Record<number, Fd | "null"> = { 0: "null", 1: "null", 2: "null" };
     const childEnds = stack.adopt([] as Fd[], (fds) => {
       for (const fd of fds) dependencies.system.close(fd);
+    });
+    const heldBack = stack.adopt([] as { endpoint: OutputEndpoint; fd: Fd }[], (all) => {
+      for (const { fd } of all) dependencies.system.close(fd);
     });
     const endpoints: Disposable[] = [];
     let input: InputEndpoint | null = null;
@@ -92,12 +97,18 @@ export class PipeStdio implements ProcessStdio {
       const pipe = dependencies.system.pipe({ nonblock: "read" });
       childFds[number] = pipe.write;
       childEnds.push(pipe.write);
-      endpoints.push(stack.use(new OutputEndpoint(dependencies, id, pipe.read, exited)));
+      using read = new DisposableStack();
+      read.defer(() => dependencies.system.close(pipe.read));
+      const endpoint = stack.use(new OutputEndpoint(dependencies, id, null, exited));
+      read.move();
+      heldBack.push({ endpoint, fd: pipe.read });
+      endpoints.push(endpoint);
     }
 
     this.#system = dependencies.system;
     this.childFds = childFds;
     this.#childEnds = childEnds;
+    this.#heldBack = heldBack;
     this.#endpoints = endpoints;
     this.#input = input;
     stack.move();
@@ -108,9 +119,12 @@ export class PipeStdio implements ProcessStdio {
     for (const fd of this.#childEnds.splice(0)) this.#system.close(fd);
   }
 
-  created(): void {}
+  created(): void {
+    for (const { endpoint, fd } of this.#heldBack.splice(0)) endpoint.provide(fd);
+  }
 
   exited(): void {
+    this.#dropHeldBack();
     this.#exited.abort();
   }
 
@@ -120,8 +134,12 @@ export class PipeStdio implements ProcessStdio {
 
   resize(): void {}
 
+  #dropHeldBack(): void {
+    for (const { fd } of this.#heldBack.splice(0)) this.#system.close(fd);
+  }
+
   [Symbol.dispose](): void {
-    this.#exited.abort();
+    this.exited();
     this.closeChildEnds();
     for (const endpoint of this.#endpoints) endpoint[Symbol.dispose]();
   }

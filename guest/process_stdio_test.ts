@@ -6,8 +6,11 @@ import { StreamRegistry } from "./stream_registry.ts";
 
 const IDS = { stdin: "c/stdin", stdout: "c/stdout", stderr: "c/stderr" };
 
-/** stdio, the process's ends of it as a child would have them, and a way to dial it. */
-function setUp(ids = IDS) {
+/**
+ * stdio, the process's ends of it as a child would have them, and a way to dial it; with `made`, crun
+ * has made the process.
+ */
+function setUp(ids = IDS, { made = true }: { made?: boolean } = {}) {
   const streams = new StreamRegistry();
   const stdio = new PipeStdio({ system, poller, streams }, ids);
   // The duplicates stand for those of the child, which has its own once it is spawned.
@@ -16,6 +19,7 @@ function setUp(ids = IDS) {
     return fd === undefined || fd === "null" ? null : system.duplicate(fd);
   });
   stdio.closeChildEnds();
+  if (made) stdio.created();
   const served: Promise<void>[] = [];
   const dial = async (id: string) => {
     const [host, guest] = memoryPair();
@@ -54,6 +58,17 @@ Deno.test("output that is dialed after the exit is all there", async () => {
   system.write(child[1] as Fd, new TextEncoder().encode("late"));
   exit();
   assert.equal(await readAll(new FrameReader(await dial(IDS.stdout))), "late");
+  await Promise.all(served);
+  stdio[Symbol.dispose]();
+});
+
+Deno.test("what crun wrote when it could not make the process is not the process's output", async () => {
+  const { stdio, child, dial, exit, served } = setUp(IDS, { made: false });
+  const early = readAll(new FrameReader(await dial(IDS.stdout)));
+  system.write(child[1] as Fd, new TextEncoder().encode("no such command"));
+  exit();
+  assert.equal(await early, "");
+  assert.equal(await readAll(new FrameReader(await dial(IDS.stderr))), "");
   await Promise.all(served);
   stdio[Symbol.dispose]();
 });
