@@ -126,6 +126,16 @@ export class Poller implements Disposable {
     for (const waiter of [...watch.waiters]) this.#abandon(watch, waiter, closed());
   }
 
+  /**
+   * Resolves when no call is parked in the kernel any more, once nobody waits. For tests: whoever closes
+   * a descriptor that was waited for need not be told, and the call may be back a moment later.
+   */
+  async idle(): Promise<void> {
+    while (this.#parked && this.#waiting === 0) {
+      await new Promise<void>((resolve) => this.#whenBack(resolve));
+    }
+  }
+
   /** Ends all waits with EBADF and closes the poller's own descriptors. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;

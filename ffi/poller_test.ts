@@ -245,3 +245,14 @@ Deno.test("a program that waits for nothing ends", async () => {
   }).output();
   assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, "end\n"]);
 });
+
+Deno.test("idle: nothing is parked, though nobody was told of an end", async () => {
+  using poller = new Poller();
+  await poller.idle(); // never waited
+  const { read, write } = system.pipe();
+  poller.wait(read, "readable").catch(() => {});
+  poller.forget(read);
+  await poller.idle();
+  system.close(read);
+  system.close(write);
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FdListener, system } from "../ffi/mod.ts";
+import { FdListener, poller, system } from "../ffi/mod.ts";
 import {
   Code,
   events,
@@ -41,17 +41,18 @@ class Containerd {
   }
 
   /** Serves at a unix socket, until the end of the scope. */
-  serve(path: string): Disposable {
+  serve(path: string): AsyncDisposable {
     const listener = new FdListener(system.listenUnix(path));
     const server = new TtrpcServer([this.binding]);
     void (async () => {
       for (;;) void server.serve(await listener.accept());
     })().catch(() => {});
     return {
-      [Symbol.dispose]: () => {
+      [Symbol.asyncDispose]: async () => {
         Deno.removeSync(path);
         listener.close();
         server.close();
+        await poller.idle();
       },
     };
   }
@@ -68,7 +69,7 @@ Deno.test("events arrive once and in order, with namespace, topic and type", asy
   using folder = temporaryFolder();
   const path = `${folder.path}/s`;
   const containerd = new Containerd();
-  using _server = containerd.serve(path);
+  await using _server = containerd.serve(path);
   const log = new MemoryLog();
   const publisher = new EventPublisher(`unix://${path}`, "k8s.io", log);
   for (const id of numbers(0, 100)) publish(publisher, id);
@@ -89,7 +90,7 @@ Deno.test("a restart of containerd loses nothing", async () => {
   const log = new MemoryLog();
   const publisher = new EventPublisher(path, "default", log);
   {
-    using _server = containerd.serve(path);
+    await using _server = containerd.serve(path);
     for (const id of numbers(0, 3)) publish(publisher, id);
     await containerd.took(3);
   }
@@ -98,7 +99,7 @@ Deno.test("a restart of containerd loses nothing", async () => {
   system.close(system.listenUnix(path));
   for (const id of numbers(6, 9)) publish(publisher, id);
   Deno.removeSync(path);
-  using _server = containerd.serve(path);
+  await using _server = containerd.serve(path);
   await publisher.close(60_000);
   // The answer to the third may have been lost with the first server: it is sent again then.
   assert.deepEqual([...new Set(containerd.taken)], numbers(0, 9));
@@ -115,7 +116,7 @@ Deno.test("what containerd refuses is sent again before what comes after it", as
     tries.push(id);
     if (tries.length < 3) throw new RpcError(Code.Unavailable, "starting");
   };
-  using _server = containerd.serve(path);
+  await using _server = containerd.serve(path);
   const publisher = new EventPublisher(path, "default", new MemoryLog());
   for (const id of numbers(0, 2)) publish(publisher, id);
   await publisher.close(60_000);
@@ -188,7 +189,7 @@ Deno.test("closing waits for an event that is on its way, but not for ever", asy
   const path = `${folder.path}/s`;
   const containerd = new Containerd();
   containerd.onForward = () => new Promise(() => {});
-  using _server = containerd.serve(path);
+  await using _server = containerd.serve(path);
   const log = new MemoryLog();
   const publisher = new EventPublisher(path, "default", log);
   publish(publisher, "c1");

@@ -1,7 +1,7 @@
 /** A shim's binary, driven as containerd drives it, with no containerd there. */
 
 import assert from "node:assert/strict";
-import { connectUnix } from "../../ffi/mod.ts";
+import { connectUnix, poller } from "../../ffi/mod.ts";
 import {
   type Client,
   Code,
@@ -62,6 +62,7 @@ export class Host implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.events.close();
+    await poller.idle();
     await Deno.remove(this.folder, { recursive: true });
   }
 }

@@ -1,4 +1,4 @@
-import { SIG } from "../../ffi/mod.ts";
+import { poller, SIG } from "../../ffi/mod.ts";
 import { bootVm, hostTsc, leaseCid, locateFiles, type Vm } from "../../qemu/mod.ts";
 import {
   type ByteStream,
@@ -248,6 +248,7 @@ export class Machine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#connection.close();
     await this.vm[Symbol.asyncDispose]();
+    await poller.idle();
     Deno.removeSync(this.#folder, { recursive: true });
   }
 }

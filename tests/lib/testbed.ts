@@ -1,5 +1,6 @@
 /** What the tests in the testbed share: a frame for each test, and both snapshotters. */
 
+import { poller } from "../../ffi/mod.ts";
 import { ctr, ctrOk, type Snapshotter, SNAPSHOTTERS } from "./ctr.ts";
 import { removeClientFifos } from "./containers.ts";
 import { kill, sandboxProcesses } from "./sandbox_processes.ts";
@@ -63,6 +64,7 @@ export function testbedTest(
       };
       try {
         await work({ newId });
+        await poller.idle();
         await collectGarbage();
         await assertNothingLeft(before, { withinMs: LEFT_WITHIN_MS });
         const left = await whatContainerdKnows();

@@ -1,4 +1,5 @@
 import { writeCpio } from "../lib/cpio.ts";
+import { poller } from "../../ffi/mod.ts";
 import type { BootDeps, BootPlan, Vm } from "../../qemu/mod.ts";
 import { bootVm, hostTsc, leaseCid, locateFiles } from "../../qemu/mod.ts";
 
@@ -72,6 +73,7 @@ export class TestHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#vms.map((vm) => vm[Symbol.asyncDispose]()));
+    await poller.idle();
     Deno.removeSync(this.folder, { recursive: true });
   }
 }
