@@ -38,10 +38,22 @@ disabled_plugins = [
   default = ["erofs", "walking"]
 `;
 
+/**
+ * containerd gives a shim's `delete` 5 s, and a task's state 2 s; an emulated machine takes longer, and
+ * who is cut off there leaves something behind.
+ */
+const LAB_CONFIG = `
+[timeouts]
+  "io.containerd.timeout.shim.cleanup" = "2m"
+  "io.containerd.timeout.shim.load" = "2m"
+  "io.containerd.timeout.shim.shutdown" = "2m"
+  "io.containerd.timeout.task.state" = "2m"
+`;
+
 async function main(): Promise<void> {
   const debug = Deno.env.get("TESTBED_DEBUG") === "1";
   await Deno.mkdir("/etc/containerd", { recursive: true });
-  await Deno.writeTextFile(CONFIG_FILE, CONFIG);
+  await Deno.writeTextFile(CONFIG_FILE, LAB ? CONFIG + LAB_CONFIG : CONFIG);
   const containerd = startContainerd(debug);
   if (LAB) await allowSlowBoots();
   const ended = containerd.status.then(({ code }) => {
