@@ -11,6 +11,7 @@ Measures what a container in a VM costs, in the testbed (root rights needed).
   --json          the result as JSON on standard output
   --svg FILE      a picture of the boot's timeline
   --check         end with 1 and name the rows that miss their goal
+  --kept FILE     shows a kept result, with --svg and --check as above; measures nothing
   --compare A B   two kept results side by side; measures nothing
 `;
 
@@ -20,6 +21,8 @@ export interface BenchOptions {
   readonly only: readonly string[];
   /** null: the default. */
   readonly runs: number | null;
+  /** The file of a kept result to be shown instead of measuring. */
+  readonly kept: string | null;
   readonly json: boolean;
   readonly svg: string | null;
   readonly check: boolean;
@@ -41,6 +44,7 @@ export function parseArguments(args: readonly string[]): BenchOptions {
       runs: { type: "string" },
       json: { type: "boolean", default: false },
       svg: { type: "string" },
+      kept: { type: "string" },
       check: { type: "boolean", default: false },
       compare: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
@@ -59,6 +63,7 @@ export function parseArguments(args: readonly string[]): BenchOptions {
     runs: values.runs === undefined ? null : runsOf(values.runs),
     json: values.json,
     svg: values.svg ?? null,
+    kept: values.kept ?? null,
     check: values.check,
     compare: values.compare ? [positionals[0]!, positionals[1]!] : null,
     help: values.help,

@@ -8,6 +8,7 @@ Deno.test("everything has a default", () => {
     runs: null,
     json: false,
     svg: null,
+    kept: null,
     check: false,
     compare: null,
     help: false,

@@ -22,18 +22,21 @@ async function main(options: BenchOptions): Promise<number> {
     return 0;
   }
   if (options.compare !== null) {
-    const [before, after] = options.compare.map((path) =>
-      parseResult(Deno.readTextFileSync(path), path)
-    );
+    const [before, after] = options.compare.map(readKept);
     console.log(comparisonTable(before!, after!));
     return 0;
   }
+  if (options.kept !== null) return show(readKept(options.kept), options);
   const inside = Deno.env.get("QEMUBOX_TESTBED") === "1";
   if (!inside) return await measureInTestbed(options);
   const { result, failures } = await measure(options);
   const status = show(result, options);
   for (const failure of failures) console.error(`bench: ${failure}`);
   return failures.length > 0 ? FAILED_STATUS : status;
+}
+
+function readKept(path: string): Result {
+  return parseResult(Deno.readTextFileSync(path), path);
 }
 
 function show(result: Result, { json, svg, check }: BenchOptions): number {
