@@ -12,11 +12,12 @@ export interface EarlyMount {
 const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
 
 /**
- * What vminitd mounts, in this order. The kernel has mounted /dev, and stage 0 /proc, without which a
- * `deno compile` binary cannot read itself. To try them again would cost 40 million instructions: the
- * first error of a program is dear (docs/boot.md).
+ * What vminitd mounts, in this order. Stage 0 has mounted /proc, without which a `deno compile` binary
+ * cannot read itself. To try it again would cost 40 million instructions: the first error of a program
+ * is dear (docs/boot.md).
  */
 export const EARLY_MOUNTS: readonly EarlyMount[] = [
+  entry("devtmpfs", "/dev", "devtmpfs", MS.NOSUID | MS.NOEXEC, "mode=0755"),
   entry("sysfs", "/sys", "sysfs", NO_EXECUTABLES),
   entry("cgroup2", "/sys/fs/cgroup", "cgroup2", NO_EXECUTABLES, "nsdelegate"),
   entry("devpts", "/dev/pts", "devpts", MS.NOSUID | MS.NOEXEC, "mode=0620,gid=5,ptmxmode=0666"),

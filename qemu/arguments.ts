@@ -19,7 +19,7 @@ export function qemuArguments(config: VmConfig): string[] {
     ...bareDefaults(),
     ...console(),
     ...monitor(config.qmp),
-    // First of all devices, and so /dev/vda, which the kernel's command line names.
+    // First of all devices, and so /dev/vda, which stage 0 mounts.
     ...rootDisk(config),
     ...vsock(config),
     ...config.filesystems.flatMap(filesystem),
@@ -56,7 +56,7 @@ function boot(config: VmConfig): string[] {
     // With the default SeaBIOS the kernel does not always start.
     ...["-bios", config.firmwarePath],
     ...["-kernel", config.kernelPath],
-    ...(config.initrdPath === undefined ? [] : ["-initrd", config.initrdPath]),
+    ...["-initrd", config.initrdPath],
     ...["-append", kernelCommandLine(config)],
     // A reset ends QEMU: it is how the guest powers off, and how a panic ends it.
     "-no-reboot",

@@ -9,6 +9,7 @@ const SMALLEST: VmConfig = {
   firmwarePath: "/usr/share/qemu/qboot.rom",
   kernelPath: "/usr/share/qemubox/kernel/qemubox-kernel-x86_64",
   rootPath: "/usr/share/qemubox/kernel/qemubox-root",
+  initrdPath: "/usr/share/qemubox/kernel/qemubox-initrd",
   accelerator: "kvm",
   memoryMib: 768,
   vcpus: 1,

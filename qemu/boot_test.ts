@@ -55,7 +55,7 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
       qemuPath: script("qemu", programs.qemu),
       kernelPath: "/kernel",
       rootPath: "/root.erofs",
-      initrdPath: null,
+      initrdPath: "/initrd",
       firmwarePath: "/firmware",
       virtiofsdPath: script("virtiofsd", programs.virtiofsd ?? "exec sleep 600"),
       vhostDeviceVsockPath: script(

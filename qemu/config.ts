@@ -55,8 +55,8 @@ export interface VmConfig {
   readonly kernelPath: string;
   /** The EROFS image that all guests have as their root file system. */
   readonly rootPath: string;
-  /** Its /init comes before the root file system's. */
-  readonly initrdPath?: string;
+  /** Stage 0: what the kernel starts, and what mounts the root file system. */
+  readonly initrdPath: string;
   readonly accelerator: Accelerator;
   /** The host's TSC frequency; what the guest uses under TCG instead of measuring. */
   readonly tscKhz?: number;
@@ -98,7 +98,7 @@ export function validateVmConfig(config: VmConfig): void {
   for (
     const field of ["qemuPath", "firmwarePath", "kernelPath", "rootPath", "initrdPath"] as const
   ) {
-    const path = config[field] ?? "/";
+    const path = config[field];
     need(/^\/[^\0\n]*$/.test(path), field, path, "an absolute path");
   }
   need(/^[\x21-\x7e]{1,256}$/.test(config.name), "name", config.name, "1 to 256 printable bytes");

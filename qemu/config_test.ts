@@ -7,6 +7,7 @@ const VALID: VmConfig = {
   firmwarePath: "/f",
   kernelPath: "/k",
   rootPath: "/r",
+  initrdPath: "/usr/share/qemubox/kernel/qemubox-initrd",
   accelerator: "tcg",
   memoryMib: 512,
   vcpus: 1,

@@ -6,7 +6,6 @@ export interface FileSettings {
   readonly qemuPath: string | null;
   readonly kernelPath: string | null;
   readonly rootPath: string | null;
-  /** null: none, which is how it is in earnest. */
   readonly initrdPath: string | null;
   readonly firmwarePath: string | null;
   readonly virtiofsdPath: string | null;
@@ -19,10 +18,9 @@ export interface FileSettings {
 export interface VmFiles {
   readonly qemuPath: string;
   readonly kernelPath: string;
-  /** The EROFS image that is the guest's root file system. */
+  /** The EROFS image that is the guest's root file system, which stage 0 in the initrd mounts. */
   readonly rootPath: string;
-  /** null: none. One is there to try another init. */
-  readonly initrdPath: string | null;
+  readonly initrdPath: string;
   readonly firmwarePath: string;
   readonly virtiofsdPath: string;
   /** null: not needed. */
@@ -72,11 +70,12 @@ export function locateFiles(
       mend: "build it with `scripts/deno task build:root` and install it there, " +
         "or set QEMUBOX_SHARE_DIR",
     }),
-    initrdPath: settings.initrdPath === null ? null : find({
+    initrdPath: find({
       what: "initrd",
       asked: settings.initrdPath,
-      places: [],
-      mend: "take initrd_path out of /etc/qemubox/config.json",
+      places: [`${shareDir}/kernel/qemubox-initrd`],
+      mend: "build it with `scripts/deno task build:initrd` and install it there, " +
+        "or set QEMUBOX_SHARE_DIR",
     }),
     firmwarePath: find({
       what: "firmware qboot.rom",

@@ -14,9 +14,11 @@ const SETTINGS: FileSettings = {
 };
 const KERNEL = "/usr/share/qemubox/kernel/qemubox-kernel-x86_64";
 const ROOT = "/usr/share/qemubox/kernel/qemubox-root";
+const INITRD = "/usr/share/qemubox/kernel/qemubox-initrd";
 const DEBIAN = [
   KERNEL,
   ROOT,
+  INITRD,
   "/usr/bin/qemu-system-x86_64",
   "/usr/share/qemu/qboot.rom",
   "/usr/libexec/virtiofsd",
@@ -30,7 +32,7 @@ Deno.test("everything is found where Debian puts it", () => {
     qemuPath: "/usr/bin/qemu-system-x86_64",
     kernelPath: KERNEL,
     rootPath: ROOT,
-    initrdPath: null,
+    initrdPath: INITRD,
     firmwarePath: "/usr/share/qemu/qboot.rom",
     virtiofsdPath: "/usr/libexec/virtiofsd",
     vhostDeviceVsockPath: "/usr/bin/vhost-device-vsock",
@@ -68,6 +70,7 @@ const MISSING: [string, string][] = [
   ["/usr/bin/qemu-system-x86_64", "qemu-system-x86_64 binary not found at /usr/share/qemubox/bin/"],
   [KERNEL, `kernel not found at ${KERNEL}: build it`],
   [ROOT, `root image not found at ${ROOT}: build it`],
+  [INITRD, `initrd not found at ${INITRD}: build it`],
   ["/usr/share/qemu/qboot.rom", "firmware qboot.rom not found at /usr/share/qemubox/firmware/"],
   ["/usr/libexec/virtiofsd", "virtiofsd binary not found at /usr/share/qemubox/bin/virtiofsd"],
   ["/usr/bin/vhost-device-vsock", "vhost-device-vsock binary not found at /usr/share/qemubox/bin/"],

@@ -19,10 +19,6 @@ export function kernelCommandLine(
     // says what is a warning or worse.
     "console=ttyS0",
     "quiet",
-    // The first disk, see arguments.ts. The kernel need not guess its file system.
-    "root=/dev/vda",
-    "rootfstype=erofs",
-    "ro",
     // A guest that panics resets at once, and -no-reboot makes QEMU end then. A triple fault is
     // the only reset that a microvm without ACPI and keyboard controller has.
     "panic=-1",

@@ -58,7 +58,7 @@ export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig 
     firmwarePath: plan.files.firmwarePath,
     kernelPath: plan.files.kernelPath,
     rootPath: plan.files.rootPath,
-    ...(plan.files.initrdPath === null ? {} : { initrdPath: plan.files.initrdPath }),
+    initrdPath: plan.files.initrdPath,
     accelerator: plan.accelerator,
     ...(plan.tscKhz === undefined ? {} : { tscKhz: plan.tscKhz }),
     memoryMib: plan.memoryMib,

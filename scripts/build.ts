@@ -1,9 +1,10 @@
 /**
- * `deno task build [shim|guest|kernel|root]…`: what is missing or has changed of the programs and
+ * `deno task build [shim|guest|kernel|root|initrd]…`: what is missing or has changed of the programs and
  * images in `_output/`; all of it when nothing is named. The first build of a host takes minutes (the
  * kernel), one with nothing changed less than two seconds.
  */
 
+import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
 import { buildRoot } from "../build/root/build.ts";
 import { compile } from "./lib/compile.ts";
@@ -20,12 +21,13 @@ const TARGETS: Readonly<Record<string, () => Promise<string>>> = {
     (await compile("shim/main.ts", "containerd-shim-qemubox-v1", SHIM_V8_FLAGS)).path,
   guest: async () => (await compile("guest/main.ts", "vminitd")).path,
   root: buildRoot,
+  initrd: buildInitrd,
   kernel: buildKernel,
 };
 
 /** Builds the named targets, or all that an installation needs; returns the paths of the results. */
 export async function build(
-  targets: readonly string[] = ["shim", "root", "kernel"],
+  targets: readonly string[] = ["shim", "root", "initrd", "kernel"],
 ): Promise<string[]> {
   const results: string[] = [];
   for (const target of targets) {

@@ -6,7 +6,7 @@ share=/usr/share/qemubox
 output=$TESTBED_REPOSITORY/_output
 mkdir -p "$share/bin" "$share/kernel"
 ln -s "$output/containerd-shim-qemubox-v1" /usr/bin/qemu-system-x86_64 "$share/bin/"
-ln -s "$output/qemubox-kernel-x86_64" "$output/qemubox-root" "$share/kernel/"
+ln -s "$output/qemubox-kernel-x86_64" "$output/qemubox-initrd" "$output/qemubox-root" "$share/kernel/"
 
 hostname testbed
 echo "127.0.0.1 localhost testbed" >/etc/hosts

@@ -14,7 +14,6 @@ export interface Config {
   readonly qemuPath: string | null;
   readonly kernelPath: string | null;
   readonly rootPath: string | null;
-  /** null: none. One is there to try another init. */
   readonly initrdPath: string | null;
   readonly firmwarePath: string | null;
   readonly virtiofsdPath: string | null;

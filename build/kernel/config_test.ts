@@ -53,7 +53,7 @@ Deno.test("every group of the fragment says why it is there", () => {
 Deno.test("what qemubox cannot do without is asked for", () => {
   for (
     const option of [
-      ...["PVH", "KVM_GUEST", "VIRTIO_MMIO_CMDLINE_DEVICES", "BLK_DEV_INITRD", "DEVTMPFS_MOUNT"],
+      ...["PVH", "KVM_GUEST", "VIRTIO_MMIO_CMDLINE_DEVICES", "BLK_DEV_INITRD", "DEVTMPFS"],
       ...["VIRTIO_VSOCKETS", "VIRTIO_FS", "VIRTIO_BLK", "VIRTIO_NET", "VIRTIO_BALLOON"],
       ...["OVERLAY_FS", "EROFS_FS_BACKED_BY_FILE", "EXT4_FS", "CGROUP_BPF", "SECCOMP_FILTER"],
     ]

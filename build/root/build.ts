@@ -1,5 +1,5 @@
 /**
- * `deno task build:root`: stage 0, vminitd and crun as `_output/qemubox-root`, an EROFS image that all
+ * `deno task build:root`: vminitd and crun as `_output/qemubox-root`, an EROFS image that all
  * guests have as their root file system, on a read-only disk. It is not compressed: the host's page
  * cache holds it once for all of them, and a guest reads what it touches and no more.
  */
@@ -11,7 +11,8 @@ import { debianRoot } from "../../scripts/lib/debian_root.ts";
 import { say } from "../../scripts/lib/log.ts";
 import { publish } from "../../scripts/lib/output.ts";
 import { run } from "../../scripts/lib/run.ts";
-import { rootEntries, type RootEntry, type RootReader } from "./manifest.ts";
+import { debianFiles } from "../debian_files.ts";
+import { rootEntries, type RootEntry } from "./manifest.ts";
 
 /** Raised when the way the image is made changes. */
 const IMAGE_FORMAT = 1;
@@ -22,7 +23,7 @@ const REPRODUCIBLE = ["-T0", "-U00000000-0000-4000-8000-000000000000", "--all-ro
 export async function buildRoot(): Promise<string> {
   const vminitd = await compile("guest/main.ts", "vminitd");
   const root = await debianRoot(TESTBED_ROOT);
-  const code = ["init", "elf.ts", "manifest.ts"].map((name) =>
+  const code = ["elf.ts", "manifest.ts"].map((name) =>
     Deno.readTextFileSync(new URL(name, import.meta.url))
   );
   const name = `root/${hashOf(`${IMAGE_FORMAT}`, vminitd.key, root, ...code)}`;
@@ -34,9 +35,8 @@ export async function buildRoot(): Promise<string> {
       await writeTree(
         `${scratch}/tree`,
         rootEntries({
-          stage0: Deno.readFileSync(new URL("init", import.meta.url)),
           vminitd: await Deno.readFile(vminitd.path),
-          root: folderReader(root),
+          root: debianFiles(root),
         }),
       );
       await makeImage(root, scratch);
@@ -73,18 +73,4 @@ async function makeImage(root: string, scratch: string): Promise<void> {
     ...["/bin/sh", "-ec", inRoot, "sh", root, scratch],
     ...["/usr/bin/mkfs.erofs", "--quiet", ...REPRODUCIBLE, "/mnt/image", "/mnt/tree"],
   ], { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" } });
-}
-
-/** Links in the root are followed by the system; those that lead out of it are not in our way. */
-function folderReader(root: string): RootReader {
-  return {
-    read(path: string): Uint8Array | null {
-      try {
-        return Deno.readFileSync(root + path);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return null;
-        throw error;
-      }
-    },
-  };
 }

@@ -1,8 +1,9 @@
 /**
- * What lies in the root image: stage 0 with busybox as its shell, vminitd, crun, and the libraries that
- * these need, which are found by reading the files and not by running ldd.
+ * What lies in the root image: vminitd, crun, and the libraries that these need, which are found by
+ * reading the files and not by running ldd.
  */
 
+import { type DebianFiles, requiredFile } from "../debian_files.ts";
 import { elfNeeds } from "./elf.ts";
 
 /** A file, folder or symbolic link; `path` is relative to the root, `mode` the permission bits. */
@@ -16,24 +17,14 @@ export type RootEntry =
   | { readonly kind: "folder"; readonly path: string; readonly mode: number }
   | { readonly kind: "link"; readonly path: string; readonly target: string };
 
-/** A Debian root to take files from. */
-export interface RootReader {
-  /** The content of the file at an absolute path in the root, null if there is none. */
-  read(path: string): Uint8Array | null;
-}
-
 /** What the root image is made of. */
 export interface RootParts {
-  /** The script that the kernel starts. */
-  readonly stage0: Uint8Array;
   readonly vminitd: Uint8Array;
-  readonly root: RootReader;
+  readonly root: DebianFiles;
 }
 
 /** Where the dynamic linker looks when nothing else was said, in Debian. */
 const LIBRARY_FOLDER = "/usr/lib/x86_64-linux-gnu";
-/** What stage 0 calls. Busybox does nothing under its own name. */
-const APPLETS: readonly string[] = ["sh", "mount"];
 /** Opened by name while running: glibc takes it to unwind the stack of a thread that is cancelled. */
 const LOADED_LATER: readonly string[] = ["libgcc_s.so.1"];
 
@@ -53,22 +44,11 @@ const LINKS: Readonly<Record<string, string>> = {
  * All entries of the root image, folders before what lies in them.
  * @throws {Error} naming a file or library that the root does not have
  */
-export function rootEntries({ stage0, vminitd, root }: RootParts): RootEntry[] {
-  const busybox = fromRoot(root, "/usr/bin/busybox");
-  if (elfNeeds(busybox).interpreter !== null) {
-    throw new Error("/usr/bin/busybox is not static: the root needs busybox-static");
-  }
-  const crun = fromRoot(root, "/usr/bin/crun");
+export function rootEntries({ vminitd, root }: RootParts): RootEntry[] {
+  const crun = requiredFile(root, "/usr/bin/crun");
   return [
     ...FOLDERS.map((path): RootEntry => ({ kind: "folder", path, mode: modeOf(path) })),
     ...Object.entries(LINKS).map(([path, target]): RootEntry => ({ kind: "link", path, target })),
-    program("usr/sbin/init", stage0),
-    program("usr/bin/busybox", busybox),
-    ...APPLETS.map((name): RootEntry => ({
-      kind: "link",
-      path: `usr/bin/${name}`,
-      target: "busybox",
-    })),
     program("usr/sbin/vminitd", vminitd),
     program("usr/bin/crun", crun),
     ...libraries(root, { vminitd, crun }),
@@ -84,15 +64,9 @@ function program(path: string, content: Uint8Array): RootEntry {
   return { kind: "file", path, mode: 0o755, content };
 }
 
-function fromRoot(root: RootReader, path: string): Uint8Array {
-  const content = root.read(path);
-  if (content === null) throw new Error(`${path} is missing in the Debian root`);
-  return content;
-}
-
 /** The dynamic linker and every library that `programs` need, and that these need, and so on. */
 function libraries(
-  root: RootReader,
+  root: DebianFiles,
   programs: Readonly<Record<string, Uint8Array>>,
 ): RootEntry[] {
   const found = new Map<string, RootEntry>();
@@ -117,7 +91,7 @@ function libraries(
 
 /** The dynamic linker at the path that programs name; libraries may need it by its name as well. */
 function linker(
-  root: RootReader,
+  root: DebianFiles,
   path: string,
   found: ReadonlyMap<string, RootEntry>,
 ): RootEntry[] {
@@ -125,5 +99,5 @@ function linker(
   const place = path.replace(/^\/(lib64|lib)\//, "usr/$1/");
   const target = `${LIBRARY_FOLDER}/${name}`;
   const link: RootEntry = { kind: "link", path: place, target };
-  return found.has(name) ? [link] : [link, program(target.slice(1), fromRoot(root, target))];
+  return found.has(name) ? [link] : [link, program(target.slice(1), requiredFile(root, target))];
 }

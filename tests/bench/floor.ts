@@ -1,4 +1,4 @@
-import { writeCpio } from "../lib/cpio.ts";
+import { writeCpio } from "../../build/initrd/cpio.ts";
 import { TestHost } from "../qemu/guest.ts";
 import { bootTimed } from "./boot_clock.ts";
 import type { Measure } from "./measure.ts";

@@ -85,7 +85,7 @@ async function bootCounting(): Promise<string> {
 
 /** The shim's own machine without its vsock and shares, which are other processes. */
 function machine(folder: string): { qemuPath: string; args: string[] } {
-  const { initrdPath: _none, ...files } = locateFiles({
+  const files = locateFiles({
     ...loadConfig(),
     needsVhostDeviceVsock: false,
   });
@@ -116,20 +116,27 @@ function commandLine(config: VmConfig): string {
     "delayacct",
     // What QEMU would say of its last slot, where the only device is; behind `--` it says it in vain.
     "virtio_mmio.device=512@0xfeb00e00:12",
-    `init=/bin/sh -- -c "${stage0WithClocks()}"`,
+    `rdinit=/bin/sh -- -c "${stage0WithClocks()}"`,
   ].join(" ");
 }
 
-/** The commands of stage 0 on one line; as soon as /proc is there it tells time and processor time. */
+/** The commands of stage 0 on one line; as its first and before its last, it tells its clocks. */
 function stage0WithClocks(): string {
-  const script = Deno.readTextFileSync(new URL("../../build/root/init", import.meta.url));
+  const script = Deno.readTextFileSync(new URL("../../build/initrd/init", import.meta.url));
   const commands = script.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  const clocks = "read -r used rest </proc/1/schedstat; " +
-    "{ read -r version; read -r bases; read -r now; } </proc/timer_list; " +
-    "{ read -r some; read -r full; } </proc/pressure/io; " +
-    "echo clock $now processor $used waited $full >/dev/console";
-  return commands.flatMap((line) => line.startsWith("mount -t proc") ? [line, clocks] : [line])
-    .join("; ");
+  return [
+    // Where the root disk will be mounted over it.
+    ...["mount -t proc proc /root", clocks("init", "/root")],
+    ...[...commands.slice(0, -1), clocks("stage0", "/root/proc"), commands.at(-1)],
+  ].join("; ");
+}
+
+/** Tells the time, the processor time of PID 1, and the time for which all waited for a disk. */
+function clocks(name: string, proc: string): string {
+  return `read -r used rest <${proc}/1/schedstat; ` +
+    `{ read -r version; read -r bases; read -r now; } <${proc}/timer_list; ` +
+    `{ read -r some; read -r full; } <${proc}/pressure/io; ` +
+    `echo ${name} clock $now processor $used waited $full`;
 }
 
 if (import.meta.main) {

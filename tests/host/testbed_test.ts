@@ -54,14 +54,15 @@ testbedTest("containerd is there with both images for both snapshotters", async 
       rmdir /m
     done
     readlink -f /usr/share/qemubox/bin/containerd-shim-qemubox-v1
-    test -s /usr/share/qemubox/kernel/qemubox-root && echo root`;
+    ls -L /usr/share/qemubox/kernel`;
   const { code, stdout, stderr } = await testbed(["sh", "-ec", script]);
   assert.equal(code, 0, stderr);
   assert.deepEqual(stdout.trim().split("\n"), [
     ...["docker.io/library/busybox:latest", "docker.io/library/layers:latest"],
     // 20 layers and `top`, less the 4 that layers above take away.
     ...["20", "17", "20", "17"],
-    ...[TESTBED.replace("scripts/testbed", "_output/containerd-shim-qemubox-v1"), "root"],
+    ...[TESTBED.replace("scripts/testbed", "_output/containerd-shim-qemubox-v1")],
+    ...["qemubox-initrd", "qemubox-kernel-x86_64", "qemubox-root"],
   ]);
 });
 

@@ -5,6 +5,7 @@ import { until } from "../lib/wait.ts";
 import { ConsoleText, MARKER, TestHost, vmProcesses } from "./guest.ts";
 
 const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
+const INITRD = "/usr/share/qemubox/kernel/qemubox-initrd";
 const REPOSITORY = new URL("../../", import.meta.url).pathname;
 
 /** The kernel kills what a killed virtiofsd had in its sandbox a moment later. */
@@ -121,11 +122,11 @@ live("a root image that is none is a clear error", async (host) => {
   const rootPath = `${host.folder}/root`;
   Deno.writeTextFileSync(rootPath, "this is no file system".padEnd(8192));
   await assert.rejects(
-    host.boot({ ...plan, files: { ...plan.files, rootPath, initrdPath: null } }),
+    host.boot({ ...plan, files: { ...plan.files, rootPath, initrdPath: INITRD } }),
     {
       kind: "boot",
       message:
-        /^guest did not become ready: guest reset; last console line: .*VFS: Unable to mount root/,
+        /^guest did not become ready: guest reset; last console line: .*Attempted to kill init/,
     },
   );
 });

@@ -1,4 +1,4 @@
-import { writeCpio } from "../lib/cpio.ts";
+import { writeCpio } from "../../build/initrd/cpio.ts";
 import { poller } from "../../ffi/mod.ts";
 import type { BootDeps, BootPlan, Vm } from "../../qemu/mod.ts";
 import { bootVm, hostTsc, leaseCid, locateFiles } from "../../qemu/mod.ts";

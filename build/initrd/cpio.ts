@@ -1,7 +1,7 @@
 /**
- * Writes initrds for small guests of the tests: cpio archives in the "newc" format that Linux unpacks as its initramfs (kernel document
- * Documentation/driver-api/early-userspace/buffer-format.rst). The same entries give the same bytes,
- * in whatever order they come: no time, no user and no inode number of the host goes in.
+ * Writes initrds: cpio archives in the "newc" format that Linux unpacks as its initramfs (kernel
+ * document Documentation/driver-api/early-userspace/buffer-format.rst). The same entries give the
+ * same bytes, in whatever order they come: no time, no user and no inode number of the host goes in.
  */
 
 /** What every entry has. */
