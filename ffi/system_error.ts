@@ -1,16 +1,21 @@
 import { ERRNO_TABLE } from "./errno_table.ts";
 
-const byErrno = new Map(ERRNO_TABLE.map(([errno, code, meaning]) => [errno, { code, meaning }]));
-const byCode = new Map(ERRNO_TABLE.map(([errno, code]) => [code, errno]));
+/** Made at the first error: a program that starts has none. */
+let byErrno: Map<number, { readonly code: string; readonly meaning: string }> | undefined;
+
+function known(errno: number): { readonly code: string; readonly meaning: string } | undefined {
+  byErrno ??= new Map(ERRNO_TABLE.map(([errno, code, meaning]) => [errno, { code, meaning }]));
+  return byErrno.get(errno);
+}
 
 /** The name of an errno number ("ENOENT" for 2), or "E<number>" for one that has none. */
 export function errnoName(errno: number): string {
-  return byErrno.get(errno)?.code ?? `E${errno}`;
+  return known(errno)?.code ?? `E${errno}`;
 }
 
 /** The errno number of a name (2 for "ENOENT"), or 0 for an unknown name. */
 export function errnoNumber(code: string): number {
-  return byCode.get(code) ?? 0;
+  return ERRNO_TABLE.find(([, name]) => name === code)?.[0] ?? 0;
 }
 
 /** What a {@link SystemError} may know beyond its call and code. */
@@ -37,7 +42,7 @@ export class SystemError extends Error {
     const number = typeof errno === "number" ? errno : errnoNumber(errno);
     const code = typeof errno === "string" ? errno : errnoName(errno);
     const about = options.path === undefined ? syscall : `${syscall} ${options.path}`;
-    const meaning = byErrno.get(number)?.meaning ?? "unknown error";
+    const meaning = known(number)?.meaning ?? "unknown error";
     super(
       `${about}: ${meaning} (${code})`,
       options.cause === undefined ? undefined : { cause: options.cause },

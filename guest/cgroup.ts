@@ -49,15 +49,27 @@ const CGROUPS_MAX = 4_096;
 
 /**
  * Hands every controller that the kernel has to the children of `root`, so that crun can limit all of
- * them. One by one: a controller that refuses must not take the others along.
+ * them. All at once, or else one by one: a controller that refuses must not take the others along.
  *
  * @returns the controllers that could not be delegated, each with the reason
  */
 export function delegateControllers(root: string = CGROUP_ROOT): string[] {
+  const controllers = words(Deno.readTextFileSync(`${root}/cgroup.controllers`));
+  const delegate = (some: readonly string[]): void =>
+    Deno.writeTextFileSync(
+      `${root}/cgroup.subtree_control`,
+      some.map((one) => `+${one}`).join(" "),
+    );
+  try {
+    delegate(controllers);
+    return [];
+  } catch {
+    // Which one it was, the next ones tell.
+  }
   const refused: string[] = [];
-  for (const controller of words(Deno.readTextFileSync(`${root}/cgroup.controllers`))) {
+  for (const controller of controllers) {
     try {
-      Deno.writeTextFileSync(`${root}/cgroup.subtree_control`, `+${controller}`);
+      delegate([controller]);
     } catch (error) {
       refused.push(`${controller}: ${error instanceof Error ? error.message : error}`);
     }

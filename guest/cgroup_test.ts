@@ -10,12 +10,12 @@ async function inFolder(run: (folder: string) => void): Promise<void> {
   }
 }
 
-Deno.test("each controller is delegated by a write of its own", () =>
+Deno.test("all controllers are delegated at once", () =>
   inFolder((folder) => {
     Deno.writeTextFileSync(`${folder}/cgroup.controllers`, "cpuset cpu io memory pids\n");
     assert.deepEqual(delegateControllers(folder), []);
-    // A plain file keeps the last write only; the kernel's adds them up.
-    assert.equal(Deno.readTextFileSync(`${folder}/cgroup.subtree_control`), "+pids");
+    const written = Deno.readTextFileSync(`${folder}/cgroup.subtree_control`);
+    assert.equal(written, "+cpuset +cpu +io +memory +pids");
   }));
 
 Deno.test("a controller that refuses is told", () =>

@@ -7,6 +7,8 @@ export interface EarlyMount {
   readonly fstype: string;
   readonly flags: number;
   readonly data: string | null;
+  /** Whether the folder is not there yet: it lies in what was mounted before. */
+  readonly makesFolder: boolean;
 }
 
 const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
@@ -20,26 +22,26 @@ export const EARLY_MOUNTS: readonly EarlyMount[] = [
   entry("devtmpfs", "/dev", "devtmpfs", MS.NOSUID | MS.NOEXEC, "mode=0755"),
   entry("sysfs", "/sys", "sysfs", NO_EXECUTABLES),
   entry("cgroup2", "/sys/fs/cgroup", "cgroup2", NO_EXECUTABLES, "nsdelegate"),
-  entry("devpts", "/dev/pts", "devpts", MS.NOSUID | MS.NOEXEC, "mode=0620,gid=5,ptmxmode=0666"),
-  entry("tmpfs", "/dev/shm", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
-  entry("mqueue", "/dev/mqueue", "mqueue", NO_EXECUTABLES),
+  within("devpts", "/dev/pts", "devpts", MS.NOSUID | MS.NOEXEC, "mode=0620,gid=5,ptmxmode=0666"),
+  within("tmpfs", "/dev/shm", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
+  within("mqueue", "/dev/mqueue", "mqueue", NO_EXECUTABLES),
   // Bundles with their root file systems live under /run: no nodev, no noexec.
   entry("tmpfs", "/run", "tmpfs", MS.NOSUID, "mode=0755"),
   entry("tmpfs", "/tmp", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
 ];
 
 /**
- * Mounts `plan`, making the folders.
+ * Mounts `plan`, making the folders that it makes.
  *
  * @throws {SystemError} whatever mount(2) says
  */
 export function mountEarly(
   system: System,
   plan: readonly EarlyMount[] = EARLY_MOUNTS,
-  makeFolder: (path: string) => void = (path) => Deno.mkdirSync(path, { recursive: true }),
+  makeFolder: (path: string) => void = (path) => Deno.mkdirSync(path),
 ): void {
-  for (const { source, target, fstype, flags, data } of plan) {
-    makeFolder(target);
+  for (const { source, target, fstype, flags, data, makesFolder } of plan) {
+    if (makesFolder) makeFolder(target);
     system.mount(source, target, fstype, flags, data);
   }
 }
@@ -51,5 +53,10 @@ function entry(
   flags: number,
   data: string | null = null,
 ): EarlyMount {
-  return { source, target, fstype, flags, data };
+  return { source, target, fstype, flags, data, makesFolder: false };
+}
+
+/** On a folder that has to be made first. */
+function within(...mount: Parameters<typeof entry>): EarlyMount {
+  return { ...entry(...mount), makesFolder: true };
 }

@@ -3,8 +3,11 @@ import { openConsole } from "./console.ts";
 import { die, dieOnUncaughtErrors } from "./crash.ts";
 import { vminitd } from "./vminitd.ts";
 
-/** PID 1 in the microVM. An error that gets as far as this ends the VM. */
-if (import.meta.main) {
+/**
+ * PID 1 in the microVM. An error that gets as far as this ends the VM. Any other process only loads
+ * this: the build does, for V8's code cache.
+ */
+if (import.meta.main && Deno.pid === 1) {
   const console = openConsole(system);
   dieOnUncaughtErrors(console, Deno.exit);
   await vminitd(system, console).catch((error) => die(console, error, Deno.exit));

@@ -30,9 +30,14 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   timeline.mark("vminitd started", performance.now());
   timeline.mark("main");
   mountEarly(system);
-  for (const refused of delegateControllers()) console.log(`cgroup controller ${refused}`);
   timeline.mark("mounted");
+  const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);
+  const byteStreams = new Port(system, "stream", GUEST_STREAM_PORT, console);
+  timeline.mark("listening");
+  // The host dials now. Meanwhile everything is made that its first call, which waits here, may need.
+  console.raw(`\n${GUEST_READY_MARKER}\n`);
 
+  for (const refused of delegateControllers()) console.log(`cgroup controller ${refused}`);
   const reaper = new Reaper(system);
   const streams = new StreamRegistry();
   const bundles = new Bundles(system, console);
@@ -47,8 +52,6 @@ export async function vminitd(system: System, console: Console): Promise<never> 
     observer: new ContainerEvents(system, events),
   });
 
-  const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);
-  const byteStreams = new Port(system, "stream", GUEST_STREAM_PORT, console);
   const quiesced = once(() => quiesce({ system, reaper, bundles, console }));
   const isReset = once(() => reset(system, rpc.disconnected()));
   const server = new TtrpcServer([
@@ -69,8 +72,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
     }),
   ], { onError: (error, where) => console.log(`${where}: ${describe(error)}`) });
 
-  timeline.mark("listening");
-  console.raw(`\n${GUEST_READY_MARKER}\n`);
+  timeline.mark("serving");
   console.log(timeline.toString());
   return await Promise.race([
     rpc.serve((connection) => server.serve(connection)),

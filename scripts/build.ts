@@ -6,7 +6,7 @@
 
 import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
-import { buildRoot } from "../build/root/build.ts";
+import { buildRoot, compileVminitd } from "../build/root/build.ts";
 import { compile } from "./lib/compile.ts";
 
 /**
@@ -18,8 +18,8 @@ const SHIM_V8_FLAGS = ["--expose-gc", "--min-semi-space-size=1", "--max-semi-spa
 /** What can be built, in the order in which it is. */
 const TARGETS: Readonly<Record<string, () => Promise<string>>> = {
   shim: async () =>
-    (await compile("shim/main.ts", "containerd-shim-qemubox-v1", SHIM_V8_FLAGS)).path,
-  guest: async () => (await compile("guest/main.ts", "vminitd")).path,
+    (await compile("shim/main.ts", "containerd-shim-qemubox-v1", { v8Flags: SHIM_V8_FLAGS })).path,
+  guest: async () => (await compileVminitd()).path,
   root: buildRoot,
   initrd: buildInitrd,
   kernel: buildKernel,

@@ -4,7 +4,7 @@
  * cache holds it once for all of them, and a guest reads what it touches and no more.
  */
 
-import { compile } from "../../scripts/lib/compile.ts";
+import { codeCacheName, compile, type Compiled } from "../../scripts/lib/compile.ts";
 import { cached, hashOf, keepNewest } from "../../scripts/lib/cache.ts";
 import { TESTBED_ROOT } from "../../scripts/lib/debian_packages.ts";
 import { debianRoot } from "../../scripts/lib/debian_root.ts";
@@ -19,9 +19,14 @@ const IMAGE_FORMAT = 1;
 /** Nothing of the building host and its time goes in: the same inputs give the same bytes. */
 const REPRODUCIBLE = ["-T0", "-U00000000-0000-4000-8000-000000000000", "--all-root"];
 
+/** Compiles PID 1 of the guest, with its code cache. */
+export function compileVminitd(): Promise<Compiled> {
+  return compile("guest/main.ts", "vminitd", { codeCache: true });
+}
+
 /** Builds the root image if the cache has none of these very inputs, and puts it into `_output/`. */
 export async function buildRoot(): Promise<string> {
-  const vminitd = await compile("guest/main.ts", "vminitd");
+  const vminitd = await compileVminitd();
   const root = await debianRoot(TESTBED_ROOT);
   const code = ["elf.ts", "manifest.ts"].map((name) =>
     Deno.readTextFileSync(new URL(name, import.meta.url))
@@ -36,6 +41,10 @@ export async function buildRoot(): Promise<string> {
         `${scratch}/tree`,
         rootEntries({
           vminitd: await Deno.readFile(vminitd.path),
+          codeCache: {
+            name: codeCacheName("vminitd"),
+            content: await Deno.readFile(vminitd.codeCache!),
+          },
           root: debianFiles(root),
         }),
       );

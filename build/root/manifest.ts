@@ -20,6 +20,8 @@ export type RootEntry =
 /** What the root image is made of. */
 export interface RootParts {
   readonly vminitd: Uint8Array;
+  /** What spares V8 the parsing of vminitd; read from /tmp, which is the root disk's at that time. */
+  readonly codeCache: { readonly name: string; readonly content: Uint8Array };
   readonly root: DebianFiles;
 }
 
@@ -44,12 +46,13 @@ const LINKS: Readonly<Record<string, string>> = {
  * All entries of the root image, folders before what lies in them.
  * @throws {Error} naming a file or library that the root does not have
  */
-export function rootEntries({ vminitd, root }: RootParts): RootEntry[] {
+export function rootEntries({ vminitd, codeCache, root }: RootParts): RootEntry[] {
   const crun = requiredFile(root, "/usr/bin/crun");
   return [
     ...FOLDERS.map((path): RootEntry => ({ kind: "folder", path, mode: modeOf(path) })),
     ...Object.entries(LINKS).map(([path, target]): RootEntry => ({ kind: "link", path, target })),
     program("usr/sbin/vminitd", vminitd),
+    { kind: "file", path: `tmp/${codeCache.name}`, mode: 0o644, content: codeCache.content },
     program("usr/bin/crun", crun),
     ...libraries(root, { vminitd, crun }),
   ];

@@ -19,9 +19,13 @@ function root(changes: Record<string, Uint8Array | null> = {}): DebianFiles {
 }
 
 const VMINITD = elf(["libm.so.6"], LINKER);
+const PARTS = {
+  vminitd: VMINITD,
+  codeCache: { name: "vminitd.cache", content: new Uint8Array(9) },
+};
 
 Deno.test("libraries of libraries come along, each once, and the linker where programs name it", () => {
-  const entries = rootEntries({ vminitd: VMINITD, root: root() });
+  const entries = rootEntries({ ...PARTS, root: root() });
   const names = entries.map(({ path }) => path).filter((path) => path.includes(".so")).sort();
   assert.deepEqual(names, [
     "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
@@ -35,7 +39,7 @@ Deno.test("libraries of libraries come along, each once, and the linker where pr
 
 Deno.test("folders come before what lies in them, and no path is there twice", () => {
   const seen = new Set([""]);
-  for (const { path } of rootEntries({ vminitd: VMINITD, root: root() })) {
+  for (const { path } of rootEntries({ ...PARTS, root: root() })) {
     assert.ok(seen.has(path.slice(0, Math.max(0, path.lastIndexOf("/")))), path);
     assert.ok(!seen.has(path), path);
     seen.add(path);
@@ -44,7 +48,7 @@ Deno.test("folders come before what lies in them, and no path is there twice", (
 
 Deno.test("what is missing in the root is named", () => {
   const build = (changes: Record<string, Uint8Array | null>) => () =>
-    rootEntries({ vminitd: VMINITD, root: root(changes) });
+    rootEntries({ ...PARTS, root: root(changes) });
   assert.throws(build({ "/usr/bin/crun": null }), /\/usr\/bin\/crun is missing/);
   assert.throws(build({ [`${LIBRARIES}/libcap.so.2`]: null }), /libcap.so.2, which crun needs/);
 });

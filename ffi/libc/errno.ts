@@ -1,4 +1,5 @@
 import { SystemError } from "../system_error.ts";
+import { functionsOf } from "./functions.ts";
 
 const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" }, // int *__errno_location(void)
@@ -12,8 +13,7 @@ let location: Int32Array | undefined;
 /** Maps errno. Has to have run before the call whose errno is wanted; `lazyLibrary` sees to it. */
 export function loadErrno(): void {
   if (location !== undefined) return;
-  const { symbols } = Deno.dlopen("libc.so.6", SYMBOLS);
-  const pointer = symbols.__errno_location();
+  const pointer = functionsOf(SYMBOLS).__errno_location();
   if (pointer === null) throw new Error("libc has no errno");
   location = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(pointer, 4));
 }

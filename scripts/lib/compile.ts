@@ -13,34 +13,55 @@ import { cached, hashOf, keepNewest } from "./cache.ts";
 import { findDenort } from "./denort.ts";
 import { say } from "./log.ts";
 import { publish } from "./output.ts";
-import { REPOSITORY } from "./paths.ts";
+import { existing, REPOSITORY } from "./paths.ts";
 import { run } from "./run.ts";
 
 /** Raised when the way programs are compiled changes. */
-const COMPILE_FORMAT = 3;
+const COMPILE_FORMAT = 5;
 const SOURCE_TIME = new Date("2000-01-01T00:00:00Z");
 
 /** A program that was compiled. */
 export interface Compiled {
   readonly path: string;
-  /** Changes exactly when the program does. */
+  /** Changes exactly when the program, or its code cache, does. */
   readonly key: string;
+  /** Where its code cache is, if one was asked for: a file by the name that `codeCacheName` tells. */
+  readonly codeCache: string | null;
+}
+
+export interface CompileOptions {
+  /** V8's own options, "--name=value". */
+  readonly v8Flags?: readonly string[];
+  /**
+   * Makes V8's code cache too: what V8 made of the program when all of it was loaded, which need not be
+   * parsed again. The program is run once for that, by a process that is not PID 1, and has to end.
+   *
+   * A program that is compiled so reads the cache from /tmp. This is only safe where nobody else can
+   * write there.
+   */
+  readonly codeCache?: boolean;
+}
+
+/** The name that the code cache of the program `name` has to have in /tmp. */
+export function codeCacheName(name: string): string {
+  return `deno-compile-${name}.cache`;
 }
 
 /**
  * Compiles `entry` (a path in the repository) to `_output/NAME` unless the cache has it of these very
  * inputs; says where it is.
  *
- * @param v8Flags V8's own options, "--name=value"
+ * @throws {Error} when a code cache was asked for and the program's run left none
  */
 export async function compile(
   entry: string,
   name: string,
-  v8Flags: readonly string[] = [],
+  { v8Flags = [], codeCache = false }: CompileOptions = {},
 ): Promise<Compiled> {
   const bundle = await bundled(entry);
   const denort = await findDenort();
-  const key = hashOf([COMPILE_FORMAT, Deno.version.deno, name, ...v8Flags].join(" "), bundle);
+  const how = [COMPILE_FORMAT, Deno.version.deno, name, codeCache, ...v8Flags].join(" ");
+  const key = hashOf(how, bundle);
   const folder = await cached(`programs/${name}-${key}`, async (folder) => {
     say(`compiling ${entry} with denort from ${denort.origin}`);
     // The folder's name and the file's time are embedded: fixed ones give the same bytes each time.
@@ -51,16 +72,34 @@ export async function compile(
     await run(
       [
         ...[Deno.execPath(), "compile", "--quiet", "--no-config", "--no-check", "--allow-all"],
-        // V8's code cache would lie under a name that all can guess in /tmp, where whoever makes it
-        // first has root run his code. It is worth 20 ms of a start.
         ...(v8Flags.length === 0 ? [] : [`--v8-flags=${v8Flags.join(",")}`]),
-        ...["--no-code-cache", "--output", `${folder}/${name}`, "main.js"],
+        // On a host the cache would lie under a name that all can guess in /tmp, where whoever makes it
+        // first has root run his code. It is worth 20 ms of a start.
+        ...(codeCache ? [] : ["--no-code-cache"]),
+        ...["--output", `${folder}/${name}`, "main.js"],
       ],
       { cwd: source, env: denort.env },
     );
+    if (codeCache) await makeCodeCache(folder, name);
   });
   await keepNewest("programs", `${name}-`);
-  return { path: await publish(`${folder}/${name}`, name), key };
+  return {
+    path: await publish(`${folder}/${name}`, name),
+    key,
+    codeCache: codeCache ? `${folder}/${codeCacheName(name)}` : null,
+  };
+}
+
+/** The cache is of modules by their names, which begin with the program's /tmp: `folder` is that here. */
+async function makeCodeCache(folder: string, name: string): Promise<void> {
+  const inTmp = 'mount --bind "$1" /tmp; exec "/tmp/$2"';
+  await run([
+    ...["unshare", "--mount", "--propagation", "private"],
+    ...["/bin/sh", "-ec", inTmp, "sh", folder, name],
+  ]);
+  if (existing(`${folder}/${codeCacheName(name)}`) === null) {
+    throw new Error(`${name} left no code cache ${codeCacheName(name)} in /tmp`);
+  }
 }
 
 /** One JavaScript text of `entry` and all that it imports; takes a fraction of a second. */

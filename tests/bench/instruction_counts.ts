@@ -14,9 +14,16 @@ export interface InstructionCounts {
   readonly main: number;
   /** vminitd listens and says so. */
   readonly ready: number;
+  /** vminitd has made all that its first call may need. */
+  readonly serving: number;
 }
 
-export const COUNTS: readonly (keyof InstructionCounts)[] = ["kernel-to-init", "main", "ready"];
+export const COUNTS: readonly (keyof InstructionCounts)[] = [
+  "kernel-to-init",
+  "main",
+  "ready",
+  "serving",
+];
 
 /** The last line that a boot writes. */
 export const LAST_LINE = /^vminitd: .*since the kernel's start/m;
@@ -34,7 +41,12 @@ export function countsIn(console: string): InstructionCounts {
     if (found === null) throw new Error(`no processor time of "${point}" in: ${timeline}`);
     return millions(stage0.now - stage0.used + Number(found[1]) * 1e6);
   };
-  return { "kernel-to-init": millions(init.now), main: at("main"), ready: at("listening") };
+  return {
+    "kernel-to-init": millions(init.now),
+    main: at("main"),
+    ready: at("listening"),
+    serving: at("serving"),
+  };
 }
 
 /** Nanoseconds without waits, and the part of them that PID 1 had used. */
