@@ -1,14 +1,18 @@
 /** How much of a line is kept for messages. */
 const LINE_BYTES_MAX = 512;
 const NEWLINE = 0x0a;
+/** As stage 0 (build/initrd/init) and vminitd say it. */
+const REASON = /^qemubox: (stage 0 failed|vminitd died): /;
 
 /**
  * Keeps the line of a byte stream that says most about its end, whatever the stream's length: the
- * first that tells of a kernel panic, else the last that is not blank.
+ * first in which PID 1 says why it ends (which makes the kernel panic), else the first that tells of a
+ * kernel panic, else the last that is not blank.
  */
 export class LastLine {
   #current: number[] = [];
   #last = "";
+  #reason: string | null = null;
   #panic: string | null = null;
 
   push(chunk: Uint8Array): void {
@@ -20,7 +24,8 @@ export class LastLine {
 
   /** The line, control characters taken out, or "" when there was none. */
   get text(): string {
-    if (this.#panic !== null) return this.#panic;
+    const why = this.#reason ?? this.#panic;
+    if (why !== null) return why;
     const current = clean(this.#current);
     return current === "" ? this.#last : current;
   }
@@ -28,7 +33,8 @@ export class LastLine {
   #endLine(): void {
     const line = clean(this.#current);
     if (line !== "") this.#last = line;
-    if (this.#panic === null && line.includes("Kernel panic")) this.#panic = line;
+    if (REASON.test(line)) this.#reason ??= line;
+    if (line.includes("Kernel panic")) this.#panic ??= line;
     this.#current = [];
   }
 }

@@ -42,6 +42,13 @@ Deno.test("the last line that is not blank, without control characters", () => {
   assert.equal(last.text, "two");
 });
 
+Deno.test("what PID 1 says of its end says more than the panic that follows", () => {
+  const last = new LastLine();
+  last.push(bytes("qemubox: stage 0\nqemubox: vminitd died: Error: x\n"));
+  last.push(bytes("Kernel panic - not syncing: Attempted to kill init!\n"));
+  assert.equal(last.text, "qemubox: vminitd died: Error: x");
+});
+
 Deno.test("a kernel panic says more than what follows it", () => {
   const last = new LastLine();
   last.push(bytes("Kernel panic - not syncing: no init\nCall Trace:\n foo\n"));

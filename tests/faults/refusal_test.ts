@@ -68,7 +68,13 @@ const REFUSALS: readonly Refusal[] = [
     name: "a corrupt root image",
     config: () => ({ root_path: file("root", new Uint8Array(1 << 20).fill(0x55)) }),
     withinMs: BOOT_MS,
-    says: /guest did not become ready: .*Kernel panic.*Unable to mount root/,
+    says: /guest did not become ready: .*stage 0 failed: the root image cannot be mounted/,
+  },
+  {
+    name: "a corrupt initrd",
+    config: () => ({ initrd_path: file("initrd", new Uint8Array(1 << 20).fill(0x55)) }),
+    withinMs: BOOT_MS,
+    says: /guest did not become ready: .*Kernel panic/,
   },
   {
     name: "a kernel that is none",

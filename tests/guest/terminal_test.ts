@@ -125,6 +125,8 @@ Deno.test({
       const output = machine.output("c", "stdout", "e");
       await task.start({ id: "c", execId: "e" });
       assert.equal((await output).length, 20_000 * 12);
+      // The end of the terminal comes before the end of the shell that wrote to it.
+      assert.equal((await task.wait({ id: "c", execId: "e" })).exitStatus, 0);
       await task.delete({ id: "c", execId: "e" });
     });
 

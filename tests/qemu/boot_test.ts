@@ -126,7 +126,7 @@ live("a root image that is none is a clear error", async (host) => {
     {
       kind: "boot",
       message:
-        /^guest did not become ready: guest reset; last console line: .*Attempted to kill init/,
+        /^guest did not become ready: guest reset; last console line: qemubox: stage 0 failed: the root image cannot be mounted$/,
     },
   );
 });
