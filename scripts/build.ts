@@ -1,12 +1,12 @@
 /**
- * `deno task build [shim|guest|kernel|root|initrd]…`: what is missing or has changed of the programs and
+ * `deno task build [shim|guest|kernel|root|initrd|bare]…`: what is missing or has changed of the programs and
  * images in `_output/`; all of it when nothing is named. The first build of a host takes minutes (the
  * kernel), one with nothing changed less than two seconds.
  */
 
 import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
-import { buildRoot, compileVminitd } from "../build/root/build.ts";
+import { buildBareRoot, buildRoot, compileVminitd } from "../build/root/build.ts";
 import { compile } from "./lib/compile.ts";
 
 /**
@@ -22,13 +22,15 @@ const TARGETS: Readonly<Record<string, () => Promise<string>>> = {
   guest: async () => (await compileVminitd()).path,
   root: buildRoot,
   initrd: buildInitrd,
+  bare: buildBareRoot,
   kernel: buildKernel,
 };
 
-/** Builds the named targets, or all that an installation needs; returns the paths of the results. */
-export async function build(
-  targets: readonly string[] = ["shim", "root", "initrd", "kernel"],
-): Promise<string[]> {
+/** All that an installation needs. */
+export const INSTALLED: readonly string[] = ["shim", "root", "initrd", "kernel"];
+
+/** Builds the named targets; returns the paths of the results. */
+export async function build(targets: readonly string[] = INSTALLED): Promise<string[]> {
   const results: string[] = [];
   for (const target of targets) {
     const make = TARGETS[target];

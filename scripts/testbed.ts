@@ -12,7 +12,7 @@
  *                                              └ QEMU ─ lab_init.sh (PID 1) ─ lab_guest.ts ─ unshare ─ …
  */
 
-import { build } from "./build.ts";
+import { build, INSTALLED } from "./build.ts";
 import { TESTBED_ROOT } from "./lib/debian_packages.ts";
 import { debianRoot } from "./lib/debian_root.ts";
 import { prepareLab } from "./lib/lab_machine.ts";
@@ -71,7 +71,8 @@ function minutesOf(text: string | undefined): number {
 /** Runs the command; resolves to its exit status (128 + signal where it was killed). */
 export async function testbed({ debug, labMinutes, command }: TestbedOptions): Promise<number> {
   if (Deno.uid() !== 0) throw new Error("the testbed mounts and makes namespaces: run it as root");
-  await build();
+  // What the benchmark compares with is no part of an installation.
+  await build([...INSTALLED, "bare"]);
   const root = await debianRoot(TESTBED_ROOT);
   const images = await testImages(root);
   if (labMinutes !== null) await prepareLab();

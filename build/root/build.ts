@@ -26,13 +26,22 @@ export function compileVminitd(): Promise<Compiled> {
 
 /** Builds the root image if the cache has none of these very inputs, and puts it into `_output/`. */
 export async function buildRoot(): Promise<string> {
-  const vminitd = await compileVminitd();
+  return await buildImage(await compileVminitd(), "qemubox-root");
+}
+
+/** For the benchmark: the root image with a program in vminitd's place that does nothing. */
+export async function buildBareRoot(): Promise<string> {
+  const program = await compile("tests/bench/bare_program.ts", "qemubox-bare-program");
+  return await buildImage(program, "qemubox-bare-root");
+}
+
+async function buildImage(vminitd: Compiled, name: string): Promise<string> {
   const root = await debianRoot(TESTBED_ROOT);
   const code = ["elf.ts", "manifest.ts"].map((name) =>
     Deno.readTextFileSync(new URL(name, import.meta.url))
   );
-  const name = `root/${hashOf(`${IMAGE_FORMAT}`, vminitd.key, root, ...code)}`;
-  const image = await cached(name, async (path) => {
+  const entry = `root/${hashOf(`${IMAGE_FORMAT}`, vminitd.key, root, ...code)}`;
+  const image = await cached(entry, async (path) => {
     say("writing the root image");
     const scratch = `${path}.scratch`;
     await Deno.remove(scratch, { recursive: true }).catch(() => {});
@@ -41,9 +50,9 @@ export async function buildRoot(): Promise<string> {
         `${scratch}/tree`,
         rootEntries({
           vminitd: await Deno.readFile(vminitd.path),
-          codeCache: {
+          codeCache: vminitd.codeCache === null ? null : {
             name: codeCacheName("vminitd"),
-            content: await Deno.readFile(vminitd.codeCache!),
+            content: await Deno.readFile(vminitd.codeCache),
           },
           root: debianFiles(root),
         }),
@@ -55,7 +64,7 @@ export async function buildRoot(): Promise<string> {
     }
   });
   await keepNewest("root", "");
-  return await publish(image, "qemubox-root");
+  return await publish(image, name);
 }
 
 /** Makes the folder `tree`; folders come before what lies in them. */

@@ -21,7 +21,7 @@ export type RootEntry =
 export interface RootParts {
   readonly vminitd: Uint8Array;
   /** What spares V8 the parsing of vminitd; read from /tmp, which is the root disk's at that time. */
-  readonly codeCache: { readonly name: string; readonly content: Uint8Array };
+  readonly codeCache: { readonly name: string; readonly content: Uint8Array } | null;
   readonly root: DebianFiles;
 }
 
@@ -52,10 +52,14 @@ export function rootEntries({ vminitd, codeCache, root }: RootParts): RootEntry[
     ...FOLDERS.map((path): RootEntry => ({ kind: "folder", path, mode: modeOf(path) })),
     ...Object.entries(LINKS).map(([path, target]): RootEntry => ({ kind: "link", path, target })),
     program("usr/sbin/vminitd", vminitd),
-    { kind: "file", path: `tmp/${codeCache.name}`, mode: 0o644, content: codeCache.content },
+    ...(codeCache === null ? [] : [cacheFile(codeCache)]),
     program("usr/bin/crun", crun),
     ...libraries(root, { vminitd, crun }),
   ];
+}
+
+function cacheFile({ name, content }: NonNullable<RootParts["codeCache"]>): RootEntry {
+  return { kind: "file", path: `tmp/${name}`, mode: 0o644, content };
 }
 
 function modeOf(path: string): number {

@@ -15,7 +15,7 @@ Deno.test({
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--quiet", "--allow-all", `${REPOSITORY}/tests/bench/main.ts`],
-        ...["--only", "floor,boot,shim-start,shim", "--runs", "1", "--json"],
+        ...["--only", "floor,bare-deno,boot,shim-start,shim", "--runs", "1", "--json"],
       ],
       stdin: "null",
     }).output();
@@ -25,6 +25,8 @@ Deno.test({
     assert.deepEqual(rows.map(({ name }) => name), [
       "floor",
       "floor-cpu",
+      "bare-deno",
+      "bare-deno-cpu",
       "boot",
       "boot-cpu",
       "boot-qemu",
@@ -41,6 +43,8 @@ Deno.test({
       "delete",
       "boot/floor",
       "boot-cpu/floor-cpu",
+      "bare-deno/floor",
+      "boot/bare-deno",
       "first-byte/floor",
       "delete/floor",
       "shim-start/bare-start",

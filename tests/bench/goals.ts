@@ -11,6 +11,8 @@ export interface Ratio {
 export const RATIOS: readonly Ratio[] = [
   ["boot", "floor"],
   ["boot-cpu", "floor-cpu"],
+  ["bare-deno", "floor"],
+  ["boot", "bare-deno"],
   ["first-byte", "floor"],
   ["delete", "floor"],
   ["shim-start", "bare-start"],

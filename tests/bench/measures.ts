@@ -1,5 +1,6 @@
 import { say } from "../../scripts/lib/log.ts";
 import type { BenchOptions } from "./arguments.ts";
+import { bareDeno } from "./bare_deno.ts";
 import { boot } from "./boot.ts";
 import { consoleEvidence } from "./console_evidence.ts";
 import { container } from "./container.ts";
@@ -18,6 +19,7 @@ import { describeMachine } from "./vm_host.ts";
 /** Everything that is measured, in the order of a round. */
 export const MEASURES: readonly Measure[] = [
   floor,
+  bareDeno,
   boot,
   shimStart,
   container,

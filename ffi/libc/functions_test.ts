@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { functionsOf } from "./functions.ts";
+
+Deno.test("a function is found under its own name, and called", () => {
+  const libc = functionsOf({
+    getpid: { parameters: [], result: "i32" },
+    magnitude: { name: "labs", parameters: ["i64"], result: "i64" },
+  });
+  assert.equal(libc.getpid(), Deno.pid);
+  assert.equal(libc.magnitude(-(2n ** 40n)), 2n ** 40n);
+  assert.equal(libc.getpid, libc.getpid);
+});
+
+Deno.test("a function that waits does so on another thread", async () => {
+  const libc = functionsOf({
+    usleep: { parameters: ["u32"], result: "i32", nonblocking: true },
+  });
+  const call = libc.usleep(1_000);
+  assert(call instanceof Promise);
+  assert.equal(await call, 0);
+});
+
+Deno.test("a function that there is not is named at its first use, and no earlier", () => {
+  const libc = functionsOf({ no_such_function: { parameters: [], result: "void" } });
+  assert.throws(() => libc.no_such_function(), {
+    name: "TypeError",
+    message: "libc has no function no_such_function",
+  });
+});
