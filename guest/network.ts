@@ -31,7 +31,9 @@ export function configureNetwork(
     host.writeSysctl(`/proc/sys/${name.replaceAll(".", "/")}`, value);
   }
   using rtnetlink = Rtnetlink.open(host.system);
-  const links = rtnetlink.dump(netlink.dumpLinks(), netlink.parseLink, "list links");
+  const links = request.interfaces.length === 0
+    ? []
+    : rtnetlink.dump(netlink.dumpLinks(), netlink.parseLink, "list links");
   try {
     rtnetlink.change(netlink.setLink(LOOPBACK_INDEX, { up: true }), "set link lo up");
     for (const wanted of request.interfaces) {
