@@ -43,6 +43,14 @@ export const MS = {
   LAZYTIME: 1 << 25,
 } as const;
 
+/** Attributes of mount_setattr(2), from linux/mount.h. */
+export const MOUNT_ATTR = {
+  RDONLY: 1,
+  NOSUID: 2,
+  NODEV: 4,
+  NOEXEC: 8,
+} as const;
+
 /** umount2(2) flags, from linux/fs.h. */
 export const MNT = {
   FORCE: 1,

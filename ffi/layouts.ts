@@ -37,6 +37,18 @@ export const IFREQ = { size: 40, ifr_name: 0, ifr_flags: 16 } as const;
 export const WINSIZE = { size: 8, ws_row: 0, ws_col: 2 } as const;
 /** struct statx */
 export const STATX = { size: 256, stx_mode: 28 } as const;
+/** struct mount_attr */
+export const MOUNT_ATTR = {
+  size: 32,
+  attr_set: 0,
+  attr_clr: 8,
+  propagation: 16,
+  userns_fd: 24,
+} as const;
+/** struct blkpg_ioctl_arg */
+export const BLKPG_ARGUMENT = { size: 24, op: 0, flags: 4, datalen: 8, data: 16 } as const;
+/** struct blkpg_partition */
+export const BLKPG_PARTITION = { size: 152, start: 0, length: 8, pno: 16 } as const;
 /** sigset_t: one bit a signal, signal 1 first */
 export const SIGSET = { size: 128 } as const;
 /** posix_spawn_file_actions_t, opaque */

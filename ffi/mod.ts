@@ -8,7 +8,7 @@
 export type { Fd, Pid } from "./types.ts";
 export { errnoName, errnoNumber, isSystemError, SystemError } from "./system_error.ts";
 export type { SystemErrorOptions } from "./system_error.ts";
-export { CLONE, MNT, MS, O, PRCTL, SIG, VMADDR } from "./constants.ts";
+export { CLONE, MNT, MOUNT_ATTR, MS, O, PRCTL, SIG, VMADDR } from "./constants.ts";
 export type {
   ClockId,
   ExitStatus,

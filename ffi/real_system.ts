@@ -1,4 +1,5 @@
 import { descriptorCalls } from "./calls/descriptors.ts";
+import { diskCalls } from "./calls/disks.ts";
 import { epollCalls } from "./calls/epoll.ts";
 import { machineCalls } from "./calls/machine.ts";
 import { memoryCalls } from "./calls/memory.ts";
@@ -15,6 +16,7 @@ export const system: System = {
   ...epollCalls,
   ...socketCalls,
   ...mountCalls,
+  ...diskCalls,
   ...networkCalls,
   ...processCalls,
   ...machineCalls,

@@ -119,8 +119,20 @@ export interface System {
   ): void;
   /** umount2(2). */
   unmount(target: string, flags?: number): void;
+  /**
+   * mount_setattr(2): gives the mount at `target`, and all below it, MOUNT_ATTR bits more, and makes
+   * them private. Since Linux 5.12.
+   */
+  restrictMounts(target: string, attributes: number): void;
   /** pivot_root(2). */
   pivotRoot(newRoot: string, putOld: string): void;
+
+  // Disks.
+
+  /** BLKPG_ADD_PARTITION: a part of a disk becomes a partition, until the disk is gone. Bytes. */
+  addPartition(disk: string, number: number, offset: number, length: number): void;
+  /** BLKPG_DEL_PARTITION. Throws EBUSY when it is mounted. */
+  deletePartition(disk: string, number: number): void;
 
   // Processes.
 

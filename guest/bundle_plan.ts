@@ -7,6 +7,8 @@ export const BUNDLES_FOLDER = "/run/qemubox/bundles";
 
 /** Most layers of a root file system: overlayfs's own limit is 500. */
 export const LAYERS_MAX = 500;
+/** A disk has no partition of a higher number (DISK_MAX_PARTS of the kernel). */
+export const PARTITIONS_MAX = 255;
 /** Most extra files in a bundle. */
 export const FILES_MAX = 64;
 /** mount(2) takes one page of options, its last byte being the terminator. */
@@ -30,6 +32,16 @@ export type BundleStep =
     readonly fstype: string | null;
     readonly flags: number;
     readonly data: string | null;
+    /** Relative paths in `data` start here. */
+    readonly workingDirectory?: string;
+  }
+  /** Cuts a partition out of a disk. Bytes. */
+  | {
+    readonly do: "partition";
+    readonly disk: string;
+    readonly number: number;
+    readonly offset: number;
+    readonly length: number;
   };
 
 /** How a bundle is made. */
@@ -41,10 +53,14 @@ export interface BundlePlan {
 }
 
 /** Names in a bundle's folder that are taken. */
-const RESERVED_NAMES = new Set(["config.json", "rootfs", "shares", "writable", "pid"]);
+const RESERVED_NAMES = new Set(["config.json", "rootfs", "shares", "layers", "writable", "pid"]);
 const FILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
-// A virtio-fs tag has 36 bytes.
-const TAG = /^[A-Za-z0-9._-]{1,36}$/;
+// A virtio-fs tag has 36 bytes. It becomes a folder's name.
+const TAG = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,35}$/;
+const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
+const SECTOR_BYTES = 512n;
+/** A bound against nonsense: 8 PiB, which a number holds exactly. */
+const DISK_BYTES_MAX = 1n << 53n;
 // No character that overlayfs's options give a meaning to (":", ",", "\").
 const SUBDIRECTORY = /^[A-Za-z0-9._@+-]+(?:\/[A-Za-z0-9._@+-]+)*$/;
 
@@ -52,11 +68,13 @@ const SUBDIRECTORY = /^[A-Za-z0-9._@+-]+(?:\/[A-Za-z0-9._@+-]+)*$/;
  * What has to be done for `request`: a folder with `config.json`, the extra files, and `rootfs`, an
  * overlay of the read-only layers below a writable tmpfs (none: the root file system is read-only).
  *
+ * @param diskOf the device file of the disk that has a serial number, null when there is none.
  * @throws {RpcError} InvalidArgument, Unimplemented
  */
 export function planBundle(
   request: guest.CreateBundleRequest,
-  root: string = BUNDLES_FOLDER,
+  root: string,
+  diskOf: (serial: string) => string | null,
 ): BundlePlan {
   const id = checkedContainerId(request.id);
   const path = `${root}/${id}`;
@@ -68,7 +86,9 @@ export function planBundle(
     throw invalid(`${layers.length} layers, more than the ${LAYERS_MAX} that overlayfs takes`);
   }
   const shares = new Shares(`${path}/shares`);
-  const lower = layers.map((layer) => shares.pathOf(layer));
+  for (const share of request.shares) shares.mount(share);
+  const images = new Images(path, shares, diskOf);
+  const lower = layers.map((layer) => images.pathOf(layer));
 
   return {
     id,
@@ -79,50 +99,112 @@ export function planBundle(
       ...fileSteps(path, request),
       { do: "folder", path: `${path}/shares`, mode: 0o700 },
       ...shares.steps,
+      { do: "folder", path: `${path}/layers`, mode: 0o700 },
+      ...images.steps,
       { do: "folder", path: `${path}/rootfs`, mode: 0o755 },
       ...rootfsSteps(path, lower, request),
     ],
   };
 }
 
-/** Each share is mounted once, whatever number of layers lies on it. */
+/** Each share is mounted once, whatever lies on it. */
 class Shares {
   readonly steps: BundleStep[] = [];
   readonly #folder: string;
-  readonly #mounted = new Map<string, string>();
+  readonly #mounted = new Set<string>();
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** Where `layer` is to be found once the steps are done. */
-  pathOf(layer: guest.Layer): string {
-    const { source } = layer;
-    if (source.case === undefined) throw invalid("a layer has no source");
-    if (source.case === "block") {
-      throw new RpcError(Code.Unimplemented, "layers on block devices are not implemented");
-    }
-    const { tag, subdirectory } = source.value;
+  /** Mounts a share, unless it is. */
+  mount({ tag, writable }: { readonly tag: string; readonly writable: boolean }): string {
     if (!TAG.test(tag)) throw invalid(`invalid virtio-fs tag ${quoted(tag)}`);
-    const folder = this.#mounted.get(tag) ?? this.#mount(tag);
+    const target = `${this.#folder}/${tag}`;
+    if (this.#mounted.has(tag)) return target;
+    this.#mounted.add(tag);
+    const flags = writable ? 0 : MS.RDONLY;
+    this.steps.push(
+      { do: "folder", path: target, mode: 0o700 },
+      { do: "mount", source: tag, target, fstype: "virtiofs", flags, data: null },
+    );
+    return target;
+  }
+
+  /** Where something on a share is to be found once the steps are done. */
+  pathOf({ tag, subdirectory }: guest.VirtioFs): string {
+    const folder = this.mount({ tag, writable: false });
     if (subdirectory === "") return folder;
     if (!SUBDIRECTORY.test(subdirectory) || subdirectory.split("/").includes("..")) {
       throw invalid(`invalid subdirectory ${quoted(subdirectory)} of ${tag}`);
     }
-    const path = `${folder}/${subdirectory}`;
-    // virtiofsd announces mounts of the host; until they are entered, overlayfs refuses them.
-    this.steps.push({ do: "enter", path });
-    return path;
+    return `${folder}/${subdirectory}`;
+  }
+}
+
+/** The layers of a root file system: folders of a share, EROFS files of one, parts of a disk. */
+class Images {
+  readonly steps: BundleStep[] = [];
+  readonly #path: string;
+  readonly #shares: Shares;
+  readonly #diskOf: (serial: string) => string | null;
+  readonly #partitions = new Map<string, number>();
+  #mounted = 0;
+
+  constructor(path: string, shares: Shares, diskOf: (serial: string) => string | null) {
+    this.#path = path;
+    this.#shares = shares;
+    this.#diskOf = diskOf;
   }
 
-  #mount(tag: string): string {
-    const target = `${this.#folder}/${this.#mounted.size}`;
-    this.#mounted.set(tag, target);
+  /** Where `layer` is to be found, relative to the bundle, once the steps are done. */
+  pathOf({ source }: guest.Layer): string {
+    switch (source.case) {
+      case undefined:
+        throw invalid("a layer has no source");
+      case "virtiofs": {
+        const path = this.#shares.pathOf(source.value);
+        // virtiofsd announces mounts of the host; until they are entered, overlayfs refuses them.
+        if (source.value.subdirectory !== "") this.steps.push({ do: "enter", path });
+        return path.slice(this.#path.length + 1);
+      }
+      case "file":
+        return this.#mount(this.#shares.pathOf(source.value));
+      case "block":
+        return this.#mount(this.#cut(source.value));
+    }
+  }
+
+  #mount(source: string): string {
+    const name = `layers/${this.#mounted++}`;
+    const target = `${this.#path}/${name}`;
     this.steps.push(
       { do: "folder", path: target, mode: 0o700 },
-      { do: "mount", source: tag, target, fstype: "virtiofs", flags: MS.RDONLY, data: null },
+      { do: "mount", source, target, fstype: "erofs", flags: MS.RDONLY, data: null },
     );
-    return target;
+    return name;
+  }
+
+  /**
+   * A partition, since a second EROFS mount of one device is the first one again, whatever offset
+   * it asks for. Numbered in the order of the layers.
+   */
+  #cut({ serial, offsetBytes, lengthBytes }: guest.BlockDevice): string {
+    if (!SERIAL.test(serial)) throw invalid(`invalid serial number ${quoted(serial)} of a disk`);
+    const isWhole = (bytes: bigint) => bytes % SECTOR_BYTES === 0n && bytes <= DISK_BYTES_MAX;
+    if (lengthBytes === 0n || !isWhole(offsetBytes) || !isWhole(lengthBytes)) {
+      throw invalid(`${lengthBytes} bytes at ${offsetBytes} are no part of disk ${serial}`);
+    }
+    const disk = this.#diskOf(serial);
+    if (disk === null) throw new RpcError(Code.NotFound, `there is no disk ${serial}`);
+    const number = (this.#partitions.get(serial) ?? 0) + 1;
+    if (number > PARTITIONS_MAX) {
+      throw invalid(`disk ${serial} has more than ${PARTITIONS_MAX} layers`);
+    }
+    this.#partitions.set(serial, number);
+    const [offset, length] = [Number(offsetBytes), Number(lengthBytes)];
+    this.steps.push({ do: "partition", disk, number, offset, length });
+    return `${disk}${number}`;
   }
 }
 
@@ -139,7 +221,16 @@ function rootfsSteps(
           `more than the ${MOUNT_DATA_BYTES_MAX} there are`,
       );
     }
-    return { do: "mount", source: "overlay", target, fstype: "overlay", flags, data };
+    const mount = {
+      do: "mount",
+      source: "overlay",
+      target,
+      fstype: "overlay",
+      flags,
+      data,
+    } as const;
+    // Layers are named from the bundle, so that as many as overlayfs takes fit into a page.
+    return { ...mount, workingDirectory: path };
   };
   const lowerdir = `lowerdir=${lower.join(":")}`;
 
@@ -149,7 +240,7 @@ function rootfsSteps(
     return others.length > 0 ? [overlay(lowerdir, MS.RDONLY)] : [{
       // overlayfs wants two layers at least; the share itself is read-only
       do: "mount",
-      source: only as string,
+      source: `${path}/${only}`,
       target,
       fstype: null,
       flags: MS.BIND,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { create, guest } from "../proto/mod.ts";
-import { type BundlePlan, planBundle } from "./bundle_plan.ts";
-import { bundleRequest, layer } from "./testing/bundle_request.ts";
+import { type BundlePlan, BUNDLES_FOLDER, planBundle } from "./bundle_plan.ts";
+import { bundleRequest, file, layer, part } from "./testing/bundle_request.ts";
 
 const GOLDEN = new URL("testdata/bundle_plans.json", import.meta.url);
 const tmpfs = (sizeBytes: bigint): guest.Writable =>
@@ -17,8 +17,27 @@ const CASES: Record<string, guest.CreateBundleRequest> = {
     },
   }),
   "one layer, read-only": bundleRequest({ rootfs: { lower: [layer("rootfs", "fs")] }, files: [] }),
+  "layers on a disk, a writable share": bundleRequest({
+    shares: [{ tag: "qemubox", writable: true }],
+    rootfs: {
+      lower: [part("layers", 0n, 4096n), part("layers", 4096n, 8192n)],
+      writable: tmpfs(0n),
+    },
+  }),
+  "layers that are files": bundleRequest({
+    shares: [{ tag: "qemubox", writable: false }],
+    rootfs: {
+      lower: [file("qemubox", "layer-0"), file("qemubox", "layer-1")],
+      writable: tmpfs(0n),
+    },
+  }),
   "two layers, read-only": bundleRequest({ rootfs: { lower: [layer("a"), layer("b")] } }),
 };
+
+/** In a guest that has one disk. */
+function plan(request: guest.CreateBundleRequest): BundlePlan {
+  return planBundle(request, BUNDLES_FOLDER, (serial) => serial === "layers" ? "/dev/vdb" : null);
+}
 
 /** A plan as JSON: contents as text, modes as octal numbers. */
 function readable(plan: BundlePlan): unknown {
@@ -30,7 +49,7 @@ function readable(plan: BundlePlan): unknown {
 
 Deno.test("bundles are planned as in testdata/bundle_plans.json", async () => {
   const plans = Object.fromEntries(
-    Object.entries(CASES).map(([name, request]) => [name, readable(planBundle(request))]),
+    Object.entries(CASES).map(([name, request]) => [name, readable(plan(request))]),
   );
   if (Deno.env.get("UPDATE_GOLDEN") === "1") {
     await Deno.writeTextFile(GOLDEN, JSON.stringify(plans, null, 2) + "\n");
@@ -40,7 +59,7 @@ Deno.test("bundles are planned as in testdata/bundle_plans.json", async () => {
 
 Deno.test("what is not in order is refused, by name", () => {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-  const file = (name: string) => ({ name, content: bytes(""), mode: 0o644 });
+  const named = (name: string) => ({ name, content: bytes(""), mode: 0o644 });
   const lower = (...layers: guest.Layer[]) => ({
     rootfs: { lower: layers, writable: tmpfs(0n) },
   });
@@ -55,7 +74,7 @@ Deno.test("what is not in order is refused, by name", () => {
     [/root.path is "\/etc"/, { configJson: bytes('{"root":{"path":"/etc"}}') }],
     [/no layer/, lower()],
     [/501 layers/, lower(...Array.from({ length: 501 }, () => layer("a")))],
-    [/bytes of mount options/, lower(...Array.from({ length: 300 }, (_, i) => layer(`t${i}`)))],
+    [/bytes of mount options/, lower(...Array.from({ length: 300 }, (_, i) => layer(`tag-${i}`)))],
     [/no source/, lower(create(guest.LayerSchema, {}))],
     [/invalid virtio-fs tag/, lower(layer(""))],
     [/invalid virtio-fs tag/, lower(layer("a,b"))],
@@ -63,24 +82,37 @@ Deno.test("what is not in order is refused, by name", () => {
     [/invalid subdirectory/, lower(layer("a", "b/../../c"))],
     [/invalid subdirectory/, lower(layer("a", "/b"))],
     [/invalid subdirectory/, lower(layer("a", "b:c"))],
+    [/invalid virtio-fs tag/, lower(layer(".."))],
+    [/invalid virtio-fs tag/, { shares: [{ tag: "../x", writable: true }] }],
+    [/invalid subdirectory/, lower(file("a", "../b"))],
+    [/no disk other/, lower(part("other", 0n, 512n))],
+    [/invalid serial number/, lower(part("../x", 0n, 512n))],
+    [/no part of disk layers/, lower(part("layers", 0n, 0n))],
+    [/no part of disk layers/, lower(part("layers", 0n, 513n))],
+    [/no part of disk layers/, lower(part("layers", 1n, 512n))],
+    [/no part of disk layers/, lower(part("layers", 1n << 60n, 512n))],
+    [
+      /more than 255 layers/,
+      lower(...Array.from({ length: 256 }, (_, i) => part("layers", BigInt(i) * 512n, 512n))),
+    ],
     [/of no kind/, { rootfs: { lower: [layer("a")], writable: {} } }],
-    [/invalid file name/, { files: [file("../x")] }],
-    [/invalid file name/, { files: [file(".")] }],
-    [/is taken/, { files: [file("config.json")] }],
-    [/is taken/, { files: [file("a"), file("a")] }],
-    [/65 files/, { files: Array.from({ length: 65 }, (_, i) => file(`f${i}`)) }],
+    [/invalid file name/, { files: [named("../x")] }],
+    [/invalid file name/, { files: [named(".")] }],
+    [/is taken/, { files: [named("config.json")] }],
+    [/is taken/, { files: [named("a"), named("a")] }],
+    [/65 files/, { files: Array.from({ length: 65 }, (_, i) => named(`f${i}`)) }],
   ];
   for (const [message, changes] of refused) {
-    assert.throws(() => planBundle(bundleRequest(changes)), { name: "RpcError", message });
+    assert.throws(() => plan(bundleRequest(changes)), { name: "RpcError", message });
   }
 });
 
 Deno.test("no request reaches out of its bundle, nor into an option of overlayfs", () => {
   const text = fc.oneof(fc.string(), fc.stringMatching(/^[-a-z./:,\\]*$/));
   fc.assert(fc.property(text, text, text, text, (id, tag, subdirectory, name) => {
-    let plan: BundlePlan;
+    let made: BundlePlan;
     try {
-      plan = planBundle(bundleRequest({
+      made = plan(bundleRequest({
         id,
         rootfs: { lower: [layer(tag, subdirectory)], writable: tmpfs(0n) },
         files: [{ name, content: new Uint8Array(), mode: 0 }],
@@ -88,11 +120,12 @@ Deno.test("no request reaches out of its bundle, nor into an option of overlayfs
     } catch (error) {
       return (error as Error).name === "RpcError";
     }
-    const inside = `/run/qemubox/bundles/${plan.id}`;
-    return plan.steps.every((step) => {
+    const inside = `/run/qemubox/bundles/${made.id}`;
+    return made.steps.every((step) => {
+      if (step.do === "partition") return false;
       const path = step.do === "mount" ? step.target : step.path;
       return (path === inside || path.startsWith(`${inside}/`)) && !path.includes("/..");
-    }) && plan.steps.every((step) =>
+    }) && made.steps.every((step) =>
       step.do !== "mount" || step.fstype !== "overlay" ||
       step.data?.split(",").length === 3 && !step.data.includes(":")
     );

@@ -2,6 +2,7 @@ import { MNT, type System } from "../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../proto/mod.ts";
 import { type BundlePlan, BUNDLES_FOLDER, type BundleStep, planBundle } from "./bundle_plan.ts";
 import { type Console, describe } from "./console.ts";
+import { diskBySerial } from "./disks.ts";
 import { quoted } from "./ids.ts";
 
 /** The bundles that there are: their folders under `root`, and what is mounted in them. */
@@ -9,12 +10,19 @@ export class Bundles {
   readonly #system: System;
   readonly #console: Console;
   readonly #root: string;
+  readonly #diskOf: (serial: string) => string | null;
   readonly #bundles = new Map<string, BundlePlan>();
 
-  constructor(system: System, console: Console, root: string = BUNDLES_FOLDER) {
+  constructor(
+    system: System,
+    console: Console,
+    root: string = BUNDLES_FOLDER,
+    diskOf: (serial: string) => string | null = diskBySerial,
+  ) {
     this.#system = system;
     this.#console = console;
     this.#root = root;
+    this.#diskOf = diskOf;
   }
 
   /**
@@ -24,7 +32,7 @@ export class Bundles {
    * @throws {RpcError} InvalidArgument, AlreadyExists, Internal naming the step that failed
    */
   create(request: guest.CreateBundleRequest): string {
-    const plan = planBundle(request, this.#root);
+    const plan = planBundle(request, this.#root, this.#diskOf);
     if (this.#bundles.has(plan.id)) {
       throw new RpcError(Code.AlreadyExists, `bundle ${quoted(plan.id)} already exists`);
     }
@@ -83,8 +91,20 @@ export class Bundles {
       case "enter":
         // A name alone does not trigger an automount (path_resolution(7)); what is below it does.
         return void Deno.statSync(`${step.path}/.`);
+      case "partition":
+        return this.#system.addPartition(step.disk, step.number, step.offset, step.length);
       case "mount":
-        return this.#system.mount(step.source, step.target, step.fstype, step.flags, step.data);
+        return this.#mount(step);
+    }
+  }
+
+  #mount({ source, target, fstype, flags, data, workingDirectory }: MountStep): void {
+    const before = workingDirectory === undefined ? null : Deno.cwd();
+    try {
+      if (workingDirectory !== undefined) Deno.chdir(workingDirectory);
+      this.#system.mount(source, target, fstype, flags, data);
+    } finally {
+      if (before !== null) Deno.chdir(before);
     }
   }
 
@@ -93,6 +113,7 @@ export class Bundles {
       if (step.do === "mount") this.#unmount(step.target);
       // Only where the host had mounted something is there something to unmount.
       if (step.do === "enter") this.#detach(step.path);
+      if (step.do === "partition") this.#uncut(step);
     }
     // What is in the way of the first step (a folder that is not ours) stays as it is.
     if (done === 0) return;
@@ -100,6 +121,14 @@ export class Bundles {
       Deno.removeSync(plan.path, { recursive: true });
     } catch (error) {
       this.#console.log(`bundle ${plan.id}: ${describe(error)}`);
+    }
+  }
+
+  #uncut({ disk, number }: PartitionStep): void {
+    try {
+      this.#system.deletePartition(disk, number);
+    } catch (error) {
+      this.#console.log(`partition ${number} of ${disk}: ${describe(error)}`);
     }
   }
 
@@ -126,7 +155,11 @@ export class Bundles {
   }
 }
 
+type MountStep = Extract<BundleStep, { do: "mount" }>;
+type PartitionStep = Extract<BundleStep, { do: "partition" }>;
+
 function stepName(step: BundleStep): string {
+  if (step.do === "partition") return `partition ${step.number} of ${step.disk}`;
   if (step.do === "enter") return `enter ${step.path}`;
   return step.do === "mount" ? `mount ${step.fstype ?? "bind"} on ${step.target}` : step.path;
 }

@@ -35,7 +35,14 @@ Deno.test("a bundle is made, and unmade in the opposite order", () =>
     assert.equal(bundles.has(`${root}/c2`), false);
     assert.equal(mounted.length, MOUNTS);
     const names = [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-    assert.deepEqual(names, ["config.json", "resolv.conf", "rootfs", "shares", "writable"]);
+    assert.deepEqual(names, [
+      "config.json",
+      "layers",
+      "resolv.conf",
+      "rootfs",
+      "shares",
+      "writable",
+    ]);
     const mode = Deno.statSync(`${path}/resolv.conf`).mode as number & 0o777;
     assert.equal(mode & 0o777, 0o644);
     const order = [...mounted];

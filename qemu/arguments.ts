@@ -2,7 +2,7 @@ import { type DiskConfig, type SocketSource, validateVmConfig, type VmConfig } f
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
 /** What Linux reads ahead of a disk by default, when the disk says how it is best read. */
-const ROOT_READ_AHEAD_BYTES = 128 * 1024;
+const READ_AHEAD_BYTES = 128 * 1024;
 
 /**
  * QEMU's arguments, without argv[0]. Pure; qemu(1) explains them.
@@ -100,15 +100,14 @@ function filesystem({ tag, socket }: VmConfig["filesystems"][number], index: num
   ];
 }
 
+function rootDisk({ rootPath }: VmConfig): string[] {
+  return disk({ serial: "root", path: rootPath, format: "raw", readonly: true }, "root");
+}
+
 /**
  * The guest reads ahead twice the optimal size of a transfer; where a disk names none, Linux 7.2 reads
  * 8 MiB ahead. Programs are read here and there: the guest would read, and keep, the whole image.
  */
-function rootDisk({ rootPath }: VmConfig): string[] {
-  const args = disk({ serial: "root", path: rootPath, format: "raw", readonly: true }, "root");
-  return [...args.slice(0, -1), `${args.at(-1)},opt_io_size=${ROOT_READ_AHEAD_BYTES / 2}`];
-}
-
 function disk(config: DiskConfig, id: string): string[] {
   return [
     "-blockdev",
@@ -119,7 +118,12 @@ function disk(config: DiskConfig, id: string): string[] {
       "read-only": config.readonly,
       "file": { "driver": "file", "filename": config.path, "read-only": config.readonly },
     }),
-    ...["-device", `virtio-blk-device,drive=${id},serial=${escape(config.serial)}`],
+    ...[
+      "-device",
+      `virtio-blk-device,drive=${id},serial=${escape(config.serial)},opt_io_size=${
+        READ_AHEAD_BYTES / 2
+      }`,
+    ],
   ];
 }
 

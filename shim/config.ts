@@ -24,6 +24,8 @@ export interface Config {
   readonly cniBinDirs: readonly string[];
   /** The network of containers that name none; null: qemubox-net, if there is one. */
   readonly cniNetwork: string | null;
+  /** How EROFS layers get into the VM: as one disk, or as files over virtio-fs. */
+  readonly layers: "disk" | "files";
   readonly accelerator: "auto" | "kvm" | "tcg";
   /** null: by accelerator. Milliseconds. */
   readonly bootTimeoutMs: number | null;
@@ -60,6 +62,7 @@ const FILE = z.strictObject({
   // As CNI_PATH: several, with colons between.
   cni_bin_dir: path,
   cni_network: z.string().min(1),
+  layers: z.enum(["disk", "files"]),
   accelerator: z.enum(["auto", "kvm", "tcg"]),
   boot_timeout_seconds: milliseconds(3600),
   drain_timeout_seconds: milliseconds(3600),
@@ -82,6 +85,7 @@ const ENVIRONMENT: Readonly<Record<string, FileKey>> = {
 /** What a container may ask for itself; anything else under the prefix is refused. */
 const ANNOTATIONS: Readonly<Record<string, FileKey>> = {
   "io.qemubox.accelerator": "accelerator",
+  "io.qemubox.layers": "layers",
   "io.qemubox.boot-timeout-seconds": "boot_timeout_seconds",
 };
 /** What a container may ask of its network; net/request.ts reads them. */
@@ -131,6 +135,7 @@ export function resolveConfig(sources: ConfigSources): Config {
     cniConfDir: set.cni_conf_dir ?? "/etc/cni/net.d",
     cniBinDirs: set.cni_bin_dir?.split(":") ?? CNI_BIN_DIRS,
     cniNetwork: set.cni_network ?? null,
+    layers: set.layers ?? "disk",
     accelerator: set.accelerator ?? "auto",
     bootTimeoutMs: set.boot_timeout_seconds ?? null,
     drainTimeoutMs: set.drain_timeout_seconds ?? 30_000,

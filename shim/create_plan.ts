@@ -14,6 +14,7 @@ import { type NetworkPlan, networkRequest, planNetwork, readConfFolder } from ".
 import { type Any, Code, RpcError } from "../proto/mod.ts";
 import type { Config } from "./config.ts";
 import { requireSameTerminal } from "./exec_plan.ts";
+import { type LayerFile, planErofs } from "./erofs_plan.ts";
 import { type OciSpec, readSpec } from "./oci.ts";
 import type { SnapshotMount } from "./rootfs_plan.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
@@ -33,11 +34,18 @@ export interface CreateRequest {
   readonly options?: Any | undefined;
 }
 
+/** Where the image comes from. */
+export type RootfsSource =
+  /** Mounted on the host, and a folder of what is shared. */
+  | { readonly kind: "mounted"; readonly mounts: readonly SnapshotMount[] }
+  /** EROFS images, top-most first: parts of one disk, or files of what is shared. */
+  | { readonly kind: "disk" | "files"; readonly layers: readonly LayerFile[] };
+
 /** Everything that is decided before anything is acquired. */
 export interface CreatePlan {
   readonly request: CreateRequest;
   readonly spec: SpecPlan;
-  readonly rootfs: readonly SnapshotMount[];
+  readonly rootfs: RootfsSource;
   readonly hostname: string;
   readonly network: NetworkPlan;
   readonly files: VmFiles;
@@ -48,9 +56,6 @@ export interface CreatePlan {
   /** What works less well here than it could; one line each. */
   readonly warnings: readonly string[];
 }
-
-/** Files of a bundle that travel by RPC may have this many bytes together. */
-const BUNDLE_FILES_BYTES_MAX = 1024 * 1024;
 
 /**
  * Decides how to create a container and its VM. Reads the host, changes nothing.
@@ -74,18 +79,22 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
   if (accelerator === "tcg" && tsc === null) {
     warnings.push("the host's TSC frequency is not known; a guest may hang while it measures it");
   }
-  const specPlan = planSpec(spec, request.id, pathKind);
+  const specPlan = planSpec(spec, request.id, pathKind, request.bundle);
   const network = planNetwork(
     { confDir: config.cniConfDir, path: config.cniBinDirs, network: config.cniNetwork },
     networkRequest(spec.annotations ?? {}, specPlan.netns),
     readConfFolder,
   );
   if (network.kind === "none" && network.warning !== null) warnings.push(network.warning);
+  const mounts = request.rootfs.length > 0
+    ? request.rootfs
+    : [rootfsOfBundle(request.bundle, spec)];
+  const layers = planErofs(mounts, { fileBytes, isEmptyFolder });
   return {
     request,
     spec: specPlan,
     network,
-    rootfs: request.rootfs.length > 0 ? request.rootfs : [rootfsOfBundle(request.bundle, spec)],
+    rootfs: layers === null ? { kind: "mounted", mounts } : { kind: config.layers, layers },
     hostname: spec.hostname || request.id.slice(0, 63),
     files,
     size: sizeVm(spec.linux?.resources, hostSize()),
@@ -105,21 +114,6 @@ export function specOf(bundle: string): OciSpec {
   }
 }
 
-/** Reads the host's files that travel with the bundle. @throws RpcError when they are too large. */
-export function readBundleFiles(plan: SpecPlan): { name: string; content: Uint8Array }[] {
-  let total = 0;
-  return plan.files.map(({ hostPath, name }) => {
-    total += Deno.statSync(hostPath).size;
-    if (total > BUNDLE_FILES_BYTES_MAX) {
-      throw new RpcError(
-        Code.InvalidArgument,
-        `mounted file ${hostPath}: more than ${BUNDLE_FILES_BYTES_MAX} bytes of files to mount`,
-      );
-    }
-    return { name, content: Deno.readFileSync(hostPath) };
-  });
-}
-
 /** Without a snapshotter, the folder that the specification names is the root file system. */
 function rootfsOfBundle(bundle: string, spec: OciSpec): SnapshotMount {
   const path = spec.root?.path || "rootfs";
@@ -136,9 +130,29 @@ function rootfsOfBundle(bundle: string, spec: OciSpec): SnapshotMount {
 function pathKind(path: string): HostPathKind {
   try {
     const info = Deno.statSync(path);
-    return info.isFile ? "file" : info.isDirectory ? "directory" : "other";
+    if (info.isFile) return "file";
+    if (info.isDirectory) return "directory";
+    return info.isSocket ? "socket" : info.isFifo ? "fifo" : "device";
   } catch {
     return "missing";
+  }
+}
+
+function fileBytes(path: string): number | null {
+  try {
+    const info = Deno.statSync(path);
+    return info.isFile ? info.size : null;
+  } catch {
+    return null;
+  }
+}
+
+function isEmptyFolder(path: string): boolean {
+  try {
+    for (const _ of Deno.readDirSync(path)) return false;
+    return true;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
   }
 }
 

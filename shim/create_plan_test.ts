@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { Code, RpcError } from "../proto/mod.ts";
 import { resolveConfig } from "./config.ts";
-import { type CreateRequest, planCreate, readBundleFiles, specOf } from "./create_plan.ts";
+import { type CreateRequest, planCreate, specOf } from "./create_plan.ts";
 import { SPEC_BYTES_MAX } from "./oci.ts";
-import type { SpecPlan } from "./spec_plan.ts";
 import { exists, temporaryFolder } from "./test_support.ts";
 
 const request: CreateRequest = {
@@ -77,31 +76,4 @@ Deno.test("a specification is read from the bundle, or refused by its path", () 
   }
   Deno.writeTextFileSync(file, '{"hostname":"box"}');
   assert.deepEqual(specOf(folder.path), { hostname: "box" });
-});
-
-Deno.test("files travel with the bundle up to a limit of all together", () => {
-  using folder = temporaryFolder();
-  const file = (name: string, bytes: number) => {
-    const hostPath = `${folder.path}/${name}`;
-    Deno.writeFileSync(hostPath, new Uint8Array(bytes).fill(7));
-    return { hostPath, name: `0-${name}` };
-  };
-  const plan = (files: SpecPlan["files"]): SpecPlan => ({
-    spec: {},
-    files,
-    netns: null,
-    networkSysctls: {},
-    dropped: [],
-  });
-  const half = 512 * 1024;
-  const read = readBundleFiles(plan([file("a", half), file("b", half)]));
-  assert.deepEqual(read.map(({ name, content }) => [name, content.length]), [
-    ["0-a", half],
-    ["0-b", half],
-  ]);
-  refuses(
-    () => readBundleFiles(plan([file("a", half), file("b", half + 1)])),
-    Code.InvalidArgument,
-    /mounted file .*\/b: more than/,
-  );
 });

@@ -1,9 +1,15 @@
 import { type System } from "../ffi/mod.ts";
 import { type GuestNetwork, SandboxNetwork } from "../net/mod.ts";
-import { type Any, guest, GUEST_READY_MARKER, packAny } from "../proto/mod.ts";
-import { bootVm, type CidLease, leaseCid, type Vm } from "../qemu/mod.ts";
+import {
+  type Any,
+  guest,
+  GUEST_READY_MARKER,
+  type MessageInitShape,
+  packAny,
+} from "../proto/mod.ts";
+import { bootVm, type CidLease, type DiskConfig, leaseCid, type Vm } from "../qemu/mod.ts";
 import { ConsoleLog } from "./console_log.ts";
-import { type CreatePlan, readBundleFiles } from "./create_plan.ts";
+import type { CreatePlan, RootfsSource } from "./create_plan.ts";
 import { answered, GuestConnection } from "./guest_connection.ts";
 import { openGuestIo } from "./guest_io.ts";
 import type { Lease } from "./lease.ts";
@@ -20,7 +26,9 @@ import { withNetworkFiles } from "./network_files.ts";
 import { encodeOciJson } from "./oci_json.ts";
 import type { ProcessIo } from "./process_io.ts";
 import { removeFolder } from "./remove_folder.ts";
-import { mountRootfs } from "./shared_folder.ts";
+import { layerName, layerRanges, makeLayerDisk } from "./layer_disk.ts";
+import { type SharedThings, shareWithVm } from "./shared_folder.ts";
+import { SHARED_TAG } from "./spec_plan.ts";
 import { streamIds } from "./stream_ids.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -42,8 +50,8 @@ export interface CreateContext {
 
 /** How long mounting, or crun, may take in a guest, under TCG on a busy host too. Milliseconds. */
 const CREATE_CALL_TIMEOUT_MS = 30_000;
-/** The guest's name for the folder that is shared with it. */
-const SHARED_TAG = "qemubox";
+/** The disk of all layers: its serial number, and its descriptor in the runtime folder. */
+const LAYER_DISK = "layers";
 
 /**
  * The steps of Create that acquire something, in the order in which they are taken. Each returns
@@ -52,11 +60,14 @@ const SHARED_TAG = "qemubox";
 export class CreateSteps {
   readonly #plan: CreatePlan;
   readonly #context: CreateContext;
+  readonly #shared: SharedThings;
+  #layerDisk: DiskConfig | null = null;
   #bundle: Promise<Any> | null = null;
 
   constructor(plan: CreatePlan, context: CreateContext) {
     this.#plan = plan;
     this.#context = context;
+    this.#shared = sharedThings(plan);
   }
 
   /** The folder of sockets and of what is shared. */
@@ -66,10 +77,20 @@ export class CreateSteps {
     return { [Symbol.dispose]: () => removeFolder(system, paths.runtime) };
   }
 
-  /** The image, read-only, below what is shared. */
-  mountRootfs(): Disposable {
+  /** The image and the volumes, as far as the host has to do something for them. */
+  prepareStorage(): Disposable {
     const { system, paths } = this.#context;
-    return mountRootfs(system, this.#plan.rootfs, this.#rootfsFolder(paths));
+    const { rootfs } = this.#plan;
+    if (rootfs.kind === "disk") {
+      this.#layerDisk = {
+        serial: LAYER_DISK,
+        // Gone with the runtime folder.
+        path: makeLayerDisk(rootfs.layers, paths.runtime),
+        format: "vmdk",
+        readonly: true,
+      };
+    }
+    return this.#isShared ? shareWithVm(system, this.#shared, paths.shared) : new DisposableStack();
   }
 
   /** Where the guest's console is kept. */
@@ -106,7 +127,11 @@ export class CreateSteps {
       vsockTransport: transport,
       runDirectory: paths.runtime,
       nics: nicPlans(network),
-      shares: [{ tag: SHARED_TAG, directory: paths.shared, readonly: true }],
+      disks: this.#layerDisk === null ? [] : [this.#layerDisk],
+      // Without one there is no virtiofsd.
+      shares: this.#isShared
+        ? [{ tag: SHARED_TAG, directory: paths.shared, readonly: !this.#isWritable }]
+        : [],
       readyMarker: GUEST_READY_MARKER,
       ...(bootTimeoutMs === null ? {} : { bootTimeoutMs }),
     }, {
@@ -200,30 +225,55 @@ export class CreateSteps {
   }
 
   #packBundle(network: GuestNetwork): Any {
-    const { request, spec: plan, hostname } = this.#plan;
+    const { request, spec: plan, rootfs, hostname } = this.#plan;
     const { spec, files } = withNetworkFiles(plan.spec, hostname, network);
     return packAny(guest.CreateBundleRequestSchema, {
       id: request.id,
       configJson: encodeOciJson(spec),
+      shares: this.#isShared ? [{ tag: SHARED_TAG, writable: this.#isWritable }] : [],
       rootfs: {
-        lower: [{
-          source: {
-            case: "virtiofs",
-            value: { tag: SHARED_TAG, subdirectory: rootfsName(request.id) },
-          },
-        }],
+        lower: lowerLayers(rootfs),
         writable: { kind: { case: "tmpfs", value: { sizeBytes: 0n } } },
       },
-      files: [...readBundleFiles(plan), ...files].map((file) => ({ ...file, mode: 0o644 })),
+      files: files.map((file) => ({ ...file, mode: 0o644 })),
     });
   }
 
-  #rootfsFolder(paths: SandboxPaths): string {
-    return `${paths.shared}/${rootfsName(this.#plan.request.id)}`;
+  get #isShared(): boolean {
+    const { rootfs, layers, volumes } = this.#shared;
+    return rootfs !== null || layers.length + volumes.length > 0;
+  }
+
+  get #isWritable(): boolean {
+    return this.#shared.volumes.some(({ readonly }) => !readonly);
   }
 }
 
-/** Opaque to the guest: host paths never travel into it. */
-function rootfsName(containerId: string): string {
-  return `rootfs-${containerId}`;
+/** The image's name among what is shared. Opaque to the guest: host paths never travel into it. */
+const ROOTFS = "rootfs";
+
+function sharedThings({ rootfs, spec: { volumes } }: CreatePlan): SharedThings {
+  return {
+    rootfs: rootfs.kind === "mounted" ? { name: ROOTFS, mounts: rootfs.mounts } : null,
+    layers: rootfs.kind === "files" ? rootfs.layers : [],
+    volumes,
+  };
+}
+
+/** What the guest is told of the image, top-most first. */
+function lowerLayers(rootfs: RootfsSource): MessageInitShape<typeof guest.LayerSchema>[] {
+  if (rootfs.kind === "mounted") {
+    return [{ source: { case: "virtiofs", value: { tag: SHARED_TAG, subdirectory: ROOTFS } } }];
+  }
+  if (rootfs.kind === "files") {
+    return rootfs.layers.map((_, index) => ({
+      source: { case: "file", value: { tag: SHARED_TAG, subdirectory: layerName(index) } },
+    }));
+  }
+  return layerRanges(rootfs.layers).map(({ offset, length }) => ({
+    source: {
+      case: "block",
+      value: { serial: LAYER_DISK, offsetBytes: BigInt(offset), lengthBytes: BigInt(length) },
+    },
+  }));
 }

@@ -39,11 +39,22 @@ export interface OciLinux {
   mountLabel?: string;
   intelRdt?: unknown;
   sysctl?: Record<string, string>;
+  devices?: OciDevice[];
+  [key: string]: unknown;
+}
+
+export interface OciDevice {
+  path: string;
+  type: string;
+  major?: number;
+  minor?: number;
   [key: string]: unknown;
 }
 
 export interface OciResources {
+  devices?: { allow: boolean; type?: string; major?: number; minor?: number }[];
   memory?: { limit?: number | bigint; [key: string]: unknown };
+  hugepageLimits?: { pageSize: string; limit: number | bigint }[];
   cpu?: { quota?: number | bigint; period?: number | bigint; [key: string]: unknown };
   [key: string]: unknown;
 }

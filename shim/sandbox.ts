@@ -53,7 +53,7 @@ export class Sandbox implements AsyncDisposable {
   ): Promise<{ sandbox: Sandbox; io: ProcessIo }> {
     await using undo = new AsyncDisposableStack();
     undo.use(await steps.makeRuntimeFolder());
-    undo.use(await steps.mountRootfs());
+    undo.use(await steps.prepareStorage());
     const console = undo.use(await steps.openConsoleLog());
     const network = undo.use(await steps.prepareNetwork());
     const vm = undo.use(await steps.bootVm(console, network));

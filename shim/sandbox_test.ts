@@ -16,7 +16,7 @@ class FakeSteps {
   exits: (signal: AbortSignal) => AsyncGenerator<GuestExit> = pendingExits;
 
   makeRuntimeFolder = () => this.#made("runtime folder");
-  mountRootfs = () => this.#made("rootfs");
+  prepareStorage = () => this.#made("rootfs");
   openConsoleLog = () => this.#made("console log");
   prepareNetwork = () => {
     const made = this.#made("network");

@@ -1,10 +1,18 @@
-import type { OciMount, OciProcess, OciSpec } from "./oci.ts";
+import type { OciDevice, OciLinux, OciProcess, OciSpec } from "./oci.ts";
+import {
+  type HostPathKind,
+  planVolumes,
+  UnsupportedSpecError,
+  type Volume,
+} from "./volume_plan.ts";
+
+export { type HostPathKind, UnsupportedSpecError } from "./volume_plan.ts";
 
 /** A specification that is fit for the guest, and what was taken out of it on the way. */
 export interface SpecPlan {
   readonly spec: OciSpec;
-  /** Host files whose content goes along into the guest's bundle, by their name in it. */
-  readonly files: readonly { readonly hostPath: string; readonly name: string }[];
+  /** What of the host the container has mounted. */
+  readonly volumes: readonly Volume[];
   /** Path of the network namespace that it names, null when it wants one of its own. */
   readonly netns: string | null;
   /** The network's sysctls, which vminitd sets: crun refuses them without a network namespace. */
@@ -13,13 +21,10 @@ export interface SpecPlan {
   readonly dropped: readonly string[];
 }
 
-/** What a bind mount's source is on the host; the planner asks, so that it stays a pure function. */
-export type HostPathKind = "file" | "directory" | "missing" | "other";
-
-/** Thrown for a specification that this runtime cannot honour; the message names the field. */
-export class UnsupportedSpecError extends Error {
-  override readonly name = "UnsupportedSpecError";
-}
+/** The virtio-fs that all of a VM's volumes are on, and its image, unless that is on disks. */
+export const SHARED_TAG = "qemubox";
+/** Where a bundle in the guest has it; guest.proto, Share. */
+const SHARED_FOLDER = `shares/${SHARED_TAG}`;
 
 /**
  * Rewrites a specification made for this host into one for the guest:
@@ -27,16 +32,17 @@ export class UnsupportedSpecError extends Error {
  * - no network namespace: the container shares the VM's network, which is its own;
  * - namespace paths, cgroup paths and security labels name host objects and are dropped;
  * - hooks would run inside the VM, where their binaries are not: dropped;
- * - bind mounts of regular files become copies inside the bundle; the mount stays, its source is
- *   the copy's name, relative to the bundle.
+ * - the sources of bind mounts become what the guest has of them.
  *
  * @param id the container's id; it becomes its cgroup's name in the guest.
- * @throws UnsupportedSpecError for an empty command and for bind mounts of anything but a regular file.
+ * @param bundle what relative sources of bind mounts start at.
+ * @throws UnsupportedSpecError for an empty command, and mounts and devices that a VM cannot have.
  */
 export function planSpec(
   host: OciSpec,
   id: string,
   kindOf: (hostPath: string) => HostPathKind,
+  bundle = "",
 ): SpecPlan {
   const spec = structuredClone(host);
   const dropped: string[] = [];
@@ -52,8 +58,10 @@ export function planSpec(
   const netns = networkNamespaceOf(host);
   const networkSysctls = takeNetworkSysctls(spec);
   planLinux(spec, id, dropped);
-  const files = planMounts(spec.mounts ?? [], kindOf);
-  return { spec, files, netns, networkSysctls, dropped };
+  planDevices(spec, dropped);
+  checkHugePages(spec);
+  const volumes = planVolumes(spec.mounts ?? [], { bundle, share: SHARED_FOLDER, kindOf });
+  return { spec, volumes, netns, networkSysctls, dropped };
 }
 
 /** Takes the labels of security modules out of a process; one line for each that was there. */
@@ -101,36 +109,58 @@ function planLinux(spec: OciSpec, id: string, dropped: string[]): void {
     });
 }
 
-function planMounts(
-  mounts: OciMount[],
-  kindOf: (hostPath: string) => HostPathKind,
-): SpecPlan["files"] {
-  const files: { hostPath: string; name: string }[] = [];
-  for (const mount of mounts) {
-    if (!isBind(mount)) continue;
-    const source = mount.source ?? "";
-    const kind = kindOf(source);
-    if (kind !== "file") {
-      throw new UnsupportedSpecError(
-        `mount of ${source || "nothing"} at ${mount.destination}: ` +
-          (kind === "missing"
-            ? "the source does not exist on the host"
-            : "only regular files can be mounted from the host, not a " +
-              (kind === "directory" ? "directory" : "device or socket")),
-      );
-    }
-    const name = `file${files.length}-${baseName(source)}`;
-    files.push({ hostPath: source, name });
-    mount.source = name;
+/** Character devices that a guest has, by "major:minor": the kernel's devices.txt. */
+const GUEST_DEVICES: ReadonlySet<string> = new Set([
+  ...["1:3", "1:5", "1:7", "1:8", "1:9", "1:11"], // null, zero, full, random, urandom, kmsg
+  ...["5:0", "5:1", "5:2"], // tty, console, ptmx
+  ...["10:200", "10:229"], // net/tun, fuse
+]);
+
+/**
+ * Devices that no VM has are refused; a privileged container is given all that the host has, and does
+ * without them.
+ *
+ * @throws UnsupportedSpecError
+ */
+function planDevices({ linux }: OciSpec, dropped: string[]): void {
+  const strange = (linux?.devices ?? []).filter((device) => !isInGuest(device));
+  const [first, ...others] = strange;
+  if (first === undefined) return;
+  const { path, type, major, minor } = first;
+  const name = `${JSON.stringify(path)} (${type} ${major}:${minor})`;
+  if (!isPrivileged(linux!)) {
+    throw new UnsupportedSpecError(
+      `linux.devices: ${name} is a device of the host, which a container in a VM cannot have; run it ` +
+        "without",
+    );
   }
-  return files;
+  linux!.devices = linux!.devices!.filter(isInGuest);
+  const more = others.length === 0 ? "" : ` and ${others.length} more`;
+  dropped.push(
+    `linux.devices: ${name}${more} are the host's; the container is privileged in its VM`,
+  );
 }
 
-function isBind(mount: OciMount): boolean {
-  return mount.type === "bind" ||
-    (mount.options ?? []).some((option) => option === "bind" || option === "rbind");
+function isInGuest({ type, major, minor }: OciDevice): boolean {
+  if (type === "p") return true; // a FIFO, which crun makes
+  return (type === "c" || type === "u") && GUEST_DEVICES.has(`${major}:${minor}`);
 }
 
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1).replaceAll(/[^A-Za-z0-9._-]/g, "_").slice(0, 100);
+/** May use each device that there is. */
+function isPrivileged({ resources }: OciLinux): boolean {
+  return (resources?.devices ?? []).some(({ allow, type = "a", major, minor }) =>
+    allow && type === "a" && major === undefined && minor === undefined
+  );
+}
+
+/** Limits of huge pages: Kubernetes always gives them, and they are 0. */
+function checkHugePages({ linux }: OciSpec): void {
+  const limits = linux?.resources?.hugepageLimits;
+  const some = limits?.find(({ limit }) => BigInt(limit) !== 0n);
+  if (some !== undefined) {
+    throw new UnsupportedSpecError(
+      `linux.resources.hugepageLimits: the VM has no huge pages (${some.pageSize})`,
+    );
+  }
+  if (limits !== undefined) delete linux!.resources!.hugepageLimits;
 }

@@ -52,8 +52,8 @@ Deno.test("what is dropped is told", () => {
   assert.match(dropped[2]!, /\/proc\/42\/ns\/ipc/);
 });
 
-Deno.test("a bind-mounted file travels with the bundle", () => {
-  const { spec, files } = planSpec(
+Deno.test("a bind mount's source becomes what the guest has of it", () => {
+  const { spec, volumes } = planSpec(
     host((spec) =>
       spec.mounts!.push({
         destination: "/etc/resolv.conf",
@@ -64,16 +64,42 @@ Deno.test("a bind-mounted file travels with the bundle", () => {
     "c1",
     () => "file",
   );
-  assert.deepEqual(files, [{ hostPath: "/run/x/resolv.conf", name: "file0-resolv.conf" }]);
-  assert.equal(spec.mounts!.at(-1)!.source, "file0-resolv.conf");
+  assert.deepEqual(volumes, [{
+    hostPath: "/run/x/resolv.conf",
+    kind: "file",
+    name: "volume-0",
+    readonly: true,
+    recursive: true,
+  }]);
+  assert.equal(spec.mounts!.at(-1)!.source, "shares/qemubox/volume-0");
 });
 
 Deno.test("what cannot be honoured is refused by name", () => {
   const bind = host((spec) =>
     spec.mounts!.push({ destination: "/data", type: "bind", source: "/srv/data" })
   );
-  assert.throws(() => planSpec(bind, "c", () => "directory"), /\/srv\/data at \/data.*directory/);
-  assert.throws(() => planSpec(bind, "c", none), /does not exist/);
+  assert.throws(() => planSpec(bind, "c", none), /\/srv\/data at \/data: .*does not exist/);
+  const device = host((spec) => {
+    spec.linux!.devices = [
+      { path: "/dev/fuse", type: "c", major: 10, minor: 229 },
+      { path: "/dev/nvidia0", type: "c", major: 195, minor: 0 },
+    ];
+  });
+  assert.throws(() => planSpec(device, "c", none), /"\/dev\/nvidia0" \(c 195:0\)/);
+  const disk = host((spec) => {
+    spec.linux!.devices = [{ path: "/dev/full", type: "b", major: 1, minor: 7 }];
+  });
+  assert.throws(() => planSpec(disk, "c", none), /"\/dev\/full" \(b 1:7\)/);
+  const privileged = structuredClone(device);
+  privileged.linux!.resources!.devices = [{ allow: false }, { allow: true }];
+  const { spec, dropped } = planSpec(privileged, "c", none);
+  assert.deepEqual(spec.linux!.devices!.map(({ path }) => path), ["/dev/fuse"]);
+  assert.deepEqual(dropped.length, 1);
+  assert.match(dropped[0]!, /"\/dev\/nvidia0" \(c 195:0\)/);
+  const pages = (limit: number) =>
+    host((spec) => spec.linux!.resources!.hugepageLimits = [{ pageSize: "2MB", limit }]);
+  assert.throws(() => planSpec(pages(1 << 21), "c", none), /huge pages \(2MB\)/);
+  assert.equal(planSpec(pages(0), "c", none).spec.linux!.resources!.hugepageLimits, undefined);
   const nothing = host((spec) => spec.process!.args = []);
   assert.throws(() => planSpec(nothing, "c", none), UnsupportedSpecError);
   assert.throws(() => planSpec(nothing, "c", none), /process\.args/);

@@ -20,6 +20,7 @@ const HEADERS = [
   "sys/stat.h",
   "sys/un.h",
   "time.h",
+  "linux/blkpg.h",
   "linux/vm_sockets.h",
 ];
 

@@ -4,7 +4,7 @@
  * mount namespace of who started it.
  */
 import assert from "node:assert/strict";
-import { Child, CLONE, isSystemError, MNT, MS, O, system } from "../mod.ts";
+import { Child, CLONE, isSystemError, MNT, MOUNT_ATTR, MS, O, system } from "../mod.ts";
 
 const [directory, outside] = Deno.args as [string, string];
 const namespace = (kind: string): string => Deno.readLinkSync(`/proc/thread-self/ns/${kind}`);
@@ -35,6 +35,23 @@ assert.equal((await seen.exited).code, 0);
 system.mount(target, bind, null, MS.BIND);
 system.mount("none", bind, null, MS.BIND | MS.REMOUNT | MS.RDONLY);
 throwsWith("EROFS", `${bind}/new`, () => system.open(`${bind}/new`, O.CREAT | O.WRONLY));
+
+// One call takes away from a mount what is below it as well.
+const inner = `${target}/inner`, tree = `${directory}/tree`;
+Deno.mkdirSync(inner);
+Deno.mkdirSync(tree);
+system.mount("tmpfs", inner, "tmpfs", 0);
+system.mount(target, tree, null, MS.BIND | MS.REC);
+system.restrictMounts(tree, MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV);
+throwsWith("EROFS", `${tree}/inner/new`, () => {
+  return system.open(`${tree}/inner/new`, O.CREAT | O.WRONLY);
+});
+Deno.writeTextFileSync(`${inner}/new`, "the other way to it is as it was");
+throwsWith("EINVAL", inner.replace("inner", "file"), () => {
+  return system.restrictMounts(`${target}/file`, MOUNT_ATTR.RDONLY);
+});
+system.unmount(tree, MNT.DETACH);
+system.unmount(inner);
 
 // Errors, with their paths.
 throwsWith("ENOENT", "/no/such", () => system.mount("tmpfs", "/no/such", "tmpfs", 0));

@@ -7,12 +7,25 @@ export function layer(tag: string, subdirectory: string = ""): guest.Layer {
   });
 }
 
+/** A layer that is an EROFS file of a share. */
+export function file(tag: string, subdirectory: string): guest.Layer {
+  return create(guest.LayerSchema, { source: { case: "file", value: { tag, subdirectory } } });
+}
+
+/** A layer that is a part of a disk. */
+export function part(serial: string, offsetBytes: bigint, lengthBytes: bigint): guest.Layer {
+  return create(guest.LayerSchema, {
+    source: { case: "block", value: { serial, offsetBytes, lengthBytes } },
+  });
+}
+
 /** Fields of a request. */
 export interface BundleRequestChanges {
   id?: string;
   configJson?: Uint8Array;
   rootfs?: MessageInitShape<typeof guest.RootfsSchema>;
   files?: MessageInitShape<typeof guest.FileSchema>[];
+  shares?: MessageInitShape<typeof guest.ShareSchema>[];
 }
 
 /** A request that is in order, except for what `changes` says. */

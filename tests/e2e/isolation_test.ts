@@ -31,12 +31,15 @@ e2e("what a container writes is neither on the host nor in the image", async (be
     );
     await client.line("written");
 
-    const shim = shimOf(id);
-    const shared = sharedFolder(shim);
-    // The search finds what is there to be found: a file of the image, by name and by what it says.
-    assert.notDeepEqual(await search(shared, "busybox"), []);
-    assert.notDeepEqual(await search(shared, "nobody:x:65534"), []);
-    for (const place of [...SEARCHED, shared]) {
+    // EROFS layers are a disk of the VM, and nothing is shared with it.
+    const shared = sharedFolder(shimOf(id));
+    assert.equal(shared === null, snapshotter === "erofs");
+    if (shared !== null) {
+      // The search finds what is there to be found: a file of the image, by name and by what it says.
+      assert.notDeepEqual(await search(shared, "busybox"), []);
+      assert.notDeepEqual(await search(shared, "nobody:x:65534"), []);
+    }
+    for (const place of shared === null ? SEARCHED : [...SEARCHED, shared]) {
       assert.deepEqual(await search(place, secret), [], `in ${place}`);
     }
 
@@ -71,8 +74,8 @@ e2e("what a container writes is neither on the host nor in the image", async (be
   });
 });
 
-/** What virtiofsd shows to a shim's VM, as seen in the shim's mount namespace. */
-function sharedFolder(shim: number): string {
+/** What virtiofsd shows to a shim's VM, as seen in the shim's mount namespace; null: there is none. */
+function sharedFolder(shim: number): string | null {
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     try {
@@ -85,7 +88,7 @@ function sharedFolder(shim: number): string {
       // It has just ended.
     }
   }
-  throw new Error(`shim ${shim} has no virtiofsd`);
+  return null;
 }
 
 /** Paths of files below a folder that are called so, or hold it. */

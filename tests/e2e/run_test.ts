@@ -193,11 +193,11 @@ e2e("what cannot be had is refused in one sentence that names it", async (bench)
     assert.equal(stdout, "");
     return stderr.trimEnd();
   };
-  const folder = "type=bind,src=/usr/share,dst=/data,options=rbind:ro";
+  const folder = "type=bind,src=/no/such/folder,dst=/data,options=rbind:ro";
   assert.equal(
     await refused("--mount", folder),
-    "ctr: failed to create shim task: mount of /usr/share at /data: " +
-      "only regular files can be mounted from the host, not a directory",
+    "ctr: failed to create shim task: mount of /no/such/folder at /data: " +
+      "the source does not exist on the host",
   );
   assert.match(
     await refused("--annotation", "io.qemubox.no-such-thing=1"),

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file qemubox/guest/v1/guest.proto.
  */
 export const file_qemubox_guest_v1_guest: GenFile = /*@__PURE__*/
-  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIj4KEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCSJ3ChFDb25maWd1cmVSZXNwb25zZRIWCg5rZXJuZWxfcmVsZWFzZRgBIAEoCRIXCg92bWluaXRkX3ZlcnNpb24YAiABKAkSMQoIdGltZWxpbmUYAyADKAsyHy5xZW11Ym94Lmd1ZXN0LnYxLlRpbWVsaW5lUG9pbnQiNwoNVGltZWxpbmVQb2ludBIMCgRuYW1lGAEgASgJEhgKEGJvb3RfbmFub3NlY29uZHMYAiABKAQiLQoSQWRqdXN0Q2xvY2tSZXF1ZXN0EhcKD2FkZF9uYW5vc2Vjb25kcxgBIAEoAyIvChNBZGp1c3RDbG9ja1Jlc3BvbnNlEhgKEHVuaXhfbmFub3NlY29uZHMYASABKAMiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UiDwoNRXZlbnRzUmVxdWVzdCJvCgpHdWVzdEV2ZW50Eg0KBXRvcGljGAEgASgJEiMKBWV2ZW50GAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIocBChNDcmVhdGVCdW5kbGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2NvbmZpZ19qc29uGAIgASgMEigKBnJvb3RmcxgDIAEoCzIYLnFlbXVib3guZ3Vlc3QudjEuUm9vdGZzEiUKBWZpbGVzGAQgAygLMhYucWVtdWJveC5ndWVzdC52MS5GaWxlIiQKFENyZWF0ZUJ1bmRsZVJlc3BvbnNlEgwKBHBhdGgYASABKAkiXgoGUm9vdGZzEiYKBWxvd2VyGAEgAygLMhcucWVtdWJveC5ndWVzdC52MS5MYXllchIsCgh3cml0YWJsZRgCIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuV3JpdGFibGUicQoFTGF5ZXISLgoIdmlydGlvZnMYASABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSAASLgoFYmxvY2sYAiABKAsyHS5xZW11Ym94Lmd1ZXN0LnYxLkJsb2NrRGV2aWNlSABCCAoGc291cmNlIi0KCFZpcnRpb0ZzEgsKA3RhZxgBIAEoCRIUCgxzdWJkaXJlY3RvcnkYAiABKAkiMQoLQmxvY2tEZXZpY2USDgoGc2VyaWFsGAEgASgJEhIKCmZpbGVzeXN0ZW0YAiABKAkiPAoIV3JpdGFibGUSKAoFdG1wZnMYASABKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlRtcGZzSABCBgoEa2luZCIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTLYAgoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USWgoLQWRqdXN0Q2xvY2sSJC5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVxdWVzdBolLnFlbXVib3guZ3Vlc3QudjEuQWRqdXN0Q2xvY2tSZXNwb25zZRJRCghTaHV0ZG93bhIhLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXF1ZXN0GiIucWVtdWJveC5ndWVzdC52MS5TaHV0ZG93blJlc3BvbnNlEkkKBkV2ZW50cxIfLnFlbXVib3guZ3Vlc3QudjEuRXZlbnRzUmVxdWVzdBocLnFlbXVib3guZ3Vlc3QudjEuR3Vlc3RFdmVudDABMrsBCgdCdW5kbGVzElcKBkNyZWF0ZRIlLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVzcG9uc2USVwoGRGVsZXRlEiUucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXF1ZXN0GiYucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp]);
+  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIj4KEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCSJ3ChFDb25maWd1cmVSZXNwb25zZRIWCg5rZXJuZWxfcmVsZWFzZRgBIAEoCRIXCg92bWluaXRkX3ZlcnNpb24YAiABKAkSMQoIdGltZWxpbmUYAyADKAsyHy5xZW11Ym94Lmd1ZXN0LnYxLlRpbWVsaW5lUG9pbnQiNwoNVGltZWxpbmVQb2ludBIMCgRuYW1lGAEgASgJEhgKEGJvb3RfbmFub3NlY29uZHMYAiABKAQiLQoSQWRqdXN0Q2xvY2tSZXF1ZXN0EhcKD2FkZF9uYW5vc2Vjb25kcxgBIAEoAyIvChNBZGp1c3RDbG9ja1Jlc3BvbnNlEhgKEHVuaXhfbmFub3NlY29uZHMYASABKAMiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UiDwoNRXZlbnRzUmVxdWVzdCJvCgpHdWVzdEV2ZW50Eg0KBXRvcGljGAEgASgJEiMKBWV2ZW50GAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrABChNDcmVhdGVCdW5kbGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2NvbmZpZ19qc29uGAIgASgMEigKBnJvb3RmcxgDIAEoCzIYLnFlbXVib3guZ3Vlc3QudjEuUm9vdGZzEiUKBWZpbGVzGAQgAygLMhYucWVtdWJveC5ndWVzdC52MS5GaWxlEicKBnNoYXJlcxgFIAMoCzIXLnFlbXVib3guZ3Vlc3QudjEuU2hhcmUiJgoFU2hhcmUSCwoDdGFnGAEgASgJEhAKCHdyaXRhYmxlGAIgASgIIiQKFENyZWF0ZUJ1bmRsZVJlc3BvbnNlEgwKBHBhdGgYASABKAkiXgoGUm9vdGZzEiYKBWxvd2VyGAEgAygLMhcucWVtdWJveC5ndWVzdC52MS5MYXllchIsCgh3cml0YWJsZRgCIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuV3JpdGFibGUinQEKBUxheWVyEi4KCHZpcnRpb2ZzGAEgASgLMhoucWVtdWJveC5ndWVzdC52MS5WaXJ0aW9Gc0gAEi4KBWJsb2NrGAIgASgLMh0ucWVtdWJveC5ndWVzdC52MS5CbG9ja0RldmljZUgAEioKBGZpbGUYAyABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSABCCAoGc291cmNlIi0KCFZpcnRpb0ZzEgsKA3RhZxgBIAEoCRIUCgxzdWJkaXJlY3RvcnkYAiABKAkiTwoLQmxvY2tEZXZpY2USDgoGc2VyaWFsGAEgASgJEhQKDG9mZnNldF9ieXRlcxgDIAEoBBIUCgxsZW5ndGhfYnl0ZXMYBCABKARKBAgCEAMiPAoIV3JpdGFibGUSKAoFdG1wZnMYASABKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlRtcGZzSABCBgoEa2luZCIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTLYAgoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USWgoLQWRqdXN0Q2xvY2sSJC5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVxdWVzdBolLnFlbXVib3guZ3Vlc3QudjEuQWRqdXN0Q2xvY2tSZXNwb25zZRJRCghTaHV0ZG93bhIhLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXF1ZXN0GiIucWVtdWJveC5ndWVzdC52MS5TaHV0ZG93blJlc3BvbnNlEkkKBkV2ZW50cxIfLnFlbXVib3guZ3Vlc3QudjEuRXZlbnRzUmVxdWVzdBocLnFlbXVib3guZ3Vlc3QudjEuR3Vlc3RFdmVudDABMrsBCgdCdW5kbGVzElcKBkNyZWF0ZRIlLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVzcG9uc2USVwoGRGVsZXRlEiUucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXF1ZXN0GiYucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message qemubox.guest.v1.ConfigureRequest
@@ -225,6 +225,13 @@ export type CreateBundleRequest = Message<"qemubox.guest.v1.CreateBundleRequest"
    * @generated from field: repeated qemubox.guest.v1.File files = 4;
    */
   files: File[];
+
+  /**
+   * Where the configuration's mounts find what is shared with the guest.
+   *
+   * @generated from field: repeated qemubox.guest.v1.Share shares = 5;
+   */
+  shares: Share[];
 };
 
 /**
@@ -233,6 +240,32 @@ export type CreateBundleRequest = Message<"qemubox.guest.v1.CreateBundleRequest"
  */
 export const CreateBundleRequestSchema: GenMessage<CreateBundleRequest> = /*@__PURE__*/
   messageDesc(file_qemubox_guest_v1_guest, 9);
+
+/**
+ * A virtio-fs, mounted as shares/<tag> in the bundle's folder.
+ *
+ * @generated from message qemubox.guest.v1.Share
+ */
+export type Share = Message<"qemubox.guest.v1.Share"> & {
+  /**
+   * @generated from field: string tag = 1;
+   */
+  tag: string;
+
+  /**
+   * What of it can be written to is for the host to say.
+   *
+   * @generated from field: bool writable = 2;
+   */
+  writable: boolean;
+};
+
+/**
+ * Describes the message qemubox.guest.v1.Share.
+ * Use `create(ShareSchema)` to create a new message.
+ */
+export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 10);
 
 /**
  * @generated from message qemubox.guest.v1.CreateBundleResponse
@@ -251,7 +284,7 @@ export type CreateBundleResponse = Message<"qemubox.guest.v1.CreateBundleRespons
  * Use `create(CreateBundleResponseSchema)` to create a new message.
  */
 export const CreateBundleResponseSchema: GenMessage<CreateBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 10);
+  messageDesc(file_qemubox_guest_v1_guest, 11);
 
 /**
  * @generated from message qemubox.guest.v1.Rootfs
@@ -277,7 +310,7 @@ export type Rootfs = Message<"qemubox.guest.v1.Rootfs"> & {
  * Use `create(RootfsSchema)` to create a new message.
  */
 export const RootfsSchema: GenMessage<Rootfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 11);
+  messageDesc(file_qemubox_guest_v1_guest, 12);
 
 /**
  * @generated from message qemubox.guest.v1.Layer
@@ -298,6 +331,14 @@ export type Layer = Message<"qemubox.guest.v1.Layer"> & {
      */
     value: BlockDevice;
     case: "block";
+  } | {
+    /**
+     * An EROFS image, a file of a share.
+     *
+     * @generated from field: qemubox.guest.v1.VirtioFs file = 3;
+     */
+    value: VirtioFs;
+    case: "file";
   } | { case: undefined; value?: undefined };
 };
 
@@ -306,7 +347,7 @@ export type Layer = Message<"qemubox.guest.v1.Layer"> & {
  * Use `create(LayerSchema)` to create a new message.
  */
 export const LayerSchema: GenMessage<Layer> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 12);
+  messageDesc(file_qemubox_guest_v1_guest, 13);
 
 /**
  * @generated from message qemubox.guest.v1.VirtioFs
@@ -330,9 +371,11 @@ export type VirtioFs = Message<"qemubox.guest.v1.VirtioFs"> & {
  * Use `create(VirtioFsSchema)` to create a new message.
  */
 export const VirtioFsSchema: GenMessage<VirtioFs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 13);
+  messageDesc(file_qemubox_guest_v1_guest, 14);
 
 /**
+ * A part of a disk, which the guest cuts out: an EROFS image.
+ *
  * @generated from message qemubox.guest.v1.BlockDevice
  */
 export type BlockDevice = Message<"qemubox.guest.v1.BlockDevice"> & {
@@ -344,9 +387,16 @@ export type BlockDevice = Message<"qemubox.guest.v1.BlockDevice"> & {
   serial: string;
 
   /**
-   * @generated from field: string filesystem = 2;
+   * Multiples of 512.
+   *
+   * @generated from field: uint64 offset_bytes = 3;
    */
-  filesystem: string;
+  offsetBytes: bigint;
+
+  /**
+   * @generated from field: uint64 length_bytes = 4;
+   */
+  lengthBytes: bigint;
 };
 
 /**
@@ -354,7 +404,7 @@ export type BlockDevice = Message<"qemubox.guest.v1.BlockDevice"> & {
  * Use `create(BlockDeviceSchema)` to create a new message.
  */
 export const BlockDeviceSchema: GenMessage<BlockDevice> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 14);
+  messageDesc(file_qemubox_guest_v1_guest, 15);
 
 /**
  * @generated from message qemubox.guest.v1.Writable
@@ -377,7 +427,7 @@ export type Writable = Message<"qemubox.guest.v1.Writable"> & {
  * Use `create(WritableSchema)` to create a new message.
  */
 export const WritableSchema: GenMessage<Writable> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 15);
+  messageDesc(file_qemubox_guest_v1_guest, 16);
 
 /**
  * @generated from message qemubox.guest.v1.Tmpfs
@@ -396,7 +446,7 @@ export type Tmpfs = Message<"qemubox.guest.v1.Tmpfs"> & {
  * Use `create(TmpfsSchema)` to create a new message.
  */
 export const TmpfsSchema: GenMessage<Tmpfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 16);
+  messageDesc(file_qemubox_guest_v1_guest, 17);
 
 /**
  * @generated from message qemubox.guest.v1.File
@@ -427,7 +477,7 @@ export type File = Message<"qemubox.guest.v1.File"> & {
  * Use `create(FileSchema)` to create a new message.
  */
 export const FileSchema: GenMessage<File> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 17);
+  messageDesc(file_qemubox_guest_v1_guest, 18);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleRequest
@@ -444,7 +494,7 @@ export type DeleteBundleRequest = Message<"qemubox.guest.v1.DeleteBundleRequest"
  * Use `create(DeleteBundleRequestSchema)` to create a new message.
  */
 export const DeleteBundleRequestSchema: GenMessage<DeleteBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 18);
+  messageDesc(file_qemubox_guest_v1_guest, 19);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleResponse
@@ -457,7 +507,7 @@ export type DeleteBundleResponse = Message<"qemubox.guest.v1.DeleteBundleRespons
  * Use `create(DeleteBundleResponseSchema)` to create a new message.
  */
 export const DeleteBundleResponseSchema: GenMessage<DeleteBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 19);
+  messageDesc(file_qemubox_guest_v1_guest, 20);
 
 /**
  * The guest as a whole.

@@ -47,6 +47,12 @@ export const CreateBundleRequestSchema = message<pb.CreateBundleRequest>("qemubo
   { no: 2, name: "configJson", type: "bytes" },
   { no: 3, name: "rootfs", type: "message", of: RootfsSchema },
   { no: 4, name: "files", type: "message", of: FileSchema, list: true },
+  { no: 5, name: "shares", type: "message", of: ShareSchema, list: true },
+]);
+
+export const ShareSchema = message<pb.Share>("qemubox.guest.v1.Share", () => [
+  { no: 1, name: "tag", type: "string" },
+  { no: 2, name: "writable", type: "bool" },
 ]);
 
 export const CreateBundleResponseSchema = message<pb.CreateBundleResponse>("qemubox.guest.v1.CreateBundleResponse", () => [
@@ -61,6 +67,7 @@ export const RootfsSchema = message<pb.Rootfs>("qemubox.guest.v1.Rootfs", () => 
 export const LayerSchema = message<pb.Layer>("qemubox.guest.v1.Layer", () => [
   { no: 1, name: "virtiofs", type: "message", of: VirtioFsSchema, oneof: "source" },
   { no: 2, name: "block", type: "message", of: BlockDeviceSchema, oneof: "source" },
+  { no: 3, name: "file", type: "message", of: VirtioFsSchema, oneof: "source" },
 ]);
 
 export const VirtioFsSchema = message<pb.VirtioFs>("qemubox.guest.v1.VirtioFs", () => [
@@ -70,7 +77,8 @@ export const VirtioFsSchema = message<pb.VirtioFs>("qemubox.guest.v1.VirtioFs", 
 
 export const BlockDeviceSchema = message<pb.BlockDevice>("qemubox.guest.v1.BlockDevice", () => [
   { no: 1, name: "serial", type: "string" },
-  { no: 2, name: "filesystem", type: "string" },
+  { no: 3, name: "offsetBytes", type: "uint64" },
+  { no: 4, name: "lengthBytes", type: "uint64" },
 ]);
 
 export const WritableSchema = message<pb.Writable>("qemubox.guest.v1.Writable", () => [

@@ -1,0 +1,40 @@
+import { O } from "../constants.ts";
+import { BLKPG_ARGUMENT, BLKPG_PARTITION, fields, structure } from "../layouts.ts";
+import { disks as libc } from "../libc/disks.ts";
+import { checked } from "../libc/errno.ts";
+import { addressOf } from "../libc/strings.ts";
+import type { System } from "../system.ts";
+import { descriptorCalls } from "./descriptors.ts";
+
+/** linux/fs.h, linux/blkpg.h */
+const BLKPG = 0x1269n, BLKPG_ADD_PARTITION = 1, BLKPG_DEL_PARTITION = 2;
+
+/** The part of {@link System} that concerns disks. */
+export const diskCalls = {
+  addPartition(disk, number, offset, length) {
+    blkpg(disk, BLKPG_ADD_PARTITION, number, offset, length);
+  },
+  deletePartition(disk, number) {
+    blkpg(disk, BLKPG_DEL_PARTITION, number, 0, 0);
+  },
+} satisfies Partial<System>;
+
+function blkpg(disk: string, op: number, number: number, offset: number, length: number): void {
+  // Both structures in one buffer, so that the one lives as long as the other, which points to it.
+  const both = structure(BLKPG_ARGUMENT.size + BLKPG_PARTITION.size);
+  const argument = fields(both.subarray(0, BLKPG_ARGUMENT.size));
+  argument.setInt32(BLKPG_ARGUMENT.op, op, true);
+  argument.setInt32(BLKPG_ARGUMENT.datalen, BLKPG_PARTITION.size, true);
+  const address = addressOf(both) + BigInt(BLKPG_ARGUMENT.size);
+  argument.setBigUint64(BLKPG_ARGUMENT.data, address, true);
+  const partition = fields(both.subarray(BLKPG_ARGUMENT.size));
+  partition.setBigInt64(BLKPG_PARTITION.start, BigInt(offset), true);
+  partition.setBigInt64(BLKPG_PARTITION.length, BigInt(length), true);
+  partition.setInt32(BLKPG_PARTITION.pno, number, true);
+  const fd = descriptorCalls.open(disk, O.RDONLY);
+  try {
+    checked("ioctl", () => libc().ioctl(fd, BLKPG, both), disk);
+  } finally {
+    descriptorCalls.close(fd);
+  }
+}

@@ -1,0 +1,143 @@
+/** How an image gets into its VM: EROFS layers as they are, anything else over virtio-fs. */
+
+import assert from "node:assert/strict";
+import { type ImageRecipe, ociArchive } from "../../scripts/lib/oci_archive.ts";
+import type { TarEntry } from "../../scripts/lib/tar.ts";
+import { recipes, UPPER_LAYERS } from "../../scripts/lib/test_images.ts";
+import { Client, ctr, ctrOk, LAYERS, runArguments, type Snapshotter } from "../lib/ctr.ts";
+import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { e2e } from "../lib/testbed.ts";
+
+/** What a sandbox has for its image. */
+interface Devices {
+  readonly layerDisk: boolean;
+  readonly virtiofsd: boolean;
+  /** Mounts of EROFS, or of an overlay, in the shim's mount namespace that the host does not have. */
+  readonly mounts: number;
+}
+
+function devicesOf(id: string): Devices {
+  const processes = sandboxProcesses(id);
+  const pidOf = (role: string) => processes.find((one) => one.role === role)!.pid;
+  const qemu = argumentsOf(pidOf("qemu"));
+  const images = (pid: number | "self") =>
+    Deno.readTextFileSync(`/proc/${pid}/mountinfo`).split("\n")
+      .filter((line) => / - (erofs|overlay) /.test(line)).length;
+  return {
+    layerDisk: qemu.some((argument) => argument.includes("serial=layers")),
+    virtiofsd: processes.some(({ role }) => role === "virtiofsd"),
+    mounts: images(pidOf("shim")) - images("self"),
+  };
+}
+
+const WAYS: readonly {
+  readonly name: string;
+  readonly snapshotter: Snapshotter;
+  readonly flags: readonly string[];
+  readonly devices: Devices;
+}[] = [
+  {
+    name: "EROFS layers are one disk, and without a volume there is no virtiofsd",
+    snapshotter: "erofs",
+    flags: [],
+    devices: { layerDisk: true, virtiofsd: false, mounts: 0 },
+  },
+  {
+    name: "EROFS layers as files, mounted by the guest",
+    snapshotter: "erofs",
+    flags: ["--annotation", "io.qemubox.layers=files"],
+    devices: { layerDisk: false, virtiofsd: true, mounts: 0 },
+  },
+  {
+    name: "a disk of layers beside a volume",
+    snapshotter: "erofs",
+    flags: ["--mount", "type=bind,src=/run/containerd,dst=/data,options=rbind:ro"],
+    devices: { layerDisk: true, virtiofsd: true, mounts: 0 },
+  },
+  {
+    name: "another snapshotter's layers are mounted on the host",
+    snapshotter: "overlayfs",
+    flags: ["--annotation", "io.qemubox.layers=disk"],
+    devices: { layerDisk: false, virtiofsd: true, mounts: 1 },
+  },
+];
+
+for (const { name, snapshotter, flags, devices } of WAYS) {
+  e2e(name, async (bench) => {
+    const id = bench.newId();
+    const script =
+      "cat /layers/top; cat /layers/* | wc -l; echo new > /layers/new; echo ok; read _";
+    await using client = new Client(
+      runArguments(id, ["sh", "-c", script], {
+        snapshotter,
+        image: LAYERS,
+        flags: ["--rm", ...flags],
+      }),
+      { input: true },
+    );
+    await client.line("ok");
+    assert.deepEqual(devicesOf(id), devices);
+    await client.write("go on\n");
+    const { stdout, stderr } = await client.ended;
+    const files = UPPER_LAYERS - Math.floor(UPPER_LAYERS / 5) + 1;
+    assert.deepEqual([stdout, stderr], [`${UPPER_LAYERS}\n${files}\nok\n`, ""]);
+  });
+}
+
+const HUNDRED = "docker.io/library/hundred:latest";
+const COUNT = 100;
+
+e2e("a hundred layers with whiteouts and opaque folders, by both ways", async (bench) => {
+  const archive = Deno.makeTempFileSync({ prefix: "e2e-hundred-" });
+  const erofs = ["--snapshotter", "erofs"];
+  try {
+    Deno.writeFileSync(archive, ociArchive([await hundredLayers()]));
+    await ctrOk("images", "import", "--local", ...erofs, archive);
+    const script = `cd /layers; cat top; ls | sort -n | tr '\\n' ' '; echo
+      cat [0-9]* | sort -n | uniq | wc -l; ls -A /opaque; cat /opaque/*; ls -A /emptied | wc -l`;
+    const kept = Array.from({ length: COUNT }, (_, index) => index + 1)
+      .filter((layer) => layer % 5 !== 4);
+    const expected = [
+      ...[`${COUNT}`, `top ${kept.join(" ")} `, `${kept.length}`],
+      // The last opaque folder is layer 90's; what lay in it below is gone, what came later is not.
+      ...Array.from({ length: COUNT - 90 + 1 }, (_, index) => `${90 + index}`).toSorted(),
+      ...Array.from({ length: COUNT - 90 + 1 }, (_, index) => `of ${90 + index}`).toSorted(),
+      ...["0", ""],
+    ];
+    for (const way of ["disk", "files"]) {
+      const flags = ["--rm", "--annotation", `io.qemubox.layers=${way}`];
+      const { stdout, stderr } = await ctr(...runArguments(bench.newId(), ["sh", "-c", script], {
+        ...{ snapshotter: "erofs", image: HUNDRED, flags },
+      }));
+      assert.deepEqual([stdout.split("\n"), stderr], [expected, ""], way);
+    }
+  } finally {
+    Deno.removeSync(archive);
+    await ctr("images", "rm", "--sync", HUNDRED);
+  }
+});
+
+/** Layer N adds /layers/N and /opaque/N; some take away what is below them. */
+async function hundredLayers(): Promise<ImageRecipe> {
+  const busybox = Deno.readFileSync("/usr/bin/busybox");
+  const list = await new Deno.Command("/usr/bin/busybox", { args: ["--list"] }).output();
+  const applets = new TextDecoder().decode(list.stdout).trim().split("\n");
+  const [{ layers: [base], config }] = recipes(busybox, applets) as [ImageRecipe];
+  const file = (path: string, text: string): TarEntry => ({
+    path,
+    mode: 0o644,
+    content: new TextEncoder().encode(text),
+  });
+  const folder = (path: string): TarEntry => ({ path, folder: true, mode: 0o755 });
+  const upper = Array.from({ length: COUNT - 1 }, (_, index) => index + 2).map((layer) => [
+    ...[folder("layers"), folder("opaque"), folder("emptied")],
+    file(`layers/${layer}`, `${layer}\n`),
+    file("layers/top", `${layer}\n`),
+    ...(layer % 5 === 0 ? [file(`layers/.wh.${layer - 1}`, "")] : []),
+    ...(layer % 30 === 0 ? [file("opaque/.wh..wh..opq", "")] : []),
+    file(`opaque/${layer}`, `of ${layer}\n`),
+    layer === COUNT ? file("emptied/.wh..wh..opq", "") : file(`emptied/${layer}`, ""),
+  ]);
+  const first = [...base!, folder("layers"), file("layers/1", "1\n")];
+  return { name: HUNDRED, layers: [first, ...upper], config };
+}
