@@ -63,6 +63,7 @@ e2e(
     const file = await Deno.makeTempFile({ prefix: "e2e-mounted-" });
     try {
       await Deno.writeTextFile(file, "from the host\n");
+      await Deno.chmod(file, 0o644);
       await withBoth(async (snapshotter) => {
         const id = bench.newId();
         const script = `id -u; id -g

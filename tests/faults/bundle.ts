@@ -1,11 +1,15 @@
 import type { OciSpec } from "../../shim/oci.ts";
 
-/** A bundle's folder with a specification and, for a root file system, a busybox that sleeps. */
+/**
+ * A bundle's folder with a specification, a folder to mount from it, with a file in it, and, for a
+ * root file system, a busybox that sleeps.
+ */
 export function makeBundle(): string {
   const bundle = Deno.makeTempDirSync({ prefix: "fault-bundle-" });
-  for (const folder of ["rootfs/bin", "rootfs/proc", "rootfs/dev"]) {
+  for (const folder of ["rootfs/bin", "rootfs/proc", "rootfs/dev", "volume"]) {
     Deno.mkdirSync(`${bundle}/${folder}`, { recursive: true });
   }
+  Deno.writeTextFileSync(`${bundle}/volume/precious`, "precious\n");
   Deno.copyFileSync("/bin/busybox", `${bundle}/rootfs/bin/sleep`);
   Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(SPEC));
   return bundle;
@@ -16,7 +20,12 @@ export const SPEC: OciSpec = {
   ociVersion: "1.0.2",
   process: { args: ["/bin/sleep", "3600"], cwd: "/", user: { uid: 0, gid: 0 } },
   root: { path: "rootfs" },
-  mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
+  mounts: [
+    { destination: "/proc", type: "proc", source: "proc" },
+    // Relative to the bundle.
+    { destination: "/rw", type: "bind", source: "volume", options: ["rbind", "rw"] },
+    { destination: "/ro", type: "bind", source: "volume/precious", options: ["bind", "ro"] },
+  ],
   linux: {
     namespaces: ["pid", "mount", "ipc", "uts", "network"].map((type) => ({ type })),
   },

@@ -27,6 +27,7 @@ import { assertNothingLeft, snapshot, SYSTEM_KINDS } from "../lib/system_state.t
 /** The calls that acquire something which has to be released. */
 const ACQUIRING = [
   "mount",
+  "restrictMounts",
   "open",
   "pipe",
   "listenUnix",
@@ -84,6 +85,8 @@ async function nothingLeftAfter<T>(work: () => Promise<T>): Promise<T> {
   const before = await snapshot({ kinds: [...SYSTEM_KINDS, "descriptor"] });
   const outcome = await work();
   await assertNothingLeft(before);
+  // A volume is the host's: whatever is undone, nothing in it is.
+  assert.equal(Deno.readTextFileSync(`${plan.request.bundle}/volume/precious`), "precious\n");
   return outcome;
 }
 
