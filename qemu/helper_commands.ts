@@ -29,9 +29,11 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
       `--fd=${options.fd}`,
       `--shared-dir=${options.sharedDirectory}`,
       `--sandbox=${options.sandbox ?? "namespace"}`,
-      // Handles need a mount that can be found by its id, which fails in a chroot, and
-      // CAP_DAC_READ_SEARCH, which it drops.
-      "--inode-file-handles=never",
+      // Otherwise it holds a descriptor of each file that the guest knows of, and a walk over a big
+      // folder ends with ENFILE. Where a file system has no handles it still does.
+      "--inode-file-handles=prefer",
+      // open_by_handle_at(2).
+      "--modcaps=+dac_read_search",
       // The host may change a volume, so metadata is asked again after a second.
       "--cache=auto",
       // File capabilities (ping, sudo) are in xattrs.

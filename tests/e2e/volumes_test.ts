@@ -161,6 +161,33 @@ e2e("secrets that are replaced by swapping a symbolic link are seen", async (ben
   });
 });
 
+e2e("a walk over many files takes no descriptor of virtiofsd for each", async (bench) => {
+  // On a tmpfs, which has file handles.
+  const folder = Deno.makeTempDirSync({ dir: "/run", prefix: "e2e-walk-" });
+  try {
+    const files = 5_000;
+    for (let file = 0; file < files; file++) Deno.writeTextFileSync(`${folder}/${file}`, "");
+    const id = bench.newId();
+    const script = "find /walk -type f -size -1 | wc -l; echo walked; read _";
+    await using client = new Client(
+      runArguments(id, ["sh", "-c", script], {
+        ...{ snapshotter: "erofs", flags: ["--rm", ...bind(folder, "/walk", "rbind:ro")] },
+      }),
+      { input: true },
+    );
+    await client.line("walked");
+    const open = sandboxProcesses(id).filter(({ role }) => role === "virtiofsd")
+      .map(({ pid }) => [...Deno.readDirSync(`/proc/${pid}/fd`)].length);
+    assert.equal(open.length, 2);
+    assert(Math.max(...open) < 500, `${open} descriptors are open`);
+    await client.write("go on\n");
+    const { stdout, stderr } = await client.ended;
+    assert.deepEqual([stdout, stderr], [`${files}\nwalked\n`, ""]);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
 e2e("names of all kinds, and links that point out of the share", async (bench) => {
   using host = new HostFolder();
   const long = "n".repeat(255);
