@@ -18,7 +18,7 @@ export class Timeline {
   #told = false;
 
   /**
-   * @param onComplete hears the line once, when the last moment has come or `end` is called.
+   * @param onComplete hears the line once, when every moment has come or `end` is called.
    * @param now a monotonic clock in milliseconds.
    */
   constructor(onComplete: (line: string) => void, now: () => number = () => performance.now()) {
@@ -29,7 +29,8 @@ export class Timeline {
   /** @param at when it was, by the same clock; now when it is left out. */
   mark(moment: Moment, at: number = this.#now()): void {
     if (!this.#at.has(moment)) this.#at.set(moment, at);
-    if (moment === MOMENTS.at(-1)) this.end();
+    // Not the last one alone: the first byte may overtake the answer of Start.
+    if (this.#at.size === MOMENTS.length) this.end();
   }
 
   /** Nothing more will come: a container without output has no first byte. */

@@ -17,6 +17,15 @@ Deno.test("the line has every moment in order, relative to the start, and is tol
   ]);
 });
 
+Deno.test("a first byte that comes before the answer of Start waits for it", () => {
+  const told: string[] = [];
+  const timeline = new Timeline((line) => told.push(line), () => 5);
+  for (const moment of MOMENTS) if (moment !== "started") timeline.mark(moment, 1);
+  assert.deepEqual(told, []);
+  timeline.mark("started");
+  assert.match(told.join(), /started 4, first output byte 0$/);
+});
+
 Deno.test("a container without output is told at its end, without the missing moments", () => {
   const told: string[] = [];
   const timeline = new Timeline((line) => told.push(line), () => 5);
