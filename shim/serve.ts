@@ -58,9 +58,10 @@ export async function serveShim(flags: Flags): Promise<void> {
     events: new TaskEvents(publisher),
     log,
     createSandbox: (request) => createSandbox(request),
-    openIo: (name, guest) => {
+    openIo: (name, guest, refused) => {
       const { namespace } = flags;
-      return openGuestIo(name, guest, { namespace, log, signal: ending.signal });
+      const signal = AbortSignal.any([ending.signal, refused]);
+      return openGuestIo(name, guest, { namespace, log, signal });
     },
     onStarted: () => {
       timeline.mark("started");

@@ -33,8 +33,11 @@ export interface TaskServiceHost {
   createSandbox(
     request: CreateRequest,
   ): Promise<{ sandbox: Sandbox; io: ProcessIo; size: VmSize }>;
-  /** Joins an exec's streams in the guest to what containerd named. */
-  openIo(name: ProcessName, guest: GuestConnection): Promise<ProcessIo>;
+  /**
+   * Joins an exec's streams in the guest to what containerd named.
+   * @param refused the guest will not have the exec: gives up.
+   */
+  openIo(name: ProcessName, guest: GuestConnection, refused: AbortSignal): Promise<ProcessIo>;
   onStarted(): void;
   onStopped(): void;
   /** Ends this process, soon after the answer is on its way. */
@@ -152,16 +155,26 @@ export class TaskService {
     using _reserved = container.reserve(execId);
     const { guest } = this.#tasks.required();
     const spec = { typeUrl: ociTypeUrl("Process"), value: encodeOciJson(plan) };
-    await answered("Task.Exec", START_TIMEOUT_MS, (timeoutMs) => {
-      return guest.task.exec(
-        { id, execId, terminal, spec, ...streamIds(request) },
-        { timeoutMs },
-      );
-    });
     const name = { id, execId, terminal, stdin, stdout, stderr };
+    // Beside the call, which they may overtake (the guest lets them wait): it saves round trips.
+    const refused = new AbortController();
+    const opening = this.#host.openIo(name, guest, refused.signal);
+    opening.catch(() => {}); // heard below, once the guest has answered
+    try {
+      await answered("Task.Exec", START_TIMEOUT_MS, (timeoutMs) => {
+        return guest.task.exec(
+          { id, execId, terminal, spec, ...streamIds(request) },
+          { timeoutMs },
+        );
+      });
+    } catch (error) {
+      refused.abort(error);
+      await opening.then((io) => io[Symbol.asyncDispose](), () => {});
+      throw error;
+    }
     let io: ProcessIo;
     try {
-      io = await this.#host.openIo(name, guest);
+      io = await opening;
     } catch (error) {
       await this.#deleteInGuest({ id, execId });
       throw error;

@@ -48,7 +48,7 @@ class World {
   onCall: (name: string) => Promise<void> = () => Promise.resolve();
   onCreate: () => Promise<void> = () => Promise.resolve();
   onDrain: (execId: string) => Promise<void> = () => Promise.resolve();
-  onOpenIo: (execId: string) => Promise<void> = () => Promise.resolve();
+  onOpenIo: (execId: string, refused: AbortSignal) => Promise<void> = () => Promise.resolve();
   onEnd: () => Promise<void> = () => Promise.resolve();
   readonly service: TaskService;
 
@@ -72,8 +72,8 @@ class World {
           size: { memoryMib: 768, vcpus: 1 },
         };
       },
-      openIo: async ({ execId }) => {
-        await this.onOpenIo(execId);
+      openIo: async ({ execId }, _guest, refused) => {
+        await this.onOpenIo(execId, refused);
         return this.#io(execId) as ProcessIo;
       },
       onStarted: () => {},
@@ -640,6 +640,31 @@ Deno.test("an exec that the guest refuses is not there, and its id is free", asy
   assert.deepEqual(world.news(), ["guest exec e1", "guest exec e1", "guest delete e1"]);
   world.onOpenIo = () => Promise.resolve();
   await world.service.exec(execRequest("e1"));
+});
+
+Deno.test("an exec's streams are dialed beside the call, and let go when it is refused", async () => {
+  for (const dialed of [true, false]) {
+    const world = await worldIn("running");
+    const [exec, dialing] = [held(), Promise.withResolvers<AbortSignal>()];
+    world.onOpenIo = (_, refused) => {
+      dialing.resolve(refused);
+      if (dialed) return Promise.resolve();
+      const { promise, reject } = Promise.withResolvers<void>();
+      refused.addEventListener("abort", () => reject(refused.reason));
+      return promise;
+    };
+    world.onCall = async () => {
+      await exec.promise;
+      throw new RpcError(Code.InvalidArgument, "no such user");
+    };
+    const adding = outcome(() => world.service.exec(execRequest("e1")));
+    const refused = await dialing.promise;
+    assert.equal(refused.aborted, false);
+    exec.release();
+    assert.equal(await adding, "InvalidArgument");
+    assert.equal(refused.aborted, true);
+    assert.deepEqual(world.disposed, dialed ? ["e1"] : []);
+  }
 });
 
 Deno.test("one id is not added twice, though both are under way", async () => {
