@@ -2,12 +2,12 @@
 
 import { system } from "../../ffi/mod.ts";
 import { type Any, AnySchema, create } from "../../proto/mod.ts";
-import { within } from "../lib/wait.ts";
+import { patience, within } from "../lib/wait.ts";
 import { makeBundle, processSpec, type SpecOptions } from "./bundle.ts";
 import { type Host, Shim } from "./shim.ts";
 
 /** How long one process may take, on a busy host under TCG. */
-const RUNS_WITHIN_MS = 90_000;
+const RUNS_WITHIN_MS = patience(90_000);
 
 /** Which streams a process gets; those that are not named it has not. */
 export interface Streams {

@@ -28,6 +28,7 @@ export function conformance(
           await work(host, t);
         } catch (error) {
           console.error(`events: ${host.events.seen.map(({ topic }) => topic).join(" ")}`);
+          for (const [bundle, log] of host.logs) console.error(`log of ${bundle}: ${log}`);
           throw error;
         }
       }

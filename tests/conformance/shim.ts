@@ -1,7 +1,7 @@
 /** A shim's binary, driven as containerd drives it, with no containerd there. */
 
 import assert from "node:assert/strict";
-import { connectUnix, poller } from "../../ffi/mod.ts";
+import { connectUnix, FdStream, O, poller, system } from "../../ffi/mod.ts";
 import {
   type Client,
   Code,
@@ -11,14 +11,18 @@ import {
   taskV3,
   TtrpcConnection,
 } from "../../proto/mod.ts";
-import { within } from "../lib/wait.ts";
+import { patience, within } from "../lib/wait.ts";
 import { EventsServer } from "./events_server.ts";
 
 /** The program under test; containerd's own shim has to pass as well, where its runc can run. */
 export const SHIM = Deno.env.get("QEMUBOX_CONFORMANCE_SHIM") ?? "containerd-shim-qemubox-v1";
 export const IS_OURS = SHIM.endsWith("containerd-shim-qemubox-v1");
 export const NAMESPACE = "conformance";
-const ENDS_WITHIN_MS = 20_000;
+const ENDS_WITHIN_MS = patience(20_000);
+/** The FIFO in a bundle to which a shim writes its log; containerd makes and reads it. */
+const LOG = "log";
+/** Of each log this much is kept, to be shown with a failure. */
+const LOG_CHARACTERS_MAX = 4_000;
 
 /** How a program ended, and what it wrote. */
 export interface Ended {
@@ -31,6 +35,9 @@ export interface Ended {
 export class Host implements AsyncDisposable {
   readonly folder: string;
   readonly events: EventsServer;
+  /** What each shim has logged, by its bundle. */
+  readonly logs = new Map<string, string>();
+  readonly #logStreams: FdStream[] = [];
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -52,6 +59,7 @@ export class Host implements AsyncDisposable {
     verb: "start" | "delete",
     { cwd, stdin }: { cwd: string; stdin?: Uint8Array },
   ): Promise<Ended> {
+    if (verb === "start") this.#readLog(cwd);
     const flags = ["-namespace", NAMESPACE, "-id", id, "-address", this.address];
     return await callShim([...flags, "-publish-binary", "/bin/true", verb], {
       cwd,
@@ -60,8 +68,26 @@ export class Host implements AsyncDisposable {
     });
   }
 
+  /** containerd's own shim does not come up where there is nobody to read its log. */
+  #readLog(bundle: string): void {
+    if (this.logs.has(bundle)) return;
+    this.logs.set(bundle, "");
+    system.mkfifo(`${bundle}/${LOG}`, 0o600);
+    // Also for writing: it is at its end only when we are.
+    const stream = new FdStream(system.open(`${bundle}/${LOG}`, O.RDWR | O.NONBLOCK));
+    this.#logStreams.push(stream);
+    void (async () => {
+      const bytes = new Uint8Array(4096);
+      for (let count; (count = await stream.read(bytes)) !== null;) {
+        const more = new TextDecoder().decode(bytes.subarray(0, count));
+        this.logs.set(bundle, (this.logs.get(bundle)! + more).slice(-LOG_CHARACTERS_MAX));
+      }
+    })();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.events.close();
+    for (const stream of this.#logStreams) stream.close();
     await poller.idle();
     await Deno.remove(this.folder, { recursive: true });
   }
