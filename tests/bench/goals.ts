@@ -18,6 +18,9 @@ export const RATIOS: readonly Ratio[] = [
   ["shim-start", "bare-start"],
   ["ctr-first-byte", "floor"],
   ["ctr-delete", "floor"],
+  ["exec", "crun-exec"],
+  ["exec-run", "crun-exec"],
+  ["socat", "stdout"],
 ].map(([above, below]) => ({ name: `${above}/${below}`, above: above!, below: below! }));
 
 interface Goal {
@@ -38,6 +41,9 @@ export const GOALS: readonly Goal[] = [
   { row: "first-byte/floor", most: 2.8, unit: "ratio", accelerator: "tcg" },
   { row: "delete/floor", most: 0.15, unit: "ratio", accelerator: "tcg" },
   { row: "shim-start/bare-start", most: 3, unit: "ratio", accelerator: "tcg" },
+  { row: "exec-run/crun-exec", most: 1.5, unit: "ratio" },
+  // stdout is to be at least 0.7 times as fast.
+  { row: "socat/stdout", most: 1.43, unit: "ratio" },
   { row: "memory-private-per-vm", most: 40, unit: "MiB", accelerator: "kvm" },
   { row: "guest-memory-used", most: 80, unit: "MiB" },
   { row: "instructions/ready", most: 310, unit: "M" },

@@ -5,6 +5,7 @@ import { boot } from "./boot.ts";
 import { consoleEvidence } from "./console_evidence.ts";
 import { container } from "./container.ts";
 import { ctrContainer } from "./ctr_container.ts";
+import { exec } from "./exec.ts";
 import { floor } from "./floor.ts";
 import { instructions } from "./instructions.ts";
 import { type Measure, measureRounds } from "./measure.ts";
@@ -14,6 +15,7 @@ import type { Result } from "./result.ts";
 import { rowsOf } from "./rows.ts";
 import { select } from "./selection.ts";
 import { shimStart } from "./shim_start.ts";
+import { stdout } from "./stdout.ts";
 import { describeMachine } from "./vm_host.ts";
 
 /** Everything that is measured, in the order of a round. */
@@ -24,6 +26,8 @@ export const MEASURES: readonly Measure[] = [
   shimStart,
   container,
   ctrContainer,
+  exec,
+  stdout,
   parallel(1),
   parallel(4),
   parallel(8),

@@ -1,11 +1,11 @@
 import { z } from "zod";
 
 /** What a value is measured in. `ratio` has no unit; `M` is million instructions. */
-export type Unit = "ms" | "s" | "MiB" | "M" | "ratio";
+export type Unit = "ms" | "s" | "MiB" | "MB/s" | "M" | "ratio";
 
 const rowSchema = z.strictObject({
   name: z.string().min(1),
-  unit: z.enum(["ms", "s", "MiB", "M", "ratio"]),
+  unit: z.enum(["ms", "s", "MiB", "MB/s", "M", "ratio"]),
   /** How many values there were. */
   n: z.int().min(1),
   min: z.number(),

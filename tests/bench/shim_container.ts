@@ -1,5 +1,13 @@
 import { connectUnix, FdStream, O, system } from "../../ffi/mod.ts";
-import { type Client, createClient, taskV3, TtrpcConnection } from "../../proto/mod.ts";
+import {
+  type Any,
+  AnySchema,
+  type Client,
+  create,
+  createClient,
+  taskV3,
+  TtrpcConnection,
+} from "../../proto/mod.ts";
 import type { OciSpec } from "../../shim/oci.ts";
 import { until } from "../lib/wait.ts";
 import { sandboxProcesses } from "./sandbox_processes.ts";
@@ -8,10 +16,17 @@ import { BOOT_TIMEOUT_SECONDS } from "./vm_host.ts";
 export const SHIM = "containerd-shim-qemubox-v1";
 const NAMESPACE = "bench";
 const CONTAINERD = "/run/containerd/containerd.sock";
-const APPLETS = ["sh", "echo", "cat", "sleep"];
+const APPLETS = ["sh", "echo", "cat", "sleep", "true", "dd", "nsenter"];
 const SIGKILL = 9;
 const ENDS_WITHIN_MS = 10_000;
 const OUTPUT_BYTES_MAX = 64 * 1024;
+
+/** What lets a process into the guest's own namespaces, and crun do its work there. */
+const GUESTS_CAPABILITIES = [
+  ...["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETGID", "CAP_SETUID"],
+  ...["CAP_SETPCAP", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL"],
+  ...["CAP_SYS_RESOURCE", "CAP_NET_ADMIN", "CAP_MKNOD"],
+];
 
 /** A root file system of busybox, which many containers share as they share an image. */
 export class Rootfs implements Disposable {
@@ -21,6 +36,17 @@ export class Rootfs implements Disposable {
     for (const folder of ["bin", "proc", "dev"]) Deno.mkdirSync(`${this.path}/${folder}`);
     Deno.copyFileSync("/bin/busybox", `${this.path}/bin/busybox`);
     for (const name of APPLETS) Deno.symlinkSync("busybox", `${this.path}/bin/${name}`);
+  }
+
+  /** Puts one of this machine's programs into it, with the libraries that ldd(1) tells. */
+  add(program: string): void {
+    const { stdout } = new Deno.Command("ldd", { args: [program] }).outputSync();
+    const libraries = new TextDecoder().decode(stdout).match(/\/\S+/g) ?? [];
+    for (const file of libraries) {
+      Deno.mkdirSync(`${this.path}${file.slice(0, file.lastIndexOf("/"))}`, { recursive: true });
+      Deno.copyFileSync(file, `${this.path}${file}`);
+    }
+    Deno.copyFileSync(program, `${this.path}/bin/${program.slice(program.lastIndexOf("/") + 1)}`);
   }
 
   [Symbol.dispose](): void {
@@ -34,6 +60,8 @@ export interface ContainerOptions {
   readonly args: readonly string[];
   /** Bytes; the default of the shim when left out. */
   readonly memoryLimit?: number;
+  /** It sees the guest's processes, and may enter their namespaces. */
+  readonly inGuest?: boolean;
 }
 
 /**
@@ -47,11 +75,14 @@ export class ShimContainer implements AsyncDisposable {
   readonly #output: FdStream;
   #connection: TtrpcConnection | null = null;
   #task: Client<typeof taskV3.Task> | null = null;
+  readonly #inGuest: boolean;
   #started = false;
+  #execs = 0;
 
-  private constructor(bundle: string, output: FdStream) {
+  private constructor(bundle: string, output: FdStream, inGuest: boolean) {
     this.#bundle = bundle;
     this.#output = output;
+    this.#inGuest = inGuest;
   }
 
   /** Makes a bundle and a FIFO for the output. Nothing of the shim runs yet. */
@@ -61,7 +92,7 @@ export class ShimContainer implements AsyncDisposable {
     await run("mkfifo", [`${bundle}/stdout`]);
     // Also for writing, so that it does not end before the shim has opened it.
     const fd = system.open(`${bundle}/stdout`, O.RDWR | O.NONBLOCK);
-    return new ShimContainer(bundle, new FdStream(fd));
+    return new ShimContainer(bundle, new FdStream(fd), options.inGuest ?? false);
   }
 
   /** Calls `start`, up to its end; its answer is where the shim listens. */
@@ -91,6 +122,29 @@ export class ShimContainer implements AsyncDisposable {
     const bytes = new Uint8Array(OUTPUT_BYTES_MAX);
     const count = await this.#output.read(bytes);
     return new TextDecoder().decode(bytes.subarray(0, count ?? 0));
+  }
+
+  /**
+   * Runs one more process in it to its end, which has to be 0, and deletes it.
+   * @param stdout a FIFO; none when left out.
+   * @returns the milliseconds from the request of Exec, and of Start, to the answer of Wait.
+   */
+  async exec(args: readonly string[], stdout = ""): Promise<{ whole: number; run: number }> {
+    const who = { id: this.id, execId: `e${++this.#execs}` };
+    const from = performance.now();
+    await this.task.exec({ ...who, stdout, spec: anyOf(processOf(args, this.#inGuest)) });
+    const added = performance.now();
+    await this.task.start(who);
+    const { exitStatus } = await this.task.wait(who);
+    const to = performance.now();
+    await this.task.delete(who);
+    if (exitStatus !== 0) throw new Error(`${args.join(" ")} ended with ${exitStatus}`);
+    return { whole: to - from, run: to - added };
+  }
+
+  /** Its stdout's FIFO, for an exec whose output `output` is to give. */
+  get stdout(): string {
+    return `${this.#bundle}/stdout`;
   }
 
   /** Kills the container's process and waits for its end. */
@@ -144,16 +198,36 @@ export async function run(program: string, args: readonly string[], cwd = "/"): 
   return text.decode(stdout);
 }
 
-function specOf({ rootfs, args, memoryLimit }: ContainerOptions): OciSpec {
+function specOf({ rootfs, args, memoryLimit, inGuest = false }: ContainerOptions): OciSpec {
+  const namespaces = [...(inGuest ? [] : ["pid"]), "mount", "ipc", "uts", "network"];
   return {
     ociVersion: "1.0.2",
-    process: { args: [...args], cwd: "/", env: ["PATH=/bin"], user: { uid: 0, gid: 0 } },
+    process: processOf(args, inGuest),
     root: { path: rootfs.path },
     annotations: { "io.qemubox.boot-timeout-seconds": String(BOOT_TIMEOUT_SECONDS) },
     mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
     linux: {
-      namespaces: ["pid", "mount", "ipc", "uts", "network"].map((type) => ({ type })),
+      namespaces: namespaces.map((type) => ({ type })),
       ...(memoryLimit === undefined ? {} : { resources: { memory: { limit: memoryLimit } } }),
     },
   };
+}
+
+function processOf(args: readonly string[], inGuest: boolean): NonNullable<OciSpec["process"]> {
+  const [bounding, effective, permitted] = [0, 1, 2].map(() => [...GUESTS_CAPABILITIES]);
+  return {
+    args: [...args],
+    cwd: "/",
+    env: ["PATH=/bin"],
+    user: { uid: 0, gid: 0 },
+    ...(inGuest ? { capabilities: { bounding, effective, permitted } } : {}),
+  };
+}
+
+/** As containerd packs a process. */
+function anyOf(process: unknown): Any {
+  return create(AnySchema, {
+    typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",
+    value: new TextEncoder().encode(JSON.stringify(process)),
+  });
 }

@@ -4,16 +4,25 @@ import { system } from "../../ffi/mod.ts";
 import { type Any, AnySchema, create } from "../../proto/mod.ts";
 import { patience, within } from "../lib/wait.ts";
 import { makeBundle, processSpec, type SpecOptions } from "./bundle.ts";
-import { type Host, Shim } from "./shim.ts";
+import { type Host, IS_OURS, Shim } from "./shim.ts";
 
 /** How long one process may take, on a busy host under TCG. */
 const RUNS_WITHIN_MS = patience(90_000);
 
 /** Which streams a process gets; those that are not named it has not. */
 export interface Streams {
-  readonly stdin?: boolean;
-  readonly stdout?: boolean;
-  readonly stderr?: boolean;
+  readonly stdin?: boolean | undefined;
+  readonly stdout?: boolean | undefined;
+  readonly stderr?: boolean | undefined;
+}
+
+/**
+ * Without a terminal containerd's own shim opens both outputs or none, and fails on an empty path. Ours
+ * takes each by itself.
+ */
+function asTaken({ stdin, stdout, stderr }: Streams): Streams {
+  const outputs = Boolean(stdout) || Boolean(stderr);
+  return IS_OURS ? { stdin, stdout, stderr } : { stdin, stdout: outputs, stderr: outputs };
 }
 
 /** The paths of a process's FIFOs, and a client at each. */
@@ -30,7 +39,8 @@ export class Stdio implements AsyncDisposable {
   readonly #readers: Deno.ChildProcess[] = [];
   readonly #writers: Writer[] = [];
 
-  constructor(folder: string, name: string, { stdin, stdout, stderr }: Streams) {
+  constructor(folder: string, name: string, terminal: boolean, streams: Streams) {
+    const { stdin, stdout, stderr } = terminal ? streams : asTaken(streams);
     const fifo = (kind: string) => {
       const path = `${folder}/${name}-${kind}`;
       system.mkfifo(path, 0o600);
@@ -183,7 +193,7 @@ export class Box implements AsyncDisposable {
     Deno.mkdirSync(bundle);
     makeBundle(bundle, args, options);
     const shim = await Shim.start(host, id, bundle);
-    const stdio = new Stdio(bundle, "init", streams);
+    const stdio = new Stdio(bundle, "init", options.terminal ?? false, streams);
     const { stdin, stdout, stderr } = stdio;
     const terminal = options.terminal ?? false;
     const box = new Box(host, id, shim, stdio);
@@ -219,7 +229,7 @@ export class Box implements AsyncDisposable {
     } = {},
   ): Promise<Exec> {
     const execId = this.newExecId();
-    const stdio = new Stdio(this.shim.bundle, execId, streams);
+    const stdio = new Stdio(this.shim.bundle, execId, terminal, streams);
     try {
       await this.task.exec({
         id: this.id,

@@ -126,9 +126,15 @@ conformance("processes that are added to a running container", async (host, t) =
       await task.delete(who);
       if (target.startsWith("file")) {
         const lines = (await Deno.readTextFile(file!)).split("\n").sort().join();
-        assert.equal(lines, ",err,out");
+        // With containerd's own shim one of two streams to the same file was missing at this point.
+        if (IS_OURS) assert.equal(lines, ",err,out");
+        else assert.match(lines, /^(,err)?(,out)?$/);
       } else {
-        assert.equal(await Deno.readTextFile(log!), `out\nerr\nconformance/${who.execId}\n`);
+        const wanted = `out\nerr\nconformance/${who.execId}\n`;
+        const logged = await Deno.readTextFile(log!);
+        // With Delete containerd's own shim ends a logger, which may not have written all by then.
+        if (IS_OURS) assert.equal(logged, wanted);
+        else assert.ok(wanted.startsWith(logged), logged);
       }
     }
   });

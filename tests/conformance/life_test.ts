@@ -44,7 +44,9 @@ conformance(
 
 conformance("a container that never ran is killed, or deleted as it is", async (host) => {
   await using deleted = await Box.create(host, ["true"], { streams: { stdout: true } });
-  assert.equal((await deleted.task.delete({ id: deleted.id })).exitStatus, IS_OURS ? 0 : 137);
+  const { exitStatus } = await deleted.task.delete({ id: deleted.id });
+  // containerd's own shim kills it first, and says what it knows by then of how it ended.
+  assert.ok((IS_OURS ? [0] : [0, 137]).includes(exitStatus), String(exitStatus));
   assert.equal((await deleted.stdio.output).length, 0);
 });
 
@@ -102,7 +104,8 @@ conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (h
     await host.events.wait("/tasks/oom", id);
     const lines = host.events.lines(id);
     const exit = lines.findIndex((line) => line.startsWith("exit "));
-    assert.ok(lines.indexOf("oom") < exit, lines.join());
+    // containerd's own shim hears of both from different sides, and tells them as they come.
+    if (IS_OURS) assert.ok(lines.indexOf("oom") < exit, lines.join());
     assert.equal((await task.state({ id })).status, 2);
   });
 
@@ -121,6 +124,8 @@ conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (h
   await t.step("SIGTERM is the process's to handle", async () => {
     await task.kill({ id, signal: SIGTERM });
     assert.equal((await task.wait({ id })).exitStatus, 143);
-    assert.equal(await codeOf(task.kill({ id, signal: SIGKILL })), "NotFound");
+    // Without a pid namespace runc signals the cgroup instead, and does not mind that it is empty.
+    const late = await codeOf(task.kill({ id, signal: SIGKILL }));
+    assert.equal(late, IS_OURS ? "NotFound" : "OK");
   });
 });

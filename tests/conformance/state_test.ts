@@ -48,7 +48,7 @@ conformance("every method in every state", async (host, t) => {
     for (const name of Object.keys(wanted)) {
       got[name] = await codeOf(methods[name]!({ id, execId: "", ...who }));
     }
-    assert.deepEqual(got, wanted, when);
+    assert.deepEqual({ when, ...got }, { when, ...wanted });
   };
   const status = async (execId = "") => (await task.state({ id, execId })).status;
   /** What a container does not mind, whatever it does. */
@@ -72,7 +72,9 @@ conformance("every method in every state", async (host, t) => {
       ...{ start: EARLY, delete: EARLY, resume: EARLY },
     });
     const e = { execId: "e" };
-    const none = { start: NO, state: NO, kill: NO, closeIO: NO, resizePty: NO, delete: NO };
+    // containerd's own shim wraps what it says here, and so loses the code.
+    const closeIO = IS_OURS ? NO : "Unknown";
+    const none = { start: NO, state: NO, kill: NO, closeIO, resizePty: NO, delete: NO };
     await expect("exec: none", e, none);
     await expect("exec: added", e, { exec: OK, state: OK, resizePty: OK, closeIO: OK });
     assert.equal(await status("e"), CREATED);

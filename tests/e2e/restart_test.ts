@@ -190,6 +190,38 @@ restarted("killed in the middle of Create", async (id) => {
   await ctrOk(...runArguments(id, ["true"], { flags: ["--rm"] }));
 });
 
+restarted("killed in the middle of Exec", async (id) => {
+  await ctrOk(...runArguments(id, TICKING, { flags: ["-d", "--null-io"] }));
+  const exec = (execId: string, ...args: string[]) =>
+    ctr("task", "exec", "--exec-id", execId, id, ...args);
+  // One is cut off in its beginning, one while it runs.
+  const running = exec("e1", "sleep", "1000");
+  await until("a process that was added", SOON_MS, async () => {
+    return (await ctrOk("task", "ps", id)).includes("e1") || null;
+  });
+  const beginning = exec("e2", "sleep", "1000");
+  await until("its FIFOs", SOON_MS, () => hasFifos("e2") || null);
+  await killContainerd();
+  await Promise.all([running, beginning]);
+  await startContainerd();
+
+  assert.equal((await task(id))?.status, "RUNNING");
+  for (const execId of ["e1", "e2"]) {
+    // It is there, and can be ended; or it is not there.
+    if ((await ctr("task", "kill", "--signal", "SIGKILL", "--exec-id", execId, id)).code === 0) {
+      await until(`the end of ${execId}`, SOON_MS, async () => {
+        return (await ctrOk("task", "ps", id)).includes(execId) ? null : true;
+      });
+    }
+    await ctr("task", "rm", "--exec-id", execId, id);
+    removeFifos(id);
+    const { code, stdout, stderr } = await exec(execId, "echo", "again");
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "again\n", stderr: "" });
+  }
+  assert.deepEqual(logLines(id).filter((line) => line.includes("LOST")), []);
+  await remove(id);
+});
+
 restarted("killed in the middle of Delete", async (id) => {
   await ctrOk(...runArguments(id, ["true"], { flags: ["-d", "--null-io"] }));
   await until("its end", SOON_MS, async () => (await task(id))?.status === "STOPPED" || null);
@@ -201,6 +233,13 @@ restarted("killed in the middle of Delete", async (id) => {
   await remove(id);
   await ctrOk(...runArguments(id, ["true"], { flags: ["--rm"] }));
 });
+
+/** Whether a client has come so far that it is about to call Exec. */
+function hasFifos(execId: string): boolean {
+  return [...Deno.readDirSync(FIFOS)].some(({ name }) =>
+    [...Deno.readDirSync(`${FIFOS}/${name}`)].some((file) => file.name.startsWith(`${execId}-`))
+  );
+}
 
 /** The FIFO that ctr made for a detached task's input. */
 function stdinOf(id: string): string {

@@ -61,6 +61,8 @@ export const TREES: readonly string[] = [
 const SHARED_FOLDERS = [
   /^\/run\/qemubox(\/(cid|s|netns))?$/,
   /^\/run\/containerd\/(s|fifo)$/,
+  // Where containerd's own shim has runc keep its states.
+  /^\/run\/containerd\/runc(\/[^/]+)?$/,
   /^\/(run|var\/lib)\/containerd\/io\.containerd\.runtime\.v2\.task\/[^/]+$/,
   /^\/var\/lib\/qemubox$/,
   /^\/etc\/qemubox$/,

@@ -1,0 +1,29 @@
+/**
+ * containerd's own shim has to pass the conformance tests as well, so that what they expect of ours is
+ * what containerd's clients are used to. It runs containers by runc, which needs cgroup v2.
+ */
+
+import assert from "node:assert/strict";
+import { REPOSITORY } from "../../scripts/lib/paths.ts";
+import { FULL } from "../conformance/conformance.ts";
+import { lab } from "./lab.ts";
+
+const SHIM = "containerd-shim-runc-v2";
+/** The quick ones; the others take minutes here. */
+const QUICK = ["bootstrap", "state", "terminal"];
+const ALL = [...QUICK, "exec", "life", "soak"];
+
+for (const name of FULL ? ALL : QUICK) {
+  lab(`${SHIM} passes tests/conformance/${name}_test.ts`, async () => {
+    const file = `${REPOSITORY}/tests/conformance/${name}_test.ts`;
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "--no-check", "--allow-all", file],
+      env: { QEMUBOX_CONFORMANCE_SHIM: SHIM, NO_COLOR: "1" },
+      stdin: "null",
+    }).output();
+    const text = new TextDecoder();
+    assert.equal(code, 0, text.decode(stdout) + text.decode(stderr));
+    // Files in which nothing ran would pass, too.
+    assert.match(text.decode(stdout), /ok \| [1-9]\d* passed/);
+  });
+}
