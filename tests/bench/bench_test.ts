@@ -31,6 +31,7 @@ Deno.test({
       "boot-cpu",
       "boot-qemu",
       "boot-kernel",
+      "boot-stage0",
       "boot-deno",
       "boot-modules",
       "boot-vminitd",

@@ -15,8 +15,9 @@ export const boot: Measure = {
   },
   async run() {
     await using host = new TestHost();
-    const { vm, ms, cpu } = await bootTimed(host, shimPlan(host));
+    const { vm, ms, stage0Ms, cpu } = await bootTimed(host, shimPlan(host));
     const readyAt = performance.now();
+    if (stage0Ms === null) throw new Error("stage 0 did not say that it starts vminitd");
     const connection = new TtrpcConnection(await vm.dialGuest(GUEST_RPC_PORT));
     try {
       const system = createClient(guest.System, connection);
@@ -27,7 +28,8 @@ export const boot: Measure = {
         "boot": ms,
         ...(cpu === null ? {} : { "boot-cpu": cpu }),
         ...bootParts({
-          stage0Ms: firstConsoleMs - spawnedMs,
+          kernelUpMs: firstConsoleMs - spawnedMs,
+          stage0Ms,
           readyMs: ms,
           firstRpcMs,
           guest: timeline.map(({ name, bootNanoseconds }) => ({

@@ -6,15 +6,22 @@ import { cpuSeconds } from "./sandbox_processes.ts";
 export interface TimedBoot {
   readonly vm: Vm;
   readonly ms: number;
+  /** The same to the line of stage 0 that it starts vminitd; null when there was none. */
+  readonly stage0Ms: number | null;
   /** Processor time of QEMU; null when it had ended before it could be asked. Seconds. */
   readonly cpu: number | null;
 }
+
+/** What stage 0 says last (build/initrd/init). */
+const STAGE0_END = "qemubox: starting vminitd";
 
 /** Boots a machine of `host`, which owns it. */
 export async function bootTimed(host: TestHost, plan: BootPlan): Promise<TimedBoot> {
   let qemu: number | null = null;
   let cpu: number | null = null;
   let text = "";
+  let stage0At: number | null = null;
+  let readyAt = 0;
   const ledger: Ledger = {
     intend: () => {},
     recordProcesses: (_intent, processes) => {
@@ -25,10 +32,14 @@ export async function bootTimed(host: TestHost, plan: BootPlan): Promise<TimedBo
   const console = (chunk: Uint8Array) => {
     if (text.includes(plan.readyMarker)) return;
     text += new TextDecoder().decode(chunk);
-    if (text.includes(plan.readyMarker)) cpu = cpuIfThere(qemu);
+    if (text.includes(STAGE0_END)) stage0At ??= performance.now();
+    if (!text.includes(plan.readyMarker)) return;
+    cpu = cpuIfThere(qemu);
+    readyAt = performance.now();
   };
   const vm = await host.boot(plan, { ledger, console });
-  return { vm, ms: vm.timeline.readyMs - vm.timeline.spawnedMs, cpu };
+  const ms = vm.timeline.readyMs - vm.timeline.spawnedMs;
+  return { vm, ms, stage0Ms: stage0At === null ? null : ms - (readyAt - stage0At), cpu };
 }
 
 function cpuIfThere(pid: number | null): number | null {

@@ -2,6 +2,7 @@
 export const PARTS = [
   "boot-qemu",
   "boot-kernel",
+  "boot-stage0",
   "boot-deno",
   "boot-modules",
   "boot-vminitd",
@@ -12,7 +13,8 @@ export type Part = (typeof PARTS)[number];
 /** What each part is, for the legend of a picture. */
 export const PART_TITLES: Readonly<Record<Part, string>> = {
   "boot-qemu": "QEMU, firmware",
-  "boot-kernel": "kernel, stage 0",
+  "boot-kernel": "kernel",
+  "boot-stage0": "stage 0",
   "boot-deno": "Deno's start",
   "boot-modules": "V8 and modules",
   "boot-vminitd": "vminitd",
@@ -21,7 +23,9 @@ export const PART_TITLES: Readonly<Record<Part, string>> = {
 
 /** What is known of one boot. Milliseconds since the exec of QEMU, unless it says otherwise. */
 export interface BootTimes {
-  /** Stage 0's line came, just before it makes room for vminitd. */
+  /** Stage 0's first line came: the kernel is up. */
+  readonly kernelUpMs: number;
+  /** Stage 0's last line came, just before it makes room for vminitd. */
   readonly stage0Ms: number;
   readonly readyMs: number;
   /** From ready until the first call was answered. */
@@ -36,7 +40,7 @@ export interface BootTimes {
  * @throws Error when the guest's timeline lacks a point.
  */
 export function bootParts(times: BootTimes): Record<Part, number> {
-  const { stage0Ms, readyMs, firstRpcMs } = times;
+  const { kernelUpMs, stage0Ms, readyMs, firstRpcMs } = times;
   const point = (name: string): number => {
     const found = times.guest.find((one) => one.name === name);
     if (found === undefined) throw new Error(`the guest's timeline has no point "${name}"`);
@@ -47,7 +51,8 @@ export function bootParts(times: BootTimes): Record<Part, number> {
   const mainMs = kernelMs + point("main");
   return {
     "boot-qemu": kernelMs,
-    "boot-kernel": stage0Ms - kernelMs,
+    "boot-kernel": kernelUpMs - kernelMs,
+    "boot-stage0": stage0Ms - kernelUpMs,
     "boot-deno": startedMs - stage0Ms,
     "boot-modules": mainMs - startedMs,
     "boot-vminitd": readyMs - mainMs,

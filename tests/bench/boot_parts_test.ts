@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { bootParts } from "./boot_parts.ts";
 
 const TIMES = {
+  kernelUpMs: 1450,
   stage0Ms: 1500,
   readyMs: 3000,
   firstRpcMs: 40,
@@ -16,7 +17,8 @@ const TIMES = {
 Deno.test("the guest's clock is joined to the host's where the guest is ready", () => {
   assert.deepEqual(bootParts(TIMES), {
     "boot-qemu": 600,
-    "boot-kernel": 900,
+    "boot-kernel": 850,
+    "boot-stage0": 50,
     "boot-deno": 1100,
     "boot-modules": 300,
     "boot-vminitd": 100,

@@ -7,7 +7,7 @@ const LEFT = 110;
 const BAR = 30;
 const TOP = 56;
 const GAP = 14;
-const COLOURS = ["#8d99ae", "#4d7ea8", "#e09f3e", "#d1603d", "#6a994e", "#7b5ea7"];
+const COLOURS = ["#8d99ae", "#4d7ea8", "#9a8c98", "#e09f3e", "#d1603d", "#6a994e", "#7b5ea7"];
 
 interface Segment {
   readonly title: string;

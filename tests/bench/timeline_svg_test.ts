@@ -13,7 +13,7 @@ Deno.test("the parts follow each other, and the floor stands above them", () => 
   assert.deepEqual(bars, [
     [110, 365, "floor: 1000 ms"],
     [110, 182.5, "QEMU, firmware: 500 ms"],
-    [292.5, 547.5, "kernel, stage 0: 1500 ms"],
+    [292.5, 547.5, "kernel: 1500 ms"],
   ]);
   assert(svg.includes("Test &lt;CPU> &amp; Co"));
 });
