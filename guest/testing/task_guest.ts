@@ -52,7 +52,19 @@ export async function withGuest(
     child.kill("SIGTERM");
     await child.stdout.cancel();
     await child.status;
+    killContainers(`${folder}/crun`);
     await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Ends what crun.sh has created and nobody has deleted: it would wait for its start for ever. */
+function killContainers(crunRoot: string): void {
+  for (const { name } of Deno.readDirSync(crunRoot)) {
+    try {
+      Deno.kill(Number(Deno.readTextFileSync(`${crunRoot}/${name}/pid`)), "SIGKILL");
+    } catch {
+      // It has ended, or was not yet created.
+    }
   }
 }
 
