@@ -31,11 +31,12 @@ export class FdListener implements Disposable {
     for (;;) {
       if (this.#closed) throw new SystemError("accept4", "EBADF");
       try {
-        return new FdStream(this.#system.accept(this.fd), this.#options);
+        const accepted = this.#system.accept(this.fd);
+        if (accepted !== null) return new FdStream(accepted, this.#options);
       } catch (error) {
         // A connection that was given up while it waited is none of ours.
         if (isSystemError(error, "ECONNABORTED")) continue;
-        if (!isSystemError(error, "EAGAIN")) throw error;
+        throw error;
       }
       await this.#poller.wait(this.fd, "readable", options.signal);
     }

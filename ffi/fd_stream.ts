@@ -54,7 +54,7 @@ export class FdStream implements AsyncDisposable, Disposable {
     if (this.#closed) return null;
     if (into.length === 0) return 0;
     try {
-      const call = (): number => this.#system.read(this.fd, into);
+      const call = (): number | null => this.#system.read(this.fd, into);
       const count = await this.#whenReady("readable", call, options.signal);
       return count === 0 ? null : count;
     } catch (error) {
@@ -81,7 +81,7 @@ export class FdStream implements AsyncDisposable, Disposable {
       if (this.#closed) throw new SystemError("write", "EBADF");
       while (written < data.length) {
         const rest = data.subarray(written);
-        const call = (): number => this.#system.write(this.fd, rest);
+        const call = (): number | null => this.#system.write(this.fd, rest);
         written += await this.#whenReady("writable", call, options.signal);
       }
     } catch (error) {
@@ -113,18 +113,15 @@ export class FdStream implements AsyncDisposable, Disposable {
 
   async #whenReady(
     event: Readiness,
-    call: () => number,
+    call: () => number | null,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     for (;;) {
       // The number may belong to somebody else already.
       if (this.#closed) throw new SystemError(event === "readable" ? "read" : "write", "EBADF");
       if (this.#callsWithoutTurn++ < CALLS_WITHOUT_TURN_MAX) {
-        try {
-          return call();
-        } catch (error) {
-          if (!isSystemError(error, "EAGAIN")) throw error;
-        }
+        const done = call();
+        if (done !== null) return done;
       }
       await this.#poller.wait(this.fd, event, signal);
       this.#callsWithoutTurn = 0;

@@ -18,11 +18,10 @@ function pipeStreams(): { reader: FdStream; writer: FdStream } {
 /** Fills a pipe or socket until it would block. */
 function fill(fd: Fd): number {
   let total = 0;
-  try {
-    for (;;) total += system.write(fd, new Uint8Array(4096));
-  } catch (error) {
-    assert(isSystemError(error, "EAGAIN"));
-    return total;
+  for (;;) {
+    const taken = system.write(fd, new Uint8Array(4096));
+    if (taken === null) return total;
+    total += taken;
   }
 }
 

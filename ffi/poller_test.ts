@@ -41,9 +41,7 @@ Deno.test("a hang-up wakes readers, a broken pipe wakes writers", async () => {
   system.close(first.read);
 
   const second = system.pipe({ nonblock: "both" });
-  assert.throws(() => {
-    for (;;) system.write(second.write, new Uint8Array(65536));
-  });
+  while (system.write(second.write, new Uint8Array(65536)) !== null); // full
   const writable = poller.wait(second.write, "writable");
   system.close(second.read);
   await writable;

@@ -15,12 +15,18 @@ export interface System {
   open(path: string, flags: number, mode?: number): Fd;
   /** close(2). What waits for the descriptor in a Poller of this process is rejected. */
   close(fd: Fd): void;
-  /** read(2): the number of bytes, 0 at the end of file. Throws EAGAIN when there is nothing yet. */
-  read(fd: Fd, into: Uint8Array): number;
+  /**
+   * read(2): the number of bytes, 0 at the end of file, null when there is nothing yet (EAGAIN). Null and
+   * no error, here and below: making one takes longer than the call.
+   */
+  read(fd: Fd, into: Uint8Array): number | null;
   /** pread(2): as `read`, from `offset`; the descriptor's own position stays. */
   readAt(fd: Fd, into: Uint8Array, offset: number): number;
-  /** write(2): the number of bytes taken, which may be fewer than given. Throws EAGAIN, EPIPE. */
-  write(fd: Fd, data: Uint8Array): number;
+  /**
+   * write(2): the number of bytes taken, which may be fewer than given; null when none can be taken yet
+   * (EAGAIN). Throws EPIPE.
+   */
+  write(fd: Fd, data: Uint8Array): number | null;
   /** pipe2(2). `nonblock` (default "none") says which ends get O_NONBLOCK. */
   pipe(options?: PipeOptions): { read: Fd; write: Fd };
   /** mkfifo(3). The umask applies to `mode`. */
@@ -67,8 +73,8 @@ export interface System {
   startConnectVsock(cid: number, port: number): Fd;
   /** SO_ERROR: the pending error, which is cleared by asking, or null. */
   socketError(fd: Fd): SystemError | null;
-  /** accept4(2). Throws EAGAIN when nobody waits. */
-  accept(fd: Fd): Fd;
+  /** accept4(2); null when nobody waits (EAGAIN). */
+  accept(fd: Fd): Fd | null;
   /** A connected pair of unix(7) stream sockets. */
   socketPair(): [Fd, Fd];
   /** shutdown(2). */

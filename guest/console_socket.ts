@@ -28,6 +28,7 @@ export class ConsoleSocket implements Disposable {
   take(): Fd {
     try {
       const connection = this.#system.accept(this.#listener);
+      if (connection === null) throw new SystemError("accept4", "EAGAIN");
       try {
         const { fds } = this.#system.receiveFds(connection, new Uint8Array(MESSAGE_BYTES_MAX), 1);
         if (fds[0] === undefined) throw new SystemError("recvmsg", "ENODATA");

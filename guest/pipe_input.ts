@@ -1,4 +1,4 @@
-import { type Fd, type Poller, type System, SystemError } from "../ffi/mod.ts";
+import { type Fd, isSystemError, type Poller, type System } from "../ffi/mod.ts";
 
 /** Where input comes from: a `FrameReader`, or a test's stand-in. Null is the clean end. */
 export interface InputSource {
@@ -52,17 +52,21 @@ async function writeAll(
   let rest = chunk;
   while (rest.length > 0) {
     if (exited.aborted) return "exited";
+    let taken: number | null;
     try {
-      rest = rest.subarray(system.write(fd, rest));
+      taken = system.write(fd, rest);
     } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
-      if (error.code === "EPIPE") return "closed by the process";
-      if (error.code !== "EAGAIN") throw error;
-      try {
-        await poller.wait(fd, "writable", exited);
-      } catch (cause) {
-        if (!exited.aborted) throw cause;
-      }
+      if (isSystemError(error, "EPIPE")) return "closed by the process";
+      throw error;
+    }
+    if (taken !== null) {
+      rest = rest.subarray(taken);
+      continue;
+    }
+    try {
+      await poller.wait(fd, "writable", exited);
+    } catch (cause) {
+      if (!exited.aborted) throw cause;
     }
   }
   return null;

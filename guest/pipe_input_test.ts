@@ -43,7 +43,7 @@ Deno.test("input arrives up to its end, more of it than a pipe holds", async () 
   const buffer = new Uint8Array(10_000);
   while (got.length < 3 * chunk.length) {
     await poller.wait(stdin.read, "readable");
-    got.push(...buffer.subarray(0, system.read(stdin.read, buffer)));
+    got.push(...buffer.subarray(0, system.read(stdin.read, buffer)!));
   }
   assert.equal(await copied, "ended");
   assert.deepEqual(got, [...chunk, ...chunk, ...chunk]);

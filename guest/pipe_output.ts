@@ -1,4 +1,4 @@
-import { type Fd, type Poller, type System, SystemError } from "../ffi/mod.ts";
+import { type Fd, isSystemError, type Poller, type System } from "../ffi/mod.ts";
 
 /** Where output goes: a `FrameWriter`, or a test's stand-in. */
 export interface OutputSink {
@@ -58,10 +58,8 @@ function readSome(system: System, fd: Fd, into: Uint8Array): number | null {
   try {
     return system.read(fd, into);
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    if (error.code === "EAGAIN") return null;
     // A terminal that no process has open any more; it gives all that was written before it says so.
-    if (error.code === "EIO") return 0;
+    if (isSystemError(error, "EIO")) return 0;
     throw error;
   }
 }

@@ -9,6 +9,7 @@ import {
   SIG,
   type System,
   system as realSystem,
+  SystemError,
 } from "../ffi/mod.ts";
 import { NetworkError } from "./error.ts";
 
@@ -238,7 +239,11 @@ function parseOrNull(text: string): unknown {
 }
 
 function writeAll(system: System, fd: Fd, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) done += system.write(fd, bytes.subarray(done));
+  for (let done = 0; done < bytes.length;) {
+    const written = system.write(fd, bytes.subarray(done));
+    if (written === null) throw new SystemError("write", "EAGAIN");
+    done += written;
+  }
 }
 
 /** @throws {NetworkError} `result` for more than `max` bytes; without `what`, the rest is dropped. */

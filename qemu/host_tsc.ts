@@ -138,7 +138,7 @@ function readBounded(path: string, max: number): string {
   return text;
 }
 
-/** Each read(2) of /dev/kmsg gives one record; EAGAIN is the end, EPIPE means some were lost. */
+/** Each read(2) of /dev/kmsg gives one record; null is the end, EPIPE means some were lost. */
 function readKernelLog(system: System): string {
   const fd: Fd = system.open("/dev/kmsg", O.RDONLY | O.NONBLOCK);
   try {
@@ -148,11 +148,10 @@ function readKernelLog(system: System): string {
     for (let index = 0; index < KERNEL_LOG_RECORDS_MAX; index++) {
       try {
         const count = system.read(fd, record);
-        if (count === 0) break;
+        if (count === null || count === 0) break;
         const line = decoder.decode(record.subarray(0, count));
         if (line.includes("tsc: ")) lines.push(line);
       } catch (error) {
-        if (isSystemError(error, "EAGAIN")) break;
         if (!isSystemError(error, "EPIPE")) throw error;
       }
     }

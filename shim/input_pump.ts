@@ -1,4 +1,3 @@
-import { SystemError } from "../ffi/mod.ts";
 import type { FrameWriter } from "../proto/mod.ts";
 
 /** The side of stdin that containerd's client writes to. */
@@ -67,15 +66,5 @@ export class InputPump {
       }
     }
     return this.#stop.signal.aborted ? null : source.readNow(buffer);
-  }
-}
-
-/** A non-blocking read that says null instead of throwing EAGAIN. */
-export function readNow(read: () => number): number | null {
-  try {
-    return read() || null;
-  } catch (error) {
-    if (error instanceof SystemError && error.code === "EAGAIN") return null;
-    throw error;
   }
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { SystemError } from "../ffi/mod.ts";
 import { FrameReader, FrameWriter, memoryPair } from "../proto/mod.ts";
-import { InputPump, type InputSource, readNow } from "./input_pump.ts";
+import { InputPump, type InputSource } from "./input_pump.ts";
 import { settle } from "./test_support.ts";
 
 /** Standard input as a FIFO gives it: never at its end. */
@@ -132,14 +131,4 @@ Deno.test("a guest that closes its end ends the pump", async () => {
   source.type("nobody reads this");
   await pump.ended;
   assert.equal(source.closed, 1);
-});
-
-Deno.test("reading what is there never waits, and tells errors apart", () => {
-  assert.equal(readNow(() => 5), 5);
-  assert.equal(readNow(() => 0), null);
-  const failing = (code: string) => () => {
-    throw new SystemError("read", code);
-  };
-  assert.equal(readNow(failing("EAGAIN")), null);
-  assert.throws(() => readNow(failing("EIO")), /EIO/);
 });

@@ -1,7 +1,7 @@
 import { type Fd, FdStream, O, system } from "../ffi/mod.ts";
 import { dirname } from "node:path";
 import { Code, RpcError } from "../proto/mod.ts";
-import { type InputSource, readNow } from "./input_pump.ts";
+import type { InputSource } from "./input_pump.ts";
 
 /** Where a container's output goes on the host. */
 export interface OutputTarget extends Disposable {
@@ -73,7 +73,7 @@ function openInput(fd: Fd): InputSource {
   const stream = new FdStream(fd);
   return {
     read: (into, options) => stream.read(into, options),
-    readNow: (into) => readNow(() => system.read(fd, into)),
+    readNow: (into) => system.read(fd, into) || null,
     close: () => stream.close(),
   };
 }

@@ -8,7 +8,7 @@ import { isSystemError } from "../system_error.ts";
 import type { Fd } from "../types.ts";
 import { closeObservers } from "./close_observers.ts";
 
-const EINTR = 4;
+const EINTR = 4, EAGAIN = 11;
 const F_DUPFD_CLOEXEC = 1030, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4;
 const FD_CLOEXEC = 1;
 const LOCK_EX = 2, LOCK_NB = 4;
@@ -112,12 +112,13 @@ function transfer(
   call: (fd: number, bytes: BufferSource, length: bigint) => bigint,
   fd: Fd,
   bytes: Uint8Array,
-): number {
+): number | null {
   const length = BigInt(bytes.length);
   for (;;) {
     const result = call(fd, bytes as Uint8Array<ArrayBuffer>, length);
     if (result !== -1n) return Number(result);
     const code = errno();
+    if (code === EAGAIN) return null;
     if (code !== EINTR) throw systemError(syscall, code);
   }
 }

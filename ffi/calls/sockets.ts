@@ -1,7 +1,7 @@
 import { VMADDR } from "../constants.ts";
 import { AF_UNIX, AF_VSOCK, encodeSockaddrUn, encodeSockaddrVm } from "../layouts.ts";
 import { fields, SOCKADDR_VM, structure, UCRED } from "../layouts.ts";
-import { checked } from "../libc/errno.ts";
+import { checked, checkedNow } from "../libc/errno.ts";
 import { sockets as libc } from "../libc/sockets.ts";
 import { cString } from "../libc/strings.ts";
 import type { System } from "../system.ts";
@@ -66,7 +66,7 @@ export const socketCalls = {
   },
   accept(fd) {
     const flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
-    return checked("accept4", () => libc().accept4(fd, null, null, flags)) as Fd;
+    return checkedNow("accept4", () => libc().accept4(fd, null, null, flags)) as Fd | null;
   },
   socketPair() {
     const ends = structure(8);

@@ -25,12 +25,12 @@ Deno.test("a unix socket listens with its mode, and knows who connects", () =>
     const path = `${directory}/socket`;
     const listener = system.listenUnix(path, { mode: 0o640 });
     assert.equal(Deno.lstatSync(path).mode! & 0o777, 0o640);
-    throwsWith("EAGAIN", () => system.accept(listener));
+    assert.equal(system.accept(listener), null);
     const client = system.connectUnix(path);
-    const server = system.accept(listener);
+    const server = system.accept(listener)!;
     const { pid, uid, gid } = system.peerCredentials(server);
     assert.deepEqual([pid, uid, gid], [Deno.pid, Deno.uid(), Deno.gid()]);
-    throwsWith("EAGAIN", () => system.read(server, new Uint8Array(1)));
+    assert.equal(system.read(server, new Uint8Array(1)), null);
     assert.equal(system.socketError(server), null);
     throwsWith("EADDRINUSE", () => system.listenUnix(path));
     assert(Deno.lstatSync(path).isSocket, "a socket that is in use is left alone");
@@ -136,7 +136,7 @@ Deno.test({
   fn() {
     const port = 0x7f000000 + Deno.pid;
     const listener = system.listenVsock(port);
-    throwsWith("EAGAIN", () => system.accept(listener));
+    assert.equal(system.accept(listener), null);
     throwsWith("EADDRINUSE", () => system.listenVsock(port));
     closeAll(listener);
   },

@@ -5,7 +5,7 @@ const SYMBOLS = {
   __errno_location: { parameters: [], result: "pointer" }, // int *__errno_location(void)
 } as const satisfies Deno.ForeignLibraryInterface;
 
-const EINTR = 4;
+const EINTR = 4, EAGAIN = 11;
 
 /** errno of this thread, mapped: a call to ask for it could change it. */
 let location: Int32Array | undefined;
@@ -37,6 +37,17 @@ export function checked(syscall: string, call: () => number, path?: string): num
     if (result !== -1) return result;
     const code = errno();
     if (code !== EINTR) throw systemError(syscall, code, path);
+  }
+}
+
+/** As {@linkcode checked}, but null for what would have to wait (EAGAIN). */
+export function checkedNow(syscall: string, call: () => number): number | null {
+  for (;;) {
+    const result = call();
+    if (result !== -1) return result;
+    const code = errno();
+    if (code === EAGAIN) return null;
+    if (code !== EINTR) throw systemError(syscall, code);
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isSystemError, type System, SystemError } from "../mod.ts";
+import { isSystemError, type System } from "../mod.ts";
 import { parseAddress } from "./address.ts";
 import { AF, MESSAGE } from "./constants.ts";
 import { NetlinkFormatError } from "./error.ts";
@@ -102,7 +102,7 @@ function answering(...datagrams: (Uint8Array | ((sequence: number) => Uint8Array
     },
     read: (_: number, into: Uint8Array) => {
       const next = left.shift();
-      if (next === undefined) throw new SystemError("read", "EAGAIN");
+      if (next === undefined) return null;
       const datagram = typeof next === "function" ? next(sequence) : next;
       into.set(datagram);
       return datagram.length;

@@ -95,7 +95,8 @@ export class Rtnetlink implements Disposable {
   #send(request: NetlinkRequest, what: string): number {
     const sequence = ++this.#sequence;
     try {
-      this.#system.write(this.#fd, encodeRequest(request, sequence));
+      const sent = this.#system.write(this.#fd, encodeRequest(request, sequence));
+      if (sent === null) throw new SystemError("write", "EAGAIN");
     } catch (error) {
       throw isSystemError(error) ? new SystemError(what, error.code, { cause: error }) : error;
     }
@@ -106,6 +107,7 @@ export class Rtnetlink implements Disposable {
   #receive(what: string): NetlinkMessage[] {
     try {
       const length = this.#system.read(this.#fd, this.#buffer);
+      if (length === null) throw new SystemError("read", "EAGAIN");
       // A copy: what was parsed out of it outlives the next read.
       return parseMessages(this.#buffer.slice(0, length));
     } catch (error) {

@@ -29,7 +29,7 @@ async function orphan(script: string, alive: boolean): Promise<number> {
   if (!alive) system.close(hold.write);
   system.close(pids.write);
   const buffer = new Uint8Array(32);
-  const pid = Number(new TextDecoder().decode(buffer.subarray(0, system.read(pids.read, buffer))));
+  const pid = Number(new TextDecoder().decode(buffer.subarray(0, system.read(pids.read, buffer)!)));
   system.close(pids.read);
   if (!alive) await gone(pid as Pid);
   const { exited } = nursery.claim(pid as Pid);
