@@ -64,6 +64,9 @@ function kernelCommandLine(lab: LabMachine): string {
     `DENO_DIR=${lab.denoFolder}`,
     // A panic ends QEMU, because of -no-reboot.
     ...["console=ttyS0", "quiet", "panic=-1", "no_timer_check", "mitigations=off"],
+    // virtiofsd writes to the lab's memory behind TCG's back: docs/adr/0001. The lab's own inner machines
+    // leave much translated code behind in it.
+    "init_on_alloc=1",
     ...(lab.tscKhz === null ? [] : [`tsc_early_khz=${lab.tscKhz}`]),
   ].join(" ");
 }

@@ -30,7 +30,15 @@ Deno.test("the lab is a machine with svm whose shares and relay hang on their so
     "socket,id=relay,path=/run/relay.sock",
   ]);
   const line = valuesOf("-append", args)[0]!.split(" ");
-  for (const word of ["root=root", "rootfstype=virtiofs", `init=${LAB.init}`, "panic=-1"]) {
+  for (
+    const word of [
+      "root=root",
+      "rootfstype=virtiofs",
+      `init=${LAB.init}`,
+      "panic=-1",
+      "init_on_alloc=1",
+    ]
+  ) {
     assert(line.includes(word), word);
   }
   assert(line.includes("tsc_early_khz=2500000"));
