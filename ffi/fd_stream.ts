@@ -1,5 +1,5 @@
 import { FifoLock } from "./fifo_lock.ts";
-import { Poller, poller as defaultPoller, type Readiness } from "./poller.ts";
+import { Poller, poller as defaultPoller } from "./poller.ts";
 import { system as realSystem } from "./real_system.ts";
 import type { System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
@@ -11,6 +11,8 @@ export interface FdStreamOptions {
   system?: System;
   /** Default: the one of this process. */
   poller?: Poller;
+  /** Most bytes that one write(2) is given; default: all. */
+  writeBytesMax?: number;
 }
 
 /**
@@ -18,6 +20,9 @@ export interface FdStreamOptions {
  * would starve everything else.
  */
 const CALLS_WITHOUT_TURN_MAX = 64;
+
+/** Who has moved this much at once moves many bytes, and will go on soon. */
+const MANY_BYTES = 16_384;
 
 /**
  * A byte stream over a non-blocking descriptor, which it owns: a pipe, FIFO, socket or terminal. A
@@ -30,16 +35,20 @@ export class FdStream implements AsyncDisposable, Disposable {
   readonly fd: Fd;
   readonly #system: System;
   readonly #poller: Poller;
+  readonly #writeBytesMax: number;
   readonly #writers = new FifoLock();
   /** Why there can be no more writes: one was cut off in its middle. */
   #cutOff: unknown;
   #closed = false;
   #callsWithoutTurn = 0;
+  /** Bytes of the last call in each direction that moved any. */
+  readonly #last = { readable: 0, writable: 0 };
 
   constructor(fd: Fd, options: FdStreamOptions = {}) {
     this.fd = fd;
     this.#system = options.system ?? realSystem;
     this.#poller = options.poller ?? defaultPoller;
+    this.#writeBytesMax = options.writeBytesMax ?? Infinity;
   }
 
   /**
@@ -54,9 +63,11 @@ export class FdStream implements AsyncDisposable, Disposable {
     if (this.#closed) return null;
     if (into.length === 0) return 0;
     try {
-      const call = (): number | null => this.#system.read(this.fd, into);
-      const count = await this.#whenReady("readable", call, options.signal);
-      return count === 0 ? null : count;
+      for (;;) {
+        const count = this.#mayCall("read") ? this.#system.read(this.fd, into) : null;
+        if (count === null) await this.#ready("readable", options.signal);
+        else return (this.#last.readable = count) === 0 ? null : count;
+      }
     } catch (error) {
       if (this.#closed && isSystemError(error, "EBADF")) return null;
       throw error;
@@ -80,9 +91,10 @@ export class FdStream implements AsyncDisposable, Disposable {
       }
       if (this.#closed) throw new SystemError("write", "EBADF");
       while (written < data.length) {
-        const rest = data.subarray(written);
-        const call = (): number | null => this.#system.write(this.fd, rest);
-        written += await this.#whenReady("writable", call, options.signal);
+        const piece = data.subarray(written, written + this.#writeBytesMax);
+        const count = this.#mayCall("write") ? this.#system.write(this.fd, piece) : null;
+        if (count === null) await this.#ready("writable", options.signal);
+        else written += this.#last.writable = count;
       }
     } catch (error) {
       if (written > 0) this.#cutOff = error;
@@ -111,20 +123,15 @@ export class FdStream implements AsyncDisposable, Disposable {
     return Promise.resolve();
   }
 
-  async #whenReady(
-    event: Readiness,
-    call: () => number | null,
-    signal: AbortSignal | undefined,
-  ): Promise<number> {
-    for (;;) {
-      // The number may belong to somebody else already.
-      if (this.#closed) throw new SystemError(event === "readable" ? "read" : "write", "EBADF");
-      if (this.#callsWithoutTurn++ < CALLS_WITHOUT_TURN_MAX) {
-        const done = call();
-        if (done !== null) return done;
-      }
-      await this.#poller.wait(this.fd, event, signal);
-      this.#callsWithoutTurn = 0;
-    }
+  /** Whether it is this stream's turn. @throws {SystemError} EBADF when it is closed. */
+  #mayCall(syscall: "read" | "write"): boolean {
+    // The number may belong to somebody else already.
+    if (this.#closed) throw new SystemError(syscall, "EBADF");
+    return this.#callsWithoutTurn++ < CALLS_WITHOUT_TURN_MAX;
+  }
+
+  async #ready(event: "readable" | "writable", signal: AbortSignal | undefined): Promise<void> {
+    await this.#poller.wait(this.fd, event, signal, this.#last[event] >= MANY_BYTES);
+    this.#callsWithoutTurn = 0;
   }
 }

@@ -234,3 +234,21 @@ Deno.test("50 MB go over 40 pipes at once, byte for byte", async () => {
     assert.equal(received.digest("hex"), sent.digest("hex"));
   }));
 });
+
+Deno.test("no write is given more than was said, and the pieces of two writes do not mix", async () => {
+  const pieces: Uint8Array[] = [];
+  const recording = {
+    ...system,
+    write: (_fd: Fd, data: Uint8Array) => {
+      pieces.push(data.slice());
+      return data.length;
+    },
+  };
+  const { read, write } = system.pipe({ nonblock: "both" });
+  using _reader = new FdStream(read);
+  using writer = new FdStream(write, { system: recording, writeBytesMax: 1000 });
+  const data = crypto.getRandomValues(new Uint8Array(2500));
+  await Promise.all([writer.write(data), writer.write(Uint8Array.of(7))]);
+  assert.deepEqual(pieces.map(({ length }) => length), [1000, 1000, 500, 1]);
+  assert.deepEqual(new Uint8Array(pieces.slice(0, 3).flatMap((piece) => [...piece])), data);
+});

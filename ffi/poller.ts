@@ -1,5 +1,5 @@
 import { closeObservers } from "./calls/close_observers.ts";
-import { parkInEpoll } from "./calls/epoll.ts";
+import { parkInEpoll, waitInEpoll } from "./calls/epoll.ts";
 import { decodeEpollEvent, EPOLL_EVENT, structure } from "./layouts.ts";
 import { system as realSystem } from "./real_system.ts";
 import type { System } from "./system.ts";
@@ -18,6 +18,10 @@ const WATCHED = { readable: EPOLLIN, writable: EPOLLOUT, urgent: EPOLLPRI } as c
 const ENDS = { readable: READABLE, writable: WRITABLE, urgent: URGENT } as const;
 /** Events taken per turn; more of them wait for the next. */
 const EVENTS_MAX = 128;
+/** How long a wait that will soon be over may hold up everything else. Milliseconds. */
+const SOON_MS = 1;
+/** Such waits in a row before the event loop turns. */
+const WAITS_WITHOUT_TURN_MAX = 16;
 /** No watch has it: their generations start at 1. */
 const WAKE_TOKEN = 0n;
 
@@ -58,8 +62,12 @@ interface Instance {
  * waited for, so that an idle poller keeps neither a thread nor the event loop. Descriptors are
  * registered with EPOLLONESHOT and armed again by the next wait.
  *
- * A wait takes at least one turn of the event loop, and may end although the descriptor is not
- * ready: try the system call first, wait on EAGAIN, try again.
+ * A wait may end although the descriptor is not ready: try the system call first, wait on EAGAIN, try
+ * again.
+ *
+ * The way to the thread and back is a hundred times as long as the call (milliseconds under TCG). Whoever
+ * moves many bytes says that its wait will soon be over: then the call is made here for a moment, which
+ * anything that is waited for ends at once, before one is parked.
  */
 export class Poller implements Disposable {
   readonly #system: System;
@@ -70,6 +78,8 @@ export class Poller implements Disposable {
   #generations = 0;
   #waiting = 0;
   #parked = false;
+  #soon = false;
+  #waitsWithoutTurn = 0;
   #disposed = false;
   /** Run when the parked call is back. */
   #afterParking: (() => void)[] = [];
@@ -83,10 +93,11 @@ export class Poller implements Disposable {
    * Resolves when `fd` is ready, or has failed or hung up. Any number of waits for the same
    * descriptor may run at once.
    *
+   * @param soon the other side is at work on it: it pays to hold up everything else for a moment.
    * @throws {SystemError} EBADF when the descriptor is not open or is closed meanwhile.
    * @throws the reason of `signal` when it is aborted.
    */
-  wait(fd: Fd, event: Readiness, signal?: AbortSignal): Promise<void> {
+  wait(fd: Fd, event: Readiness, signal?: AbortSignal, soon: boolean = false): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#disposed) return Promise.reject(closed());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -104,6 +115,7 @@ export class Poller implements Disposable {
     }
     signal?.addEventListener("abort", abort);
     this.#waiting++;
+    this.#soon ||= soon;
     void this.#park();
     return promise;
   }
@@ -200,13 +212,27 @@ export class Poller implements Disposable {
     this.#parked = true;
     while (this.#waiting > 0) {
       try {
-        this.#deliver(await parkInEpoll(this.#instance!.epoll, this.#events));
+        this.#deliver(await this.#next());
       } catch (error) {
         this.#failAll(error);
       }
       for (const run of this.#afterParking.splice(0)) run();
     }
     this.#parked = false;
+  }
+
+  /** How many events there are, at least one unless the call was interrupted. */
+  async #next(): Promise<number> {
+    const { epoll } = this.#instance!;
+    if (this.#soon && this.#waitsWithoutTurn++ < WAITS_WITHOUT_TURN_MAX) {
+      this.#soon = false;
+      await Promise.resolve(); // whoever was told together with the last one may wait, too
+      const count = waitInEpoll(epoll, this.#events, SOON_MS);
+      if (count > 0) return count;
+    }
+    this.#soon = false;
+    this.#waitsWithoutTurn = 0;
+    return await parkInEpoll(epoll, this.#events);
   }
 
   #deliver(count: number): void {

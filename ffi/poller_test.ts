@@ -71,6 +71,26 @@ Deno.test("an eventfd is waited for", async () => {
   system.close(event);
 });
 
+Deno.test("a wait that is soon over keeps nobody from their turn", async () => {
+  using poller = new Poller();
+  const { read, write } = system.pipe({ nonblock: "both" });
+  const none = poller.wait(read, "readable", undefined, true);
+  assert.equal(await isSettled(none), false);
+  system.write(write, ONE);
+  await none;
+  // Ready each time: without a limit no timer would ever run.
+  let waits = 0, over = false;
+  setTimeout(() => over = true, 0);
+  while (!over) {
+    await poller.wait(read, "readable", undefined, true);
+    waits++;
+  }
+  assert.ok(waits > 1 && waits < 10_000, String(waits));
+  system.close(read);
+  system.close(write);
+  await poller.idle();
+});
+
 Deno.test("what epoll does not know is ready at once", async () => {
   using poller = new Poller();
   const file = system.memfd("file");

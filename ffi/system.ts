@@ -29,6 +29,11 @@ export interface System {
   write(fd: Fd, data: Uint8Array): number | null;
   /** pipe2(2). `nonblock` (default "none") says which ends get O_NONBLOCK. */
   pipe(options?: PipeOptions): { read: Fd; write: Fd };
+  /**
+   * fcntl(2) F_SETPIPE_SZ: how many bytes a pipe or FIFO holds, rounded up by the kernel. Throws EPERM
+   * above /proc/sys/fs/pipe-max-size or pipe-user-pages-soft without CAP_SYS_RESOURCE.
+   */
+  setPipeCapacity(fd: Fd, bytes: number): void;
   /** mkfifo(3). The umask applies to `mode`. */
   mkfifo(path: string, mode: number): void;
   /** Sets or clears O_NONBLOCK; all duplicates of the descriptor share it. */

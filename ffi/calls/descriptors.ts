@@ -10,6 +10,7 @@ import { closeObservers } from "./close_observers.ts";
 
 const EINTR = 4, EAGAIN = 11;
 const F_DUPFD_CLOEXEC = 1030, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4;
+const F_SETPIPE_SZ = 1031;
 const FD_CLOEXEC = 1;
 const LOCK_EX = 2, LOCK_NB = 4;
 const MFD_CLOEXEC = 1;
@@ -57,6 +58,9 @@ export const descriptorCalls = {
     if (nonblock === "read") descriptorCalls.setNonblock(read, true);
     if (nonblock === "write") descriptorCalls.setNonblock(write, true);
     return { read, write };
+  },
+  setPipeCapacity(fd, bytes) {
+    checked("fcntl", () => libc().fcntl(fd, F_SETPIPE_SZ, bytes));
   },
   mkfifo(path, mode) {
     const name = cString(path);

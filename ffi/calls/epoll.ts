@@ -24,6 +24,20 @@ export const epollCalls = {
   },
 } satisfies Partial<System>;
 
+/**
+ * epoll_wait(2) in this thread, for `timeoutMs`: how many events it wrote, 0 when none came in time.
+ *
+ * @throws {SystemError} when the epoll descriptor is no good.
+ */
+export function waitInEpoll(
+  epoll: Fd,
+  events: Uint8Array<ArrayBuffer>,
+  timeoutMs: number,
+): number {
+  const room = Math.floor(events.length / EPOLL_EVENT.size);
+  return checked("epoll_wait", () => libc().epoll_wait(epoll, events, room, timeoutMs));
+}
+
 /** Buffers that a thread of Deno's pool writes to. Deno itself does not keep them alive. */
 const lent = new Set<Uint8Array<ArrayBuffer>>();
 
@@ -43,5 +57,5 @@ export async function parkInEpoll(epoll: Fd, events: Uint8Array<ArrayBuffer>): P
     lent.delete(events);
   }
   // errno stayed in the other thread. Ask again in this one, without waiting.
-  return checked("epoll_wait", () => libc().epoll_wait(epoll, events, room, 0));
+  return waitInEpoll(epoll, events, 0);
 }

@@ -11,6 +11,16 @@ Deno.test("a function is found under its own name, and called", () => {
   assert.equal(libc.getpid, libc.getpid);
 });
 
+Deno.test("a function that is called often is the same after it was compiled", () => {
+  const libc = functionsOf({
+    magnitude: { name: "labs", parameters: ["i64"], result: "i64" },
+  });
+  const first = libc.magnitude;
+  for (let n = 0n; n < 1000n; n++) assert.equal(libc.magnitude(-n), n);
+  assert.notEqual(libc.magnitude, first);
+  assert.equal(first(-7n), 7n);
+});
+
 Deno.test("a function that waits does so on another thread", async () => {
   const libc = functionsOf({
     usleep: { parameters: ["u32"], result: "i32", nonblocking: true },
