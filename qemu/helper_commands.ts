@@ -55,6 +55,12 @@ export interface VhostDeviceVsockOptions {
 }
 
 /**
+ * What of a connection a guest may send before the host has taken it: as much as the kernel's vhost-vsock
+ * lets it. Its own default, 64 KiB, makes a guest wait for each two packets. Touched as it is used.
+ */
+const VSOCK_BUFFER_BYTES = 262_144;
+
+/**
  * vhost-device-vsock's command line. Pure.
  * @throws VmError `config` for a path with a comma, which its option syntax cannot express.
  */
@@ -68,7 +74,10 @@ export function vhostDeviceVsockCommand(options: VhostDeviceVsockOptions): Comma
   const { cid, vhostSocket, dialSocket } = options;
   return {
     path: options.path,
-    args: ["--vm", `guest-cid=${cid},socket=${vhostSocket},uds-path=${dialSocket}`],
+    args: [
+      "--vm",
+      `guest-cid=${cid},socket=${vhostSocket},uds-path=${dialSocket},tx-buffer-size=${VSOCK_BUFFER_BYTES}`,
+    ],
   };
 }
 
