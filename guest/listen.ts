@@ -1,10 +1,16 @@
 import { FdListener, type FdStream, type System, VMADDR } from "../ffi/mod.ts";
 import { type ByteStream } from "../proto/mod.ts";
 import { type Console, describe } from "./console.ts";
-import { VsockStream } from "./vsock_stream.ts";
 
 /** Connections that may wait to be accepted. */
 const BACKLOG = 128;
+
+/**
+ * Most bytes that go to the kernel at once. Linux puts what is above 32 KiB into packets of several
+ * fragments, and vhost-device-vsock 0.3.0 stops serving a connection at the first one of these:
+ * nothing of it arrives, and nothing after it.
+ */
+export const WRITE_BYTES_MAX = 28_672;
 
 /**
  * A vsock port of ours, and the connections on it that are still served.
@@ -25,7 +31,10 @@ export class Port {
     this.#system = system;
     this.#name = name;
     this.#console = console;
-    this.#listener = new FdListener(system.listenVsock(port, { backlog: BACKLOG }), { system });
+    this.#listener = new FdListener(system.listenVsock(port, { backlog: BACKLOG }), {
+      system,
+      writeBytesMax: WRITE_BYTES_MAX,
+    });
   }
 
   /** Serves connections for ever, each on its own: what goes wrong on one is logged. */
@@ -36,11 +45,10 @@ export class Port {
         accepted.close();
         continue;
       }
-      const connection = new VsockStream(accepted);
-      const served = handler(connection)
+      const served = handler(accepted)
         .catch((error) => this.#console.log(`${this.#name}: ${describe(error)}`))
         .finally(() => {
-          connection.close();
+          accepted.close();
           this.#served.delete(served);
         });
       this.#served.add(served);

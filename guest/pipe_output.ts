@@ -12,6 +12,9 @@ export interface OutputSink {
 /** Most bytes that {@linkcode DISCARD} takes at once. */
 const DISCARDED_BYTES_MAX = 4_096;
 
+/** A process that has written this much at once goes on soon. */
+const MANY_BYTES = 16_384;
+
 /** Where output goes that nobody wants. */
 export const DISCARD: OutputSink = {
   space: new Uint8Array(DISCARDED_BYTES_MAX),
@@ -37,17 +40,20 @@ export async function copyOutput(
 ): Promise<void> {
   const buffer = sink.space;
   let lost: { reason: unknown } | null = null;
+  let isBusy = false;
   for (;;) {
     const finalRound = exited.aborted; // before the read: what it wrote earlier is in the pipe
     const bytes = readSome(system, fd, buffer);
     if (bytes === 0) break;
     if (bytes !== null && lost === null) {
       lost = await sink.send(bytes).then(() => null, (reason) => ({ reason }));
+      isBusy = bytes >= MANY_BYTES;
       continue;
     }
     if (bytes === null && finalRound) break;
     // Also after output that is thrown away: there may be no end of it, and others have work to do.
-    await readable(poller, fd, exited);
+    await readable(poller, fd, exited, isBusy);
+    isBusy = false;
   }
   if (lost !== null) throw lost.reason;
   await sink.end();
@@ -64,9 +70,14 @@ function readSome(system: System, fd: Fd, into: Uint8Array): number | null {
   }
 }
 
-async function readable(poller: Poller, fd: Fd, exited: AbortSignal): Promise<void> {
+async function readable(
+  poller: Poller,
+  fd: Fd,
+  exited: AbortSignal,
+  soon: boolean,
+): Promise<void> {
   try {
-    await poller.wait(fd, "readable", exited);
+    await poller.wait(fd, "readable", exited, soon);
   } catch (error) {
     if (!exited.aborted) throw error;
   }

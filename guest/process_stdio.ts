@@ -5,6 +5,12 @@ import { checkedStreamId } from "./ids.ts";
 import { InputEndpoint, OutputEndpoint, type StdioDependencies } from "./stdio_endpoint.ts";
 import { TerminalStdio } from "./terminal_stdio.ts";
 
+/**
+ * What a process can write while vminitd does something else: four times what Linux gives a pipe, and what
+ * vminitd takes at once. At each end of an empty pipe it has to be woken.
+ */
+const OUTPUT_PIPE_BYTES = 262_144;
+
 /** Which streams a process has. Empty: none, it gets /dev/null. */
 export interface StdioIds {
   readonly stdin: string;
@@ -95,6 +101,7 @@ export class PipeStdio implements ProcessStdio {
     for (const [number, id] of [[1, ids.stdout], [2, ids.stderr]] as const) {
       if (id === "") continue;
       const pipe = dependencies.system.pipe({ nonblock: "read" });
+      dependencies.system.setPipeCapacity(pipe.read, OUTPUT_PIPE_BYTES);
       childFds[number] = pipe.write;
       childEnds.push(pipe.write);
       using read = new DisposableStack();
