@@ -9,14 +9,20 @@ import {
   statusOf,
   transition,
 } from "./container_state.ts";
+import { type CheckpointOptions, noteFlags } from "./checkpoint_options.ts";
 import { type Crun } from "./crun.ts";
 import { Execs } from "./execs.ts";
 import { quoted } from "./ids.ts";
+import { type InitBirth } from "./init_birth.ts";
 import { type JsonObject } from "./oci_json.ts";
 import { alreadyFinished, checkSignal, type Process } from "./process.ts";
 import { type ProcessStdio, type StdioIds } from "./process_stdio.ts";
-import { type ReapedProcess, type Reaper } from "./reaper.ts";
+import { type Nursery, type ReapedProcess, type Reaper } from "./reaper.ts";
 import { type StdioDependencies } from "./stdio_endpoint.ts";
+import { packWritable } from "./writable_layer.ts";
+
+/** Added to a signal's number it is the exit code of what it killed. */
+const SIGNALLED = 128;
 
 /** What a container is made of. */
 export interface ContainerParts extends StdioDependencies {
@@ -24,6 +30,7 @@ export interface ContainerParts extends StdioDependencies {
   readonly bundle: string;
   readonly ids: StdioIds;
   readonly stdio: ProcessStdio;
+  readonly birth: InitBirth;
   readonly crun: Crun;
   readonly reaper: Reaper;
   readonly cgroups: Cgroups;
@@ -61,6 +68,7 @@ export class Container implements Process {
   #init: ReapedProcess | null = null;
   #cgroup: ContainerCgroup | null = null;
   #starting: Promise<unknown> = Promise.resolve();
+  #isCheckpointed = false;
 
   constructor(parts: ContainerParts) {
     this.id = parts.id;
@@ -103,14 +111,12 @@ export class Container implements Process {
    *
    * @throws {RpcError} what crun says
    */
-  async create(): Promise<Pid> {
-    const { id, bundle, stdio, crun, reaper } = this.#parts;
+  async create(): Promise<void> {
+    const { id, bundle, stdio, crun, reaper, birth } = this.#parts;
     using nursery = reaper.openNursery();
+    let init: ReapedProcess | null;
     try {
-      const pid = await crun.create(id, bundle, stdio) as Pid;
-      this.#init = nursery.claim(pid);
-      this.#cgroup = this.#cgroupOf(pid);
-      stdio.created();
+      init = this.#adopt(nursery, await birth.create(id, bundle, stdio));
     } catch (error) {
       stdio[Symbol.dispose]();
       this.#cgroup?.[Symbol.dispose]();
@@ -120,31 +126,50 @@ export class Container implements Process {
       this.#exited.reject(failure);
       throw error;
     }
-    this.#init.exited.then((exit) => this.#onExit(exit));
-    return this.#expect({ name: "created", pid: this.#init.pid }, "create");
+    init?.exited.then((exit) => this.#onExit(exit));
+    this.#expect({ name: "created", pid: init?.pid ?? 0 }, "create");
   }
 
   /** @throws {RpcError} FailedPrecondition, what crun says */
   async start(): Promise<Pid> {
-    const pid = this.#expect({ name: "start" }, "start");
-    const started = this.#parts.crun.start(this.id);
-    this.#starting = started.catch(() => {});
+    this.#expect({ name: "start" }, "start");
+    const starting = this.#start();
+    this.#starting = starting.catch(() => {});
     try {
-      await started;
+      const { pid } = await starting;
+      this.#apply({ name: "started", pid });
+      return pid;
     } catch (error) {
       this.#apply({ name: "start failed" });
       throw error;
     }
-    this.#apply({ name: "started" });
-    return pid;
+  }
+
+  async #start(): Promise<ReapedProcess> {
+    const { id, bundle, stdio, reaper, birth } = this.#parts;
+    using nursery = reaper.openNursery();
+    const restored = this.#adopt(nursery, await birth.start(id, bundle, stdio));
+    restored?.exited.then((exit) => this.#onExit(exit));
+    return this.#init!;
+  }
+
+  /** Takes the init over from crun, when there is one by now. */
+  #adopt(nursery: Nursery, pid: number | null): ReapedProcess | null {
+    if (pid === null) return null;
+    this.#init = nursery.claim(pid as Pid);
+    this.#cgroup = this.#cgroupOf(pid as Pid);
+    this.#parts.stdio.created();
+    return this.#init;
   }
 
   async kill(signal: number, all: boolean): Promise<void> {
     if (this.#state.name === "creating") throw this.#refusal("kill");
-    if (this.#init === null || this.#state.name === "stopped" || this.#state.name === "deleting") {
-      throw alreadyFinished();
-    }
+    if (this.#state.name === "stopped" || this.#state.name === "deleting") throw alreadyFinished();
     checkSignal(signal);
+    if (this.#init === null) {
+      if (this.#state.name !== "created") throw this.#refusal("kill");
+      return await this.#onExit(this.#endOfNone(signal));
+    }
     // `crun kill --all` would thaw it.
     if (all && this.#state.name === "paused") return this.#requireCgroup().signalFrozen(signal);
     if (all) return await this.#parts.crun.killAll(this.id, signal);
@@ -174,8 +199,32 @@ export class Container implements Process {
   /** @throws {RpcError} FailedPrecondition: it is not paused */
   resume(): void {
     this.#require("resume", ["paused"]);
+    if (this.#isCheckpointed) throw this.#refusal("resume", "being checkpointed");
     this.#requireCgroup().thaw();
     this.#apply({ name: "resume" });
+  }
+
+  /**
+   * Writes its processes, and what it changed in its root file system, into `folder`. It stands still
+   * meanwhile, and afterwards is what it was before, or has ended, if that was asked for.
+   *
+   * @throws {RpcError} FailedPrecondition; what crun and CRIU say: it is what it was before
+   */
+  async checkpoint(folder: string, options: CheckpointOptions): Promise<void> {
+    this.#require("checkpoint", ["running", "paused"]);
+    if (this.#isCheckpointed) throw this.#refusal("checkpoint", "being checkpointed");
+    this.#isCheckpointed = true;
+    const wasRunning = this.#state.name === "running";
+    try {
+      if (wasRunning) await this.pause();
+      const { id, bundle, crun, reaper } = this.#parts;
+      await crun.checkpoint(id, { folder, flags: options.crunFlags }, options.exit);
+      await packWritable(reaper, bundle, folder);
+      noteFlags(folder, options);
+    } finally {
+      this.#isCheckpointed = false;
+      if (wasRunning && this.#state.name === "paused") this.resume();
+    }
   }
 
   /** What the kernel counts for it. @throws {RpcError} FailedPrecondition */
@@ -225,6 +274,7 @@ export class Container implements Process {
       this.#apply({ name: "delete failed" });
       throw error;
     }
+    if (this.#init === null) this.#exited.resolve(this.exit ?? this.#endOfNone(null));
     const exit = await this.exited;
     this.#parts.stdio[Symbol.dispose]();
     this.#cgroup?.[Symbol.dispose]();
@@ -242,6 +292,12 @@ export class Container implements Process {
     this.#cgroup?.kill(); // what an exec just started
     this.#exited.resolve(exit);
     this.#tellExit(this, exit);
+  }
+
+  /** How a container ends that was to come out of a checkpoint, and did not. */
+  #endOfNone(signal: number | null): ExitStatus {
+    const at = this.#parts.system.clock("realtime");
+    return { pid: 0 as Pid, code: signal === null ? 0 : SIGNALLED + signal, signal, at };
   }
 
   #tellExit(ended: Process, exit: ExitStatus): void {
@@ -270,12 +326,11 @@ export class Container implements Process {
     if (!states.includes(this.#state.name)) throw this.#refusal(call);
   }
 
-  /** Does what a caller asked for, or refuses it. Returns the init's pid. */
-  #expect(event: ContainerEvent, call: string): Pid {
+  /** Does what a caller asked for, or refuses it. */
+  #expect(event: ContainerEvent, call: string): void {
     const next = transition(this.#state, event);
     if (next === null) throw this.#refusal(call);
     this.#state = next;
-    return this.pid as Pid;
   }
 
   /** Notes what has happened. */
@@ -287,10 +342,10 @@ export class Container implements Process {
     this.#state = next;
   }
 
-  #refusal(call: string): RpcError {
+  #refusal(call: string, state: string = this.#state.name): RpcError {
     return new RpcError(
       Code.FailedPrecondition,
-      `cannot ${call} container ${quoted(this.id)}: it is ${this.#state.name}`,
+      `cannot ${call} container ${quoted(this.id)}: it is ${state}`,
     );
   }
 }

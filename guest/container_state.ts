@@ -1,26 +1,29 @@
 import { type ExitStatus, type Pid } from "../ffi/mod.ts";
 import { taskTypes } from "../proto/mod.ts";
 
+/** The init's; 0 when it is to come out of a checkpoint, and has not yet. */
+type InitPid = Pid | 0;
+
 /** Where a container is in its life. */
 export type ContainerState =
   /** crun create is under way. */
   | { readonly name: "creating" }
-  | { readonly name: "created"; readonly pid: Pid }
-  /** crun start is under way. */
-  | { readonly name: "starting"; readonly pid: Pid }
+  | { readonly name: "created"; readonly pid: InitPid }
+  /** crun start, or restore, is under way. */
+  | { readonly name: "starting"; readonly pid: InitPid }
   | { readonly name: "running"; readonly pid: Pid }
   /** Its processes are being frozen. */
   | { readonly name: "pausing"; readonly pid: Pid }
   | { readonly name: "paused"; readonly pid: Pid }
-  | { readonly name: "stopped"; readonly pid: Pid; readonly exit: ExitStatus }
+  | { readonly name: "stopped"; readonly pid: InitPid; readonly exit: ExitStatus }
   /** crun delete is under way; `exit` is null when it is what kills the process. */
-  | { readonly name: "deleting"; readonly pid: Pid; readonly exit: ExitStatus | null };
+  | { readonly name: "deleting"; readonly pid: InitPid; readonly exit: ExitStatus | null };
 
 /** What happens to a container. */
 export type ContainerEvent =
-  | { readonly name: "created"; readonly pid: Pid }
+  | { readonly name: "created"; readonly pid: InitPid }
   | { readonly name: "start" }
-  | { readonly name: "started" }
+  | { readonly name: "started"; readonly pid: Pid }
   | { readonly name: "start failed" }
   | { readonly name: "pause" }
   | { readonly name: "paused" }
@@ -42,7 +45,7 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
     case "start":
       return state.name === "created" ? { name: "starting", pid: state.pid } : null;
     case "started":
-      return state.name === "starting" ? { name: "running", pid: state.pid } : null;
+      return state.name === "starting" ? { name: "running", pid: event.pid } : null;
     case "start failed":
       return state.name === "starting" ? { name: "created", pid: state.pid } : null;
     case "pause":

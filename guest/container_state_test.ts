@@ -26,7 +26,7 @@ const STATES: Record<string, ContainerState> = {
 const EVENTS: Record<string, ContainerEvent> = {
   created: { name: "created", pid },
   start: { name: "start" },
-  started: { name: "started" },
+  started: { name: "started", pid },
   "start failed": { name: "start failed" },
   pause: { name: "pause" },
   paused: { name: "paused" },

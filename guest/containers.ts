@@ -2,8 +2,10 @@ import { type ExitStatus, type Poller, type System } from "../ffi/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
 import { type Cgroups } from "./cgroup.ts";
 import { Container, type ContainerObserver } from "./container.ts";
+import { type Checkpoints } from "./checkpoints.ts";
 import { type Crun } from "./crun.ts";
 import { checkedContainerId, quoted } from "./ids.ts";
+import { NewInit, RestoredInit } from "./init_birth.ts";
 import { openStdio, type StdioIds } from "./process_stdio.ts";
 import { type Reaper } from "./reaper.ts";
 import { type StreamRegistry } from "./stream_registry.ts";
@@ -16,6 +18,7 @@ export interface ContainersDependencies {
   readonly streams: StreamRegistry;
   readonly crun: Crun;
   readonly cgroups: Cgroups;
+  readonly checkpoints: Checkpoints;
   readonly observer: ContainerObserver;
 }
 
@@ -29,18 +32,26 @@ export class Containers {
   }
 
   /**
-   * Creates a container. Its streams can be dialed from now on, its id is taken from now on; both end
+   * Creates a container, out of `checkpoint` unless that is empty. Its streams can be dialed from now on, its id is taken from now on; both end
    * when it fails.
    *
    * @throws {RpcError} AlreadyExists, InvalidArgument, what crun says
    */
-  async create(id: string, bundle: string, ids: StdioIds): Promise<Container> {
+  async create(
+    id: string,
+    bundle: string,
+    ids: StdioIds,
+    checkpoint: string = "",
+  ): Promise<Container> {
     checkedContainerId(id);
     if (this.#containers.has(id)) {
       throw new RpcError(Code.AlreadyExists, `container ${quoted(id)} already exists`);
     }
     const stdio = openStdio(this.#dependencies, ids, () => this.#dependencies.crun.consolePath());
-    const container = new Container({ ...this.#dependencies, id, bundle, ids, stdio });
+    const birth = checkpoint === ""
+      ? new NewInit(this.#dependencies.crun)
+      : new RestoredInit(this.#dependencies, checkpoint);
+    const container = new Container({ ...this.#dependencies, id, bundle, ids, stdio, birth });
     this.#containers.set(id, container);
     try {
       await container.create();

@@ -1,5 +1,6 @@
 import { type Fd, SIG } from "../ffi/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
+import { criuErrors, readCriuLog } from "./criu_log.ts";
 import { crunError } from "./crun_error.ts";
 import { type JsonObject } from "./oci_json.ts";
 import { type OciProcess } from "./oci_process.ts";
@@ -30,6 +31,17 @@ const ENVIRONMENT = {
   _LIBCONTAINER_CLONED_BINARY: "1",
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 } as const;
+
+/** CRIU writes, or reads, all of a container's memory. */
+const CRIU_TIMEOUT_MS = 600_000;
+
+/** What of a container's processes, or of a checkpoint of them, crun is called for. */
+export interface CriuCall {
+  /** Where CRIU's files are, or are to be. */
+  readonly folder: string;
+  /** What holds for the checkpoint and its restore. */
+  readonly flags: readonly string[];
+}
 
 type ChildFds = Readonly<Record<number, Fd | "null">>;
 
@@ -134,13 +146,61 @@ export class Crun {
     await this.#run(["delete", "--force", id]);
   }
 
+  /**
+   * Writes the container's processes into the folder `call.folder`, which is there.
+   *
+   * @param exit whether they end with that
+   * @throws {RpcError} what crun and CRIU say: they run on
+   */
+  async checkpoint(id: string, call: CriuCall, exit: boolean): Promise<void> {
+    const { folder, flags } = call;
+    const running = exit ? [] : ["--leave-running"];
+    const images = ["--image-path", folder, "--work-path", folder];
+    await this.#criu(["checkpoint", ...images, ...running, ...flags, id], `${folder}/dump.log`);
+  }
+
+  /**
+   * Makes the container with the processes that a checkpoint holds; they run.
+   *
+   * @returns the init's pid. It is a child of ours now: claim it, from a nursery opened before.
+   * @throws {RpcError} what crun and CRIU say
+   */
+  async restore(id: string, bundle: string, call: CriuCall, stdio: CrunStdio): Promise<number> {
+    const { folder, flags } = call;
+    const pidFile = `${this.#options.scratch}/${id}.pid`;
+    const images = ["--image-path", folder, "--work-path", folder];
+    const how = ["--detach", "--bundle", bundle, "--pid-file", pidFile, ...consoleArguments(stdio)];
+    try {
+      const args = ["restore", ...images, ...how, ...flags, id];
+      await this.#criu(args, `${folder}/restore.log`, stdio);
+      return parsePid(Deno.readTextFileSync(pidFile), id);
+    } finally {
+      removeFile(pidFile);
+    }
+  }
+
+  /** crun only names CRIU's log, which nobody outside of the guest can read. */
+  async #criu(args: string[], log: string, stdio: CrunStdio | null = null): Promise<void> {
+    try {
+      await this.#run(args, stdio, CRIU_TIMEOUT_MS);
+    } catch (error) {
+      const why = criuErrors(readCriuLog(log));
+      if (why === "" || !(error instanceof RpcError)) throw error;
+      throw new RpcError(error.code, `${error.message}: ${why}`);
+    }
+  }
+
   /** A path for a socket to be {@linkcode CrunStdio.consoleSocket}; each is given once. */
   consolePath(): string {
     return `${this.#options.scratch}/console-${this.#consoles++}`;
   }
 
-  async #run(args: string[], stdio: CrunStdio | null = null): Promise<void> {
-    const { path, root, scratch, timeoutMs } = this.#options;
+  async #run(
+    args: string[],
+    stdio: CrunStdio | null = null,
+    timeoutMs: number = this.#options.timeoutMs,
+  ): Promise<void> {
+    const { path, root, scratch } = this.#options;
     const log = `${scratch}/call-${this.#calls++}.log`;
     try {
       const crun = this.#reaper.spawn({

@@ -1,15 +1,15 @@
 import {
   cgroups,
-  Code,
   implement,
   packAny,
-  RpcError,
   runcOptions,
   type ServiceBinding,
   taskTypes,
   taskV3,
 } from "../proto/mod.ts";
 import { type ContainerBundle } from "./bundle_service.ts";
+import { checkpointOptions } from "./checkpoint_options.ts";
+import { type Checkpoints } from "./checkpoints.ts";
 import { type ContainerProcess } from "./container.ts";
 import { exitFields } from "./container_events.ts";
 import { type Containers } from "./containers.ts";
@@ -23,6 +23,7 @@ const { Status } = taskTypes;
 /** What the task service rests on. */
 export interface TaskServiceDependencies {
   readonly containers: Containers;
+  readonly checkpoints: Checkpoints;
   /** Finds or makes the bundle that a Create asks for. */
   readonly bundleFor: (request: taskV3.CreateTaskRequest) => ContainerBundle;
   readonly version: string;
@@ -31,16 +32,17 @@ export interface TaskServiceDependencies {
 /**
  * containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned, or comes in
  * its options as a CreateBundleRequest. Its stdin, stdout and stderr are stream ids, which the host
- * dials; so are those of Exec.
+ * dials; so are those of Exec. The path of Checkpoint and the checkpoint of Create are names of
+ * qemubox.guest.v1.Checkpoints.
  */
 export function taskService(dependencies: TaskServiceDependencies): ServiceBinding {
-  const { containers, bundleFor, version } = dependencies;
+  const { containers, checkpoints, bundleFor, version } = dependencies;
   return implement(taskV3.Task, {
     create: async (request) => {
-      checkCreate(request);
       using undo = new DisposableStack();
       const { path } = undo.use(bundleFor(request));
-      const container = await containers.create(request.id, path, stdioIds(request));
+      const { id, checkpoint } = request;
+      const container = await containers.create(id, path, stdioIds(request), checkpoint);
       undo.move();
       return { pid: container.pid };
     },
@@ -83,12 +85,17 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
       await containers.get(id).update(limits);
       return {};
     },
-    checkpoint: ({ id }) => {
-      containers.get(id);
-      throw new RpcError(
-        Code.Unimplemented,
-        "checkpoints are not implemented: no CRIU in the guest",
-      );
+    checkpoint: async ({ id, path, options }) => {
+      const container = containers.get(id);
+      const asked = checkpointOptions(options);
+      const folder = checkpoints.create(path);
+      try {
+        await container.checkpoint(folder, asked);
+      } catch (error) {
+        checkpoints.delete(path);
+        throw error;
+      }
+      return {};
     },
     closeIO: ({ id, execId, stdin }) => {
       const process = processOf(containers, id, execId);
@@ -97,12 +104,6 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
     },
     connect: ({ id }) => ({ shimPid: 1, taskPid: containers.get(id).pid, version }),
   });
-}
-
-function checkCreate(request: taskV3.CreateTaskRequest): void {
-  if (request.checkpoint !== "") {
-    throw new RpcError(Code.Unimplemented, "restoring a checkpoint is not implemented");
-  }
 }
 
 function stdioIds({ stdin, stdout, stderr, terminal }: StdioIds): StdioIds {

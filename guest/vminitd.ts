@@ -7,6 +7,8 @@ import {
 } from "../proto/mod.ts";
 import { bundleFor, bundleService } from "./bundle_service.ts";
 import { Bundles } from "./bundles.ts";
+import { checkpointService } from "./checkpoint_service.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { delegateControllers, guestCgroups } from "./cgroup.ts";
 import { type Console, describe } from "./console.ts";
 import { ContainerEvents } from "./container_events.ts";
@@ -42,8 +44,10 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   const streams = new StreamRegistry();
   const bundles = new Bundles(system, console);
   const events = new EventLog<GuestEvent>(({ topic }) => console.log(`dropped event ${topic}`));
+  const checkpoints = new Checkpoints();
   const containers = new Containers({
     system,
+    checkpoints,
     poller,
     reaper,
     streams,
@@ -57,10 +61,12 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   const server = new TtrpcServer([
     taskService({
       containers,
+      checkpoints,
       bundleFor: (request) => bundleFor(bundles, request),
       version: VERSION,
     }),
     bundleService(bundles, (path) => containers.usesBundle(path)),
+    checkpointService(checkpoints),
     networkService(system),
     systemService({
       system,

@@ -88,6 +88,7 @@ Deno.test("services have the methods and types that the .proto files say", async
     "containerd.task.v2.Task",
     "containerd.task.v3.Task",
     "qemubox.guest.v1.Bundles",
+    "qemubox.guest.v1.Checkpoints",
     "qemubox.guest.v1.Network",
     "qemubox.guest.v1.System",
   ]);

@@ -13,11 +13,11 @@
  * | `eventsService` | containerd.services.events.ttrpc.v1 | `Events`, `ForwardRequest` |
  * | `bootstrap` | containerd.runtime.bootstrap.v1 | `BootstrapParams`, `BootstrapResult` |
  * | `sandbox` | containerd.runtime.sandbox.v1 | `Sandbox` |
- * | `runcOptions` | containerd.runc.v1 | `Options`, `ProcessDetails` |
+ * | `runcOptions` | containerd.runc.v1 | `Options`, `CheckpointOptions`, `ProcessDetails` |
  * | `runtimeOptions` | runtimeoptions.v1 | `Options` |
  * | `cgroups` | io.containerd.cgroups.v2 | `Metrics` |
  * | `googleRpc` | google.rpc | `Status` |
- * | `guest` | qemubox.guest.v1 | `System`, `Bundles`, `Network` |
+ * | `guest` | qemubox.guest.v1 | `System`, `Bundles`, `Checkpoints`, `Network` |
  *
  * @module
  */

@@ -14,6 +14,7 @@ export class Container {
   /** Ids of execs that are being added. */
   readonly #reserved = new Set<string>();
   readonly #drainMs: number;
+  readonly #occupied = new Set<Promise<unknown>>();
 
   /** @param drainMs how long an exit waits for a reader of output that takes nothing. */
   constructor(request: CreateRequest, io: ProcessIo, size: VmSize, drainMs: number) {
@@ -53,6 +54,19 @@ export class Container {
     }
     this.#reserved.add(execId);
     return { [Symbol.dispose]: () => void this.#reserved.delete(execId) };
+  }
+
+  /** Does something during which its VM may not end. */
+  async occupy(work: () => Promise<void>): Promise<void> {
+    const working = work();
+    const done = working.catch(() => {}).finally(() => this.#occupied.delete(done));
+    this.#occupied.add(done);
+    await working;
+  }
+
+  /** Resolves when nothing occupies it. */
+  async unoccupied(): Promise<void> {
+    await Promise.all(this.#occupied);
   }
 
   addExec(name: Process["name"], io: ProcessIo): void {

@@ -62,8 +62,9 @@ export interface CreatePlan {
  * @throws RpcError, VmError, UnsupportedSpecError: each names what is wrong and how to mend it.
  */
 export function planCreate(request: CreateRequest, spec: OciSpec, config: Config): CreatePlan {
-  if (request.checkpoint !== "") {
-    throw new RpcError(Code.Unimplemented, "restoring from a checkpoint is not supported");
+  if (request.checkpoint !== "" && pathKind(request.checkpoint) !== "directory") {
+    const why = `no checkpoint: ${request.checkpoint} is no folder`;
+    throw new RpcError(Code.InvalidArgument, why);
   }
   if (spec.process !== undefined) {
     requireSameTerminal(spec.process, request.terminal, "process of config.json");

@@ -39,7 +39,11 @@ Deno.test("what is not supported is refused before the host is looked at", () =>
     planCreate({ ...request, ...change }, { process: { terminal } }, config);
   refuses(() => plan({ terminal: true }), Code.InvalidArgument, /terminal is false in its/);
   refuses(() => plan({ terminal: false }, true), Code.InvalidArgument, /terminal is true in its/);
-  refuses(() => plan({ checkpoint: "/c" }), Code.Unimplemented, /checkpoint/);
+  refuses(
+    () => plan({ checkpoint: "/c" }),
+    Code.InvalidArgument,
+    /no checkpoint: \/c is no folder/,
+  );
 });
 
 Deno.test("a state folder that cannot be written is named, with what moves it", () => {

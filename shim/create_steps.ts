@@ -8,6 +8,7 @@ import {
   packAny,
 } from "../proto/mod.ts";
 import { bootVm, type CidLease, type DiskConfig, leaseCid, type Vm } from "../qemu/mod.ts";
+import { sendCheckpoint } from "./checkpoint_files.ts";
 import { ConsoleLog } from "./console_log.ts";
 import type { CreatePlan, RootfsSource } from "./create_plan.ts";
 import { answered, GuestConnection } from "./guest_connection.ts";
@@ -50,6 +51,8 @@ export interface CreateContext {
 
 /** How long mounting, or crun, may take in a guest, under TCG on a busy host too. Milliseconds. */
 const CREATE_CALL_TIMEOUT_MS = 30_000;
+/** The guest's name of the checkpoint that it restores. */
+const RESTORED = "restored";
 /** The disk of all layers: its serial number, and its descriptor in the runtime folder. */
 const LAYER_DISK = "layers";
 
@@ -182,12 +185,20 @@ export class CreateSteps {
     });
   }
 
+  /** The files of the checkpoint that the container is to be restored from, if it is. */
+  async sendCheckpoint(guest: GuestConnection): Promise<void> {
+    const { checkpoint } = this.#plan.request;
+    if (checkpoint === "") return;
+    await sendCheckpoint({ guest, name: RESTORED }, checkpoint, this.#context.signal);
+  }
+
   /** The bundle in the guest and the container in it, created by crun and not yet started. */
   async createContainer(guest: GuestConnection, failed: AbortSignal): Promise<void> {
-    const { id, terminal } = this.#plan.request;
+    const { id, terminal, checkpoint } = this.#plan.request;
     const request = {
       id,
       terminal,
+      checkpoint: checkpoint === "" ? "" : RESTORED,
       ...streamIds({ ...this.#plan.request, execId: "" }),
       options: (await this.#bundle)!,
     };

@@ -50,6 +50,7 @@ const STREAMS_OPENING_MAX = 32;
 export class GuestConnection implements Disposable {
   readonly task: Client<typeof taskV3.Task>;
   readonly bundles: Client<typeof guest.Bundles>;
+  readonly checkpoints: Client<typeof guest.Checkpoints>;
   readonly network: Client<typeof guest.Network>;
   readonly #system: Client<typeof guest.System>;
   readonly #connection: TtrpcConnection;
@@ -61,6 +62,7 @@ export class GuestConnection implements Disposable {
     this.#dial = dial;
     this.task = createClient(taskV3.Task, connection);
     this.bundles = createClient(guest.Bundles, connection);
+    this.checkpoints = createClient(guest.Checkpoints, connection);
     this.network = createClient(guest.Network, connection);
     this.#system = createClient(guest.System, connection);
   }

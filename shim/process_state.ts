@@ -35,7 +35,8 @@ export type StatefulCall =
   | "resume"
   | "resize"
   | "stats"
-  | "update";
+  | "update"
+  | "checkpoint";
 
 /**
  * The state after an event. Total: an event that comes late, as the second of two reports of the
@@ -68,8 +69,9 @@ function neverRan(): Exit {
 /** For each state, the calls that it answers; what is missing is refused. */
 const LEGAL: Readonly<Record<ProcessState["kind"], readonly StatefulCall[]>> = {
   created: ["start", "kill", "delete", "close-io", "pids", "exec", "resize", "stats", "update"],
-  running: ["kill", "close-io", "pids", "exec", "pause", "resize", "stats", "update"],
-  paused: ["kill", "close-io", "pids", "resume", "resize", "stats", "update"],
+  // deno-fmt-ignore
+  running: ["kill", "close-io", "pids", "exec", "pause", "resize", "stats", "update", "checkpoint"],
+  paused: ["kill", "close-io", "pids", "resume", "resize", "stats", "update", "checkpoint"],
   stopped: ["delete", "close-io", "pids"],
   deleted: [],
 };

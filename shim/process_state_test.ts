@@ -76,6 +76,7 @@ Deno.test("every call in every state", () => {
     resize: [null, null, null, early, no],
     stats: [null, null, null, early, no],
     update: [null, null, null, early, no],
+    checkpoint: [early, null, null, early, no],
   };
   for (const [call, codes] of Object.entries(expected)) {
     states.forEach((state, index) => {

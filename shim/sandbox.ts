@@ -58,6 +58,7 @@ export class Sandbox implements AsyncDisposable {
     const network = undo.use(await steps.prepareNetwork());
     const vm = undo.use(await steps.bootVm(console, network));
     const guest = undo.use(await steps.connectGuest(vm));
+    await steps.sendCheckpoint(guest);
     // The last step that can fail: the container owns it, since its output outlives a lost VM.
     const io = await createInGuest(steps, guest, network);
     return { sandbox: new Sandbox(vm, network, guest, undo.move(), log), io };

@@ -49,6 +49,7 @@ class FakeSteps {
       return this.shutdownGuest();
     },
   });
+  sendCheckpoint = () => {};
   configureGuest = () => {};
   createContainer = () => {};
   openIo = () => ({
@@ -102,7 +103,7 @@ Deno.test("a create that fails at any step releases all that was made before", a
   assert.deepEqual(whole.trace, [...MADE, IO]);
   assert.equal(sandbox.pid, 4711);
   const steps = calls.length;
-  assert.equal(steps, 10);
+  assert.equal(steps, 11);
   for (let failAt = 0; failAt < steps; failAt++) {
     const fake = new FakeSteps();
     const { double } = recording(fake.asSteps(), { failAt, error: () => new Error("step failed") });

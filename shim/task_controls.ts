@@ -1,5 +1,7 @@
 import { type Any, Code, type MessageInitShape, RpcError, type taskV3 } from "../proto/mod.ts";
 import { SIG } from "../ffi/mod.ts";
+import { fetchCheckpoint } from "./checkpoint_files.ts";
+import { checkpointOptions } from "./checkpoint_options.ts";
 import { checkedProcesses, checkedStats, type ListedProcess } from "./guest_answers.ts";
 import { answered } from "./guest_connection.ts";
 import type { Logger } from "./log.ts";
@@ -11,6 +13,9 @@ import { planUpdate } from "./update_plan.ts";
 
 /** A guest that does not answer within this is given up on; SIGKILL then ends it. Milliseconds. */
 const CALL_TIMEOUT_MS = 10_000;
+/** CRIU writes all of the container's memory. Milliseconds. */
+const CHECKPOINT_TIMEOUT_MS = 610_000;
+const BYTES_PER_MIB = 1_048_576;
 /** The rows and columns of a terminal are 16 bits wide: struct winsize of ioctl_tty(2). */
 const WINDOW_SIDE_MAX = 65_535;
 
@@ -26,6 +31,7 @@ export interface TaskControlsHost {
 export class TaskControls {
   readonly #tasks: Tasks;
   readonly #host: TaskControlsHost;
+  #checkpoints = 0;
 
   constructor(tasks: Tasks, host: TaskControlsHost) {
     this.#tasks = tasks;
@@ -131,12 +137,36 @@ export class TaskControls {
     if (stdin) process.closeStdin();
   }
 
-  /** Says why there is none, rather than nothing at all. */
-  checkpoint({ id }: { id: string }): never {
-    throw new RpcError(
-      Code.Unimplemented,
-      `container ${id}: a checkpoint would need CRIU inside of the VM, which its guest has not`,
-    );
+  /**
+   * Writes what runs in the container into the folder `path`, by CRIU in the guest. It stands still
+   * meanwhile; with the option `exit` it has ended afterwards.
+   */
+  async checkpoint(
+    { id, path, options }: { id: string; path: string; options?: Any | undefined },
+  ): Promise<void> {
+    const container = this.#tasks.container(id);
+    container.init.assertLegal("checkpoint");
+    if (!path.startsWith("/")) {
+      const why = `a checkpoint needs the absolute path of a folder, not ${JSON.stringify(path)}`;
+      throw new RpcError(Code.InvalidArgument, why);
+    }
+    const asked = checkpointOptions(options);
+    const { guest } = this.#tasks.required();
+    const name = `checkpoint-${this.#checkpoints++}`;
+    await container.occupy(async () => {
+      try {
+        await answered("Task.Checkpoint", CHECKPOINT_TIMEOUT_MS, (timeoutMs) => {
+          return guest.task.checkpoint(
+            { id, path: name, ...(asked === null ? {} : { options: asked }) },
+            { timeoutMs },
+          );
+        });
+        await fetchCheckpoint({ guest, name }, path, container.size.memoryMib * BYTES_PER_MIB);
+      } finally {
+        await guest.checkpoints.delete({ name }, { timeoutMs: CALL_TIMEOUT_MS }).catch(() => {});
+      }
+    });
+    this.#host.events.checkpointed(id, path);
   }
 }
 

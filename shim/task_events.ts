@@ -49,6 +49,12 @@ export class TaskEvents {
     this.#publisher.publish("/tasks/resumed", events.TaskResumedSchema, { containerId: id });
   }
 
+  /** @param path the folder of its files. */
+  checkpointed(id: string, path: string): void {
+    const event = { containerId: id, checkpoint: path };
+    this.#publisher.publish("/tasks/checkpointed", events.TaskCheckpointedSchema, event);
+  }
+
   /** The guest can make as many of these as it likes: they may not crowd out the others. */
   oom(id: string): void {
     const event = { containerId: id };

@@ -49,6 +49,8 @@ export interface TaskServiceHost {
 
 /** A start, or crun's part of an exec, that takes longer has failed. Milliseconds. */
 const START_TIMEOUT_MS = 60_000;
+/** CRIU reads all of the container's memory. Milliseconds. */
+const RESTORE_TIMEOUT_MS = 610_000;
 /** What the guest has to answer soon. Milliseconds. */
 const CALL_TIMEOUT_MS = 10_000;
 
@@ -132,8 +134,10 @@ export class TaskService {
       throw new RpcError(Code.FailedPrecondition, why);
     }
     const { guest, pid } = this.#tasks.required();
+    const isRestore = !process.isExec && container.request.checkpoint !== "";
     const inGuest = async () => {
-      await answered("Task.Start", START_TIMEOUT_MS, async (timeoutMs) => {
+      const timeoutMs = isRestore ? RESTORE_TIMEOUT_MS : START_TIMEOUT_MS;
+      await answered("Task.Start", timeoutMs, async (timeoutMs) => {
         await guest.task.start({ id, execId }, { timeoutMs });
       });
     };
@@ -228,6 +232,7 @@ export class TaskService {
     }
     // From here on, nobody else finds it to delete it a second time.
     this.#tasks.containers.delete(id);
+    await container.unoccupied();
     await container.deleteExecs();
     const exit = await process.delete();
     if (this.#tasks.containers.size === 0) await this.#endSandbox();

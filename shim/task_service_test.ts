@@ -106,6 +106,11 @@ class World {
           resizePty: call("resizePty"),
           pids: (request: object) => call("pids", { processes: this.processes })(request),
           stats: (request: object) => call("stats", { stats: this.stats })(request),
+          checkpoint: call("checkpoint"),
+        },
+        checkpoints: {
+          list: call("list files", { files: [] }),
+          delete: call("delete files"),
         },
       },
       watch: (listener: SandboxListener) => this.listener = listener,
@@ -223,7 +228,10 @@ Deno.test("every call in every state", async () => {
       [no, ok, ok, ok, early, no],
     ],
     closeIO: [(s) => s.controls.closeIO({ ...c1, stdin: true }), [no, ok, ok, ok, ok, no]],
-    checkpoint: [(s) => s.controls.checkpoint(c1), Array(6).fill("Unimplemented")],
+    checkpoint: [
+      (s) => s.controls.checkpoint({ ...c1, path: "/tmp" }),
+      [no, early, ok, ok, early, no],
+    ],
   };
   for (const [name, [call, expected]] of Object.entries(calls)) {
     for (const [index, state] of states.entries()) {

@@ -1,6 +1,6 @@
 /**
- * What lies in the root image: vminitd, crun, and the libraries that these need, which are found by
- * reading the files and not by running ldd.
+ * What lies in the root image: vminitd, crun, CRIU with what it calls, and the libraries that these need,
+ * which are found by reading the files and not by running ldd.
  */
 
 import { type DebianFiles, requiredFile } from "../debian_files.ts";
@@ -27,8 +27,18 @@ export interface RootParts {
 
 /** Where the dynamic linker looks when nothing else was said, in Debian. */
 const LIBRARY_FOLDER = "/usr/lib/x86_64-linux-gnu";
-/** Opened by name while running: glibc takes it to unwind the stack of a thread that is cancelled. */
-const LOADED_LATER: readonly string[] = ["libgcc_s.so.1"];
+/**
+ * Of the Debian root. CRIU has tar keep what is in a container's tmpfs mounts; that has a shell call
+ * gzip.
+ */
+const PROGRAMS: readonly string[] = [
+  ...["usr/bin/crun", "usr/sbin/criu", "usr/bin/tar", "usr/bin/dash", "usr/bin/gzip"],
+];
+/**
+ * Opened by name while running: glibc takes the first to unwind the stack of a thread that is cancelled,
+ * crun the second to make and restore checkpoints.
+ */
+const LOADED_LATER: readonly string[] = ["libgcc_s.so.1", "libcriu.so.2"];
 
 const FOLDERS: readonly string[] = [
   ...["dev", "etc", "proc", "root", "run", "sys", "tmp", "var"],
@@ -36,6 +46,7 @@ const FOLDERS: readonly string[] = [
 ];
 /** The merged /usr of Debian: programs name their interpreter and shells by the old paths. */
 const LINKS: Readonly<Record<string, string>> = {
+  "usr/bin/sh": "dash",
   "bin": "usr/bin",
   "sbin": "usr/sbin",
   "lib": "usr/lib",
@@ -47,14 +58,16 @@ const LINKS: Readonly<Record<string, string>> = {
  * @throws {Error} naming a file or library that the root does not have
  */
 export function rootEntries({ vminitd, codeCache, root }: RootParts): RootEntry[] {
-  const crun = requiredFile(root, "/usr/bin/crun");
+  const programs = Object.fromEntries(
+    PROGRAMS.map((path) => [path, requiredFile(root, `/${path}`)]),
+  );
   return [
     ...FOLDERS.map((path): RootEntry => ({ kind: "folder", path, mode: modeOf(path) })),
     ...Object.entries(LINKS).map(([path, target]): RootEntry => ({ kind: "link", path, target })),
     program("usr/sbin/vminitd", vminitd),
     ...(codeCache === null ? [] : [cacheFile(codeCache)]),
-    program("usr/bin/crun", crun),
-    ...libraries(root, { vminitd, crun }),
+    ...Object.entries(programs).map(([path, content]) => program(path, content)),
+    ...libraries(root, { vminitd, ...programs }),
   ];
 }
 

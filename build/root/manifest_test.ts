@@ -8,10 +8,15 @@ const LIBRARIES = "/usr/lib/x86_64-linux-gnu";
 function root(changes: Record<string, Uint8Array | null> = {}): DebianFiles {
   const files: Record<string, Uint8Array | null> = {
     "/usr/bin/crun": elf(["libcap.so.2", "libc.so.6"], LINKER),
+    "/usr/sbin/criu": elf(["libc.so.6"], LINKER),
+    "/usr/bin/tar": elf(["libc.so.6"], LINKER),
+    "/usr/bin/dash": elf(["libc.so.6"], LINKER),
+    "/usr/bin/gzip": elf(["libc.so.6"], LINKER),
     [`${LIBRARIES}/libcap.so.2`]: elf(["libc.so.6"]),
     [`${LIBRARIES}/libc.so.6`]: elf(["ld-linux-x86-64.so.2"]),
     [`${LIBRARIES}/libm.so.6`]: elf(["libc.so.6"]),
     [`${LIBRARIES}/libgcc_s.so.1`]: elf(["libc.so.6"]),
+    [`${LIBRARIES}/libcriu.so.2`]: elf(["libc.so.6"]),
     [`${LIBRARIES}/ld-linux-x86-64.so.2`]: elf([]),
     ...changes,
   };
@@ -31,6 +36,7 @@ Deno.test("libraries of libraries come along, each once, and the linker where pr
     "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
     "usr/lib/x86_64-linux-gnu/libc.so.6",
     "usr/lib/x86_64-linux-gnu/libcap.so.2",
+    "usr/lib/x86_64-linux-gnu/libcriu.so.2",
     "usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
     "usr/lib/x86_64-linux-gnu/libm.so.6",
     "usr/lib64/ld-linux-x86-64.so.2",
@@ -50,5 +56,9 @@ Deno.test("what is missing in the root is named", () => {
   const build = (changes: Record<string, Uint8Array | null>) => () =>
     rootEntries({ ...PARTS, root: root(changes) });
   assert.throws(build({ "/usr/bin/crun": null }), /\/usr\/bin\/crun is missing/);
-  assert.throws(build({ [`${LIBRARIES}/libcap.so.2`]: null }), /libcap.so.2, which crun needs/);
+  assert.throws(build({ "/usr/sbin/criu": null }), /\/usr\/sbin\/criu is missing/);
+  assert.throws(
+    build({ [`${LIBRARIES}/libcap.so.2`]: null }),
+    /libcap.so.2, which usr\/bin\/crun needs/,
+  );
 });

@@ -51,6 +51,33 @@ case $verb in
     grep -q refuse "$2" && fail "write to \`pids.max\`: Invalid argument"
     cp "$2" "$root/$3/resources"
     ;;
+  checkpoint) # --image-path F --work-path F [--leave-running] [FLAG…] ID
+    folder=$2
+    shift 4
+    leave=; flags=
+    while [ $# -gt 1 ]; do
+      [ "$1" = --leave-running ] && leave=yes || flags="$flags $1"
+      shift
+    done
+    [ -f "$root/$1/no-checkpoint" ] && {
+      echo "(00.1) Error (criu/x.c:1): no such thing" > "$folder/dump.log"
+      fail "CRIU checkpointing failed -52"
+    }
+    echo "$leave$flags" > "$folder/pages.img"
+    [ "$leave" ] || kill -9 "$(cat "$root/$1/pid")"
+    ;;
+  restore) # --image-path F --work-path F --detach --bundle B --pid-file P [FLAG…] ID
+    folder=$2 bundle=$7 pid_file=$9
+    shift 9
+    flags=$*
+    for id; do :; done
+    [ -f "$folder/pages.img" ] || fail "CRIU restoring failed"
+    mkdir "$root/$id"
+    exec 3<&0
+    sh -c 'echo "restored$2" && exec sh "$1/command"' init "$bundle" " ${flags% *}" <&3 3<&- &
+    echo $! > "$root/$id/pid"
+    cp "$root/$id/pid" "$pid_file"
+    ;;
   kill) # --all ID SIGNAL
     kill -"$3" "$(cat "$root/$2/pid")" || fail "kill container: No such process"
     ;;

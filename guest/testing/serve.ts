@@ -6,6 +6,8 @@
 import { FdListener, type Pid, poller, SIG, system } from "../../ffi/mod.ts";
 import { Code, guest, implement, RpcError, type taskV3, TtrpcServer } from "../../proto/mod.ts";
 import { type ContainerBundle } from "../bundle_service.ts";
+import { checkpointService } from "../checkpoint_service.ts";
+import { Checkpoints } from "../checkpoints.ts";
 import { ContainerEvents } from "../container_events.ts";
 import { Containers } from "../containers.ts";
 import { Crun } from "../crun.ts";
@@ -26,8 +28,10 @@ const crun = new Crun(reaper, {
   scratch: `${folder}/scratch`,
   timeoutMs: Number(timeoutMs),
 });
+const checkpoints = new Checkpoints(`${folder}/checkpoints`);
 const containers = new Containers({
   system,
+  checkpoints,
   poller,
   reaper,
   streams,
@@ -50,7 +54,8 @@ function initOf(cgroup: string): Pid {
 }
 
 const server = new TtrpcServer([
-  taskService({ containers, bundleFor, version: "test" }),
+  taskService({ containers, checkpoints, bundleFor, version: "test" }),
+  checkpointService(checkpoints),
   implement(guest.System, { events: (_request, { signal }) => events.subscribe(signal) }),
 ]);
 

@@ -20,8 +20,12 @@ export interface Guest {
   readonly folder: string;
   readonly task: Client<typeof taskV3.Task>;
   readonly system: Client<typeof guest.System>;
-  /** Makes a bundle whose container runs `command`, and creates the container. */
-  create(id: string, command: string | null, io?: string): Promise<number>;
+  readonly checkpoints: Client<typeof guest.Checkpoints>;
+  /**
+   * Makes a bundle whose container runs `command`, and creates the container, out of `checkpoint` unless
+   * that is empty.
+   */
+  create(id: string, command: string | null, io?: string, checkpoint?: string): Promise<number>;
   /** Adds a process that runs `script`; its streams are those in `io`. */
   exec(id: string, execId: string, script: string, io?: string): Promise<void>;
   /** Dials an output stream of a container, or of its process `<id>/<execId>`, to its end. */
@@ -79,15 +83,18 @@ function guestIn(folder: string, connection: TtrpcConnection): Guest {
     folder,
     task,
     system: createClient(guest.System, connection),
-    async create(id, command, io = ""): Promise<number> {
+    checkpoints: createClient(guest.Checkpoints, connection),
+    async create(id, command, io = "", checkpoint = ""): Promise<number> {
       const bundle = `${folder}/bundle-${id}`;
       await Deno.mkdir(bundle);
+      if (checkpoint !== "") await Deno.writeTextFile(`${bundle}/config.json`, "{}");
       if (command !== null) await Deno.writeTextFile(`${bundle}/command`, command);
       const stream = (letter: string, name: string): string =>
         io.includes(letter) ? `${id}/${name}` : "";
       const { pid } = await task.create({
         id,
         bundle,
+        checkpoint,
         stdin: stream("i", "stdin"),
         stdout: stream("o", "stdout"),
         stderr: stream("e", "stderr"),

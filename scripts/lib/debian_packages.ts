@@ -17,7 +17,7 @@ export interface RootRecipe {
 }
 
 /**
- * Where the tests run: containerd and all that the shim calls; crun and busybox for the root image; and
+ * Where the tests run: containerd and all that the shim calls; crun, CRIU and busybox for the root image; and
  * the kernel of the lab.
  */
 export const TESTBED_ROOT: RootRecipe = {
@@ -26,6 +26,8 @@ export const TESTBED_ROOT: RootRecipe = {
     "containerd",
     "crun",
     "runc",
+    "criu",
+    "libcriu2",
     "qemu-system-x86",
     "virtiofsd",
     "vhost-device-vsock",
@@ -49,6 +51,7 @@ export const TESTBED_ROOT: RootRecipe = {
     "containerd": "2.1.9+ds1-5",
     "crun": "1.28-1",
     "runc": "1.3.6+ds1-1",
+    "criu": "4.2.1-1",
     "qemu-system-x86": "1:11.1.2+ds-3",
     "virtiofsd": "1.14.0-4",
     "vhost-device-vsock": "0.3.0-2",

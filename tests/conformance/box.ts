@@ -161,6 +161,13 @@ export interface Outcome {
   readonly output: Uint8Array;
 }
 
+/** How a container is made. */
+export interface BoxOptions extends SpecOptions {
+  readonly streams?: Streams;
+  /** The folder of the checkpoint that it comes out of. */
+  readonly checkpoint?: string;
+}
+
 let boxes = 0;
 
 /** A container that was created, and the shim it has to itself. */
@@ -185,8 +192,7 @@ export class Box implements AsyncDisposable {
   static async create(
     host: Host,
     args: readonly string[],
-    { streams = { stdout: true, stderr: true }, ...options }: SpecOptions & { streams?: Streams } =
-      {},
+    { streams = { stdout: true, stderr: true }, checkpoint = "", ...options }: BoxOptions = {},
   ): Promise<Box> {
     const id = `conformance-${Deno.pid}-${++boxes}`;
     const bundle = `${host.folder}/${id}`;
@@ -201,7 +207,7 @@ export class Box implements AsyncDisposable {
       await within(
         "Create",
         RUNS_WITHIN_MS,
-        shim.task.create({ id, bundle, terminal, stdin, stdout, stderr }),
+        shim.task.create({ id, bundle, terminal, stdin, stdout, stderr, checkpoint }),
       );
       return box;
     } catch (error) {

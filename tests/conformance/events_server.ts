@@ -14,6 +14,7 @@ const SCHEMAS = {
   "/tasks/oom": events.TaskOOMSchema,
   "/tasks/paused": events.TaskPausedSchema,
   "/tasks/resumed": events.TaskResumedSchema,
+  "/tasks/checkpointed": events.TaskCheckpointedSchema,
 } as const;
 const TOLD_WITHIN_MS = 60_000;
 

@@ -77,7 +77,7 @@ e2e("start, as containerd up to 2.2 calls it: flags in, JSON out", async (bench)
   const first = await connect(address);
   await rejectsWith(Code.NotFound, first.task.state({ id }));
   await rejectsWith(Code.NotFound, createClient(taskV2.Task, first.connection).state({ id }));
-  await rejectsWith(Code.Unimplemented, first.task.checkpoint({ id }));
+  await rejectsWith(Code.NotFound, first.task.checkpoint({ id, path: "/tmp" }));
   const pid = shimOf(id, NAMESPACE);
   assert.equal(await Deno.realPath(`/proc/${pid}/cwd`), await Deno.realPath(bundle.path));
   // To hang up ends nothing.

@@ -1,0 +1,66 @@
+/** Checkpoints as containerd's clients make them: images, from which other containers come. */
+
+import assert from "node:assert/strict";
+import { ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
+import { e2e } from "../lib/testbed.ts";
+import { until } from "../lib/wait.ts";
+
+const SHOWN_WITHIN_MS = 60_000;
+const CHECKPOINT = "docker.io/library/checkpoint:1";
+const COUNTER = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i >/state; sleep 0.2; done"];
+
+async function state(id: string, execId: string): Promise<number> {
+  const text = await ctrOk("task", "exec", "--exec-id", execId, id, "cat", "/state");
+  return Number(text.trim() || "0");
+}
+
+async function end(id: string): Promise<void> {
+  await ctrOk("task", "kill", "--signal", "SIGKILL", id);
+  const stopped = async () => (await task(id))?.status === "STOPPED" || null;
+  await until("the end", SHOWN_WITHIN_MS, stopped);
+  await ctr("task", "rm", id); // its exit status is the container's
+  await ctrOk("containers", "rm", id);
+}
+
+e2e("a checkpoint through ctr, and a container restored from it", async (bench) => {
+  const [id, other] = [bench.newId(), bench.newId()];
+  await ctrOk(...runArguments(id, COUNTER, { flags: ["-d", "--null-io"] }));
+  await until("a count", SHOWN_WITHIN_MS, async () => await state(id, "a") > 1 || null);
+  try {
+    await ctrOk("containers", "checkpoint", "--task", "--image", id, CHECKPOINT);
+    assert.equal((await task(id))?.status, "RUNNING");
+    const taken = await state(id, "b");
+    await end(id);
+
+    await ctrOk("containers", "restore", "--live", other, CHECKPOINT);
+    assert.equal((await task(other))?.status, "RUNNING");
+    const restored = await state(other, "c");
+    assert.ok(restored > 1, `${restored}; it was about ${taken}`);
+    await until("more", SHOWN_WITHIN_MS, async () => await state(other, "d") > restored || null);
+    await end(other);
+  } finally {
+    await ctr("images", "rm", "--sync", CHECKPOINT);
+    // containerd leaves what it unpacks for a shim.
+    for (const { name } of Deno.readDirSync("/tmp")) {
+      if (name.startsWith("ctrd-checkpoint")) {
+        await Deno.remove(`/tmp/${name}`, { recursive: true });
+      }
+    }
+  }
+});
+
+e2e("a checkpoint into a folder, and the container's end with it", async (bench) => {
+  const id = bench.newId();
+  await ctrOk(...runArguments(id, COUNTER, { flags: ["-d", "--null-io"] }));
+  const folder = await Deno.makeTempDir();
+  try {
+    await ctrOk("task", "checkpoint", "--exit", "--image-path", folder, id);
+    const stopped = async () => (await task(id))?.status === "STOPPED" || null;
+    await until("the end", SHOWN_WITHIN_MS, stopped);
+    assert.ok((await Deno.stat(`${folder}/inventory.img`)).size > 0);
+    await ctr("task", "rm", id);
+    await ctrOk("containers", "rm", id);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
