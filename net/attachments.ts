@@ -3,9 +3,12 @@ import {
   type Attachment,
   type ChainHost,
   type ChainResult,
+  checkChain,
   deleteChain,
 } from "./chain.ts";
-import { AttachmentStore, type Owner } from "./store.ts";
+import { withFileLock } from "./file_lock.ts";
+import { gcFile } from "./gc_file.ts";
+import { AttachmentStore, type Owner, type StoredAttachment } from "./store.ts";
 
 /**
  * Attaches a sandbox to a network. The row is in the store before the first plugin runs; when this
@@ -18,7 +21,11 @@ export async function attach(
   storePath: string,
   host: ChainHost,
 ): Promise<ChainResult> {
-  withStore(storePath, (store) => store.intend(owner, attachment));
+  await withFileLock(
+    gcFile(host),
+    host,
+    () => withStore(storePath, (store) => store.intend(owner, attachment)),
+  );
   const added = await addChain(attachment, host);
   withStore(storePath, (store) => store.record(owner, attachment.ifname, added.raw));
   return added;
@@ -46,13 +53,44 @@ export async function detachAll(
   return failures;
 }
 
+/** How one attachment of a sandbox is. */
+export interface CheckedAttachment {
+  readonly network: string;
+  readonly ifname: string;
+  /** `unchecked`: its configuration does not let it be checked, or ADD has not ended. */
+  readonly state: "as added" | "changed" | "unchecked";
+  /** Why it is not as ADD left it: what the plugin said; else empty. */
+  readonly reason: string;
+}
+
+/** Asks the plugins whether all attachments of a sandbox are as ADD left them. */
+export async function checkAttachments(
+  owner: Owner,
+  storePath: string,
+  host: ChainHost,
+): Promise<CheckedAttachment[]> {
+  const checked: CheckedAttachment[] = [];
+  // The store has the last one first.
+  for (const stored of listAttachments(storePath, owner).toReversed()) {
+    const about = { network: stored.conf.name, ifname: stored.ifname };
+    try {
+      const asked = stored.result !== null && await checkChain(stored, stored.result, host);
+      checked.push({ ...about, state: asked ? "as added" : "unchecked", reason: "" });
+    } catch (error) {
+      checked.push({ ...about, state: "changed", reason: (error as Error).message });
+    }
+  }
+  return checked;
+}
+
 /** Whom attachments in the store belong to. @throws {NetworkError} `host` */
 export function attachedOwners(storePath: string): Owner[] {
   const owners = listAttachments(storePath).map(({ owner }) => owner);
   return [...new Map(owners.map((owner) => [`${owner.namespace}/${owner.id}`, owner])).values()];
 }
 
-function listAttachments(storePath: string, owner?: Owner) {
+/** The attachments of one sandbox, the last one first, or all of them. @throws {NetworkError} `host` */
+export function listAttachments(storePath: string, owner?: Owner): StoredAttachment[] {
   // Most sandboxes of most hosts: no database is made for them to find nothing in it.
   if (!exists(storePath)) return [];
   return withStore(storePath, (store) => store.list(owner));

@@ -95,16 +95,18 @@ export async function deleteChain(
 
 /**
  * CHECK of each plugin (since version 0.4.0, unless the configuration disables it).
+ * @returns whether the plugins were asked.
  * @throws {NetworkError} what is not as ADD left it.
  */
 export async function checkChain(
   attachment: Attachment,
   previous: unknown,
   host: ChainHost,
-): Promise<void> {
+): Promise<boolean> {
   const { conf } = attachment;
-  if (conf.disableCheck || conf.cniVersion.startsWith("0.3")) return;
+  if (conf.disableCheck || conf.cniVersion.startsWith("0.3")) return false;
   for (const plugin of conf.plugins) await call("CHECK", attachment, plugin, previous, host);
+  return true;
 }
 
 /**

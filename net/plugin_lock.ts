@@ -1,8 +1,6 @@
-import { O, type System, system as realSystem } from "../ffi/mod.ts";
 import type { PluginConf } from "./conf.ts";
+import { type LockTaker, withFileLock } from "./file_lock.ts";
 
-/** How often a lock that somebody else holds is tried again. Milliseconds. */
-const RETRY_MS = 3;
 /**
  * Plugins that look whether a firewall's chain or table is there and make it if not, in two steps:
  * two of them at once disturb each other.
@@ -10,10 +8,8 @@ const RETRY_MS = 3;
 const FIREWALL_TYPES = new Set(["firewall", "portmap"]);
 
 /** What holding the lock takes. */
-export interface LockHost {
-  readonly system?: System;
+export interface LockHost extends LockTaker {
   readonly lockFile: string;
-  readonly signal?: AbortSignal;
 }
 
 /** Whether a plugin must not run beside another that writes firewall rules. Pure. */
@@ -23,8 +19,7 @@ export function writesFirewall({ type, ipMasq }: PluginConf): boolean {
 
 /**
  * Runs a plugin, alone among those of the whole host that write firewall rules if it is one of them.
- * The kernel drops the lock when this process dies.
- * @throws the reason of `signal` while it waits.
+ * @throws as `withFileLock`.
  */
 export async function withPluginLock<T>(
   plugin: PluginConf,
@@ -32,16 +27,5 @@ export async function withPluginLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (!writesFirewall(plugin)) return await work();
-  const system = host.system ?? realSystem;
-  Deno.mkdirSync(host.lockFile.slice(0, host.lockFile.lastIndexOf("/")), { recursive: true });
-  const fd = system.open(host.lockFile, O.RDWR | O.CREAT, 0o600);
-  try {
-    while (!system.tryLock(fd)) {
-      host.signal?.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-    return await work();
-  } finally {
-    system.close(fd);
-  }
+  return await withFileLock(host.lockFile, host, work);
 }

@@ -3,7 +3,8 @@
  * one verb. See containerd's docs/runtime-v2, "Command Line Flags".
  */
 
-export type Verb = "start" | "delete" | "serve";
+/** `check` is for people, the others are containerd's and the shim's own. */
+export type Verb = "start" | "delete" | "serve" | "check";
 
 /** Flags that containerd passes; absent ones are empty. */
 export interface Flags {
@@ -39,7 +40,7 @@ const VALUE_FLAGS = {
   "debug-socket": "debugSocket",
 } as const;
 const SWITCHES = new Set(["debug", "v", "version", "info"]);
-const VERBS: ReadonlySet<string> = new Set<Verb>(["start", "delete", "serve"]);
+const VERBS: ReadonlySet<string> = new Set<Verb>(["start", "delete", "serve", "check"]);
 
 /**
  * Parses the arguments after the program's name.
@@ -68,7 +69,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
     throw new UsageError(
       verb === undefined
         ? "no action given; containerd calls this program with start or delete"
-        : `unknown action ${verb}; known are start and delete`,
+        : `unknown action ${verb}; known are start, delete and check`,
     );
   }
   return {

@@ -23,6 +23,7 @@ Deno.test("containerd's own command lines are understood", () => {
   );
   const deletion = parseInvocation(["--namespace=k8s.io", "-id", "a-b", "-bundle", "/b", "delete"]);
   assert.ok(deletion.verb === "delete" && deletion.flags.bundle === "/b");
+  assert.equal(parseInvocation(["-namespace", "default", "-id", "t1", "check"]).verb, "check");
   assert.deepEqual(parseInvocation(["-v"]), { verb: "version" });
   assert.deepEqual(parseInvocation(["-info"]), { verb: "info" });
 });

@@ -14,6 +14,8 @@ async function run(invocation: Invocation): Promise<void> {
       return await (await import("./start.ts")).startShim(invocation.flags);
     case "delete":
       return await (await import("./delete.ts")).deleteSandbox(invocation.flags);
+    case "check":
+      return await (await import("./check.ts")).checkNetworks(invocation.flags);
     case "serve":
       return await (await import("./serve.ts")).serveShim(invocation.flags);
   }

@@ -1,5 +1,8 @@
 import type { System } from "../ffi/mod.ts";
 import {
+  checkAttachments,
+  type CheckedAttachment,
+  collectGarbageOnce,
   detachAll,
   type GuestNetwork,
   type NetworkHost,
@@ -92,6 +95,34 @@ export async function undoNetwork(
   } catch (error) {
     return [error as Error];
   }
+}
+
+/** Asks the plugins whether a sandbox's networks are as they left them, from the store alone. */
+export async function checkNetwork(
+  system: System,
+  facts: NetworkFacts,
+  name: SandboxName,
+  log: Logger,
+): Promise<CheckedAttachment[]> {
+  const { storePath, chain } = networkHost(facts, name, { system, log });
+  return await checkAttachments(name, storePath, chain);
+}
+
+/**
+ * Lets the plugins of a sandbox's networks release what belongs to nobody, in the background: see
+ * `collectGarbageOnce`. What fails is logged.
+ * @returns when it is done; never rejects.
+ */
+export async function collectNetworkGarbage(
+  facts: NetworkFacts,
+  name: SandboxName,
+  context: { system: System; log: Logger; onHost: OnHost; signal: AbortSignal },
+): Promise<void> {
+  const { storePath, chain } = networkHost(facts, name, context);
+  const failures = await collectGarbageOnce(name, storePath, chain)
+    .catch((error) => [error as Error]);
+  if (context.signal.aborted) return;
+  for (const { message } of failures) context.log.warn(`garbage of networks: ${message}`);
 }
 
 /** The RPC that sets up the guest's network. Pure. */

@@ -17,7 +17,7 @@ import { releaseMemoryWhenIdle } from "./idle_memory.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type Logger, openLog } from "./log.ts";
 import { sandboxPaths } from "./names.ts";
-import { networkFacts, type OnHost } from "./network.ts";
+import { collectNetworkGarbage, networkFacts, type OnHost } from "./network.ts";
 import { reconcile } from "./reconcile.ts";
 import { Sandbox } from "./sandbox.ts";
 import { enterMountNamespace } from "./shared_folder.ts";
@@ -50,6 +50,8 @@ export async function serveShim(flags: Flags): Promise<void> {
   const publisher = new EventPublisher(Deno.env.get("TTRPC_ADDRESS") ?? "", flags.namespace, log);
   const exit = Promise.withResolvers<void>();
   const ending = new AbortController();
+  const ended = new AbortController();
+  let garbage = Promise.resolve();
   const timeline = new Timeline((line) => log.info(line));
   timeline.mark("start");
   log.debug(`serving after ${Math.round(performance.now() - timelineOrigin)} ms`);
@@ -65,7 +67,7 @@ export async function serveShim(flags: Flags): Promise<void> {
     },
     onStarted: () => {
       timeline.mark("started");
-      void reconcile(system, config, log, onHost);
+      void healHost();
       releaseMemoryWhenIdle(system);
     },
     onStopped: () => timeline.end(),
@@ -74,6 +76,13 @@ export async function serveShim(flags: Flags): Promise<void> {
     shutdownTimeoutMs: config.shutdownTimeoutMs,
     shimPid: Deno.pid,
   });
+
+  /** What others left behind; the container runs by now. */
+  async function healHost() {
+    await reconcile(system, config, log, onHost);
+    const context = { system, log, onHost, signal: ended.signal };
+    garbage = collectNetworkGarbage(networkFacts(config, paths, flags), flags, context);
+  }
 
   async function createSandbox(request: CreateRequest) {
     const spec = specOf(request.bundle);
@@ -111,6 +120,9 @@ export async function serveShim(flags: Flags): Promise<void> {
   });
   const connections = accept(listener, server, log);
   await exit.promise;
+  // Whoever waits for its lock must not find a plugin that is still at it.
+  ended.abort(new Error("the shim ends"));
+  await garbage;
   // As long as the socket is there and answers, no other shim is started for this id: when it goes,
   // everything of this one that a successor would find at the same place has to be gone. If not all
   // was undone, `delete` and the next start know from the lease what there is to be removed.

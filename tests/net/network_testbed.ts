@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { type System, system as realSystem } from "../../ffi/mod.ts";
 import { networkRequest, planNetwork, readConfFolder, SandboxNetwork } from "../../net/mod.ts";
 import { ctr } from "../lib/ctr.ts";
+import { patience } from "../lib/wait.ts";
 
 export const PLUGIN_PATH = ["/usr/lib/cni"];
 const TAP_PLUGIN = `${PLUGIN_PATH[0]}/tc-redirect-tap`;
@@ -13,12 +14,12 @@ const NETNS_FOLDER = "/run/qemubox/netns";
 const EXAMPLES = new URL("../../examples/cni/", import.meta.url).pathname;
 const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 /** What ends by itself shall have ended by then. */
-const LEFT_WITHIN_MS = 5_000;
+const LEFT_WITHIN_MS = patience(5_000);
 
 /** What one test works with. */
 export interface NetworkBench {
   /** A container id that nobody else has; it is cleared away when the test fails. */
-  newId(): string;
+  newId(characters?: number): string;
 }
 
 /**
@@ -46,8 +47,8 @@ export function networkTest(
         Deno.writeTextFileSync(`${CONF_DIR}/${example}.conflist`, edit(text));
       }
       const ids: string[] = [];
-      const newId = () => {
-        const id = `net-${crypto.randomUUID().slice(0, 8)}`;
+      const newId = (characters = 0) => {
+        const id = `net-${crypto.randomUUID().slice(0, 8)}`.padEnd(characters, "x");
         ids.push(id);
         return id;
       };

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { attach, checkAttachments, detachAll } from "./attachments.ts";
+import type { Attachment } from "./chain.ts";
+import { parseConf } from "./conf.ts";
+import { collectGarbageOnce } from "./garbage.ts";
+import { gcFile } from "./gc_file.ts";
+import { AttachmentStore } from "./store.ts";
+import { FakePlugins } from "./testing/fake_plugins.ts";
+
+const RESULT = { cniVersion: "1.1.0", interfaces: [{ name: "eth0" }] };
+const SPEAKS_GC = `case $CNI_COMMAND in
+  VERSION) echo '{"supportedVersions":["1.1.0"]}' ;;
+  ADD) echo '${JSON.stringify(RESULT)}' ;;
+esac`;
+const owner = (id: string) => ({ namespace: "default", id });
+
+function attachmentOf(id: string, changes: Record<string, unknown> = {}): Attachment {
+  const conf = { cniVersion: "1.1.0", name: "net", plugins: [{ type: "new" }], ...changes };
+  return {
+    conf: parseConf(JSON.stringify(conf), "/etc/cni/net.d/net.conflist"),
+    containerId: `default--${id}`,
+    netns: "/netns",
+    ifname: "eth0",
+    capabilityArgs: {},
+  };
+}
+
+/** A host of its own, with a plugin that has GC. */
+function hostOf(plugins: FakePlugins) {
+  plugins.add("new", SPEAKS_GC);
+  const lines: string[] = [];
+  const host = {
+    path: [plugins.path],
+    lockFile: `${plugins.path}/run/lock`,
+    libcniCache: `${plugins.path}/results`,
+    log: (line: string) => lines.push(line),
+  };
+  return { host, lines, store: `${plugins.path}/network.db` };
+}
+
+const collections = (plugins: FakePlugins) =>
+  plugins.calls.filter((call) => call.trim() === "new GC").length;
+
+Deno.test("garbage is collected once after a boot, and what the store has is valid", async () => {
+  using plugins = new FakePlugins();
+  const { host, store } = hostOf(plugins);
+  assert.deepEqual(
+    await collectGarbageOnce(owner("a"), store, host),
+    [],
+    "no database for nothing",
+  );
+  await attach(owner("a"), attachmentOf("a"), store, host);
+  await attach(owner("b"), attachmentOf("b"), store, host);
+  await attach(owner("c"), attachmentOf("c", { name: "elsewhere" }), store, host);
+  {
+    // ADD has not ended.
+    using opened = AttachmentStore.open(store);
+    opened.intend(owner("d"), attachmentOf("d"));
+  }
+  assert.deepEqual(await collectGarbageOnce(owner("a"), store, host), []);
+  assert.deepEqual(await collectGarbageOnce(owner("b"), store, host), []);
+  assert.equal(collections(plugins), 1);
+  assert.deepEqual(
+    plugins.stdin("new", "GC")["cni.dev/valid-attachments"],
+    ["a", "b", "d"].map((id) => ({ containerID: `default--${id}`, ifname: "eth0" })),
+  );
+  Deno.removeSync(gcFile(host));
+  await collectGarbageOnce(owner("b"), store, host);
+  assert.equal(collections(plugins), 2, "as after a boot");
+});
+
+Deno.test("a network that others are on too, or whose configuration says so, is left alone", async () => {
+  using plugins = new FakePlugins();
+  const { host, lines, store } = hostOf(plugins);
+  Deno.mkdirSync(host.libcniCache);
+  const cached = (name: string, content: unknown) =>
+    Deno.writeTextFileSync(`${host.libcniCache}/${name}`, JSON.stringify(content));
+  cached("net-c1-eth0", { kind: "cniCacheV1", networkName: "net" });
+  // The network of this one begins with the name of the other.
+  cached("net-2-c1-eth0", { kind: "cniCacheV1", networkName: "net-2" });
+  await attach(owner("a"), attachmentOf("a"), store, host);
+  await attach(owner("off"), attachmentOf("off", { name: "off", disableGC: true }), store, host);
+  await attach(
+    owner("old"),
+    attachmentOf("old", { name: "old", cniVersion: "1.0.0" }),
+    store,
+    host,
+  );
+  for (const id of ["a", "off", "old"]) {
+    assert.deepEqual(await collectGarbageOnce(owner(id), store, host), []);
+  }
+  assert.equal(collections(plugins), 0);
+  assert.deepEqual(lines, [
+    `no GC of network net: another runtime is on it, see ${host.libcniCache}/net-c1-eth0`,
+  ]);
+  Deno.removeSync(`${host.libcniCache}/net-c1-eth0`);
+  Deno.removeSync(gcFile(host));
+  await collectGarbageOnce(owner("a"), store, host);
+  assert.equal(collections(plugins), 1);
+});
+
+Deno.test("nothing is attached while garbage is collected, and what fails is told once", async () => {
+  using plugins = new FakePlugins();
+  const { host, store } = hostOf(plugins);
+  await attach(owner("a"), attachmentOf("a"), store, host);
+  plugins.add("new", `test $CNI_COMMAND != GC || { sleep 0.3; exit 7; }\n${SPEAKS_GC}`);
+  const collected = collectGarbageOnce(owner("a"), store, host);
+  while (collections(plugins) === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+  const attached = attach(owner("b"), attachmentOf("b"), store, host).then(() => "attached");
+  const [failure] = await Promise.race([collected, attached.then(() => [])]);
+  assert.match(String(failure), /new of network net exited with code 7 in its GC/);
+  assert.equal(await attached, "attached");
+  assert.deepEqual(await collectGarbageOnce(owner("b"), store, host), []);
+});
+
+Deno.test("each attachment of a sandbox is checked, and what the plugin says of it comes back", async () => {
+  using plugins = new FakePlugins();
+  const { host, store } = hostOf(plugins);
+  plugins.add("bad", `test $CNI_COMMAND != CHECK || exit 3\n${SPEAKS_GC}`);
+  const on = async (ifname: string, changes: Record<string, unknown>) =>
+    await attach(owner("a"), { ...attachmentOf("a", changes), ifname }, store, host);
+  await on("eth0", {});
+  await on("eth1", { name: "changed", plugins: [{ type: "bad" }] });
+  await on("eth2", { name: "off", disableCheck: true });
+  const checked = await checkAttachments(owner("a"), store, host);
+  assert.deepEqual(checked.map(({ network, ifname, state }) => [ifname, network, state]), [
+    ["eth0", "net", "as added"],
+    ["eth1", "changed", "changed"],
+    ["eth2", "off", "unchecked"],
+  ]);
+  assert.match(
+    checked[1]!.reason,
+    /^CNI plugin bad of network changed exited with code 3 in its CHECK/,
+  );
+  assert.deepEqual(plugins.stdin("new", "CHECK")["prevResult"], RESULT);
+  assert.deepEqual(await checkAttachments(owner("nobody"), store, host), []);
+  assert.deepEqual(await detachAll(owner("a"), store, host), []);
+});
