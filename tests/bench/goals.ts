@@ -21,6 +21,10 @@ export const RATIOS: readonly Ratio[] = [
   ["exec", "crun-exec"],
   ["exec-run", "crun-exec"],
   ["socat", "stdout"],
+  ["netns-out", "net-out"],
+  ["netns-in", "net-in"],
+  ["netns-out", "net-out-no-vhost"],
+  ["netns-in", "net-in-no-vhost"],
 ].map(([above, below]) => ({ name: `${above}/${below}`, above: above!, below: below! }));
 
 interface Goal {

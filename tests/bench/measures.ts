@@ -10,6 +10,7 @@ import { floor } from "./floor.ts";
 import { instructions } from "./instructions.ts";
 import { type Measure, measureRounds } from "./measure.ts";
 import { memory } from "./memory.ts";
+import { network, networkNoVhost } from "./network.ts";
 import { parallel } from "./parallel.ts";
 import type { Result } from "./result.ts";
 import { rowsOf } from "./rows.ts";
@@ -28,6 +29,8 @@ export const MEASURES: readonly Measure[] = [
   ctrContainer,
   exec,
   stdout,
+  network,
+  networkNoVhost,
   parallel(1),
   parallel(4),
   parallel(8),

@@ -62,6 +62,8 @@ export interface ContainerOptions {
   readonly memoryLimit?: number;
   /** It sees the guest's processes, and may enter their namespaces. */
   readonly inGuest?: boolean;
+  /** More of it for the shim. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -76,13 +78,15 @@ export class ShimContainer implements AsyncDisposable {
   #connection: TtrpcConnection | null = null;
   #task: Client<typeof taskV3.Task> | null = null;
   readonly #inGuest: boolean;
+  readonly #environment: Readonly<Record<string, string>>;
   #started = false;
   #execs = 0;
 
-  private constructor(bundle: string, output: FdStream, inGuest: boolean) {
+  private constructor(bundle: string, output: FdStream, options: ContainerOptions) {
     this.#bundle = bundle;
     this.#output = output;
-    this.#inGuest = inGuest;
+    this.#inGuest = options.inGuest ?? false;
+    this.#environment = options.environment ?? {};
   }
 
   /** Makes a bundle and a FIFO for the output. Nothing of the shim runs yet. */
@@ -92,13 +96,16 @@ export class ShimContainer implements AsyncDisposable {
     await run("mkfifo", [`${bundle}/stdout`]);
     // Also for writing, so that it does not end before the shim has opened it.
     const fd = system.open(`${bundle}/stdout`, O.RDWR | O.NONBLOCK);
-    return new ShimContainer(bundle, new FdStream(fd), options.inGuest ?? false);
+    return new ShimContainer(bundle, new FdStream(fd), options);
   }
 
   /** Calls `start`, up to its end; its answer is where the shim listens. */
   async start(): Promise<void> {
     this.#started = true;
-    const answer = await run(SHIM, [...this.#flags(), "start"], this.#bundle);
+    const answer = await run(SHIM, [...this.#flags(), "start"], {
+      cwd: this.#bundle,
+      environment: this.#environment,
+    });
     const { address } = JSON.parse(answer);
     this.#connection = new TtrpcConnection(await connectUnix(address.replace("unix://", "")));
     this.#task = createClient(taskV3.Task, this.#connection);
@@ -172,7 +179,9 @@ export class ShimContainer implements AsyncDisposable {
     this.#output.close();
     try {
       // It kills the shim and what that has made.
-      if (this.#started) await run(SHIM, [...this.#flags(), "-bundle", this.#bundle, "delete"]);
+      if (!this.#started) return;
+      const environment = this.#environment;
+      await run(SHIM, [...this.#flags(), "-bundle", this.#bundle, "delete"], { environment });
     } finally {
       Deno.removeSync(this.#bundle, { recursive: true });
     }
@@ -184,11 +193,18 @@ export class ShimContainer implements AsyncDisposable {
 }
 
 /** Runs a program to its end; what it wrote. @throws Error with what it complained of. */
-export async function run(program: string, args: readonly string[], cwd = "/"): Promise<string> {
+export async function run(
+  program: string,
+  args: readonly string[],
+  { cwd = "/", environment = {} }: {
+    cwd?: string;
+    environment?: Readonly<Record<string, string>>;
+  } = {},
+): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(program, {
     args: [...args],
     cwd,
-    env: { TTRPC_ADDRESS: `${CONTAINERD}.ttrpc` },
+    env: { TTRPC_ADDRESS: `${CONTAINERD}.ttrpc`, ...environment },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

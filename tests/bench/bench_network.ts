@@ -1,0 +1,73 @@
+import { system } from "../../ffi/mod.ts";
+import {
+  addChain,
+  type ChainHost,
+  createNetns,
+  DEFAULT_NETWORK,
+  DEFAULT_PLUGIN_PATH,
+  deleteChain,
+  parseConf,
+  removeNetns,
+} from "../../net/mod.ts";
+import { run } from "./shim_container.ts";
+
+const BRIDGE = "benchnet0";
+const SUBNET = "10.99.0.0/24";
+/** This machine, as those on the bridge see it. */
+export const BRIDGE_ADDRESS = "10.99.0.1";
+
+/**
+ * A bridge, made by its plugin, with a network namespace without a VM on it; containers of shims that
+ * have `environment` are on it as well. Disposing takes it all away.
+ */
+export class BenchNetwork implements AsyncDisposable {
+  /** For a shim. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** The path of the network namespace. */
+  readonly netns: string;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(folder: string, netns: string, stack: AsyncDisposableStack) {
+    this.environment = { QEMUBOX_CNI_CONF_DIR: folder };
+    this.netns = netns;
+    this.#stack = stack;
+  }
+
+  static async make(): Promise<BenchNetwork> {
+    await using stack = new AsyncDisposableStack();
+    const folder = Deno.makeTempDirSync({ prefix: "bench-network-" });
+    stack.defer(() => Deno.removeSync(folder, { recursive: true }));
+    const file = `${folder}/bench.conflist`;
+    const text = confText(folder);
+    Deno.writeTextFileSync(file, text);
+    const netns = `${folder}/netns`;
+    createNetns(system, netns);
+    stack.defer(() => removeNetns(system, netns));
+    stack.defer(async () => void await run("ip", ["link", "del", BRIDGE]));
+    const host: ChainHost = { path: DEFAULT_PLUGIN_PATH, lockFile: `${folder}/lock` };
+    const attachment = {
+      conf: parseConf(text, file),
+      containerId: "bench-netns",
+      netns,
+      ifname: "eth0",
+      capabilityArgs: {},
+    };
+    const { raw } = await addChain(attachment, host);
+    stack.defer(() => deleteChain(attachment, raw, host));
+    return new BenchNetwork(folder, netns, stack.move());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+/** Under the name that containers go to. No firewall: nothing of it would be taken away again. */
+function confText(folder: string): string {
+  const ipam = { type: "host-local", dataDir: `${folder}/ipam`, ranges: [[{ subnet: SUBNET }]] };
+  return JSON.stringify({
+    cniVersion: "1.0.0",
+    name: DEFAULT_NETWORK,
+    plugins: [{ type: "bridge", bridge: BRIDGE, isGateway: true, ipam }],
+  });
+}
