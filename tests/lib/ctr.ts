@@ -118,6 +118,11 @@ export class Client implements AsyncDisposable {
     }
   }
 
+  /** What it has written until now. */
+  get said(): string {
+    return this.#stdout.text;
+  }
+
   kill(signal: Deno.Signal): void {
     this.#process.kill(signal);
   }

@@ -5,6 +5,7 @@ import { AttachmentStore, parseConf } from "../../net/mod.ts";
 import { BUSYBOX, Client, ctr, RUNTIME } from "../lib/ctr.ts";
 import { kill, shimOf } from "../lib/sandbox_processes.ts";
 import { nameServer } from "./name_server.ts";
+import { inWorld, world } from "./world.ts";
 import {
   CONF_DIR,
   hasTapPlugin,
@@ -31,12 +32,7 @@ const asNet = (text: string) =>
 networkTest("a container reaches the host and the world by both versions, and is reached", [
   "dual-stack",
 ], async ({ newId }) => {
-  // The world: another network namespace, which knows no way back to the container's addresses.
-  await sh(`ip netns add world; ip link add world0 type veth peer name uplink netns world
-    ip addr add 192.0.2.1/24 dev world0; ip addr add 2001:db8::1/64 dev world0 nodad; ip link set world0 up
-    ip -n world addr add 192.0.2.2/24 dev uplink; ip -n world addr add 2001:db8::2/64 dev uplink nodad
-    ip -n world link set uplink up
-    sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1`);
+  await using _world = await world();
   const before = networkState();
   leaveOrphan();
   const script = `
@@ -55,23 +51,13 @@ networkTest("a container reaches the host and the world by both versions, and is
   using _names = await nameServer("10.89.0.1", "192.0.2.2");
   const id = newId();
   const ports = ["--annotation", "io.qemubox.port-mappings=18080:80"];
-  try {
-    await using client = new Client(run(id, ports, script));
-    await client.line("listening");
-    const bytes = await sh(
-      "ip netns exec world socat -u TCP:192.0.2.1:18080,retry=100,interval=0.1 - | wc -c",
-    );
-    assert.equal(Number(bytes), 1_000_000);
-    const { code, stdout, stderr } = await client.ended;
-    assert.deepEqual({ code, stdout, stderr }, {
-      code: 0,
-      stdout: "listening\ndone\n",
-      stderr: "",
-    });
-    await stateIs(before);
-  } finally {
-    await sh("ip netns del world; ip link del world0 2>/dev/null || true");
-  }
+  await using client = new Client(run(id, ports, script));
+  await client.line("listening");
+  const bytes = await inWorld("socat -u TCP:192.0.2.1:18080,retry=100,interval=0.1 - | wc -c");
+  assert.equal(Number(bytes), 1_000_000);
+  const { code, stdout, stderr } = await client.ended;
+  assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "listening\ndone\n", stderr: "" });
+  await stateIs(before);
 }, asNet);
 
 networkTest(

@@ -1,0 +1,60 @@
+/** What lies beyond the host of a test, and programs that answer. */
+
+import { sh } from "./network_testbed.ts";
+
+/** The addresses of the world, and of the host as the world sees it. */
+export const WORLD = { ipv4: "192.0.2.2", ipv6: "2001:db8::2" } as const;
+export const HOST = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" } as const;
+const NETNS = "world";
+
+/**
+ * The world: a network namespace beside the host, which passes packets on, and which knows no way
+ * back to the containers' addresses.
+ */
+export async function world(): Promise<AsyncDisposable> {
+  await sh(`ip netns add ${NETNS}; ip link add world0 type veth peer name uplink netns ${NETNS}
+    ip addr add ${HOST.ipv4}/24 dev world0; ip addr add ${HOST.ipv6}/64 dev world0 nodad
+    ip link set world0 up
+    ip -n ${NETNS} addr add ${WORLD.ipv4}/24 dev uplink
+    ip -n ${NETNS} addr add ${WORLD.ipv6}/64 dev uplink nodad
+    ip -n ${NETNS} link set uplink up
+    sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1`);
+  return {
+    async [Symbol.asyncDispose]() {
+      await sh(`ip netns del ${NETNS}; ip link del world0 2>/dev/null || true`);
+    },
+  };
+}
+
+/** Runs a shell's command in the world; returns what it prints. */
+export async function inWorld(command: string): Promise<string> {
+  return await sh(`ip netns exec ${NETNS} ${command}`);
+}
+
+/** The arguments of each socat that sends back what it gets at a port, by TCP or UDP, of one version. */
+export function echoArguments(port: number): string[][] {
+  return ["4", "6"].flatMap((version) => {
+    const only = version === "6" ? ",ipv6only=1" : "";
+    return [
+      [`TCP${version}-LISTEN:${port}${only},reuseaddr,fork`, "EXEC:cat"],
+      ["-b", "65000", `UDP${version}-LISTEN:${port}${only},reuseaddr,fork`, "EXEC:cat"],
+    ];
+  });
+}
+
+/** Sends back what it gets, on the host and in the world. */
+export function echoServers(port: number): AsyncDisposable {
+  const stack = new AsyncDisposableStack();
+  for (const prefix of [[], ["ip", "netns", "exec", NETNS]]) {
+    for (const words of echoArguments(port)) {
+      const [program, ...args] = [...prefix, "socat", ...words];
+      const options = { args, stdin: "null", stdout: "null", stderr: "null" } as const;
+      const server = new Deno.Command(program!, options).spawn();
+      stack.defer(async () => {
+        server.kill("SIGTERM");
+        await server.status;
+      });
+    }
+  }
+  return stack;
+}
