@@ -124,6 +124,40 @@ Deno.test("the result's addresses count where the namespace has none, each once"
   ]);
 });
 
+Deno.test("a prefix route that somebody took away, as ptp does, does not come with the address", () => {
+  const state: NetnsState = {
+    links: [link(2, "eth0")],
+    addresses: [
+      address(2, "10.94.0.2/24"),
+      address(2, "10.96.7.2/20"),
+      address(2, "fd00::2/64"),
+      address(2, "fd01::2/64"),
+    ],
+    routes: [
+      route(2, "10.94.0.0/24", { gateway: "10.94.0.1" }),
+      route(2, "10.94.0.1/32"),
+      route(3, "10.94.0.0/24", { protocol: RTPROT.KERNEL }),
+      route(2, "10.96.0.0/20", { protocol: RTPROT.KERNEL }),
+      route(2, "fd00::/64", { family: AF.INET6, protocol: RTPROT.KERNEL }),
+      route(2, "fd01::/63", { family: AF.INET6, protocol: RTPROT.KERNEL }),
+    ],
+    neighbours: [],
+  };
+  const { guest } = planInterface(checkResult({}, "x"), state, ABOUT);
+  assert.deepEqual(guest.addresses.map(({ address, noPrefixRoute }) => [address, noPrefixRoute]), [
+    ["10.94.0.2", true],
+    ["10.96.7.2", false],
+    ["fd00::2", false],
+    ["fd01::2", true],
+  ]);
+  const down = planInterface(
+    checkResult({}, "x"),
+    { ...state, links: [link(2, "eth0", { up: false })], routes: [] },
+    ABOUT,
+  );
+  assert(down.guest.addresses.every(({ noPrefixRoute }) => !noPrefixRoute));
+});
+
 Deno.test("tc-redirect-tap's tap and address are used, and have to be there", () => {
   const result = checkResult({
     interfaces: [

@@ -54,10 +54,11 @@ export function interfaceOf(link: netlink.Link, state: NetnsState, mac: string):
     .filter(({ index, flags, scope }) =>
       index === link.index && scope !== RT_SCOPE.LINK && (flags & IFA_F.PERMANENT) !== 0
     )
-    .map(({ address, prefixLength, flags }) => ({
-      address,
-      prefixLength,
-      noPrefixRoute: (flags & IFA_F.NOPREFIXROUTE) !== 0,
+    .map((address) => ({
+      address: address.address,
+      prefixLength: address.prefixLength,
+      noPrefixRoute: (address.flags & IFA_F.NOPREFIXROUTE) !== 0 ||
+        prefixRouteIsGone(address, link, state),
     }));
   const routes = state.routes
     .filter((route) =>
@@ -82,6 +83,28 @@ export function interfaceOf(link: netlink.Link, state: NetnsState, mac: string):
     neighbours: state.neighbours.filter(({ index }) => index === link.index)
       .map(({ address, mac }) => ({ address, mac })),
   };
+}
+
+/** Whether somebody took away the route that the kernel made with an address, as ptp does. */
+function prefixRouteIsGone(
+  { address, prefixLength }: netlink.IpPrefix,
+  link: netlink.Link,
+  { routes }: NetnsState,
+): boolean {
+  // A link that is down has none, and of a single address there is none.
+  if (!link.up || prefixLength === netlink.ipBytes(address).length * 8) return false;
+  return !routes.some(({ index, protocol, destination }) =>
+    index === link.index && protocol === RTPROT.KERNEL &&
+    destination?.prefixLength === prefixLength && isWithin(address, destination)
+  );
+}
+
+function isWithin(address: string, { address: prefix, prefixLength }: netlink.IpPrefix): boolean {
+  const [bytes, others] = [netlink.ipBytes(address), netlink.ipBytes(prefix)];
+  return bytes.length === others.length && bytes.every((byte, at) => {
+    const bits = Math.min(Math.max(prefixLength - at * 8, 0), 8);
+    return (byte ^ others[at]!) >> (8 - bits) === 0;
+  });
 }
 
 /** A gateway has to be reachable before a route goes by it. */

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { AttachmentStore, parseConf } from "../../net/mod.ts";
 import { BUSYBOX, Client, ctr, RUNTIME } from "../lib/ctr.ts";
 import { kill, shimOf } from "../lib/sandbox_processes.ts";
+import { logLines } from "../lib/testbed.ts";
 import { nameServer } from "./name_server.ts";
 import { inWorld, world } from "./world.ts";
 import {
@@ -158,6 +159,57 @@ networkTest("no network on request is loopback alone", ["default"], async ({ new
 });
 
 networkTest(
+  "where no network is installed there is loopback alone, and the log says why",
+  [],
+  async ({ newId }) => {
+    const id = newId();
+    const { stdout } = await ctr(...run(id, [], "ip -o link | cut -d' ' -f2"));
+    assert.equal(stdout, "lo:\n");
+    const [warning] = logLines(id).filter((line) => line.includes("no CNI network"));
+    assert.match(
+      warning!,
+      /level=warning .*no CNI network qemubox-net in \/etc\/cni\/net\.d.*CNI_SETUP/,
+    );
+  },
+);
+
+networkTest(
+  "a chain without a bridge works: ptp, and a veth with its gateway on the link as Calico makes it",
+  [],
+  async ({ newId }) => {
+    const ipam = { type: "host-local", ranges: [[{ subnet: "10.94.0.0/24" }]] };
+    const write = (name: string, plugin: object) =>
+      Deno.writeTextFileSync(
+        `${CONF_DIR}/${name}.conflist`,
+        JSON.stringify({ cniVersion: "1.0.0", name, plugins: [plugin] }),
+      );
+    write("ptp-net", { type: "ptp", ipam });
+    write("veth-net", { type: "veth-only" });
+    Deno.writeTextFileSync("/usr/lib/cni/veth-only", VETH_ONLY, { mode: 0o755 });
+    await sh("ip addr add 10.95.255.1/32 dev lo");
+    const before = networkState();
+    try {
+      const script = "ip route; for host in 10.95.255.1 10.94.0.1; do " +
+        "ping -q -c 2 -W 10 $host | grep received; done";
+      const networks = ["--annotation", "io.qemubox.networks=veth-net,ptp-net"];
+      const { stdout, stderr } = await ctr(...run(newId(), networks, script));
+      assert.equal(stderr, "");
+      assert.deepEqual(stdout.trim().split("\n").map((line) => line.trim()), [
+        "default via 169.254.1.1 dev eth0",
+        "10.94.0.0/24 via 10.94.0.1 dev eth1  src 10.94.0.2",
+        "10.94.0.1 dev eth1 scope link  src 10.94.0.2",
+        "169.254.1.1 dev eth0 scope link",
+        "2 packets transmitted, 2 packets received, 0% packet loss",
+        "2 packets transmitted, 2 packets received, 0% packet loss",
+      ]);
+      await stateIs(before);
+    } finally {
+      await sh("ip addr del 10.95.255.1/32 dev lo; rm /usr/lib/cni/veth-only");
+    }
+  },
+);
+
+networkTest(
   `the tap that ${TAP_PLUGIN} makes is used`,
   ["tc-redirect-tap"],
   async ({ newId }) => {
@@ -209,6 +261,31 @@ function moment(): Promise<void> {
 
 const CRASHES = `#!/bin/sh
 test $CNI_COMMAND != ADD || kill -SEGV $$
+`;
+
+/** What Calico's plugin does, in short: a gateway that is only a neighbour. */
+const VETH_ONLY = `#!/bin/sh
+set -e
+address=10.95.0.2
+case $CNI_COMMAND in
+ADD)
+  ip link add veth95 type veth peer name peer95
+  nsenter --net=$CNI_NETNS sleep 5 & inside=$!
+  while [ "$(readlink /proc/$inside/ns/net)" = "$(readlink /proc/$$/ns/net)" ]; do sleep 0.01; done
+  ip link set peer95 netns $inside
+  nsenter --net=$CNI_NETNS sh -ec "
+    ip link set peer95 name $CNI_IFNAME; ip link set $CNI_IFNAME up
+    ip addr add $address/32 dev $CNI_IFNAME
+    ip neigh add 169.254.1.1 lladdr $(cat /sys/class/net/veth95/address) dev $CNI_IFNAME
+    ip route add 169.254.1.1 dev $CNI_IFNAME scope link; ip route add default via 169.254.1.1"
+  kill $inside
+  ip link set veth95 up
+  ip route add $address dev veth95
+  echo '{"cniVersion":"1.0.0","interfaces":[{"name":"'$CNI_IFNAME'","sandbox":"'$CNI_NETNS'"}],'
+  echo '"ips":[{"address":"'$address'/32","interface":0}]}'
+  ;;
+DEL) ip link del veth95 2>/dev/null || true ;;
+esac
 `;
 
 /** A row as a reboot leaves it: no lease, no namespace, an address still taken. */
