@@ -8,12 +8,29 @@ import {
 } from "./chain.ts";
 import { withFileLock } from "./file_lock.ts";
 import { gcFile } from "./gc_file.ts";
+import { standInFor } from "./lost_netns.ts";
+import { PluginError } from "./plugin.ts";
 import { AttachmentStore, type Owner, type StoredAttachment } from "./store.ts";
 
 /**
- * Attaches a sandbox to a network. The row is in the store before the first plugin runs; when this
- * throws, it still is: `detachAll` undoes what was done.
- * @throws {NetworkError} which plugin, and why.
+ * Notes an attachment that is about to be made: what `attach` does is undone by `detachAll` from then
+ * on, in whatever process.
+ * @throws {NetworkError} `host`
+ */
+export async function note(
+  owner: Owner,
+  attachment: Attachment,
+  storePath: string,
+  host: ChainHost,
+): Promise<void> {
+  const intend = () => withStore(storePath, (store) => store.intend(owner, attachment));
+  await withFileLock(gcFile(host), host, intend);
+}
+
+/**
+ * Attaches a sandbox to a network; that has to be noted before. What a plugin said is in the store
+ * before the next one runs: some plugins (firewall) know by that alone what to undo.
+ * @throws {NetworkError} which plugin, and why. What was done is there until `detachAll` undoes it.
  */
 export async function attach(
   owner: Owner,
@@ -21,14 +38,9 @@ export async function attach(
   storePath: string,
   host: ChainHost,
 ): Promise<ChainResult> {
-  await withFileLock(
-    gcFile(host),
-    host,
-    () => withStore(storePath, (store) => store.intend(owner, attachment)),
-  );
-  const added = await addChain(attachment, host);
-  withStore(storePath, (store) => store.record(owner, attachment.ifname, added.raw));
-  return added;
+  return await addChain(attachment, host, (raw) => {
+    withStore(storePath, (store) => store.record(owner, attachment.ifname, raw));
+  });
 }
 
 /**
@@ -44,13 +56,28 @@ export async function detachAll(
   const failures: Error[] = [];
   for (const stored of listAttachments(storePath, owner)) {
     try {
-      await deleteChain(stored, stored.result, host);
+      await detach(stored, host);
       withStore(storePath, (store) => store.remove(owner, stored.ifname));
     } catch (error) {
       failures.push(error as Error);
     }
   }
   return failures;
+}
+
+/** @throws {AggregateError} what failed. */
+async function detach(stored: StoredAttachment, host: ChainHost): Promise<void> {
+  try {
+    using _ = standInFor(stored, host);
+    await deleteChain(stored, stored.result, host);
+  } catch (error) {
+    const refused = error instanceof AggregateError &&
+      error.errors.every((one) => one instanceof PluginError);
+    if (!refused) throw error;
+    // bridge and ptp fail for masquerade rules that are gone, as after a reboot or when a firewall was
+    // flushed; but they have removed the interface by then, and without one they look for no rules.
+    await deleteChain(stored, stored.result, host);
+  }
 }
 
 /** How one attachment of a sandbox is. */

@@ -44,9 +44,15 @@ const EXHAUSTED = /no IP addresses available/;
 
 /**
  * ADD of each plugin in turn (CNI specification 1.1, section 3).
+ * @param record gets the result of each plugin before the next one runs: what DEL has to be given when
+ *   that one fails.
  * @throws {NetworkError} which plugin, and why. What was done before it is not undone: call `deleteChain`.
  */
-export async function addChain(attachment: Attachment, host: ChainHost): Promise<ChainResult> {
+export async function addChain(
+  attachment: Attachment,
+  host: ChainHost,
+  record: (raw: unknown) => void = () => {},
+): Promise<ChainResult> {
   const { conf } = attachment;
   // Found out before anything is made.
   for (const { type } of conf.plugins) {
@@ -66,13 +72,15 @@ export async function addChain(attachment: Attachment, host: ChainHost): Promise
       );
     }
     checkResult(raw, `CNI plugin ${plugin.type} of network ${conf.name}`);
+    record(raw);
   }
   return { raw, result: checkResult(raw, `network ${conf.name}`) };
 }
 
 /**
  * DEL of each plugin, last first. All are tried; what is gone already is no error to a plugin.
- * @param previous the raw result of ADD, null when it did not get that far.
+ * @param previous the raw result of ADD, of the last plugin that is known to have succeeded; null
+ *   when there is none.
  * @throws {AggregateError} what failed.
  */
 export async function deleteChain(

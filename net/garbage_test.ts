@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { attach, checkAttachments, detachAll } from "./attachments.ts";
-import type { Attachment } from "./chain.ts";
+import { attach, checkAttachments, detachAll, note } from "./attachments.ts";
+import type { Attachment, ChainHost } from "./chain.ts";
 import { parseConf } from "./conf.ts";
 import { collectGarbageOnce } from "./garbage.ts";
 import { gcFile } from "./gc_file.ts";
@@ -23,6 +23,11 @@ function attachmentOf(id: string, changes: Record<string, unknown> = {}): Attach
     ifname: "eth0",
     capabilityArgs: {},
   };
+}
+
+async function attached(id: string, attachment: Attachment, store: string, host: ChainHost) {
+  await note(owner(id), attachment, store, host);
+  await attach(owner(id), attachment, store, host);
 }
 
 /** A host of its own, with a plugin that has GC. */
@@ -49,9 +54,9 @@ Deno.test("garbage is collected once after a boot, and what the store has is val
     [],
     "no database for nothing",
   );
-  await attach(owner("a"), attachmentOf("a"), store, host);
-  await attach(owner("b"), attachmentOf("b"), store, host);
-  await attach(owner("c"), attachmentOf("c", { name: "elsewhere" }), store, host);
+  await attached("a", attachmentOf("a"), store, host);
+  await attached("b", attachmentOf("b"), store, host);
+  await attached("c", attachmentOf("c", { name: "elsewhere" }), store, host);
   {
     // ADD has not ended.
     using opened = AttachmentStore.open(store);
@@ -78,10 +83,10 @@ Deno.test("a network that others are on too, or whose configuration says so, is 
   cached("net-c1-eth0", { kind: "cniCacheV1", networkName: "net" });
   // The network of this one begins with the name of the other.
   cached("net-2-c1-eth0", { kind: "cniCacheV1", networkName: "net-2" });
-  await attach(owner("a"), attachmentOf("a"), store, host);
-  await attach(owner("off"), attachmentOf("off", { name: "off", disableGC: true }), store, host);
-  await attach(
-    owner("old"),
+  await attached("a", attachmentOf("a"), store, host);
+  await attached("off", attachmentOf("off", { name: "off", disableGC: true }), store, host);
+  await attached(
+    "old",
     attachmentOf("old", { name: "old", cniVersion: "1.0.0" }),
     store,
     host,
@@ -99,17 +104,17 @@ Deno.test("a network that others are on too, or whose configuration says so, is 
   assert.equal(collections(plugins), 1);
 });
 
-Deno.test("nothing is attached while garbage is collected, and what fails is told once", async () => {
+Deno.test("nothing is noted while garbage is collected, and what fails is told once", async () => {
   using plugins = new FakePlugins();
   const { host, store } = hostOf(plugins);
-  await attach(owner("a"), attachmentOf("a"), store, host);
+  await attached("a", attachmentOf("a"), store, host);
   plugins.add("new", `test $CNI_COMMAND != GC || { sleep 0.3; exit 7; }\n${SPEAKS_GC}`);
   const collected = collectGarbageOnce(owner("a"), store, host);
   while (collections(plugins) === 0) await new Promise((resolve) => setTimeout(resolve, 2));
-  const attached = attach(owner("b"), attachmentOf("b"), store, host).then(() => "attached");
-  const [failure] = await Promise.race([collected, attached.then(() => [])]);
+  const noted = note(owner("b"), attachmentOf("b"), store, host).then(() => "noted");
+  const [failure] = await Promise.race([collected, noted.then(() => [])]);
   assert.match(String(failure), /new of network net exited with code 7 in its GC/);
-  assert.equal(await attached, "attached");
+  assert.equal(await noted, "noted");
   assert.deepEqual(await collectGarbageOnce(owner("b"), store, host), []);
 });
 
@@ -118,7 +123,7 @@ Deno.test("each attachment of a sandbox is checked, and what the plugin says of 
   const { host, store } = hostOf(plugins);
   plugins.add("bad", `test $CNI_COMMAND != CHECK || exit 3\n${SPEAKS_GC}`);
   const on = async (ifname: string, changes: Record<string, unknown>) =>
-    await attach(owner("a"), { ...attachmentOf("a", changes), ifname }, store, host);
+    await attached("a", { ...attachmentOf("a", changes), ifname }, store, host);
   await on("eth0", {});
   await on("eth1", { name: "changed", plugins: [{ type: "bad" }] });
   await on("eth2", { name: "off", disableCheck: true });

@@ -1,5 +1,5 @@
 import { type Fd, isSystemError, O, type System } from "../ffi/mod.ts";
-import { attach, detachAll } from "./attachments.ts";
+import { attach, detachAll, note } from "./attachments.ts";
 import type { Attachment, ChainHost } from "./chain.ts";
 import { hostResolver, mergeDns, type Resolver } from "./dns.ts";
 import { NetworkError } from "./error.ts";
@@ -120,6 +120,8 @@ interface Prepared {
 class Maker {
   readonly #host: NetworkHost;
   readonly #stack: AsyncDisposableStack;
+  /** Whether there is an attachment to undo. */
+  #noted = false;
 
   constructor(host: NetworkHost, stack: AsyncDisposableStack) {
     this.#host = host;
@@ -155,9 +157,12 @@ class Maker {
     // What a shim of the same name left that was killed.
     throwFirst(await detachAll(owner, storePath, this.#undoing));
     onHost(() => createNetns(system, netnsPath));
-    this.#stack.defer(() => onHost(() => removeNetns(system, netnsPath)));
+    this.#stack.defer(async () => {
+      if (this.#noted) throwFirst(await detachAll(owner, storePath, this.#undoing));
+      // Not before: plugins that failed want it the next time.
+      onHost(() => removeNetns(system, netnsPath));
+    });
     const netns = this.#openNetns(netnsPath);
-    this.#stack.defer(async () => throwFirst(await detachAll(owner, storePath, this.#undoing)));
     const attachments = plan.networks.map((conf, index): Attachment => ({
       conf,
       containerId: this.#host.containerId,
@@ -186,6 +191,8 @@ class Maker {
     const plans: InterfacePlan[] = [];
     const dns: CniDns[] = [];
     for (const attachment of attachments) {
+      await note(owner, attachment, storePath, chain);
+      this.#noted = true;
       const { result } = await attach(owner, attachment, storePath, chain);
       using rtnetlink = openRtnetlinkIn(system, netns);
       const network = attachment.conf.name;

@@ -13,7 +13,7 @@ export interface Owner {
 /** An attachment as the store has it. */
 export interface StoredAttachment extends Attachment {
   readonly owner: Owner;
-  /** ADD's result; null when ADD is not known to have succeeded. */
+  /** What the last plugin that is known to have succeeded said in its ADD; null: none has. */
   readonly result: unknown;
 }
 
@@ -131,7 +131,7 @@ export class AttachmentStore implements Disposable {
     );
   }
 
-  /** Notes what ADD said. @throws {NetworkError} `host` */
+  /** Notes what a plugin said in its ADD. @throws {NetworkError} `host` */
   record(owner: Owner, ifname: string, result: unknown): void {
     this.#run(
       "UPDATE attachments SET result = ? WHERE namespace = ? AND id = ? AND ifname = ?",

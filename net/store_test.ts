@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { attachedOwners, detachAll } from "./attachments.ts";
+import { attach, attachedOwners, detachAll, note } from "./attachments.ts";
 import { parseConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
 import { AttachmentStore } from "./store.ts";
@@ -83,4 +83,44 @@ Deno.test("what a process that is gone had attached is detached from the store a
   assert.deepEqual(attachedOwners(path), []);
   assert.deepEqual(plugins.calls.slice(-2), ["ptp DEL eth1", "ptp DEL eth0"]);
   assert.deepEqual(plugins.stdin("ptp", "DEL")["prevResult"], { interfaces: [] });
+});
+
+Deno.test("what a plugin said is undone with, also when the next one fails", async () => {
+  using plugins = new FakePlugins();
+  using folder = temporary();
+  const path = `${folder.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  const said = { cniVersion: "1.0.0", interfaces: [{ name: "eth0" }] };
+  plugins.answering("ptp", said);
+  plugins.add("bad", "test $CNI_COMMAND != ADD || exit 4");
+  const conf = parseConf(
+    '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"},{"type":"bad"}]}',
+    "/f",
+  );
+  const attachment = { ...ATTACHMENT, conf };
+  await note(OWNER, attachment, path, host);
+  await assert.rejects(attach(OWNER, attachment, path, host), /bad .* code 4/);
+  assert.deepEqual(await detachAll(OWNER, path, host), []);
+  for (const type of ["bad", "ptp"]) {
+    assert.deepEqual(plugins.stdin(type, "DEL")["prevResult"], said);
+  }
+});
+
+Deno.test("DEL is tried twice for a plugin that refuses, and once for one that crashes", async () => {
+  using plugins = new FakePlugins();
+  using folder = temporary();
+  const path = `${folder.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  const deletes = () => plugins.calls.filter((call) => call === "ptp DEL eth0").length;
+  plugins.add(
+    "ptp",
+    `mkdir ${folder.path}/once 2>/dev/null || exit 0; echo '{"code":999,"msg":"no rules"}'; exit 1`,
+  );
+  await note(OWNER, ATTACHMENT, path, host);
+  assert.deepEqual(await detachAll(OWNER, path, host), []);
+  assert.equal(deletes(), 2);
+  plugins.add("ptp", "exit 2");
+  await note(OWNER, ATTACHMENT, path, host);
+  assert.equal((await detachAll(OWNER, path, host)).length, 1);
+  assert.equal(deletes(), 3);
 });

@@ -1,0 +1,87 @@
+import {
+  type Fd,
+  isSystemError,
+  netlink,
+  O,
+  type System,
+  system as realSystem,
+  withNamespace,
+} from "../ffi/mod.ts";
+import type { ChainHost } from "./chain.ts";
+import { createNetns, removeNetns } from "./netns.ts";
+import { openRtnetlinkIn } from "./redirect.ts";
+import { checkResult } from "./result.ts";
+import type { StoredAttachment } from "./store.ts";
+
+/**
+ * Makes a network namespace for the DEL of an attachment whose own is gone, with an interface of the
+ * same name that has the addresses of ADD's result. Plugins that masquerade (bridge, ptp) look there
+ * for the addresses whose rules they have to remove, and leave the rules when they find none.
+ *
+ * Disposing takes it away again. Null when it is not needed; DEL is worth a try without it as well.
+ */
+export function standInFor(
+  { netns: path, ifname, result, conf }: StoredAttachment,
+  host: ChainHost,
+): Disposable | null {
+  const { system = realSystem, onHost = (work) => work() } = host;
+  if (result === null) return null;
+  try {
+    if (onHost(() => isNetns(system, path))) return null;
+    const { ips } = checkResult(result, `network ${conf.name}`);
+    using stack = new DisposableStack();
+    onHost(() => createNetns(system, path));
+    stack.defer(() => onHost(() => removeNetns(system, path)));
+    const netns = onHost(() => system.open(path, O.RDONLY));
+    try {
+      // tc-redirect-tap's convention has each address twice.
+      addInterface(system, netns, ifname, new Set(ips.map(({ address }) => address)));
+    } finally {
+      system.close(netns);
+    }
+    return stack.move();
+  } catch (error) {
+    host.log?.(`no stand-in for network namespace ${path}: ${(error as Error).message}`);
+    return null;
+  }
+}
+
+/** Whether a network namespace is mounted at a path. */
+function isNetns(system: System, path: string): boolean {
+  let fd: Fd;
+  try {
+    fd = system.open(path, O.RDONLY);
+  } catch (error) {
+    if (isSystemError(error, "ENOENT", "ENOTDIR")) return false;
+    throw error;
+  }
+  try {
+    withNamespace(system, "net", fd, () => {});
+    return true;
+  } catch (error) {
+    // A file on which nothing is mounted.
+    if (isSystemError(error, "EINVAL")) return false;
+    throw error;
+  } finally {
+    system.close(fd);
+  }
+}
+
+/** It is a tap, which needs no module that may not be there, and goes with its namespace. */
+function addInterface(
+  system: System,
+  netns: Fd,
+  name: string,
+  addresses: ReadonlySet<string>,
+): void {
+  withNamespace(system, "net", netns, () => {
+    system.close(system.openTap(name, { exclusive: true, persist: true }));
+  });
+  using rtnetlink = openRtnetlinkIn(system, netns);
+  const link = rtnetlink.dump(netlink.dumpLinks(), netlink.parseLink, "list links")
+    .find((each) => each.name === name)!;
+  for (const address of addresses) {
+    const prefix = netlink.parseIpPrefix(address)!;
+    rtnetlink.change(netlink.addAddress(link.index, prefix), `add ${address} to ${name}`);
+  }
+}
