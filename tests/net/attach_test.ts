@@ -105,6 +105,17 @@ networkTest("a network that fails is undone, and says what is wrong", ["default"
   await again.connect();
 });
 
+networkTest("neither ip(8) nor tc(8) is called for", ["storage"], async () => {
+  const path = Deno.env.get("PATH")!;
+  Deno.env.set("PATH", "/none");
+  try {
+    await using joined = await joinNetworks("by-itself", "qemubox-storage");
+    await joined.connect();
+  } finally {
+    Deno.env.set("PATH", path);
+  }
+});
+
 networkTest("an attachment that is called off is undone", ["default"], async () => {
   const aborting = new AbortController();
   const before = networkState();

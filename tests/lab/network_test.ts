@@ -1,0 +1,26 @@
+/** On a host with vhost-net, the packets of a container go around QEMU, which only holds the device. */
+
+import assert from "node:assert/strict";
+import { Client, ctr, runArguments } from "../lib/ctr.ts";
+import { networkState, networkTest, stateIs } from "../net/network_testbed.ts";
+import { sandboxProcesses } from "../lib/sandbox_processes.ts";
+
+networkTest(
+  "a container's NIC is of vhost-net where there is one",
+  ["default"],
+  async ({ newId }) => {
+    const before = networkState();
+    const id = newId();
+    const script = "ping -q -c 2 -W 60 10.88.0.1 | grep received; echo up; exec sleep 3600";
+    await using client = new Client(runArguments(id, ["sh", "-c", script], { flags: ["--rm"] }));
+    await client.line("up");
+    assert.equal(client.said, "2 packets transmitted, 2 packets received, 0% packet loss\nup\n");
+    const qemu = sandboxProcesses(id).find(({ role }) => role === "qemu")!.pid;
+    const open = [...Deno.readDirSync(`/proc/${qemu}/fd`)]
+      .map(({ name }) => Deno.readLinkSync(`/proc/${qemu}/fd/${name}`));
+    assert(open.includes("/dev/vhost-net"), open.join(", "));
+    await ctr("task", "kill", "-s", "SIGKILL", id);
+    await client.ended;
+    await stateIs(before);
+  },
+);
