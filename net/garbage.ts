@@ -6,6 +6,9 @@ import { gcFile } from "./gc_file.ts";
 import { attachedByOthers, LIBCNI_CACHE } from "./libcni_cache.ts";
 import type { Owner } from "./store.ts";
 
+/** How long a plugin may take: whoever starts a container meanwhile waits for it. Milliseconds. */
+const PLUGIN_TIMEOUT_MS = 5_000;
+
 /** The surroundings of a garbage collection. */
 export interface GarbageHost extends ChainHost {
   /** Where libcni keeps what other runtimes have attached; default LIBCNI_CACHE. */
@@ -20,7 +23,7 @@ export interface GarbageHost extends ChainHost {
  * Not of a network that another runtime is on as well, as far as libcni's cache shows: its containers
  * are not in the store. Where one does not keep that cache, `disableGC` in the configuration says it.
  *
- * @returns what failed; it is not tried again.
+ * @returns what failed; it is not tried again, unless it was called off.
  */
 export async function collectGarbageOnce(
   owner: Owner,
@@ -45,17 +48,20 @@ async function collectOnce(
   storePath: string,
   host: GarbageHost,
 ): Promise<void> {
+  const { onHost = (work) => work(), libcniCache = LIBCNI_CACHE } = host;
   const done = Deno.readTextFileSync(gcFile(host)).split("\n");
   if (done.includes(conf.name)) return;
-  Deno.writeTextFileSync(gcFile(host), `${conf.name}\n`, { append: true });
-  const { onHost = (work) => work(), libcniCache = LIBCNI_CACHE } = host;
-  const other = onHost(() => attachedByOthers(conf.name, libcniCache));
-  if (other !== null) {
-    host.log?.(`no GC of network ${conf.name}: another runtime is on it, see ${other}`);
-    return;
+  try {
+    const other = onHost(() => attachedByOthers(conf.name, libcniCache));
+    if (other !== null) {
+      host.log?.(`no GC of network ${conf.name}: another runtime is on it, see ${other}`);
+      return;
+    }
+    const valid = listAttachments(storePath).filter((each) => each.conf.name === conf.name);
+    await collectGarbage(conf, valid, { ...host, timeoutMs: PLUGIN_TIMEOUT_MS });
+  } finally {
+    if (host.signal?.aborted !== true) {
+      Deno.writeTextFileSync(gcFile(host), `${conf.name}\n`, { append: true });
+    }
   }
-  const valid = listAttachments(storePath).filter((attachment) =>
-    attachment.conf.name === conf.name
-  );
-  await collectGarbage(conf, valid, host);
 }

@@ -118,6 +118,21 @@ Deno.test("nothing is noted while garbage is collected, and what fails is told o
   assert.deepEqual(await collectGarbageOnce(owner("b"), store, host), []);
 });
 
+Deno.test("a collection that is called off is none", async () => {
+  using plugins = new FakePlugins();
+  const { host, store } = hostOf(plugins);
+  await attached("a", attachmentOf("a"), store, host);
+  plugins.add("new", `test $CNI_COMMAND != GC || sleep 1000\n${SPEAKS_GC}`);
+  const ending = new AbortController();
+  const collected = collectGarbageOnce(owner("a"), store, { ...host, signal: ending.signal });
+  while (collections(plugins) === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+  ending.abort(new Error("the shim ends"));
+  assert.match(String(await collected), /the shim ends/);
+  plugins.add("new", SPEAKS_GC);
+  assert.deepEqual(await collectGarbageOnce(owner("a"), store, host), []);
+  assert.equal(collections(plugins), 2);
+});
+
 Deno.test("each attachment of a sandbox is checked, and what the plugin says of it comes back", async () => {
   using plugins = new FakePlugins();
   const { host, store } = hostOf(plugins);
