@@ -15,7 +15,7 @@ Deno.test({
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--quiet", "--allow-all", `${REPOSITORY}/tests/bench/main.ts`],
-        ...["--only", "floor,bare-deno,boot,shim-start,shim", "--runs", "1", "--json"],
+        ...["--only", "floor,bare-deno,boot,shim-start,shim,network", "--runs", "1", "--json"],
       ],
       stdin: "null",
     }).output();
@@ -42,6 +42,10 @@ Deno.test({
       "create",
       "first-byte",
       "delete",
+      "net-out",
+      "net-in",
+      "netns-out",
+      "netns-in",
       "boot/floor",
       "boot-cpu/floor-cpu",
       "bare-deno/floor",
@@ -49,6 +53,8 @@ Deno.test({
       "first-byte/floor",
       "delete/floor",
       "shim-start/bare-start",
+      "netns-out/net-out",
+      "netns-in/net-in",
     ]);
     for (const { name, min, median, max } of rows) {
       assert(min > 0 && min <= max && median > 0, name);

@@ -8,6 +8,7 @@ import { type Connect, speedFrom, speedTo } from "./tcp_peer.ts";
 const BYTES = { vm: 32 * 1024 * 1024, netns: 512 * 1024 * 1024 } as const;
 /** Of each kind in turn, after one that only warms up. */
 const TURNS = 3;
+const ROUNDS_MAX = 3;
 const VHOST_NET = "/dev/vhost-net";
 
 /**
@@ -17,6 +18,7 @@ const VHOST_NET = "/dev/vhost-net";
 export const network: Measure = {
   name: "network",
   rows: { "net-out": "MB/s", "net-in": "MB/s", "netns-out": "MB/s", "netns-in": "MB/s" },
+  roundsMax: ROUNDS_MAX,
   async run() {
     await using bridge = await BenchNetwork.make();
     const inNetns = (args: readonly string[]) =>
@@ -43,6 +45,7 @@ export const network: Measure = {
 export const networkNoVhost: Measure = {
   name: "network-no-vhost",
   rows: { "net-out-no-vhost": "MB/s", "net-in-no-vhost": "MB/s" },
+  roundsMax: ROUNDS_MAX,
   async run() {
     if (!isThere(VHOST_NET)) return {};
     await using bridge = await BenchNetwork.make();

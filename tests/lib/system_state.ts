@@ -69,7 +69,7 @@ const SHARED_FOLDERS = [
 ];
 /** Files that all containers share and that stay. */
 const SHARED_FILES = [
-  /^\/run\/qemubox\/netns\/\.lock$/,
+  /^\/run\/qemubox\/netns\/\.lock(\.gc)?$/,
   /^\/var\/lib\/qemubox\/network\.db(-wal|-shm)?$/,
 ];
 const CGROUPS = "/sys/fs/cgroup";
