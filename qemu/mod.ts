@@ -30,8 +30,8 @@ export { chooseAccelerator, chooseVsockTransport, probeHost } from "./accelerato
 export type { AcceleratorChoice, ChosenAccelerator, HostProbe } from "./accelerator.ts";
 export { hostTsc } from "./host_tsc.ts";
 export type { HostFiles, HostTsc } from "./host_tsc.ts";
-export { GUEST_OVERHEAD_MIB, hostSize, MEMORY_DEFAULT_MIB, sizeVm } from "./sizing.ts";
-export type { HostSize, Resources, VmSize } from "./sizing.ts";
+export { GUEST_OVERHEAD_MIB, hostSize, sizeVm } from "./sizing.ts";
+export type { HostSize, Resources, SizeWishes, VmSize } from "./sizing.ts";
 export { locateFiles } from "./files.ts";
 export type { FileSettings, VmFiles } from "./files.ts";
 export { leaseCid, removeCidLease } from "./cid.ts";

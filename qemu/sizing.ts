@@ -8,7 +8,21 @@ export interface Resources {
     readonly quota?: number | bigint | undefined;
     /** Microseconds; 0: the kernel's 100 ms. */
     readonly period?: number | bigint | undefined;
+    /** The host's processors that it may run on: "0-3,8". */
+    readonly cpus?: string | undefined;
   } | undefined;
+}
+
+/** What is wished for besides the specification. */
+export interface SizeWishes {
+  /** For a container without a quota. */
+  readonly defaultVcpus: number;
+  /** For a container without a limit. */
+  readonly defaultMemoryMib: number;
+  /** In place of what the quota says; null: what it says. */
+  readonly vcpus: number | null;
+  /** In place of what the limit says; null: what it says. */
+  readonly memoryMib: number | null;
 }
 
 export interface HostSize {
@@ -21,7 +35,6 @@ export interface VmSize {
   readonly vcpus: number;
 }
 
-export const MEMORY_DEFAULT_MIB = 512;
 /** What the guest's kernel and vminitd (70 MB) take from the container. */
 export const GUEST_OVERHEAD_MIB = 256;
 export const MEMORY_STEP_MIB = 128;
@@ -29,30 +42,58 @@ const CPU_PERIOD_DEFAULT_US = 100_000;
 const MIB = 1024 * 1024;
 
 /**
- * The size of the machine for a container. Pure. Memory is the limit, or 512 MiB, plus what the
- * guest itself takes, rounded up to 128 MiB, never more than the host has. There are as many vCPUs
- * as the quota rounded up, or one, never more than the host has processors.
+ * The size of the machine for a container. Pure. Its memory is what the container may use (the wish,
+ * the limit or the default) and what the guest itself takes on top, rounded up to 128 MiB, never more
+ * than the host has. It has as many vCPUs as the wish says, or the quota rounded up, or the default,
+ * never more than the host has processors and the container may run on.
  *
  * The limits of the container are enforced in the guest; the machine only has to be large enough.
  */
-export function sizeVm(resources: Resources | null | undefined, host: HostSize): VmSize {
+export function sizeVm(
+  resources: Resources | null | undefined,
+  host: HostSize,
+  wishes: SizeWishes,
+): VmSize {
   return {
-    memoryMib: memoryMib(positive(resources?.memory?.limit), host.memoryMib),
-    vcpus: vcpus(positive(resources?.cpu?.quota), positive(resources?.cpu?.period), host.cpus),
+    memoryMib: machineMib(wishes.memoryMib ?? limitMib(resources) ?? wishes.defaultMemoryMib, host),
+    vcpus: Math.max(
+      1,
+      Math.min(
+        wishes.vcpus ?? quotaCpus(resources) ?? wishes.defaultVcpus,
+        cpusetSize(resources?.cpu?.cpus) ?? Infinity,
+        host.cpus,
+        VCPUS_MAX,
+      ),
+    ),
   };
 }
 
-function memoryMib(limitBytes: number | null, hostMib: number): number {
-  const container = limitBytes === null ? MEMORY_DEFAULT_MIB : Math.ceil(limitBytes / MIB);
-  const wanted = roundUp(container + GUEST_OVERHEAD_MIB, MEMORY_STEP_MIB);
-  const most = Math.floor(hostMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB;
+function machineMib(containerMib: number, host: HostSize): number {
+  const wanted = roundUp(containerMib + GUEST_OVERHEAD_MIB, MEMORY_STEP_MIB);
+  const most = Math.floor(host.memoryMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB;
   return Math.max(Math.min(wanted, most), MEMORY_MIB_MIN);
 }
 
-function vcpus(quotaUs: number | null, periodUs: number | null, hostCpus: number): number {
-  if (quotaUs === null) return 1;
-  const wanted = Math.ceil(quotaUs / (periodUs ?? CPU_PERIOD_DEFAULT_US));
-  return Math.max(1, Math.min(wanted, hostCpus, VCPUS_MAX));
+/** null: no limit. */
+function limitMib(resources: Resources | null | undefined): number | null {
+  const limit = positive(resources?.memory?.limit);
+  return limit === null ? null : Math.ceil(limit / MIB);
+}
+
+/** null: no quota. */
+function quotaCpus(resources: Resources | null | undefined): number | null {
+  const quota = positive(resources?.cpu?.quota);
+  const period = positive(resources?.cpu?.period) ?? CPU_PERIOD_DEFAULT_US;
+  return quota === null ? null : Math.ceil(quota / period);
+}
+
+/** How many processors a list names (cpuset(7), "List format"); null for none and what is no list. */
+function cpusetSize(list: string | undefined): number | null {
+  if (list === undefined || !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) return null;
+  return list.split(",").reduce((sum, part) => {
+    const [first, last = first] = part.split("-").map(Number);
+    return sum + Math.max(0, last! - first! + 1);
+  }, 0);
 }
 
 function positive(value: number | bigint | undefined): number | null {

@@ -1,48 +1,119 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type HostSize, hostSize, type Resources, sizeVm, type VmSize } from "./sizing.ts";
+import {
+  GUEST_OVERHEAD_MIB,
+  type HostSize,
+  hostSize,
+  type Resources,
+  sizeVm,
+  type SizeWishes,
+  type VmSize,
+} from "./sizing.ts";
 
 const HOST: HostSize = { memoryMib: 16_000, cpus: 8 };
+const NO_WISHES: SizeWishes = {
+  defaultVcpus: 1,
+  defaultMemoryMib: 512,
+  vcpus: null,
+  memoryMib: null,
+};
 const MIB = 1024 * 1024;
 
-const TABLE: [string, Resources | null, VmSize, HostSize?][] = [
-  ["nothing asked", null, { memoryMib: 768, vcpus: 1 }],
-  ["empty resources", {}, { memoryMib: 768, vcpus: 1 }],
-  ["no limit as -1", { memory: { limit: -1 }, cpu: { quota: -1, period: 100_000 } }, {
-    memoryMib: 768,
-    vcpus: 1,
-  }],
-  ["64 MiB", { memory: { limit: 64 * MIB } }, { memoryMib: 384, vcpus: 1 }],
-  ["one byte over a step", { memory: { limit: 128 * MIB + 1 } }, { memoryMib: 512, vcpus: 1 }],
-  ["1 GiB as bigint", { memory: { limit: 1024n * 1024n * 1024n } }, { memoryMib: 1280, vcpus: 1 }],
-  ["more than the host", { memory: { limit: 64_000 * MIB } }, { memoryMib: 16_000, vcpus: 1 }],
-  ["unlimited in cgroup v1", { memory: { limit: 9223372036854771712n } }, {
-    memoryMib: 16_000,
-    vcpus: 1,
-  }],
-  ["tiny host", null, { memoryMib: 384, vcpus: 1 }, { memoryMib: 500, cpus: 1 }],
-  ["half a processor", { cpu: { quota: 50_000, period: 100_000 } }, { memoryMib: 768, vcpus: 1 }],
-  ["one and a half", { cpu: { quota: 150_000, period: 100_000 } }, { memoryMib: 768, vcpus: 2 }],
-  ["no period", { cpu: { quota: 300_000 } }, { memoryMib: 768, vcpus: 3 }],
-  ["period 0", { cpu: { quota: 300_000, period: 0 } }, { memoryMib: 768, vcpus: 3 }],
-  ["short period", { cpu: { quota: 20_000n, period: 10_000n } }, { memoryMib: 768, vcpus: 2 }],
-  ["more than there are", { cpu: { quota: 9_900_000, period: 100_000 } }, {
-    memoryMib: 768,
-    vcpus: 8,
-  }],
+interface Row {
+  readonly name: string;
+  readonly memory?: NonNullable<Resources["memory"]>;
+  readonly cpu?: NonNullable<Resources["cpu"]>;
+  readonly host?: Partial<HostSize>;
+  readonly wishes?: Partial<SizeWishes>;
+  /** What differs from 768 MiB and one vCPU. */
+  readonly size?: Partial<VmSize>;
+}
+
+const TABLE: readonly Row[] = [
+  { name: "nothing asked" },
+  { name: "no limit as -1", memory: { limit: -1 }, cpu: { quota: -1, period: 100_000 } },
+  { name: "no limit as 0", memory: { limit: 0 }, cpu: { quota: 0, period: 0 } },
+  { name: "64 MiB", memory: { limit: 64 * MIB }, size: { memoryMib: 384 } },
+  { name: "100 MiB", memory: { limit: 100 * MIB }, size: { memoryMib: 384 } },
+  { name: "one byte over a step", memory: { limit: 128 * MIB + 1 }, size: { memoryMib: 512 } },
+  { name: "1 GiB as bigint", memory: { limit: 1024n * 1024n * 1024n }, size: { memoryMib: 1280 } },
+  { name: "all of the host", memory: { limit: 16_000 * MIB }, size: { memoryMib: 16_000 } },
+  { name: "more than the host", memory: { limit: 64_000 * MIB }, size: { memoryMib: 16_000 } },
+  {
+    name: "unlimited in cgroup v1",
+    memory: { limit: 9223372036854771712n },
+    size: { memoryMib: 16_000 },
+  },
+  { name: "tiny host", host: { memoryMib: 500, cpus: 1 }, size: { memoryMib: 384 } },
+  { name: "half a processor", cpu: { quota: 50_000, period: 100_000 } },
+  { name: "one and a half", cpu: { quota: 150_000, period: 100_000 }, size: { vcpus: 2 } },
+  { name: "no period", cpu: { quota: 300_000 }, size: { vcpus: 3 } },
+  { name: "period 0", cpu: { quota: 300_000, period: 0 }, size: { vcpus: 3 } },
+  { name: "short period", cpu: { quota: 20_000n, period: 10_000n }, size: { vcpus: 2 } },
+  { name: "more than there are", cpu: { quota: 9_900_000, period: 100_000 }, size: { vcpus: 8 } },
+  {
+    name: "more than the kernel takes",
+    cpu: { quota: 9_900_000 },
+    host: { cpus: 128 },
+    size: { vcpus: 64 },
+  },
+  { name: "a cpuset alone", cpu: { cpus: "0-3" } },
+  { name: "quota within the cpuset", cpu: { quota: 200_000, cpus: "0-3" }, size: { vcpus: 2 } },
+  { name: "quota beyond the cpuset", cpu: { quota: 600_000, cpus: "1,4-5" }, size: { vcpus: 3 } },
+  { name: "quota beyond one processor", cpu: { quota: 600_000, cpus: "7" } },
+  { name: "a cpuset that is none", cpu: { quota: 600_000, cpus: "all" }, size: { vcpus: 6 } },
+  { name: "a cpuset backwards", cpu: { quota: 600_000, cpus: "3-1" } },
+  { name: "an empty cpuset", cpu: { quota: 600_000, cpus: "" }, size: { vcpus: 6 } },
+  {
+    name: "another default",
+    wishes: { defaultVcpus: 3, defaultMemoryMib: 1024 },
+    size: { vcpus: 3, memoryMib: 1280 },
+  },
+  {
+    name: "another default beside limits",
+    memory: { limit: 100 * MIB },
+    cpu: { quota: 100_000 },
+    wishes: { defaultVcpus: 3, defaultMemoryMib: 1024 },
+    size: { memoryMib: 384 },
+  },
+  { name: "a wish", wishes: { vcpus: 2, memoryMib: 300 }, size: { vcpus: 2, memoryMib: 640 } },
+  {
+    name: "a wish beats limits, above and below",
+    memory: { limit: 2048 * MIB },
+    cpu: { quota: 100_000 },
+    wishes: { vcpus: 4, memoryMib: 100 },
+    size: { vcpus: 4, memoryMib: 384 },
+  },
+  {
+    name: "a wish beyond the host and the cpuset",
+    cpu: { cpus: "0-2" },
+    wishes: { vcpus: 64, memoryMib: 64_000 },
+    size: { vcpus: 3, memoryMib: 16_000 },
+  },
 ];
 
-for (const [name, resources, expected, host] of TABLE) {
+for (const { name, memory, cpu, host, wishes, size } of TABLE) {
   Deno.test(`size of a machine: ${name}`, () => {
-    assert.deepEqual(sizeVm(resources, host ?? HOST), expected);
+    const found = sizeVm({ memory, cpu }, { ...HOST, ...host }, { ...NO_WISHES, ...wishes });
+    assert.deepEqual(found, { memoryMib: 768, vcpus: 1, ...size });
   });
 }
+
+Deno.test("without resources the machine has the default size", () => {
+  for (const resources of [null, undefined, {}]) {
+    assert.deepEqual(sizeVm(resources, HOST, NO_WISHES), { memoryMib: 768, vcpus: 1 });
+  }
+});
 
 Deno.test("whatever is asked, the size is one that the host has", () => {
   const number = fc.option(fc.double(), { nil: undefined });
   fc.assert(fc.property(number, number, number, (limit, quota, period) => {
-    const { memoryMib, vcpus } = sizeVm({ memory: { limit }, cpu: { quota, period } }, HOST);
+    const resources = { memory: { limit }, cpu: { quota, period } };
+    const { memoryMib, vcpus } = sizeVm(resources, HOST, NO_WISHES);
     assert(memoryMib % 128 === 0 && memoryMib >= 128 && memoryMib <= HOST.memoryMib);
+    const room = (memoryMib - GUEST_OVERHEAD_MIB) * MIB;
+    const isLimit = Number.isFinite(limit) && limit! >= 1;
+    assert(!isLimit || room >= limit! || memoryMib === HOST.memoryMib);
     assert(Number.isInteger(vcpus) && vcpus >= 1 && vcpus <= HOST.cpus);
   }));
 });

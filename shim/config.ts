@@ -1,39 +1,31 @@
-import * as z from "zod";
+import type * as z from "zod";
+import {
+  ANNOTATION_PREFIX,
+  annotationOf,
+  NETWORK_ANNOTATIONS,
+  SCHEMA,
+  type Setting,
+  type SettingKey,
+  SETTINGS,
+  variableOf,
+} from "./settings.ts";
+
+/** `x_y` → `xY`; a time in seconds is one in milliseconds once it is read. */
+type Camel<Key extends string> = Key extends `${infer Head}_seconds` ? `${Camel<Head>}Ms`
+  : Key extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}`
+  : Key;
+type ValueOf<One> = One extends Setting<infer Schema, infer Default>
+  ? z.output<Schema> | (Default extends null ? null : never)
+  : never;
 
 /**
- * What an administrator or, within the allow-list, a container may set. Paths are absolute.
- * Precedence: annotation, environment variable, file, default.
+ * What an administrator or, within the allow-list, a container may set, by the keys of the file in
+ * camel case (settings.ts says what they mean). Precedence: annotation, environment variable, file,
+ * default.
  */
-export interface Config {
-  readonly shareDir: string;
-  readonly stateDir: string;
-  readonly logDir: string;
-  /** Leases, sockets and shared folders of running sandboxes; on a tmpfs. */
-  readonly runDir: string;
-  /** null, here and below: looked for in the share folder, then where distributions put it. */
-  readonly qemuPath: string | null;
-  readonly kernelPath: string | null;
-  readonly rootPath: string | null;
-  readonly initrdPath: string | null;
-  readonly firmwarePath: string | null;
-  readonly virtiofsdPath: string | null;
-  readonly vhostDeviceVsockPath: string | null;
-  /** CNI configurations. */
-  readonly cniConfDir: string;
-  /** Folders of CNI plugins, searched in this order. */
-  readonly cniBinDirs: readonly string[];
-  /** The network of containers that name none; null: qemubox-net, if there is one. */
-  readonly cniNetwork: string | null;
-  /** How EROFS layers get into the VM: as one disk, or as files over virtio-fs. */
-  readonly layers: "disk" | "files";
-  readonly accelerator: "auto" | "kvm" | "tcg";
-  /** null: by accelerator. Milliseconds. */
-  readonly bootTimeoutMs: number | null;
-  /** How long an exit waits for a reader that stopped reading. Milliseconds. */
-  readonly drainTimeoutMs: number;
-  /** How long a guest may take to end by itself. Milliseconds. */
-  readonly shutdownTimeoutMs: number;
-}
+export type Config = {
+  readonly [Key in SettingKey as Camel<Key>]: ValueOf<typeof SETTINGS[Key]>;
+};
 
 export const CONFIG_PATH = "/etc/qemubox/config.json";
 
@@ -42,62 +34,9 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-const path = z.string().regex(/^\/[^\0]*$/, "must be an absolute path");
-const milliseconds = (max: number) => z.number().positive().max(max).transform((s) => s * 1000);
-
-/** Every key of the configuration file; unknown ones are refused. */
-const FILE = z.strictObject({
-  share_dir: path,
-  state_dir: path,
-  log_dir: path,
-  run_dir: path,
-  qemu_path: path,
-  kernel_path: path,
-  root_path: path,
-  initrd_path: path,
-  firmware_path: path,
-  virtiofsd_path: path,
-  vhost_device_vsock_path: path,
-  cni_conf_dir: path,
-  // As CNI_PATH: several, with colons between.
-  cni_bin_dir: path,
-  cni_network: z.string().min(1),
-  layers: z.enum(["disk", "files"]),
-  accelerator: z.enum(["auto", "kvm", "tcg"]),
-  boot_timeout_seconds: milliseconds(3600),
-  drain_timeout_seconds: milliseconds(3600),
-  shutdown_timeout_seconds: milliseconds(600),
-}).partial();
-type FileKey = keyof typeof FILE.shape;
-
-const ENVIRONMENT: Readonly<Record<string, FileKey>> = {
-  QEMUBOX_SHARE_DIR: "share_dir",
-  QEMUBOX_STATE_DIR: "state_dir",
-  QEMUBOX_LOG_DIR: "log_dir",
-  QEMUBOX_RUN_DIR: "run_dir",
-  QEMUBOX_QEMU_PATH: "qemu_path",
-  QEMUBOX_ACCELERATOR: "accelerator",
-  QEMUBOX_CNI_CONF_DIR: "cni_conf_dir",
-  QEMUBOX_CNI_BIN_DIR: "cni_bin_dir",
-  QEMUBOX_CNI_NETWORK: "cni_network",
-};
-
-/** What a container may ask for itself; anything else under the prefix is refused. */
-const ANNOTATIONS: Readonly<Record<string, FileKey>> = {
-  "io.qemubox.accelerator": "accelerator",
-  "io.qemubox.layers": "layers",
-  "io.qemubox.boot-timeout-seconds": "boot_timeout_seconds",
-};
-/** What a container may ask of its network; net/request.ts reads them. */
-const NETWORK_ANNOTATIONS = [
-  "io.qemubox.networks",
-  "io.qemubox.port-mappings",
-  "io.qemubox.ip-addresses",
-  "io.qemubox.mac-address",
-];
-/** Where plugins are when nobody says: upstream's place, Debian's, Fedora's. */
-const CNI_BIN_DIRS = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
-const ANNOTATION_PREFIX = "io.qemubox.";
+/** Names that begin like settings and are none: what marks our processes, and what tests are told. */
+const OTHER_VARIABLES = /^QEMUBOX_(VM$|LAB$|TEST|CONFORMANCE_)/;
+const KEYS = Object.keys(SETTINGS) as SettingKey[];
 
 /** Where settings come from; `file` is the text of the configuration file, null when there is none. */
 export interface ConfigSources {
@@ -106,44 +45,46 @@ export interface ConfigSources {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+type Values = Partial<Record<SettingKey, unknown>>;
+
 /**
  * Reads the settings that apply to one container. Pure.
  * @throws ConfigError naming the key, where it stands and what it may be.
  */
 export function resolveConfig(sources: ConfigSources): Config {
-  const environment = named(sources.environment, ENVIRONMENT, "environment variable");
-  const annotations = named(sources.annotations, ANNOTATIONS, "annotation");
-  const known = [...Object.keys(ANNOTATIONS), ...NETWORK_ANNOTATIONS];
-  for (const name of Object.keys(sources.annotations)) {
-    if (name.startsWith(ANNOTATION_PREFIX) && !known.includes(name)) {
-      throw new ConfigError(`annotation ${name} is not known; known are ${known.join(", ")}`);
-    }
-  }
-  const set = { ...parseFile(sources.file), ...environment, ...annotations };
-  return {
-    shareDir: set.share_dir ?? "/usr/share/qemubox",
-    stateDir: set.state_dir ?? "/var/lib/qemubox",
-    logDir: set.log_dir ?? "/var/log/qemubox",
-    runDir: set.run_dir ?? "/run/qemubox",
-    qemuPath: set.qemu_path ?? null,
-    kernelPath: set.kernel_path ?? null,
-    rootPath: set.root_path ?? null,
-    initrdPath: set.initrd_path ?? null,
-    firmwarePath: set.firmware_path ?? null,
-    virtiofsdPath: set.virtiofsd_path ?? null,
-    vhostDeviceVsockPath: set.vhost_device_vsock_path ?? null,
-    cniConfDir: set.cni_conf_dir ?? "/etc/cni/net.d",
-    cniBinDirs: set.cni_bin_dir?.split(":") ?? CNI_BIN_DIRS,
-    cniNetwork: set.cni_network ?? null,
-    layers: set.layers ?? "disk",
-    accelerator: set.accelerator ?? "auto",
-    bootTimeoutMs: set.boot_timeout_seconds ?? null,
-    drainTimeoutMs: set.drain_timeout_seconds ?? 30_000,
-    shutdownTimeoutMs: set.shutdown_timeout_seconds ?? 2_000,
+  const set: Values = {
+    ...parseFile(sources.file),
+    ...named(sources.environment, {
+      kind: "environment variable",
+      nameOf: variableOf,
+      prefix: "QEMUBOX_",
+      isOther: (name) => OTHER_VARIABLES.test(name),
+    }),
+    ...named(sources.annotations, {
+      kind: "annotation",
+      nameOf: annotationOf,
+      prefix: ANNOTATION_PREFIX,
+      isOther: () => false,
+      others: Object.keys(NETWORK_ANNOTATIONS),
+    }),
   };
+  return Object.fromEntries(
+    KEYS.map((key) => [propertyOf(key), key in set ? set[key] : defaultOf(key)]),
+  ) as Config;
 }
 
-function parseFile(text: string | null): z.output<typeof FILE> {
+/** The name in `Config` of a key. */
+export function propertyOf(key: SettingKey): keyof Config {
+  return key.replace(/_seconds$/, "_ms")
+    .replaceAll(/_(.)/g, (_, letter) => letter.toUpperCase()) as keyof Config;
+}
+
+function defaultOf(key: SettingKey): unknown {
+  const { schema, default: value }: Setting = SETTINGS[key];
+  return value === null ? null : schema.parse(value);
+}
+
+function parseFile(text: string | null): Values {
   if (text === null) return {};
   let value: unknown;
   try {
@@ -151,25 +92,44 @@ function parseFile(text: string | null): z.output<typeof FILE> {
   } catch (error) {
     throw new ConfigError(`${CONFIG_PATH} is not JSON: ${(error as Error).message}`);
   }
-  const parsed = FILE.safeParse(value);
+  const parsed = SCHEMA.safeParse(value);
   if (!parsed.success) throw new ConfigError(`${CONFIG_PATH}: ${explain(parsed.error)}`);
   return parsed.data;
 }
 
+/** A source in which each setting is a text under a name of its own. */
+interface NamedSource {
+  readonly kind: string;
+  readonly nameOf: (key: SettingKey) => string | null;
+  /** A name that begins so is a setting, or is refused. */
+  readonly prefix: string;
+  readonly isOther: (name: string) => boolean;
+  /** Names that are known and are no settings. */
+  readonly others?: readonly string[];
+}
+
 function named(
   values: Readonly<Record<string, string>>,
-  known: Readonly<Record<string, FileKey>>,
-  kind: string,
-): z.output<typeof FILE> {
-  const found: Record<string, unknown> = {};
-  for (const [name, key] of Object.entries(known)) {
+  { kind, nameOf, prefix, isOther, others = [] }: NamedSource,
+): Values {
+  const found: Values = {};
+  const known = new Set<string>(others);
+  for (const key of KEYS) {
+    const name = nameOf(key);
+    if (name === null) continue;
+    known.add(name);
     const text = values[name];
     if (text === undefined || text === "") continue;
-    const parsed = FILE.shape[key].safeParse(key.endsWith("_seconds") ? Number(text) : text);
+    const { schema, isNumber = false }: Setting = SETTINGS[key];
+    const parsed = schema.safeParse(isNumber ? Number(text) : text);
     if (!parsed.success) {
       throw new ConfigError(`${kind} ${name}=${JSON.stringify(text)}: ${explain(parsed.error)}`);
     }
     found[key] = parsed.data;
+  }
+  for (const name of Object.keys(values)) {
+    if (!name.startsWith(prefix) || known.has(name) || isOther(name)) continue;
+    throw new ConfigError(`${kind} ${name} is not known; known are ${[...known].join(", ")}`);
   }
   return found;
 }

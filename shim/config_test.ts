@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { ConfigError, type ConfigSources, resolveConfig } from "./config.ts";
+import { SETTINGS } from "./settings.ts";
 
 function resolve(sources: Partial<ConfigSources>) {
   return resolveConfig({ file: null, environment: {}, annotations: {}, ...sources });
@@ -34,6 +36,17 @@ Deno.test("what is not understood is refused with the key's name", () => {
     [{ file: '{"boot_timeout_seconds":-1}' }, /boot_timeout_seconds/],
     [{ environment: { QEMUBOX_ACCELERATOR: "hvf" } }, /QEMUBOX_ACCELERATOR="hvf"/],
     [{ environment: { QEMUBOX_SHARE_DIR: "relative" } }, /QEMUBOX_SHARE_DIR.*absolute/],
+    [{ file: '{"accelerator":null}' }, /accelerator/],
+    [{ file: '{"vcpus":2}' }, /vcpus/],
+    [{ file: '{"default_vcpus":"2"}' }, /default_vcpus/],
+    [
+      { environment: { QEMUBOX_STATEDIR: "/x" } },
+      /QEMUBOX_STATEDIR is not known.*QEMUBOX_STATE_DIR/,
+    ],
+    [{ environment: { QEMUBOX_VCPUS: "2" } }, /QEMUBOX_VCPUS is not known/],
+    [{ annotations: { "io.qemubox.vcpus": "1.5" } }, /io\.qemubox\.vcpus="1\.5"/],
+    [{ annotations: { "io.qemubox.vcpus": "0" } }, /io\.qemubox\.vcpus="0"/],
+    [{ annotations: { "io.qemubox.memory-mib": "1GiB" } }, /io\.qemubox\.memory-mib="1GiB"/],
     [{ annotations: { "io.qemubox.qemu-path": "/x" } }, /io\.qemubox\.qemu-path is not known/],
     [{ annotations: { "io.qemubox.boot-timeout-seconds": "soon" } }, /boot-timeout-seconds="soon"/],
   ];
@@ -44,6 +57,32 @@ Deno.test("what is not understood is refused with the key's name", () => {
       return true;
     });
   }
+});
+
+Deno.test("texts are numbers where numbers are wanted; an empty variable is none", () => {
+  const environment = { QEMUBOX_DRAIN_TIMEOUT_SECONDS: "0.5", QEMUBOX_CNI_NETWORK: "7" };
+  const annotations = { "io.qemubox.vcpus": "2" };
+  const config = resolve({ environment: { ...environment, QEMUBOX_LOG_DIR: "" }, annotations });
+  const { drainTimeoutMs, cniNetwork, vcpus, logDir } = config;
+  assert.deepEqual([drainTimeoutMs, cniNetwork, vcpus], [500, "7", 2]);
+  assert.equal(logDir, "/var/log/qemubox");
+});
+
+Deno.test("variables of ours that are no settings", () => {
+  const environment = { QEMUBOX_VM: "default/c1", QEMUBOX_TESTBED: "1", QEMUBOX_LAB: "1" };
+  assert.deepEqual(resolve({ environment }), resolve({}));
+});
+
+Deno.test("any text is a configuration or a ConfigError", () => {
+  const key = fc.constantFrom(...Object.keys(SETTINGS), "x");
+  const object = fc.dictionary(key, fc.oneof(fc.string(), fc.double(), fc.jsonValue()));
+  fc.assert(fc.property(fc.oneof(fc.string(), object.map((one) => JSON.stringify(one))), (file) => {
+    try {
+      resolve({ file });
+    } catch (error) {
+      assert(error instanceof ConfigError, String(error));
+    }
+  }));
 });
 
 Deno.test("other annotations are none of ours", () => {

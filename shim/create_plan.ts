@@ -18,6 +18,7 @@ import { type LayerFile, planErofs } from "./erofs_plan.ts";
 import { type OciSpec, readSpec } from "./oci.ts";
 import type { SnapshotMount } from "./rootfs_plan.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
+import { annotationOf } from "./settings.ts";
 import { type HostPathKind, planSpec, type SpecPlan } from "./spec_plan.ts";
 
 /** What containerd asks to be created; the parts of its CreateTaskRequest that matter. */
@@ -80,9 +81,10 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
   if (accelerator === "tcg" && tsc === null) {
     warnings.push("the host's TSC frequency is not known; a guest may hang while it measures it");
   }
+  warnings.push(...sizeWarnings(config, spec));
   const specPlan = planSpec(spec, request.id, pathKind, request.bundle);
   const network = planNetwork(
-    { confDir: config.cniConfDir, path: config.cniBinDirs, network: config.cniNetwork },
+    { confDir: config.cniConfDir, path: config.cniBinDir, network: config.cniNetwork },
     networkRequest(spec.annotations ?? {}, specPlan.netns),
     readConfFolder,
   );
@@ -98,12 +100,24 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
     rootfs: layers === null ? { kind: "mounted", mounts } : { kind: config.layers, layers },
     hostname: spec.hostname || request.id.slice(0, 63),
     files,
-    size: sizeVm(spec.linux?.resources, hostSize()),
+    size: sizeVm(spec.linux?.resources, hostSize(), config),
     accelerator,
     transport,
     tscKhz: tsc?.khz ?? null,
     warnings,
   };
+}
+
+/** A container that asks for a VM smaller than its own limit gets what it asks for. */
+function sizeWarnings({ memoryMib }: Config, spec: OciSpec): string[] {
+  const limit = Number(spec.linux?.resources?.memory?.limit ?? 0);
+  if (memoryMib === null || limit <= memoryMib * 1024 * 1024) return [];
+  return [
+    `annotation ${
+      annotationOf("memory_mib")
+    }=${memoryMib} is less than the memory limit: the VM is full ` +
+    "before the container is",
+  ];
 }
 
 /** Reads the specification of a request's bundle. @throws RpcError InvalidArgument. */

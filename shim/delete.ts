@@ -37,7 +37,15 @@ function config(): Config {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(`qemubox: ${error.message}; the defaults are used`);
-    return resolveConfig({ file: null, environment: Deno.env.toObject(), annotations: {} });
+    return withoutFile(Deno.env.toObject()) ?? withoutFile({})!;
+  }
+}
+
+function withoutFile(environment: Record<string, string>): Config | null {
+  try {
+    return resolveConfig({ file: null, environment, annotations: {} });
+  } catch {
+    return null;
   }
 }
 

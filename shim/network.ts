@@ -32,7 +32,7 @@ export interface NetworkFacts {
 
 /** How the network of a sandbox would be called, whether it has one or not. Pure. */
 export function networkFacts(
-  config: Pick<Config, "stateDir" | "cniBinDirs">,
+  config: Pick<Config, "stateDir" | "cniBinDir">,
   paths: Pick<SandboxPaths, "netns" | "netnsFolder">,
   name: SandboxName,
 ): NetworkFacts {
@@ -40,7 +40,7 @@ export function networkFacts(
     containerId: containerIdOf(name),
     netns: paths.netns,
     storePath: `${config.stateDir}/network.db`,
-    pluginPath: config.cniBinDirs,
+    pluginPath: config.cniBinDir,
     lockFile: `${paths.netnsFolder}/.lock`,
   };
 }

@@ -55,7 +55,13 @@ export interface OciResources {
   devices?: { allow: boolean; type?: string; major?: number; minor?: number }[];
   memory?: { limit?: number | bigint; [key: string]: unknown };
   hugepageLimits?: { pageSize: string; limit: number | bigint }[];
-  cpu?: { quota?: number | bigint; period?: number | bigint; [key: string]: unknown };
+  cpu?: {
+    quota?: number | bigint;
+    period?: number | bigint;
+    cpus?: string;
+    mems?: string;
+    [key: string]: unknown;
+  };
   [key: string]: unknown;
 }
 

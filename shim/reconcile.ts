@@ -14,7 +14,7 @@ import { undoLease } from "./undo.ts";
  */
 export async function reconcile(
   system: System,
-  config: Pick<Config, "runDir" | "stateDir" | "cniBinDirs">,
+  config: Pick<Config, "runDir" | "stateDir" | "cniBinDir">,
   log: Logger,
   onHost?: OnHost,
 ): Promise<void> {
@@ -36,7 +36,7 @@ export async function reconcile(
 /** Attachments outlive a reboot, leases do not: whose lease is gone has nobody else to detach it. */
 async function reconcileNetworks(
   system: System,
-  config: Pick<Config, "runDir" | "stateDir" | "cniBinDirs">,
+  config: Pick<Config, "runDir" | "stateDir" | "cniBinDir">,
   log: Logger,
   onHost?: OnHost,
 ): Promise<void> {

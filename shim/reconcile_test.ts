@@ -38,7 +38,7 @@ Deno.test("forgotten is what has neither a living shim nor a bundle", () => {
 
 Deno.test("what is forgotten is removed, and nothing else", async () => {
   using folder = temporaryFolder();
-  const config = { runDir: folder.path, stateDir: folder.path, cniBinDirs: [] };
+  const config = { runDir: folder.path, stateDir: folder.path, cniBinDir: [] };
   const make = (namespace: string, id: string, shim: typeof alive) => {
     const name = { namespace, id };
     const paths = sandboxPaths(config, name);
@@ -71,6 +71,6 @@ Deno.test("what is forgotten is removed, and nothing else", async () => {
 
 Deno.test("a host without any sandbox has nothing to reconcile", async () => {
   const log = new MemoryLog();
-  await reconcile(system, { runDir: "/no/such/folder", stateDir: "/no/such", cniBinDirs: [] }, log);
+  await reconcile(system, { runDir: "/no/such/folder", stateDir: "/no/such", cniBinDir: [] }, log);
   assert.deepEqual(log.lines, []);
 });

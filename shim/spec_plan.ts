@@ -1,4 +1,4 @@
-import type { OciDevice, OciLinux, OciProcess, OciSpec } from "./oci.ts";
+import type { OciDevice, OciLinux, OciProcess, OciResources, OciSpec } from "./oci.ts";
 import {
   type HostPathKind,
   planVolumes,
@@ -58,6 +58,7 @@ export function planSpec(
   const netns = networkNamespaceOf(host);
   const networkSysctls = takeNetworkSysctls(spec);
   planLinux(spec, id, dropped);
+  dropped.push(...dropCpuset(spec.linux?.resources));
   planDevices(spec, dropped);
   checkHugePages(spec);
   const volumes = planVolumes(spec.mounts ?? [], { bundle, share: SHARED_FOLDER, kindOf });
@@ -71,6 +72,14 @@ export function dropLabels(process: OciProcess): string[] {
     delete process[label];
     return had ? [`process.${label}: the guest kernel has no such module`] : [];
   });
+}
+
+/** The host's processors and memory nodes mean nothing in the guest; its VM has as many at most. */
+export function dropCpuset(resources: OciResources | undefined): string[] {
+  const { cpu } = resources ?? {};
+  const had = (["cpus", "mems"] as const).filter((key) => cpu?.[key]);
+  for (const key of had) delete cpu![key];
+  return had.map((key) => `linux.resources.cpu.${key}: the VM is not bound to a part of the host`);
 }
 
 /** @throws UnsupportedSpecError for a specification that wants the host's network. */

@@ -52,6 +52,19 @@ Deno.test("what is dropped is told", () => {
   assert.match(dropped[2]!, /\/proc\/42\/ns\/ipc/);
 });
 
+Deno.test("a cpuset names the host's processors: it is dropped and told", () => {
+  const { spec, dropped } = planSpec(
+    host((spec) => spec.linux!.resources!.cpu = { cpus: "2-3", mems: "0", quota: 5, shares: 2 }),
+    "c1",
+    none,
+  );
+  assert.deepEqual(spec.linux!.resources!.cpu, { quota: 5, shares: 2 });
+  assert.deepEqual(dropped.map((line) => line.split(":")[0]), [
+    "linux.resources.cpu.cpus",
+    "linux.resources.cpu.mems",
+  ]);
+});
+
 Deno.test("a bind mount's source becomes what the guest has of it", () => {
   const { spec, volumes } = planSpec(
     host((spec) =>

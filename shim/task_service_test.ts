@@ -31,12 +31,17 @@ const request: CreateRequest = {
 };
 const c1 = { id: "c1", execId: "" };
 
+/** What the setting shutdown_timeout_seconds becomes. */
+const SHUTDOWN_TIMEOUT_MS = 1234;
+
 /** Everything around the service, and a trace of what it did to it, in order. */
 class World {
   readonly trace: string[] = [];
   readonly log = new MemoryLog();
   /** Whose streams were let go of. */
   readonly disposed: string[] = [];
+  /** How long the guest was given to end. */
+  graceMs: number | null = null;
   /** What the guest was asked, in order. */
   readonly requests: unknown[] = [];
   /** What the guest answers to Stats. */
@@ -80,7 +85,7 @@ class World {
       onStopped: () => {},
       exit: () => this.trace.push("shim exits"),
       drainTimeoutMs: 1000,
-      shutdownTimeoutMs: 1000,
+      shutdownTimeoutMs: SHUTDOWN_TIMEOUT_MS,
       shimPid: SHIM,
     });
   }
@@ -114,7 +119,8 @@ class World {
         },
       },
       watch: (listener: SandboxListener) => this.listener = listener,
-      end: async () => {
+      end: async (graceMs: number) => {
+        this.graceMs = graceMs;
         this.trace.push("sandbox ends");
         await this.onEnd();
       },
@@ -572,6 +578,7 @@ Deno.test("a shim that is told to end says that its container was killed", async
   await world.service.end();
   assert.equal((await waiting).exitStatus, 137);
   assert.deepEqual(world.news(), ["sandbox ends", `/tasks/exit 137 pid ${QEMU}`]);
+  assert.equal(world.graceMs, SHUTDOWN_TIMEOUT_MS);
   await (await worldIn("none")).service.end();
   const stopped = await worldIn("stopped");
   await stopped.service.end();

@@ -1,6 +1,7 @@
 import { type Any, Code, RpcError } from "../proto/mod.ts";
 import { GUEST_OVERHEAD_MIB, type VmSize } from "../qemu/mod.ts";
 import { type OciResources, typedJson } from "./oci.ts";
+import { dropCpuset } from "./spec_plan.ts";
 
 export const RESOURCES_BYTES_MAX = 256 * 1024;
 const MIB = 1024 * 1024;
@@ -34,6 +35,7 @@ export function planUpdate(id: string, resources: Any | undefined, size: VmSize)
         `${size.vcpus}; create the container with more`,
     );
   }
+  dropCpuset(plan);
   return plan;
 }
 

@@ -41,6 +41,10 @@ Deno.test("limits within the VM go through as they are", () => {
   ) assert.deepEqual(update(resources), resources);
 });
 
+Deno.test("processors of the host are none of the guest's", () => {
+  assert.deepEqual(update({ cpu: { cpus: "4-7", mems: "1", shares: 2 } }), { cpu: { shares: 2 } });
+});
+
 Deno.test("limits beyond the VM are refused with its size", () => {
   const { FailedPrecondition } = Code;
   const memory = refused(FailedPrecondition, { memory: { limit: 512 * MIB + 1 } });

@@ -35,7 +35,7 @@ export function shimPlan(host: TestHost): BootPlan {
   return {
     name: "tests/bench",
     files: locateFiles({ ...loadConfig(), needsVhostDeviceVsock: transport === "vhost-user" }),
-    ...sizeVm(null, hostSize()),
+    ...sizeVm(null, hostSize(), loadConfig()),
     accelerator,
     ...(tsc === null ? {} : { tscKhz: tsc.khz }),
     vsockTransport: transport,

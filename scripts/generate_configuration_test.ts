@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { SETTINGS } from "../shim/settings.ts";
+import { configurationPage, PAGE } from "./generate_configuration.ts";
+
+Deno.test("docs/CONFIGURATION.md is what the table of settings says", () => {
+  assert.equal(
+    Deno.readTextFileSync(PAGE),
+    configurationPage(),
+    "run `scripts/deno run -A scripts/generate_configuration.ts`",
+  );
+});
+
+Deno.test("each setting has a row, with all that can be said of it", () => {
+  const rows = configurationPage().split("\n").filter((line) => line.startsWith("| "));
+  const row = (text: string) => rows.find((line) => line.includes(`\`${text}\``)) ?? "";
+  for (const key of Object.keys(SETTINGS)) {
+    assert.notEqual(row(key) || row(`io.qemubox.${key.replaceAll("_", "-")}`), "", key);
+  }
+  assert.match(
+    row("accelerator"),
+    /QEMUBOX_ACCELERATOR`, `io\.qemubox\.accelerator` .*`tcg`.*`auto`/,
+  );
+  assert.match(row("io.qemubox.port-mappings"), /\[\/tcp\\\|udp\\\|sctp\]/);
+});

@@ -1,0 +1,236 @@
+import * as z from "zod";
+
+/**
+ * The table of all settings: a new one is one entry here. Configuration file, environment variables,
+ * annotations, the type `Config` (config.ts) and docs/CONFIGURATION.md come from it; the type checker
+ * asks for a test of its effect (settings_test.ts). `start` reads this and must be quick:
+ * what net/ says as well is repeated here, and compared by a test.
+ */
+
+/** Who may say it: "host", an administrator; "container", an annotation alone; "any", both. */
+export type Audience = "host" | "container" | "any";
+
+/** One setting. */
+export interface Setting<Schema extends z.ZodType = z.ZodType, Default = unknown> {
+  /** Of its value in the configuration file. */
+  readonly schema: Schema;
+  /** As in the configuration file; null: there is no value then. */
+  readonly default: Default;
+  /** What the documentation says instead of the default. */
+  readonly defaultText?: string;
+  readonly for: Audience;
+  /** What may be said, for the documentation. */
+  readonly value: string;
+  /** A text is read as a number: in the environment and in annotations all are texts. */
+  readonly isNumber?: boolean;
+  readonly about: string;
+}
+
+/** What a kind of value is in the file, and in words. */
+type Kind<Schema extends z.ZodType> = Pick<Setting<Schema>, "schema" | "value" | "isNumber">;
+
+/** What an entry says besides its kind. */
+type Rest<Default> = Omit<Setting<z.ZodType, Default>, keyof Kind<z.ZodType>>;
+
+const path = z.string().regex(/^\/[^\0]*$/, "must be an absolute path");
+const PATH = { schema: path, value: "a path" };
+const PATHS = {
+  schema: path.transform((list): readonly string[] => list.split(":")),
+  value: "paths, with colons between",
+};
+const NAME = { schema: z.string().min(1), value: "a name" };
+const whole = (max: number) => ({
+  schema: z.int().positive().max(max),
+  value: `a whole number, at most ${max}`,
+  isNumber: true,
+});
+/** Milliseconds once read. */
+const seconds = (max: number) => ({
+  schema: z.number().positive().max(max).transform((value) => value * 1000),
+  value: `seconds, at most ${max}`,
+  isNumber: true,
+});
+const oneOf = <const Names extends readonly string[]>(...names: Names) => ({
+  schema: z.enum(names),
+  value: names.map((name) => `\`${name}\``).join(", "),
+});
+
+function setting<Schema extends z.ZodType, const Default>(
+  kind: Kind<Schema>,
+  rest: Rest<Default>,
+): Setting<Schema, Default> {
+  return { ...kind, ...rest };
+}
+
+/** 16 TiB, more than any host has. */
+const MEMORY_MIB_MAX = 16 * 1024 * 1024;
+/** What the guest's kernel is built for. */
+const VCPUS_MAX = 64;
+
+/**
+ * By the key in the configuration file. `x_y` is the environment variable QEMUBOX_X_Y, unless it is for
+ * containers alone, and the annotation io.qemubox.x-y, unless it is for the host alone.
+ */
+export const SETTINGS = {
+  share_dir: setting(PATH, {
+    for: "host",
+    default: "/usr/share/qemubox",
+    about: "What is installed: kernel, initrd, root image in `kernel/`, programs in `bin/`",
+  }),
+  state_dir: setting(PATH, {
+    for: "host",
+    default: "/var/lib/qemubox",
+    about: "What outlives a reboot",
+  }),
+  log_dir: setting(PATH, { for: "host", default: "/var/log/qemubox", about: "Logs" }),
+  run_dir: setting(PATH, {
+    for: "host",
+    default: "/run/qemubox",
+    about: "Leases, sockets and shared folders of running sandboxes; on a tmpfs",
+  }),
+
+  qemu_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "`<share_dir>/bin/qemu-system-x86_64`, then `/usr/bin`",
+    about: "QEMU",
+  }),
+  kernel_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "`<share_dir>/kernel/qemubox-kernel-x86_64`",
+    about: "The guest's kernel",
+  }),
+  root_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "`<share_dir>/kernel/qemubox-root`",
+    about: "The guest's root file system (EROFS)",
+  }),
+  initrd_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "`<share_dir>/kernel/qemubox-initrd`",
+    about: "Stage 0, which mounts the root file system",
+  }),
+  firmware_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "in the share folder, beside QEMU, where distributions put it",
+    about: "qboot.rom",
+  }),
+  virtiofsd_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "in the share folder, then where distributions put it",
+    about: "virtiofsd",
+  }),
+  vhost_device_vsock_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "as above",
+    about: "vhost-device-vsock; only used where there is no `/dev/vhost-vsock`",
+  }),
+
+  accelerator: setting(oneOf("auto", "kvm", "tcg"), {
+    for: "any",
+    default: "auto",
+    about: "How QEMU runs the guest; `auto` takes KVM where it works",
+  }),
+  boot_timeout_seconds: setting(seconds(3600), {
+    for: "any",
+    default: null,
+    defaultText: "30 with KVM, 120 under TCG",
+    about: "How long a guest may take until it is ready",
+  }),
+  drain_timeout_seconds: setting(seconds(3600), {
+    for: "host",
+    default: 30,
+    about: "How long an exit waits for a reader of output that takes nothing",
+  }),
+  shutdown_timeout_seconds: setting(seconds(600), {
+    for: "host",
+    default: 2,
+    about: "How long a guest may take to end by itself",
+  }),
+
+  cni_conf_dir: setting(PATH, {
+    for: "host",
+    default: "/etc/cni/net.d",
+    about: "CNI configurations",
+  }),
+  cni_bin_dir: setting(PATHS, {
+    for: "host",
+    default: "/opt/cni/bin:/usr/lib/cni:/usr/libexec/cni",
+    about: "CNI plugins, searched in this order",
+  }),
+  cni_network: setting(NAME, {
+    for: "host",
+    default: null,
+    defaultText: "`qemubox-net`, if there is one",
+    about: "The network of containers that name none; see [CNI_SETUP.md](CNI_SETUP.md)",
+  }),
+
+  default_vcpus: setting(whole(VCPUS_MAX), {
+    for: "host",
+    default: 1,
+    about: "Processors of a VM whose container has no CPU quota; see [resources.md](resources.md)",
+  }),
+  default_memory_mib: setting(whole(MEMORY_MIB_MAX), {
+    for: "host",
+    default: 512,
+    about: "What a container without a memory limit may use, in MiB",
+  }),
+  vcpus: setting(whole(VCPUS_MAX), {
+    for: "container",
+    default: null,
+    defaultText: "its quota, rounded up",
+    about: "Processors of the VM, whatever the container's quota is",
+  }),
+  memory_mib: setting(whole(MEMORY_MIB_MAX), {
+    for: "container",
+    default: null,
+    defaultText: "its limit",
+    about: "What the VM has for its container, in MiB, whatever the container's limit is",
+  }),
+
+  layers: setting(oneOf("disk", "files"), {
+    for: "any",
+    default: "disk",
+    about: "EROFS layers are one disk, or files over virtio-fs; see [storage.md](storage.md)",
+  }),
+} as const;
+
+export type SettingKey = keyof typeof SETTINGS;
+
+/** The schema of the configuration file as a whole: each key is optional, and no other is known. */
+export const SCHEMA = z.strictObject(
+  Object.fromEntries(
+    Object.entries<Setting>(SETTINGS)
+      .filter(([_, { for: audience }]) => audience !== "container")
+      .map(([key, { schema }]) => [key, schema.optional()]),
+  ),
+);
+
+/** The environment variable of a setting; null: it has none. */
+export function variableOf(key: SettingKey): string | null {
+  const { for: audience }: Setting = SETTINGS[key];
+  return audience === "container" ? null : `QEMUBOX_${key.toUpperCase()}`;
+}
+
+export const ANNOTATION_PREFIX = "io.qemubox.";
+
+/** The annotation of a setting; null: it has none. */
+export function annotationOf(key: SettingKey): string | null {
+  const { for: audience }: Setting = SETTINGS[key];
+  return audience === "host" ? null : `${ANNOTATION_PREFIX}${key.replaceAll("_", "-")}`;
+}
+
+/** What a container may ask of its network by annotations alone; net/ reads them. */
+export const NETWORK_ANNOTATIONS: Readonly<Record<string, string>> = {
+  "io.qemubox.networks": "Names of networks, with commas between, or `none`",
+  "io.qemubox.port-mappings":
+    "Ports of the host that lead into the container: `[address:]hostPort:containerPort[/tcp|udp|sctp]`, …",
+  "io.qemubox.ip-addresses": "Addresses to ask the first network for, with commas between",
+  "io.qemubox.mac-address": "The MAC address of the first interface",
+};

@@ -1,0 +1,235 @@
+/** Each setting: what it changes, and that all of them are written down. */
+
+import assert from "node:assert/strict";
+import { system } from "../ffi/mod.ts";
+import { DEFAULT_NETWORK, DEFAULT_PLUGIN_PATH, NETWORK_ANNOTATIONS as OF_NET } from "../net/mod.ts";
+import { sizeVm, VCPUS_MAX } from "../qemu/mod.ts";
+import { type Config, propertyOf, resolveConfig } from "./config.ts";
+import { type CreatePlan, planCreate } from "./create_plan.ts";
+import { openLogFile } from "./log.ts";
+import { sandboxPaths } from "./names.ts";
+import { networkFacts } from "./network.ts";
+import type { OciSpec } from "./oci.ts";
+import {
+  annotationOf,
+  NETWORK_ANNOTATIONS,
+  type Setting,
+  type SettingKey,
+  SETTINGS,
+  variableOf,
+} from "./settings.ts";
+import { exists, temporaryFolder } from "./test_support.ts";
+
+/** A host with all files of a machine, and a bundle on it. */
+class Host implements Disposable {
+  readonly #folder = temporaryFolder();
+  readonly path = this.#folder.path;
+
+  constructor() {
+    for (const name of ["kernel-x86_64", "root", "initrd"]) {
+      this.file(`share/kernel/qemubox-${name}`);
+    }
+    for (const name of ["qemu-system-x86_64", "virtiofsd", "vhost-device-vsock"]) {
+      this.file(`share/bin/${name}`);
+    }
+    this.file("share/firmware/qboot.rom");
+    this.file("bundle/rootfs/bin/sh");
+    this.file("snapshot/layer.erofs", " ".repeat(512));
+  }
+
+  /** Makes a file; returns its path. */
+  file(name: string, text = ""): string {
+    const path = `${this.path}/${name}`;
+    Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    Deno.writeTextFileSync(path, text);
+    return path;
+  }
+
+  /** The settings with these in the file, or in annotations where they belong there. */
+  config(settings: Partial<Record<SettingKey, unknown>>): Config {
+    const here = { share_dir: `${this.path}/share`, state_dir: `${this.path}/state` };
+    const ofContainer = (key: string) => isOfContainer(key as SettingKey);
+    const entries = Object.entries({ ...here, accelerator: "tcg", ...settings });
+    return resolveConfig({
+      file: JSON.stringify(Object.fromEntries(entries.filter(([key]) => !ofContainer(key)))),
+      environment: {},
+      annotations: Object.fromEntries(
+        entries.filter(([key]) => ofContainer(key))
+          .map(([key, value]) => [annotationOf(key as SettingKey)!, String(value)]),
+      ),
+    });
+  }
+
+  /** What a container would be made of. */
+  plan(settings: Partial<Record<SettingKey, unknown>>, spec: OciSpec = {}): CreatePlan {
+    const request = {
+      ...{ id: "c1", bundle: `${this.path}/bundle`, stdin: "", stdout: "", stderr: "" },
+      ...{ terminal: false, checkpoint: "" },
+      rootfs: [{ type: "erofs", source: `${this.path}/snapshot/layer.erofs`, options: ["ro"] }],
+    };
+    const namespaces = [{ type: "network" }];
+    const whole = { process: { args: ["sh"] }, linux: { namespaces }, ...spec };
+    return planCreate(request, whole, this.config(settings));
+  }
+
+  [Symbol.dispose](): void {
+    this.#folder[Symbol.dispose]();
+  }
+}
+
+function isOfContainer(key: SettingKey): boolean {
+  const { for: audience }: Setting = SETTINGS[key];
+  return audience === "container";
+}
+
+/** One of the files of a machine is another one. */
+function isFound(key: SettingKey, property: keyof CreatePlan["files"]): (host: Host) => void {
+  return (host) => {
+    assert(host.plan({}).files[property]?.startsWith(`${host.path}/share/`), property);
+    const other = host.file("other/file");
+    assert.equal(host.plan({ [key]: other }).files[property], other);
+    assert.throws(() => host.plan({ [key]: "/not/there" }), /\/not\/there/);
+  };
+}
+
+const NAME = { namespace: "default", id: "c1" };
+
+/** The effect of each setting, or the test that shows it and names the setting. */
+const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
+  share_dir: (host) => {
+    const { kernelPath } = host.plan({}).files;
+    assert.equal(kernelPath, `${host.path}/share/kernel/qemubox-kernel-x86_64`);
+    const other = { share_dir: `${host.path}/none`, qemu_path: host.file("qemu") };
+    assert.throws(() => host.plan(other), /\/none\/kernel\/qemubox-kernel/);
+  },
+  state_dir: (host) => {
+    host.plan({ state_dir: `${host.path}/elsewhere` });
+    assert(exists(`${host.path}/elsewhere`));
+    const config = host.config({ state_dir: "/elsewhere" });
+    const { storePath } = networkFacts(config, sandboxPaths(config, NAME), NAME);
+    assert.equal(storePath, "/elsewhere/network.db");
+  },
+  log_dir: (host) => {
+    const { logDir } = host.config({ log_dir: `${host.path}/logs` });
+    system.close(openLogFile(logDir, "qemubox.log")!);
+    assert(exists(`${host.path}/logs/qemubox.log`));
+  },
+  run_dir: (host) => {
+    const { lease, runtime, netns } = sandboxPaths(host.config({ run_dir: "/elsewhere" }), NAME);
+    for (const path of [lease, runtime, netns]) assert(path.startsWith("/elsewhere/"), path);
+  },
+  qemu_path: isFound("qemu_path", "qemuPath"),
+  kernel_path: isFound("kernel_path", "kernelPath"),
+  root_path: isFound("root_path", "rootPath"),
+  initrd_path: isFound("initrd_path", "initrdPath"),
+  firmware_path: isFound("firmware_path", "firmwarePath"),
+  virtiofsd_path: isFound("virtiofsd_path", "virtiofsdPath"),
+  vhost_device_vsock_path: (host) => {
+    const { transport } = host.plan({});
+    const other = host.file("other/file");
+    const { vhostDeviceVsockPath } = host.plan({ vhost_device_vsock_path: other }).files;
+    assert.equal(vhostDeviceVsockPath, transport === "kernel" ? null : other);
+  },
+  accelerator: (host) => {
+    assert.deepEqual(
+      host.plan({ accelerator: "tcg" }).warnings.filter((line) => /KVM/.test(line)),
+      [],
+    );
+    assert.equal(host.plan({ accelerator: "tcg" }).accelerator, "tcg");
+    let kvm;
+    try {
+      kvm = host.plan({ accelerator: "kvm" }).accelerator;
+    } catch (error) {
+      assert.match((error as Error).message, /accelerator kvm was asked for/);
+      kvm = "kvm";
+    }
+    assert.equal(kvm, "kvm");
+  },
+  boot_timeout_seconds: "tests/e2e/configuration_test.ts",
+  drain_timeout_seconds: "tests/e2e/configuration_test.ts",
+  shutdown_timeout_seconds: "shim/task_service_test.ts",
+  cni_conf_dir: (host) => {
+    const conf = { cniVersion: "1.0.0", name: "qemubox-net", plugins: [{ type: "ptp" }] };
+    host.file("cni/a.conflist", JSON.stringify(conf));
+    assert.equal(host.plan({ cni_conf_dir: `${host.path}/cni` }).network.kind, "cni");
+    assert.equal(host.plan({ cni_conf_dir: `${host.path}/none` }).network.kind, "none");
+  },
+  cni_bin_dir: (host) => {
+    const config = host.config({ cni_bin_dir: "/a:/b" });
+    const { pluginPath } = networkFacts(config, sandboxPaths(config, NAME), NAME);
+    assert.deepEqual(pluginPath, ["/a", "/b"]);
+  },
+  cni_network: (host) => {
+    const conf = { cniVersion: "1.0.0", name: "mine", plugins: [{ type: "ptp" }] };
+    host.file("cni/a.conflist", JSON.stringify(conf));
+    const cni_conf_dir = `${host.path}/cni`;
+    assert.equal(host.plan({ cni_conf_dir }).network.kind, "none");
+    assert.equal(host.plan({ cni_conf_dir, cni_network: "mine" }).network.kind, "cni");
+  },
+  default_vcpus: (host) => {
+    const { defaultVcpus } = host.config({ default_vcpus: 3 });
+    const wishes = { ...host.config({}), defaultVcpus };
+    assert.equal(sizeVm(null, { memoryMib: 4096, cpus: 4 }, wishes).vcpus, 3);
+    assert.equal(host.plan({ default_vcpus: 64 }).size.vcpus, navigator.hardwareConcurrency);
+  },
+  default_memory_mib: (host) => {
+    const [small, large] = [128, 256].map((default_memory_mib) =>
+      host.plan({ default_memory_mib })
+    );
+    assert.equal(large!.size.memoryMib - small!.size.memoryMib, 128);
+  },
+  vcpus: (host) => {
+    assert.equal(host.plan({ vcpus: 64 }).size.vcpus, navigator.hardwareConcurrency);
+  },
+  memory_mib: (host) => {
+    const limited = { linux: { resources: { memory: { limit: 1 << 28 } }, namespaces: [] } };
+    limited.linux.namespaces = [{ type: "network" }] as never;
+    const plain = host.plan({}, limited);
+    const annotated = host.plan({ memory_mib: 128 }, limited);
+    assert.equal(plain.size.memoryMib - annotated.size.memoryMib, 128);
+    const told = (plan: CreatePlan) =>
+      plan.warnings.some((line) => /memory-mib=128 is less/.test(line));
+    assert.deepEqual([told(plain), told(annotated)], [false, true]);
+  },
+  layers: (host) => {
+    for (const layers of ["disk", "files"]) assert.equal(host.plan({ layers }).rootfs.kind, layers);
+  },
+};
+
+for (const [key, effect] of Object.entries(EFFECTS)) {
+  Deno.test(`setting ${key} has an effect`, () => {
+    if (typeof effect === "string") {
+      const text = Deno.readTextFileSync(new URL(`../${effect}`, import.meta.url));
+      assert(text.includes(key), `${effect} does not mention ${key}`);
+      return;
+    }
+    using host = new Host();
+    effect(host);
+  });
+}
+
+Deno.test("names follow from the key", () => {
+  assert.equal(variableOf("state_dir"), "QEMUBOX_STATE_DIR");
+  assert.equal(annotationOf("state_dir"), null);
+  assert.equal(variableOf("boot_timeout_seconds"), "QEMUBOX_BOOT_TIMEOUT_SECONDS");
+  assert.equal(annotationOf("boot_timeout_seconds"), "io.qemubox.boot-timeout-seconds");
+  assert.equal(propertyOf("boot_timeout_seconds"), "bootTimeoutMs");
+  assert.equal(variableOf("memory_mib"), null);
+  assert.equal(annotationOf("memory_mib"), "io.qemubox.memory-mib");
+  assert.equal(propertyOf("memory_mib"), "memoryMib");
+});
+
+Deno.test("what net/ and qemu/ say as well is said in the same way", () => {
+  assert.equal(SETTINGS.cni_bin_dir.default, DEFAULT_PLUGIN_PATH.join(":"));
+  assert(SETTINGS.cni_network.defaultText!.includes(DEFAULT_NETWORK));
+  assert.deepEqual(Object.keys(NETWORK_ANNOTATIONS).toSorted(), Object.values(OF_NET).toSorted());
+  assert(SETTINGS.vcpus.schema.safeParse(VCPUS_MAX).success);
+  assert(!SETTINGS.vcpus.schema.safeParse(VCPUS_MAX + 1).success);
+});
+
+Deno.test("each default is a value that could be set", () => {
+  for (const [key, { schema, default: value, defaultText }] of Object.entries<Setting>(SETTINGS)) {
+    if (value !== null) assert(schema.safeParse(value).success, key);
+    else assert.notEqual(defaultText, undefined, `${key} has no words for its default`);
+  }
+});

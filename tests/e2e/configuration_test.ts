@@ -1,0 +1,163 @@
+/** Settings as an administrator and a container give them, through containerd. */
+
+import assert from "node:assert/strict";
+import { Events } from "../lib/containerd_events.ts";
+import { removeContainer } from "../lib/containers.ts";
+import { ctr, ctrOk, runArguments } from "../lib/ctr.ts";
+import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { e2e, logLines } from "../lib/testbed.ts";
+import { patience } from "../lib/wait.ts";
+
+const FILE = "/etc/qemubox/config.json";
+const FAILED = "ctr: failed to create shim task: ";
+
+/** Adds to the configuration file, as long as the scope lasts. */
+function configured(settings: Readonly<Record<string, unknown>>): Disposable {
+  const before = readFile();
+  Deno.mkdirSync("/etc/qemubox", { recursive: true });
+  const whole = { ...JSON.parse(before ?? "{}"), ...settings };
+  Deno.writeTextFileSync(FILE, JSON.stringify(whole));
+  return {
+    [Symbol.dispose]: () => {
+      if (before === null) Deno.removeSync(FILE);
+      else Deno.writeTextFileSync(FILE, before);
+    },
+  };
+}
+
+function readFile(): string | null {
+  try {
+    return Deno.readTextFileSync(FILE);
+  } catch {
+    return null;
+  }
+}
+
+function annotations(values: Readonly<Record<string, string>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [
+    ...["--annotation", `io.qemubox.${name}=${value}`],
+  ]);
+}
+
+e2e("what is not understood fails Create by its name", async (bench) => {
+  const refused = async (...flags: string[]) => {
+    const { code, stderr } = await ctr(
+      ...runArguments(bench.newId(), ["true"], { flags: ["--rm", ...flags] }),
+    );
+    assert.equal(code, 1);
+    return stderr.trimEnd();
+  };
+  assert.match(
+    await refused(...annotations({ vcpu: "2" })),
+    /annotation io\.qemubox\.vcpu is not known; known are .*io\.qemubox\.vcpus/,
+  );
+  assert.match(
+    await refused(...annotations({ vcpus: "two" })),
+    new RegExp(`^${FAILED}annotation io\\.qemubox\\.vcpus="two": `),
+  );
+  assert.match(await refused(...annotations({ "state-dir": "/x" })), /state-dir is not known/);
+  {
+    using _ = configured({ vcpus: 2 });
+    assert.match(await refused(), /\/etc\/qemubox\/config\.json: .*vcpus/);
+  }
+  {
+    using _ = configured({ layers: "cd-rom" });
+    assert.match(await refused(), /\/etc\/qemubox\/config\.json: layers .*disk/);
+  }
+});
+
+e2e("an annotation beats the file, and the file beats the default", async (bench) => {
+  // What the layers become, told by what the VM has.
+  const layers = async (...flags: string[]) => {
+    const id = bench.newId();
+    const arguments_ = runArguments(id, ["sleep", "3600"], {
+      ...{ snapshotter: "erofs", flags: ["-d", ...flags] },
+    });
+    await ctrOk(...arguments_);
+    const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+    const isDisk = argumentsOf(pid).some((argument) => argument.includes("serial=layers"));
+    await removeContainer(id);
+    return isDisk ? "disk" : "files";
+  };
+  assert.equal(await layers(), "disk");
+  using _ = configured({ layers: "files" });
+  const found = [await layers(), await layers(...annotations({ layers: "disk" }))];
+  assert.deepEqual(found, ["files", "disk"]);
+});
+
+e2e("boot_timeout_seconds: a guest that takes longer is given up", async (bench) => {
+  const expected = /guest did not become ready within 0\.2 s/;
+  const run = (...flags: string[]) =>
+    ctr(...runArguments(bench.newId(), ["true"], { flags: ["--rm", ...flags] }));
+  assert.match((await run(...annotations({ "boot-timeout-seconds": "0.2" }))).stderr, expected);
+  using _ = configured({ boot_timeout_seconds: 0.2 });
+  assert.match((await run()).stderr, expected);
+});
+
+e2e(
+  "drain_timeout_seconds: an exit waits so long for a reader that takes nothing",
+  async (bench) => {
+    using _ = configured({ drain_timeout_seconds: 1.5 });
+    const id = bench.newId();
+    await using events = await Events.open();
+    // More than the pipes on the way hold, and nobody reads what ctr writes.
+    const child = new Deno.Command("ctr", {
+      args: runArguments(id, ["sh", "-c", "head -c 2000000 /dev/zero & sleep 1"]),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).spawn();
+    try {
+      await events.wait("/tasks/exit", id, patience(60_000));
+      const lost = logLines(id).filter((line) => line.includes("took nothing for 1500 ms"));
+      assert.equal(lost.length, 1, logLines(id).join("\n"));
+    } finally {
+      child.kill("SIGKILL");
+      await child.stdout.cancel();
+      await child.status;
+      await removeContainer(id);
+    }
+  },
+);
+
+e2e("the size of a VM: limits, defaults, annotations", async (bench) => {
+  const KIB_A_MIB = 1024;
+  // What the kernel says that it has: less than the VM, by the kernel itself.
+  const sizes = async (...flags: string[]) => {
+    const script = "nproc; awk '/MemTotal/ {print $2}' /proc/meminfo";
+    const { stdout, stderr } = await ctr(
+      ...runArguments(bench.newId(), ["sh", "-c", script], { flags: ["--rm", ...flags] }),
+    );
+    assert.equal(stderr, "");
+    const [vcpus, kib] = stdout.trim().split("\n").map(Number);
+    return { vcpus: vcpus!, memoryMib: Math.ceil(kib! / KIB_A_MIB / 128) * 128 };
+  };
+  assert.deepEqual(await sizes(), { vcpus: 1, memoryMib: 768 });
+  assert.deepEqual(
+    await sizes("--memory-limit", String(100 << 20), "--cpus", "1.5"),
+    { vcpus: 2, memoryMib: 384 },
+  );
+  const both = annotations({ vcpus: "2", "memory-mib": "600" });
+  assert.deepEqual(await sizes(...both), { vcpus: 2, memoryMib: 896 });
+  assert.deepEqual(
+    await sizes("--memory-limit", String(100 << 20), "--cpus", "1", ...both),
+    { vcpus: 2, memoryMib: 896 },
+  );
+  using _ = configured({ default_vcpus: 2, default_memory_mib: 640 });
+  assert.deepEqual(await sizes(), { vcpus: 2, memoryMib: 896 });
+});
+
+e2e("a container limited to 100 MiB gets 100 MiB, and no more", async (bench) => {
+  const id = bench.newId();
+  // A process that holds so many MiB: tail keeps what it reads until a line ends.
+  const hold = (mib: number) => `head -c ${mib << 20} /dev/zero | tail -c ${mib << 20} | wc -c`;
+  const script = `cat /sys/fs/cgroup/memory.max; ${hold(92)}; ${hold(120)}; echo alive`;
+  const { code, stdout } = await ctr(
+    ...runArguments(id, ["sh", "-c", script], {
+      flags: ["--rm", "--memory-limit", String(100 << 20)],
+    }),
+  );
+  assert.deepEqual([code, stdout.split("\n")], [0, [
+    ...[`${100 << 20}`, `${92 << 20}`, "0", "alive", ""],
+  ]]);
+});
