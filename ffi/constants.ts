@@ -15,6 +15,8 @@ export const O = {
   NOFOLLOW: 0o400000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
+  /** A file without a name, in a folder. */
+  TMPFILE: 0o20200000,
 } as const;
 
 /** mount(2) flags, from linux/mount.h. */

@@ -23,6 +23,11 @@ export interface System {
   /** pread(2): as `read`, from `offset`; the descriptor's own position stays. */
   readAt(fd: Fd, into: Uint8Array, offset: number): number;
   /**
+   * lseek(2) with SEEK_DATA and SEEK_HOLE: the next part of a file at or behind `from` that is no hole;
+   * null when there is none. The descriptor's own position is moved.
+   */
+  nextData(fd: Fd, from: number): { start: number; end: number } | null;
+  /**
    * write(2): the number of bytes taken, which may be fewer than given; null when none can be taken yet
    * (EAGAIN). Throws EPIPE.
    */

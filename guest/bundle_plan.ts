@@ -44,6 +44,9 @@ export type BundleStep =
     readonly length: number;
   };
 
+/** The device file of the disk that has a serial number, null when there is none. */
+type DiskOf = (serial: string) => string | null;
+
 /** How a bundle is made. */
 export interface BundlePlan {
   readonly id: string;
@@ -66,15 +69,15 @@ const SUBDIRECTORY = /^[A-Za-z0-9._@+-]+(?:\/[A-Za-z0-9._@+-]+)*$/;
 
 /**
  * What has to be done for `request`: a folder with `config.json`, the extra files, and `rootfs`, an
- * overlay of the read-only layers below a writable tmpfs (none: the root file system is read-only).
+ * overlay of the read-only layers below a writable tmpfs or disk (none: the root file system is
+ * read-only).
  *
- * @param diskOf the device file of the disk that has a serial number, null when there is none.
  * @throws {RpcError} InvalidArgument, Unimplemented
  */
 export function planBundle(
   request: guest.CreateBundleRequest,
   root: string,
-  diskOf: (serial: string) => string | null,
+  diskOf: DiskOf,
 ): BundlePlan {
   const id = checkedContainerId(request.id);
   const path = `${root}/${id}`;
@@ -102,7 +105,7 @@ export function planBundle(
       { do: "folder", path: `${path}/layers`, mode: 0o700 },
       ...images.steps,
       { do: "folder", path: `${path}/rootfs`, mode: 0o755 },
-      ...rootfsSteps(path, lower, request),
+      ...rootfsSteps(path, lower, request, diskOf),
     ],
   };
 }
@@ -147,11 +150,11 @@ class Images {
   readonly steps: BundleStep[] = [];
   readonly #path: string;
   readonly #shares: Shares;
-  readonly #diskOf: (serial: string) => string | null;
+  readonly #diskOf: DiskOf;
   readonly #partitions = new Map<string, number>();
   #mounted = 0;
 
-  constructor(path: string, shares: Shares, diskOf: (serial: string) => string | null) {
+  constructor(path: string, shares: Shares, diskOf: DiskOf) {
     this.#path = path;
     this.#shares = shares;
     this.#diskOf = diskOf;
@@ -190,13 +193,11 @@ class Images {
    * it asks for. Numbered in the order of the layers.
    */
   #cut({ serial, offsetBytes, lengthBytes }: guest.BlockDevice): string {
-    if (!SERIAL.test(serial)) throw invalid(`invalid serial number ${quoted(serial)} of a disk`);
     const isWhole = (bytes: bigint) => bytes % SECTOR_BYTES === 0n && bytes <= DISK_BYTES_MAX;
     if (lengthBytes === 0n || !isWhole(offsetBytes) || !isWhole(lengthBytes)) {
       throw invalid(`${lengthBytes} bytes at ${offsetBytes} are no part of disk ${serial}`);
     }
-    const disk = this.#diskOf(serial);
-    if (disk === null) throw new RpcError(Code.NotFound, `there is no disk ${serial}`);
+    const disk = checkedDisk(serial, this.#diskOf);
     const number = (this.#partitions.get(serial) ?? 0) + 1;
     if (number > PARTITIONS_MAX) {
       throw invalid(`disk ${serial} has more than ${PARTITIONS_MAX} layers`);
@@ -212,6 +213,7 @@ function rootfsSteps(
   path: string,
   lower: string[],
   request: guest.CreateBundleRequest,
+  diskOf: DiskOf,
 ): BundleStep[] {
   const target = `${path}/rootfs`;
   const overlay = (data: string, flags: number): BundleStep => {
@@ -247,24 +249,46 @@ function rootfsSteps(
       data: null,
     }];
   }
-  if (writable.kind.case === undefined) throw invalid("the writable layer is of no kind");
 
   const upper = `${path}/writable`;
-  const { sizeBytes } = writable.kind.value;
   return [
     { do: "folder", path: upper, mode: 0o700 },
-    {
-      do: "mount",
-      source: "tmpfs",
-      target: upper,
-      fstype: "tmpfs",
-      flags: 0,
-      data: sizeBytes > 0n ? `mode=0700,size=${sizeBytes}` : "mode=0700",
-    },
+    { do: "mount", target: upper, flags: 0, ...writableSource(writable, diskOf) },
     { do: "folder", path: `${upper}/upper`, mode: 0o755 },
     { do: "folder", path: `${upper}/work`, mode: 0o700 },
     overlay(`${lowerdir},upperdir=${upper}/upper,workdir=${upper}/work`, 0),
   ];
+}
+
+/** What is mounted for the container to write to. */
+function writableSource(
+  { kind }: guest.Writable,
+  diskOf: DiskOf,
+): { readonly source: string; readonly fstype: string; readonly data: string } {
+  switch (kind.case) {
+    case undefined:
+      throw invalid("the writable layer is of no kind");
+    case "tmpfs": {
+      const { sizeBytes } = kind.value;
+      const data = sizeBytes > 0n ? `mode=0700,size=${sizeBytes}` : "mode=0700";
+      return { source: "tmpfs", fstype: "tmpfs", data };
+    }
+    case "disk":
+      // The inode tables are holes of the host's file, and need not be written to be empty.
+      return {
+        source: checkedDisk(kind.value.serial, diskOf),
+        fstype: "ext4",
+        data: "discard,noinit_itable",
+      };
+  }
+}
+
+/** @throws {RpcError} InvalidArgument, NotFound */
+function checkedDisk(serial: string, diskOf: DiskOf): string {
+  if (!SERIAL.test(serial)) throw invalid(`invalid serial number ${quoted(serial)} of a disk`);
+  const disk = diskOf(serial);
+  if (disk === null) throw new RpcError(Code.NotFound, `there is no disk ${serial}`);
+  return disk;
 }
 
 function fileSteps(path: string, request: guest.CreateBundleRequest): BundleStep[] {

@@ -7,6 +7,10 @@ import { bundleRequest, file, layer, part } from "./testing/bundle_request.ts";
 const GOLDEN = new URL("testdata/bundle_plans.json", import.meta.url);
 const tmpfs = (sizeBytes: bigint): guest.Writable =>
   create(guest.WritableSchema, { kind: { case: "tmpfs", value: { sizeBytes } } });
+const disk = (serial: string): guest.Writable =>
+  create(guest.WritableSchema, { kind: { case: "disk", value: { serial } } });
+/** The disks of the guest. */
+const DISKS: Readonly<Record<string, string>> = { layers: "/dev/vdb", writable: "/dev/vdc" };
 
 const CASES: Record<string, guest.CreateBundleRequest> = {
   "one layer, writable": bundleRequest(),
@@ -31,12 +35,15 @@ const CASES: Record<string, guest.CreateBundleRequest> = {
       writable: tmpfs(0n),
     },
   }),
+  "a disk to write to": bundleRequest({
+    rootfs: { lower: [layer("rootfs", "fs")], writable: disk("writable") },
+  }),
   "two layers, read-only": bundleRequest({ rootfs: { lower: [layer("a"), layer("b")] } }),
 };
 
-/** In a guest that has one disk. */
+/** In a guest that has two disks. */
 function plan(request: guest.CreateBundleRequest): BundlePlan {
-  return planBundle(request, BUNDLES_FOLDER, (serial) => serial === "layers" ? "/dev/vdb" : null);
+  return planBundle(request, BUNDLES_FOLDER, (serial) => DISKS[serial] ?? null);
 }
 
 /** A plan as JSON: contents as text, modes as octal numbers. */
@@ -96,6 +103,8 @@ Deno.test("what is not in order is refused, by name", () => {
       lower(...Array.from({ length: 256 }, (_, i) => part("layers", BigInt(i) * 512n, 512n))),
     ],
     [/of no kind/, { rootfs: { lower: [layer("a")], writable: {} } }],
+    [/no disk other/, { rootfs: { lower: [layer("a")], writable: disk("other") } }],
+    [/invalid serial number/, { rootfs: { lower: [layer("a")], writable: disk("../vda") } }],
     [/invalid file name/, { files: [named("../x")] }],
     [/invalid file name/, { files: [named(".")] }],
     [/is taken/, { files: [named("config.json")] }],

@@ -3,6 +3,8 @@ import { kernelCommandLine } from "./kernel_command_line.ts";
 
 /** What Linux reads ahead of a disk by default, when the disk says how it is best read. */
 const READ_AHEAD_BYTES = 128 * 1024;
+/** What file systems of hosts have holes of. */
+const PAGE_BYTES = 4096;
 
 /**
  * QEMU's arguments, without argv[0]. Pure; qemu(1) explains them.
@@ -24,6 +26,7 @@ export function qemuArguments(config: VmConfig): string[] {
     ...vsock(config),
     ...config.filesystems.flatMap(filesystem),
     ...config.disks.flatMap((one, index) => disk(one, `disk${index}`)),
+    ...config.scratchDisks.flatMap(scratchDisk),
     ...config.nics.flatMap(nic),
   ];
 }
@@ -118,13 +121,42 @@ function disk(config: DiskConfig, id: string): string[] {
       "read-only": config.readonly,
       "file": { "driver": "file", "filename": config.path, "read-only": config.readonly },
     }),
+    ...["-device", blockDevice(id, config.serial)],
+  ];
+}
+
+/**
+ * Nobody reads it after a crash of the host: it is never flushed. What the guest discards is no longer
+ * there on the host. When the host's disk is full the guest gets an error, where QEMU would stop it.
+ */
+function scratchDisk({ serial, fd }: VmConfig["scratchDisks"][number], index: number): string[] {
+  const id = `scratch${index}`;
+  const cache = { "no-flush": true };
+  return [
+    "-blockdev",
+    JSON.stringify({
+      "driver": "raw",
+      "node-name": id,
+      "discard": "unmap",
+      cache,
+      // The file has no name. What is opened here is what the descriptor is of.
+      "file": {
+        "driver": "file",
+        "filename": `/proc/self/fd/${fd}`,
+        "discard": "unmap",
+        cache,
+      },
+    }),
     ...[
       "-device",
-      `virtio-blk-device,drive=${id},serial=${escape(config.serial)},opt_io_size=${
-        READ_AHEAD_BYTES / 2
-      }`,
+      `${blockDevice(id, serial)},discard_granularity=${PAGE_BYTES},werror=report,rerror=report`,
     ],
   ];
+}
+
+function blockDevice(id: string, serial: string): string {
+  const optimal = READ_AHEAD_BYTES / 2;
+  return `virtio-blk-device,drive=${id},serial=${escape(serial)},opt_io_size=${optimal}`;
 }
 
 function nic({ mac, tapFd, vhostFd }: VmConfig["nics"][number], index: number): string[] {

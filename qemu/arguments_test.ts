@@ -16,6 +16,7 @@ const SMALLEST: VmConfig = {
   vsock: { transport: "kernel", cid: 70_000 },
   filesystems: [],
   disks: [],
+  scratchDisks: [],
   nics: [],
   qmp: { fd: 3 },
 };
@@ -34,8 +35,8 @@ const EVERYTHING: VmConfig = {
   ],
   disks: [
     { serial: "layers", path: '/var/lib/x/layers "1",2.vmdk', format: "vmdk", readonly: true },
-    { serial: "writable", path: "/var/lib/x/w.img", format: "raw", readonly: false },
   ],
+  scratchDisks: [{ serial: "writable", fd: 6 }],
   nics: [
     { mac: "52:54:00:12:34:56", tapFd: 7 },
     { mac: "52:54:00:12:34:57", tapFd: 8, vhostFd: 9 },

@@ -55,7 +55,7 @@ const DIAL_SOCKET = "vsock.sock";
 export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
   checkSlots({
     filesystems: plan.shares.length,
-    disks: plan.disks?.length ?? 0,
+    disks: (plan.disks?.length ?? 0) + (plan.scratchDisks?.length ?? 0),
     nics: plan.nics?.length ?? 0,
   });
   const console = new GuestConsole(plan.readyMarker, deps.console ?? (() => {}));
@@ -235,6 +235,7 @@ class Boot {
       qmp: table.add(qmpOfQemu),
       vsock: vsockSocket === null ? null : table.add(vsockSocket),
       filesystems: fsSockets.map((fd) => table.add(fd)),
+      scratchDisks: (this.plan.scratchDisks ?? []).map(({ file }) => table.add(file)),
       nics: (this.plan.nics ?? []).map(({ tap, vhost }) => ({
         tap: table.add(tap),
         ...(vhost === undefined ? {} : { vhost: table.add(vhost) }),

@@ -35,6 +35,14 @@ export interface DiskConfig {
   readonly readonly: boolean;
 }
 
+/** A disk for this machine alone: what it holds is gone with the machine. */
+export interface ScratchDiskConfig {
+  /** As above. */
+  readonly serial: string;
+  /** An inherited descriptor of a file, open for reading and writing. */
+  readonly fd: number;
+}
+
 export interface NicConfig {
   /** "52:54:00:…"; the guest's interface must have the address that the network expects. */
   readonly mac: string;
@@ -65,6 +73,7 @@ export interface VmConfig {
   readonly vsock: VsockConfig;
   readonly filesystems: readonly FilesystemConfig[];
   readonly disks: readonly DiskConfig[];
+  readonly scratchDisks: readonly ScratchDiskConfig[];
   readonly nics: readonly NicConfig[];
   /** QMP, in which QEMU is the server. */
   readonly qmp: SocketSource;
@@ -92,7 +101,7 @@ export const CID_MAX = 0xffff_fffe;
 export function validateVmConfig(config: VmConfig): void {
   checkSlots({
     filesystems: config.filesystems.length,
-    disks: config.disks.length,
+    disks: config.disks.length + config.scratchDisks.length,
     nics: config.nics.length,
   });
   for (
@@ -116,8 +125,9 @@ export function validateVmConfig(config: VmConfig): void {
       "1 to 35 of A-Z a-z 0-9 . _ -",
     );
   }
-  needUnique(config.disks.map((one) => one.serial), "disks.serial");
-  for (const { serial } of config.disks) {
+  const disks = [...config.disks, ...config.scratchDisks];
+  needUnique(disks.map((one) => one.serial), "disks.serial");
+  for (const { serial } of disks) {
     need(/^[A-Za-z0-9._-]{1,20}$/.test(serial), "disks.serial", serial, "1 to 20 of A-Z a-z 0-9");
   }
   for (const { mac } of config.nics) {

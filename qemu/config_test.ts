@@ -14,6 +14,7 @@ const VALID: VmConfig = {
   vsock: { transport: "kernel", cid: 3 },
   filesystems: [{ tag: "a", socket: { fd: 4 } }],
   disks: [{ serial: "d", path: "/d", format: "raw", readonly: true }],
+  scratchDisks: [{ serial: "s", fd: 6 }],
   nics: [{ mac: "02:00:00:00:00:01", tapFd: 5 }],
   qmp: { fd: 3 },
 };

@@ -18,6 +18,7 @@ export type {
   DiskConfig,
   FilesystemConfig,
   NicConfig,
+  ScratchDiskConfig,
   SocketSource,
   VmConfig,
   VsockConfig,
@@ -42,7 +43,7 @@ export { QmpClient } from "./qmp.ts";
 export type { QmpOptions, QmpStream } from "./qmp.ts";
 export { kernelVsock, vhostUserVsock } from "./vsock.ts";
 export type { VsockTransport } from "./vsock.ts";
-export type { BootPlan, NicPlan, Share } from "./plan.ts";
+export type { BootPlan, NicPlan, ScratchDisk, Share } from "./plan.ts";
 export { BOOT_TIMEOUT_MS, bootVm } from "./boot.ts";
 export type { BootDeps } from "./boot.ts";
 export { Vm } from "./vm.ts";

@@ -10,6 +10,12 @@ export interface Share {
   readonly sandbox?: "namespace" | "chroot" | "none";
 }
 
+/** A file that the machine has as a disk of its own; the descriptor stays the caller's. */
+export interface ScratchDisk {
+  readonly serial: string;
+  readonly file: Fd;
+}
+
 export interface NicPlan {
   readonly mac: string;
   /** The tap, and /dev/vhost-net where it is used; both stay the caller's. */
@@ -31,6 +37,7 @@ export interface BootPlan {
   readonly runDirectory: string;
   readonly shares: readonly Share[];
   readonly disks?: readonly DiskConfig[];
+  readonly scratchDisks?: readonly ScratchDisk[];
   readonly nics?: readonly NicPlan[];
   readonly kernelParameters?: readonly string[];
   /** The line on the console by which the guest says that it listens. */
@@ -46,6 +53,8 @@ export interface QemuFds {
   readonly vsock: number | null;
   /** One a share, in their order. */
   readonly filesystems: readonly number[];
+  /** One a scratch disk, in their order. */
+  readonly scratchDisks: readonly number[];
   /** One a NIC, in their order. */
   readonly nics: readonly { readonly tap: number; readonly vhost?: number }[];
 }
@@ -71,6 +80,10 @@ export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig 
       socket: { fd: fds.filesystems[index]! },
     })),
     disks: plan.disks ?? [],
+    scratchDisks: (plan.scratchDisks ?? []).map(({ serial }, index) => ({
+      serial,
+      fd: fds.scratchDisks[index]!,
+    })),
     nics: (plan.nics ?? []).map(({ mac }, index) => {
       const { tap, vhost } = fds.nics[index]!;
       return { mac, tapFd: tap, ...(vhost === undefined ? {} : { vhostFd: vhost }) };

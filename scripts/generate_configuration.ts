@@ -39,7 +39,8 @@ const TAIL = `
 
 \`<run_dir>/<namespace>/<id>/\` a lease; \`<run_dir>/s/<hash>/\` sockets, the descriptor of the layers' disk and what is shared
 with the VM; \`<run_dir>/cid/\` locks of vsock context ids; \`<run_dir>/netns/\` network namespaces. All go with the container.
-\`<state_dir>/network.db\` says who is attached to which network. \`<log_dir>/qemubox.log\` is the log of all shims,
+\`<state_dir>/network.db\` says who is attached to which network; \`<state_dir>/templates/\` has what writable disks are copies
+of, at most 16 of some dozens of kilobytes. \`<log_dir>/qemubox.log\` is the log of all shims,
 \`<log_dir>/console.log\` the consoles of all guests, each line with the container's name; a file that has grown beyond
 16 MiB is moved to \`.1\`.
 `;

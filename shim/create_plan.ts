@@ -20,6 +20,7 @@ import type { SnapshotMount } from "./rootfs_plan.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
 import { annotationOf } from "./settings.ts";
 import { type HostPathKind, planSpec, type SpecPlan } from "./spec_plan.ts";
+import { templatePath } from "./writable_disk.ts";
 
 /** What containerd asks to be created; the parts of its CreateTaskRequest that matter. */
 export interface CreateRequest {
@@ -42,11 +43,22 @@ export type RootfsSource =
   /** EROFS images, top-most first: parts of one disk, or files of what is shared. */
   | { readonly kind: "disk" | "files"; readonly layers: readonly LayerFile[] };
 
+/** Where what the container writes goes. */
+export type WritableLayer =
+  /** null: half of the VM's memory. */
+  | { readonly kind: "tmpfs"; readonly mib: number | null }
+  | { readonly kind: "disk"; readonly mib: number; readonly mkfsPath: string | null };
+
+/** Of a disk whose size nobody says; it is as large as what is written to it. */
+const WRITABLE_DISK_MIB = 10 * 1024;
+const MKFS_PLACES = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4", "/usr/bin/mkfs.ext4"];
+
 /** Everything that is decided before anything is acquired. */
 export interface CreatePlan {
   readonly request: CreateRequest;
   readonly spec: SpecPlan;
   readonly rootfs: RootfsSource;
+  readonly writable: WritableLayer;
   readonly hostname: string;
   readonly network: NetworkPlan;
   readonly files: VmFiles;
@@ -75,7 +87,11 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
   const probe = probeHost();
   const { accelerator, warning } = chooseAccelerator(config.accelerator, probe);
   const transport = chooseVsockTransport(probe);
-  const files = locateFiles({ ...config, needsVhostDeviceVsock: transport === "vhost-user" });
+  const writable = writableLayer(config);
+  const files = locateFiles({
+    ...config,
+    needsVhostDeviceVsock: transport === "vhost-user",
+  });
   const tsc = accelerator === "tcg" ? hostTsc() : null;
   const warnings = [...ignoredOptions, ...(warning === undefined ? [] : [warning])];
   if (accelerator === "tcg" && tsc === null) {
@@ -98,6 +114,7 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
     spec: specPlan,
     network,
     rootfs: layers === null ? { kind: "mounted", mounts } : { kind: config.layers, layers },
+    writable,
     hostname: spec.hostname || request.id.slice(0, 63),
     files,
     size: sizeVm(spec.linux?.resources, hostSize(), config),
@@ -106,6 +123,25 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
     tscKhz: tsc?.khz ?? null,
     warnings,
   };
+}
+
+function writableLayer(config: Config): WritableLayer {
+  if (config.writable === "tmpfs") return { kind: "tmpfs", mib: config.writableMib };
+  const mib = config.writableMib ?? WRITABLE_DISK_MIB;
+  const isThere = fileBytes(templatePath({ stateDir: config.stateDir, mib })) !== null;
+  return { kind: "disk", mib, mkfsPath: isThere ? null : locateMkfs(config.mkfsPath) };
+}
+
+/** @throws RpcError FailedPrecondition that says how to mend it. */
+function locateMkfs(asked: string | null): string {
+  const places = asked === null ? MKFS_PLACES : [asked];
+  const found = places.find((path) => fileBytes(path) !== null);
+  if (found !== undefined) return found;
+  throw new RpcError(
+    Code.FailedPrecondition,
+    `mkfs.ext4 not found at ${places.join(", nor at ")}: install e2fsprogs, set mkfs_path in ` +
+      "/etc/qemubox/config.json, or have the writable layer in memory (writable: tmpfs)",
+  );
 }
 
 /** A container that asks for a VM smaller than its own limit gets what it asks for. */

@@ -7,10 +7,17 @@ import {
   type MessageInitShape,
   packAny,
 } from "../proto/mod.ts";
-import { bootVm, type CidLease, type DiskConfig, leaseCid, type Vm } from "../qemu/mod.ts";
+import {
+  bootVm,
+  type CidLease,
+  type DiskConfig,
+  leaseCid,
+  type ScratchDisk,
+  type Vm,
+} from "../qemu/mod.ts";
 import { sendCheckpoint } from "./checkpoint_files.ts";
 import { ConsoleLog } from "./console_log.ts";
-import type { CreatePlan, RootfsSource } from "./create_plan.ts";
+import type { CreatePlan, RootfsSource, WritableLayer } from "./create_plan.ts";
 import { answered, GuestConnection } from "./guest_connection.ts";
 import { openGuestIo } from "./guest_io.ts";
 import type { Lease } from "./lease.ts";
@@ -32,6 +39,7 @@ import { type SharedThings, shareWithVm } from "./shared_folder.ts";
 import { SHARED_TAG } from "./spec_plan.ts";
 import { streamIds } from "./stream_ids.ts";
 import type { Timeline } from "./timeline.ts";
+import { makeWritableDisk } from "./writable_disk.ts";
 
 /** What the steps of Create work with. */
 export interface CreateContext {
@@ -39,6 +47,7 @@ export interface CreateContext {
   readonly paths: SandboxPaths;
   readonly runDir: string;
   readonly logDir: string;
+  readonly stateDir: string;
   readonly name: SandboxName;
   readonly lease: Lease;
   readonly timeline: Timeline;
@@ -55,6 +64,8 @@ const CREATE_CALL_TIMEOUT_MS = 30_000;
 const RESTORED = "restored";
 /** The disk of all layers: its serial number, and its descriptor in the runtime folder. */
 const LAYER_DISK = "layers";
+/** The disk that the container writes to: its serial number. */
+const WRITABLE_DISK = "writable";
 
 /**
  * The steps of Create that acquire something, in the order in which they are taken. Each returns
@@ -65,6 +76,7 @@ export class CreateSteps {
   readonly #context: CreateContext;
   readonly #shared: SharedThings;
   #layerDisk: DiskConfig | null = null;
+  #writableDisk: ScratchDisk | null = null;
   #bundle: Promise<Any> | null = null;
 
   constructor(plan: CreatePlan, context: CreateContext) {
@@ -94,6 +106,16 @@ export class CreateSteps {
       };
     }
     return this.#isShared ? shareWithVm(system, this.#shared, paths.shared) : new DisposableStack();
+  }
+
+  /** What the container writes to, unless that is the VM's memory. */
+  async makeWritableLayer(): Promise<Disposable> {
+    const { system, stateDir } = this.#context;
+    const { writable } = this.#plan;
+    if (writable.kind === "tmpfs") return new DisposableStack();
+    const file = await makeWritableDisk(system, { stateDir, ...writable });
+    this.#writableDisk = { serial: WRITABLE_DISK, file };
+    return { [Symbol.dispose]: () => system.close(file) };
   }
 
   /** Where the guest's console is kept. */
@@ -131,6 +153,7 @@ export class CreateSteps {
       runDirectory: paths.runtime,
       nics: nicPlans(network),
       disks: this.#layerDisk === null ? [] : [this.#layerDisk],
+      scratchDisks: this.#writableDisk === null ? [] : [this.#writableDisk],
       // Without one there is no virtiofsd.
       shares: this.#isShared
         ? [{ tag: SHARED_TAG, directory: paths.shared, readonly: !this.#isWritable }]
@@ -244,7 +267,7 @@ export class CreateSteps {
       shares: this.#isShared ? [{ tag: SHARED_TAG, writable: this.#isWritable }] : [],
       rootfs: {
         lower: lowerLayers(rootfs),
-        writable: { kind: { case: "tmpfs", value: { sizeBytes: 0n } } },
+        writable: { kind: writableKind(this.#plan.writable) },
       },
       files: files.map((file) => ({ ...file, mode: 0o644 })),
     });
@@ -269,6 +292,14 @@ function sharedThings({ rootfs, spec: { volumes } }: CreatePlan): SharedThings {
     layers: rootfs.kind === "files" ? rootfs.layers : [],
     volumes,
   };
+}
+
+/** What the guest is told of what the container writes to. */
+function writableKind(
+  layer: WritableLayer,
+): NonNullable<MessageInitShape<typeof guest.WritableSchema>["kind"]> {
+  if (layer.kind === "disk") return { case: "disk", value: { serial: WRITABLE_DISK } };
+  return { case: "tmpfs", value: { sizeBytes: BigInt(layer.mib ?? 0) << 20n } };
 }
 
 /** What the guest is told of the image, top-most first. */

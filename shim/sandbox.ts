@@ -54,6 +54,7 @@ export class Sandbox implements AsyncDisposable {
     await using undo = new AsyncDisposableStack();
     undo.use(await steps.makeRuntimeFolder());
     undo.use(await steps.prepareStorage());
+    undo.use(await steps.makeWritableLayer());
     const console = undo.use(await steps.openConsoleLog());
     const network = undo.use(await steps.prepareNetwork());
     const vm = undo.use(await steps.bootVm(console, network));

@@ -17,6 +17,7 @@ class FakeSteps {
 
   makeRuntimeFolder = () => this.#made("runtime folder");
   prepareStorage = () => this.#made("rootfs");
+  makeWritableLayer = () => this.#made("writable layer");
   openConsoleLog = () => this.#made("console log");
   prepareNetwork = () => {
     const made = this.#made("network");
@@ -76,7 +77,10 @@ async function* pendingExits(signal: AbortSignal): AsyncGenerator<GuestExit> {
 
 /** The stdio is the container's, whose end is not the sandbox's. */
 const IO = "+io";
-const RELEASED = ["-guest", "-vm", "-network", "-console log", "-rootfs", "-runtime folder"];
+const RELEASED = [
+  ...["-guest", "-vm", "-network", "-console log", "-writable layer", "-rootfs"],
+  "-runtime folder",
+];
 /** What an end does: the network's plugins run beside the guest's shutdown. */
 const ENDED = ["-network", "guest shutdown 500", ...RELEASED.filter((line) => line !== "-network")];
 const MADE = RELEASED.map((line) => `+${line.slice(1)}`).reverse();

@@ -94,6 +94,7 @@ export async function serveShim(flags: Flags): Promise<void> {
       paths,
       runDir: config.runDir,
       logDir: config.logDir,
+      stateDir: config.stateDir,
       name: flags,
       lease,
       timeline,

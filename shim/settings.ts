@@ -39,9 +39,9 @@ const PATHS = {
   value: "paths, with colons between",
 };
 const NAME = { schema: z.string().min(1), value: "a name" };
-const whole = (max: number) => ({
-  schema: z.int().positive().max(max),
-  value: `a whole number, at most ${max}`,
+const whole = (min: number, max: number) => ({
+  schema: z.int().min(min).max(max),
+  value: `a whole number, ${min} to ${max}`,
   isNumber: true,
 });
 /** Milliseconds once read. */
@@ -64,6 +64,8 @@ function setting<Schema extends z.ZodType, const Default>(
 
 /** 16 TiB, more than any host has. */
 const MEMORY_MIB_MAX = 16 * 1024 * 1024;
+/** A smaller file system would hold nothing; one as large as a file of ext4 may be. */
+const WRITABLE_MIB_MIN = 16, WRITABLE_MIB_MAX = 8 * 1024 * 1024;
 /** What the guest's kernel is built for. */
 const VCPUS_MAX = 64;
 
@@ -132,6 +134,13 @@ export const SETTINGS = {
     about: "vhost-device-vsock; only used where there is no `/dev/vhost-vsock`",
   }),
 
+  mkfs_path: setting(PATH, {
+    for: "host",
+    default: null,
+    defaultText: "where distributions put it",
+    about: "mkfs.ext4, which makes the template of a writable disk once for each size",
+  }),
+
   accelerator: setting(oneOf("auto", "kvm", "tcg"), {
     for: "any",
     default: "auto",
@@ -171,23 +180,23 @@ export const SETTINGS = {
     about: "The network of containers that name none; see [CNI_SETUP.md](CNI_SETUP.md)",
   }),
 
-  default_vcpus: setting(whole(VCPUS_MAX), {
+  default_vcpus: setting(whole(1, VCPUS_MAX), {
     for: "host",
     default: 1,
     about: "Processors of a VM whose container has no CPU quota; see [resources.md](resources.md)",
   }),
-  default_memory_mib: setting(whole(MEMORY_MIB_MAX), {
+  default_memory_mib: setting(whole(1, MEMORY_MIB_MAX), {
     for: "host",
     default: 512,
     about: "What a container without a memory limit may use, in MiB",
   }),
-  vcpus: setting(whole(VCPUS_MAX), {
+  vcpus: setting(whole(1, VCPUS_MAX), {
     for: "container",
     default: null,
     defaultText: "its quota, rounded up",
     about: "Processors of the VM, whatever the container's quota is",
   }),
-  memory_mib: setting(whole(MEMORY_MIB_MAX), {
+  memory_mib: setting(whole(1, MEMORY_MIB_MAX), {
     for: "container",
     default: null,
     defaultText: "its limit",
@@ -198,6 +207,18 @@ export const SETTINGS = {
     for: "any",
     default: "disk",
     about: "EROFS layers are one disk, or files over virtio-fs; see [storage.md](storage.md)",
+  }),
+  writable: setting(oneOf("disk", "tmpfs"), {
+    for: "any",
+    default: "tmpfs",
+    about:
+      "Where what the container writes goes: to a disk in the state folder, or to the VM's memory",
+  }),
+  writable_mib: setting(whole(WRITABLE_MIB_MIN, WRITABLE_MIB_MAX), {
+    for: "any",
+    default: null,
+    defaultText: "10240 on a disk, half of the VM's memory in a tmpfs",
+    about: "How much that may be, in MiB",
   }),
 } as const;
 

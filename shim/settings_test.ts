@@ -19,6 +19,7 @@ import {
   variableOf,
 } from "./settings.ts";
 import { exists, temporaryFolder } from "./test_support.ts";
+import { templatePath } from "./writable_disk.ts";
 
 /** A host with all files of a machine, and a bundle on it. */
 class Host implements Disposable {
@@ -130,6 +131,17 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     const { vhostDeviceVsockPath } = host.plan({ vhost_device_vsock_path: other }).files;
     assert.equal(vhostDeviceVsockPath, transport === "kernel" ? null : other);
   },
+  mkfs_path: (host) => {
+    const found = (settings: object) => {
+      const { writable } = host.plan({ writable: "disk", ...settings });
+      return writable.kind === "disk" ? writable.mkfsPath : assert.fail();
+    };
+    const mkfs_path = host.file("other/file");
+    assert.equal(found({ mkfs_path }), mkfs_path);
+    assert.throws(() => found({ mkfs_path: "/not/there" }), /\/not\/there: install e2fsprogs/);
+    host.file(templatePath({ stateDir: "state", mib: 10_240 }));
+    assert.equal(found({ mkfs_path: "/not/there" }), null);
+  },
   accelerator: (host) => {
     assert.deepEqual(
       host.plan({ accelerator: "tcg" }).warnings.filter((line) => /KVM/.test(line)),
@@ -190,6 +202,19 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     const told = (plan: CreatePlan) =>
       plan.warnings.some((line) => /memory-mib=128 is less/.test(line));
     assert.deepEqual([told(plain), told(annotated)], [false, true]);
+  },
+  writable: (host) => {
+    const mkfs_path = host.file("mkfs");
+    assert.deepEqual(host.plan({ writable: "tmpfs" }).writable, { kind: "tmpfs", mib: null });
+    const disk = { kind: "disk", mib: 10_240, mkfsPath: mkfs_path };
+    assert.deepEqual(host.plan({ writable: "disk", mkfs_path }).writable, disk);
+  },
+  writable_mib: (host) => {
+    const mkfs_path = host.file("mkfs");
+    for (const writable of ["disk", "tmpfs"]) {
+      const { kind, mib } = host.plan({ writable, writable_mib: 100, mkfs_path }).writable;
+      assert.deepEqual([kind, mib], [writable, 100]);
+    }
   },
   layers: (host) => {
     for (const layers of ["disk", "files"]) assert.equal(host.plan({ layers }).rootfs.kind, layers);

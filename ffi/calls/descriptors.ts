@@ -14,6 +14,7 @@ const F_SETPIPE_SZ = 1031;
 const FD_CLOEXEC = 1;
 const LOCK_EX = 2, LOCK_NB = 4;
 const MFD_CLOEXEC = 1;
+const SEEK_DATA = 3, SEEK_HOLE = 4;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_TYPE = 1;
 const TYPE_MASK = 0o170000;
@@ -49,6 +50,16 @@ export const descriptorCalls = {
   readAt(fd, into, offset) {
     const [bytes, length] = [into as Uint8Array<ArrayBuffer>, BigInt(into.length)];
     return checked("pread", () => Number(libc().pread(fd, bytes, length, BigInt(offset))));
+  },
+  nextData(fd, from) {
+    try {
+      const start = checked("lseek", () => Number(libc().lseek(fd, BigInt(from), SEEK_DATA)));
+      const end = checked("lseek", () => Number(libc().lseek(fd, BigInt(start), SEEK_HOLE)));
+      return { start, end };
+    } catch (error) {
+      if (isSystemError(error, "ENXIO")) return null;
+      throw error;
+    }
   },
   pipe({ nonblock = "none" } = {}) {
     const ends = structure(8);

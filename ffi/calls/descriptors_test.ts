@@ -22,6 +22,32 @@ async function inDirectory(run: (directory: string) => void): Promise<void> {
 const throwsWith = (code: string, call: () => unknown): void =>
   assert.throws(call, (error) => isSystemError(error, code));
 
+Deno.test("a file without a name has holes, and what is none is found", () =>
+  inDirectory((directory) => {
+    const fd = system.open(directory, O.TMPFILE | O.RDWR, 0o600);
+    assert.deepEqual([...Deno.readDirSync(directory)], []);
+    assert.equal(system.nextData(fd, 0), null);
+    using file = Deno.openSync(`/proc/self/fd/${fd}`, { write: true });
+    const [block, size] = [1 << 16, 1 << 24];
+    file.truncateSync(size);
+    assert.equal(system.nextData(fd, 0), null);
+    for (const at of [block, 8 * block]) {
+      file.seekSync(at, Deno.SeekMode.Start);
+      file.writeSync(new Uint8Array(block).fill(7));
+    }
+    const [first, second] = [{ start: block, end: 2 * block }, {
+      start: 8 * block,
+      end: 9 * block,
+    }];
+    assert.deepEqual(system.nextData(fd, 0), first);
+    assert.deepEqual(system.nextData(fd, block + 5), { ...first, start: block + 5 });
+    assert.deepEqual(system.nextData(fd, first.end), second);
+    assert.equal(system.nextData(fd, second.end), null);
+    assert.equal(system.nextData(fd, size + 1), null);
+    system.close(fd);
+    throwsWith("EBADF", () => system.nextData(fd, 0));
+  }));
+
 Deno.test("a file is made, written and read", () =>
   inDirectory((directory) => {
     const path = `${directory}/file`;

@@ -6,6 +6,7 @@ export const descriptors = lazyLibrary({
   close: { parameters: ["i32"], result: "i32" }, // int close(int)
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" }, // ssize_t read(int, void *, size_t)
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "isize" }, // ssize_t pread(int, void *, size_t, off_t)
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" }, // off_t lseek(int, off_t, int)
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" }, // ssize_t write(int, const void *, size_t)
   pipe2: { parameters: ["buffer", "i32"], result: "i32" }, // int pipe2(int[2], int)
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" }, // int mkfifo(const char *, mode_t)

@@ -25,6 +25,9 @@ export const RATIOS: readonly Ratio[] = [
   ["netns-in", "net-in"],
   ["netns-out", "net-out-no-vhost"],
   ["netns-in", "net-in-no-vhost"],
+  ["first-byte-disk", "first-byte-tmpfs"],
+  ["write-disk", "write-host"],
+  ["write-disk", "write-tmpfs"],
 ].map(([above, below]) => ({ name: `${above}/${below}`, above: above!, below: below! }));
 
 interface Goal {

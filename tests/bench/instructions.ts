@@ -98,7 +98,13 @@ function machine(folder: string): { qemuPath: string; args: string[] } {
     // One instruction is one nanosecond, whatever the host's processor does.
     tscKhz: 1_000_000,
     vsock: { transport: "kernel", cid: 3 },
-    ...{ filesystems: [], disks: [], nics: [], qmp: { path: `${folder}/qmp.sock` } },
+    ...{
+      filesystems: [],
+      disks: [],
+      scratchDisks: [],
+      nics: [],
+      qmp: { path: `${folder}/qmp.sock` },
+    },
   };
   const args = qemuArguments(config);
   const vsock = args.findIndex((one) => one.startsWith("vhost-vsock-device"));

@@ -17,6 +17,7 @@ import { rowsOf } from "./rows.ts";
 import { select } from "./selection.ts";
 import { shimStart } from "./shim_start.ts";
 import { stdout } from "./stdout.ts";
+import { writable } from "./writable.ts";
 import { describeMachine } from "./vm_host.ts";
 
 /** Everything that is measured, in the order of a round. */
@@ -31,6 +32,7 @@ export const MEASURES: readonly Measure[] = [
   stdout,
   network,
   networkNoVhost,
+  writable,
   parallel(1),
   parallel(4),
   parallel(8),

@@ -60,6 +60,7 @@ export interface ContainerOptions {
   readonly args: readonly string[];
   /** Bytes; the default of the shim when left out. */
   readonly memoryLimit?: number;
+  readonly annotations?: Readonly<Record<string, string>>;
   /** It sees the guest's processes, and may enter their namespaces. */
   readonly inGuest?: boolean;
   /** More of it for the shim. */
@@ -214,13 +215,18 @@ export async function run(
   return text.decode(stdout);
 }
 
-function specOf({ rootfs, args, memoryLimit, inGuest = false }: ContainerOptions): OciSpec {
+function specOf(
+  { rootfs, args, memoryLimit, annotations, inGuest = false }: ContainerOptions,
+): OciSpec {
   const namespaces = [...(inGuest ? [] : ["pid"]), "mount", "ipc", "uts", "network"];
   return {
     ociVersion: "1.0.2",
     process: processOf(args, inGuest),
     root: { path: rootfs.path },
-    annotations: { "io.qemubox.boot-timeout-seconds": String(BOOT_TIMEOUT_SECONDS) },
+    annotations: {
+      "io.qemubox.boot-timeout-seconds": String(BOOT_TIMEOUT_SECONDS),
+      ...annotations,
+    },
     mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
     linux: {
       namespaces: namespaces.map((type) => ({ type })),

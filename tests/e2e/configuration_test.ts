@@ -3,41 +3,13 @@
 import assert from "node:assert/strict";
 import { Events } from "../lib/containerd_events.ts";
 import { removeContainer } from "../lib/containers.ts";
+import { annotations, configured } from "../lib/configured.ts";
 import { ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { e2e, logLines } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 
-const FILE = "/etc/qemubox/config.json";
 const FAILED = "ctr: failed to create shim task: ";
-
-/** Adds to the configuration file, as long as the scope lasts. */
-function configured(settings: Readonly<Record<string, unknown>>): Disposable {
-  const before = readFile();
-  Deno.mkdirSync("/etc/qemubox", { recursive: true });
-  const whole = { ...JSON.parse(before ?? "{}"), ...settings };
-  Deno.writeTextFileSync(FILE, JSON.stringify(whole));
-  return {
-    [Symbol.dispose]: () => {
-      if (before === null) Deno.removeSync(FILE);
-      else Deno.writeTextFileSync(FILE, before);
-    },
-  };
-}
-
-function readFile(): string | null {
-  try {
-    return Deno.readTextFileSync(FILE);
-  } catch {
-    return null;
-  }
-}
-
-function annotations(values: Readonly<Record<string, string>>): string[] {
-  return Object.entries(values).flatMap(([name, value]) => [
-    ...["--annotation", `io.qemubox.${name}=${value}`],
-  ]);
-}
 
 e2e("what is not understood fails Create by its name", async (bench) => {
   const refused = async (...flags: string[]) => {

@@ -43,7 +43,11 @@ const CALLS_MAX = 100;
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const name: SandboxName = { namespace: "rig", id: "rig" };
-const config = resolveConfig({ file: null, environment: {}, annotations: {} });
+const config = resolveConfig({
+  file: null,
+  environment: { QEMUBOX_WRITABLE: "disk" },
+  annotations: {},
+});
 const paths = sandboxPaths(config, name);
 
 /** Runs one Create; null when it succeeded, then its sandbox was ended again. */
@@ -61,6 +65,7 @@ async function create(
       paths,
       runDir: config.runDir,
       logDir: config.logDir,
+      stateDir: config.stateDir,
       name,
       lease,
       timeline: new Timeline(() => {}),

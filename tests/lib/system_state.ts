@@ -64,13 +64,14 @@ const SHARED_FOLDERS = [
   // Where containerd's own shim has runc keep its states.
   /^\/run\/containerd\/runc(\/[^/]+)?$/,
   /^\/(run|var\/lib)\/containerd\/io\.containerd\.runtime\.v2\.task\/[^/]+$/,
-  /^\/var\/lib\/qemubox$/,
+  /^\/var\/lib\/qemubox(\/templates)?$/,
   /^\/etc\/qemubox$/,
 ];
 /** Files that all containers share and that stay. */
 const SHARED_FILES = [
   /^\/run\/qemubox\/netns\/\.lock(\.gc)?$/,
   /^\/var\/lib\/qemubox\/network\.db(-wal|-shm)?$/,
+  /^\/var\/lib\/qemubox\/templates\/ext4-[^/]*$/,
 ];
 const CGROUPS = "/sys/fs/cgroup";
 /**

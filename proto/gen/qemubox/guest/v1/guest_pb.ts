@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file qemubox/guest/v1/guest.proto.
  */
 export const file_qemubox_guest_v1_guest: GenFile = /*@__PURE__*/
-  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIj4KEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCSJ3ChFDb25maWd1cmVSZXNwb25zZRIWCg5rZXJuZWxfcmVsZWFzZRgBIAEoCRIXCg92bWluaXRkX3ZlcnNpb24YAiABKAkSMQoIdGltZWxpbmUYAyADKAsyHy5xZW11Ym94Lmd1ZXN0LnYxLlRpbWVsaW5lUG9pbnQiNwoNVGltZWxpbmVQb2ludBIMCgRuYW1lGAEgASgJEhgKEGJvb3RfbmFub3NlY29uZHMYAiABKAQiLQoSQWRqdXN0Q2xvY2tSZXF1ZXN0EhcKD2FkZF9uYW5vc2Vjb25kcxgBIAEoAyIvChNBZGp1c3RDbG9ja1Jlc3BvbnNlEhgKEHVuaXhfbmFub3NlY29uZHMYASABKAMiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UiDwoNRXZlbnRzUmVxdWVzdCJvCgpHdWVzdEV2ZW50Eg0KBXRvcGljGAEgASgJEiMKBWV2ZW50GAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrABChNDcmVhdGVCdW5kbGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2NvbmZpZ19qc29uGAIgASgMEigKBnJvb3RmcxgDIAEoCzIYLnFlbXVib3guZ3Vlc3QudjEuUm9vdGZzEiUKBWZpbGVzGAQgAygLMhYucWVtdWJveC5ndWVzdC52MS5GaWxlEicKBnNoYXJlcxgFIAMoCzIXLnFlbXVib3guZ3Vlc3QudjEuU2hhcmUiJgoFU2hhcmUSCwoDdGFnGAEgASgJEhAKCHdyaXRhYmxlGAIgASgIIiQKFENyZWF0ZUJ1bmRsZVJlc3BvbnNlEgwKBHBhdGgYASABKAkiXgoGUm9vdGZzEiYKBWxvd2VyGAEgAygLMhcucWVtdWJveC5ndWVzdC52MS5MYXllchIsCgh3cml0YWJsZRgCIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuV3JpdGFibGUinQEKBUxheWVyEi4KCHZpcnRpb2ZzGAEgASgLMhoucWVtdWJveC5ndWVzdC52MS5WaXJ0aW9Gc0gAEi4KBWJsb2NrGAIgASgLMh0ucWVtdWJveC5ndWVzdC52MS5CbG9ja0RldmljZUgAEioKBGZpbGUYAyABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSABCCAoGc291cmNlIi0KCFZpcnRpb0ZzEgsKA3RhZxgBIAEoCRIUCgxzdWJkaXJlY3RvcnkYAiABKAkiTwoLQmxvY2tEZXZpY2USDgoGc2VyaWFsGAEgASgJEhQKDG9mZnNldF9ieXRlcxgDIAEoBBIUCgxsZW5ndGhfYnl0ZXMYBCABKARKBAgCEAMiPAoIV3JpdGFibGUSKAoFdG1wZnMYASABKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlRtcGZzSABCBgoEa2luZCIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTLYAgoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USWgoLQWRqdXN0Q2xvY2sSJC5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVxdWVzdBolLnFlbXVib3guZ3Vlc3QudjEuQWRqdXN0Q2xvY2tSZXNwb25zZRJRCghTaHV0ZG93bhIhLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXF1ZXN0GiIucWVtdWJveC5ndWVzdC52MS5TaHV0ZG93blJlc3BvbnNlEkkKBkV2ZW50cxIfLnFlbXVib3guZ3Vlc3QudjEuRXZlbnRzUmVxdWVzdBocLnFlbXVib3guZ3Vlc3QudjEuR3Vlc3RFdmVudDABMrsBCgdCdW5kbGVzElcKBkNyZWF0ZRIlLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVzcG9uc2USVwoGRGVsZXRlEiUucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXF1ZXN0GiYucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp]);
+  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIj4KEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCSJ3ChFDb25maWd1cmVSZXNwb25zZRIWCg5rZXJuZWxfcmVsZWFzZRgBIAEoCRIXCg92bWluaXRkX3ZlcnNpb24YAiABKAkSMQoIdGltZWxpbmUYAyADKAsyHy5xZW11Ym94Lmd1ZXN0LnYxLlRpbWVsaW5lUG9pbnQiNwoNVGltZWxpbmVQb2ludBIMCgRuYW1lGAEgASgJEhgKEGJvb3RfbmFub3NlY29uZHMYAiABKAQiLQoSQWRqdXN0Q2xvY2tSZXF1ZXN0EhcKD2FkZF9uYW5vc2Vjb25kcxgBIAEoAyIvChNBZGp1c3RDbG9ja1Jlc3BvbnNlEhgKEHVuaXhfbmFub3NlY29uZHMYASABKAMiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UiDwoNRXZlbnRzUmVxdWVzdCJvCgpHdWVzdEV2ZW50Eg0KBXRvcGljGAEgASgJEiMKBWV2ZW50GAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrABChNDcmVhdGVCdW5kbGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2NvbmZpZ19qc29uGAIgASgMEigKBnJvb3RmcxgDIAEoCzIYLnFlbXVib3guZ3Vlc3QudjEuUm9vdGZzEiUKBWZpbGVzGAQgAygLMhYucWVtdWJveC5ndWVzdC52MS5GaWxlEicKBnNoYXJlcxgFIAMoCzIXLnFlbXVib3guZ3Vlc3QudjEuU2hhcmUiJgoFU2hhcmUSCwoDdGFnGAEgASgJEhAKCHdyaXRhYmxlGAIgASgIIiQKFENyZWF0ZUJ1bmRsZVJlc3BvbnNlEgwKBHBhdGgYASABKAkiXgoGUm9vdGZzEiYKBWxvd2VyGAEgAygLMhcucWVtdWJveC5ndWVzdC52MS5MYXllchIsCgh3cml0YWJsZRgCIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuV3JpdGFibGUinQEKBUxheWVyEi4KCHZpcnRpb2ZzGAEgASgLMhoucWVtdWJveC5ndWVzdC52MS5WaXJ0aW9Gc0gAEi4KBWJsb2NrGAIgASgLMh0ucWVtdWJveC5ndWVzdC52MS5CbG9ja0RldmljZUgAEioKBGZpbGUYAyABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSABCCAoGc291cmNlIi0KCFZpcnRpb0ZzEgsKA3RhZxgBIAEoCRIUCgxzdWJkaXJlY3RvcnkYAiABKAkiTwoLQmxvY2tEZXZpY2USDgoGc2VyaWFsGAEgASgJEhQKDG9mZnNldF9ieXRlcxgDIAEoBBIUCgxsZW5ndGhfYnl0ZXMYBCABKARKBAgCEAMiZAoIV3JpdGFibGUSKAoFdG1wZnMYASABKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlRtcGZzSAASJgoEZGlzaxgCIAEoCzIWLnFlbXVib3guZ3Vlc3QudjEuRGlza0gAQgYKBGtpbmQiFgoERGlzaxIOCgZzZXJpYWwYASABKAkiGwoFVG1wZnMSEgoKc2l6ZV9ieXRlcxgBIAEoBCIzCgRGaWxlEgwKBG5hbWUYASABKAkSDwoHY29udGVudBgCIAEoDBIMCgRtb2RlGAMgASgNIiEKE0RlbGV0ZUJ1bmRsZVJlcXVlc3QSCgoCaWQYASABKAkiFgoURGVsZXRlQnVuZGxlUmVzcG9uc2Uy2AIKBlN5c3RlbRJUCglDb25maWd1cmUSIi5xZW11Ym94Lmd1ZXN0LnYxLkNvbmZpZ3VyZVJlcXVlc3QaIy5xZW11Ym94Lmd1ZXN0LnYxLkNvbmZpZ3VyZVJlc3BvbnNlEloKC0FkanVzdENsb2NrEiQucWVtdWJveC5ndWVzdC52MS5BZGp1c3RDbG9ja1JlcXVlc3QaJS5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVzcG9uc2USUQoIU2h1dGRvd24SIS5xZW11Ym94Lmd1ZXN0LnYxLlNodXRkb3duUmVxdWVzdBoiLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXNwb25zZRJJCgZFdmVudHMSHy5xZW11Ym94Lmd1ZXN0LnYxLkV2ZW50c1JlcXVlc3QaHC5xZW11Ym94Lmd1ZXN0LnYxLkd1ZXN0RXZlbnQwATK7AQoHQnVuZGxlcxJXCgZDcmVhdGUSJS5xZW11Ym94Lmd1ZXN0LnYxLkNyZWF0ZUJ1bmRsZVJlcXVlc3QaJi5xZW11Ym94Lmd1ZXN0LnYxLkNyZWF0ZUJ1bmRsZVJlc3BvbnNlElcKBkRlbGV0ZRIlLnFlbXVib3guZ3Vlc3QudjEuRGVsZXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuRGVsZXRlQnVuZGxlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message qemubox.guest.v1.ConfigureRequest
@@ -419,6 +419,12 @@ export type Writable = Message<"qemubox.guest.v1.Writable"> & {
      */
     value: Tmpfs;
     case: "tmpfs";
+  } | {
+    /**
+     * @generated from field: qemubox.guest.v1.Disk disk = 2;
+     */
+    value: Disk;
+    case: "disk";
   } | { case: undefined; value?: undefined };
 };
 
@@ -428,6 +434,27 @@ export type Writable = Message<"qemubox.guest.v1.Writable"> & {
  */
 export const WritableSchema: GenMessage<Writable> = /*@__PURE__*/
   messageDesc(file_qemubox_guest_v1_guest, 16);
+
+/**
+ * A disk with an ext4 on it that is this container's alone.
+ *
+ * @generated from message qemubox.guest.v1.Disk
+ */
+export type Disk = Message<"qemubox.guest.v1.Disk"> & {
+  /**
+   * VIRTIO_BLK_T_GET_ID, at most 20 bytes.
+   *
+   * @generated from field: string serial = 1;
+   */
+  serial: string;
+};
+
+/**
+ * Describes the message qemubox.guest.v1.Disk.
+ * Use `create(DiskSchema)` to create a new message.
+ */
+export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 17);
 
 /**
  * @generated from message qemubox.guest.v1.Tmpfs
@@ -446,7 +473,7 @@ export type Tmpfs = Message<"qemubox.guest.v1.Tmpfs"> & {
  * Use `create(TmpfsSchema)` to create a new message.
  */
 export const TmpfsSchema: GenMessage<Tmpfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 17);
+  messageDesc(file_qemubox_guest_v1_guest, 18);
 
 /**
  * @generated from message qemubox.guest.v1.File
@@ -477,7 +504,7 @@ export type File = Message<"qemubox.guest.v1.File"> & {
  * Use `create(FileSchema)` to create a new message.
  */
 export const FileSchema: GenMessage<File> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 18);
+  messageDesc(file_qemubox_guest_v1_guest, 19);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleRequest
@@ -494,7 +521,7 @@ export type DeleteBundleRequest = Message<"qemubox.guest.v1.DeleteBundleRequest"
  * Use `create(DeleteBundleRequestSchema)` to create a new message.
  */
 export const DeleteBundleRequestSchema: GenMessage<DeleteBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 19);
+  messageDesc(file_qemubox_guest_v1_guest, 20);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleResponse
@@ -507,7 +534,7 @@ export type DeleteBundleResponse = Message<"qemubox.guest.v1.DeleteBundleRespons
  * Use `create(DeleteBundleResponseSchema)` to create a new message.
  */
 export const DeleteBundleResponseSchema: GenMessage<DeleteBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 20);
+  messageDesc(file_qemubox_guest_v1_guest, 21);
 
 /**
  * The guest as a whole.

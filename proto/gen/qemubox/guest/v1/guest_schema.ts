@@ -83,6 +83,11 @@ export const BlockDeviceSchema = message<pb.BlockDevice>("qemubox.guest.v1.Block
 
 export const WritableSchema = message<pb.Writable>("qemubox.guest.v1.Writable", () => [
   { no: 1, name: "tmpfs", type: "message", of: TmpfsSchema, oneof: "kind" },
+  { no: 2, name: "disk", type: "message", of: DiskSchema, oneof: "kind" },
+]);
+
+export const DiskSchema = message<pb.Disk>("qemubox.guest.v1.Disk", () => [
+  { no: 1, name: "serial", type: "string" },
 ]);
 
 export const TmpfsSchema = message<pb.Tmpfs>("qemubox.guest.v1.Tmpfs", () => [
