@@ -1,6 +1,8 @@
 import { MS } from "../ffi/mod.ts";
-import { Code, type guest, RpcError } from "../proto/mod.ts";
+import { Code, encodeOciJson, type guest, parseOciJson, RpcError } from "../proto/mod.ts";
+import { type DeviceNumbers, limitsOfOwnDisks, mentionsThrottles } from "./block_limits.ts";
 import { checkedContainerId, quoted } from "./ids.ts";
+import { type JsonObject } from "./oci_json.ts";
 
 /** Folder of all bundles. */
 export const BUNDLES_FOLDER = "/run/qemubox/bundles";
@@ -72,16 +74,18 @@ const SUBDIRECTORY = /^[A-Za-z0-9._@+-]+(?:\/[A-Za-z0-9._@+-]+)*$/;
  * overlay of the read-only layers below a writable tmpfs or disk (none: the root file system is
  * read-only).
  *
+ * @param ownDisks the disks that are the container's.
  * @throws {RpcError} InvalidArgument, Unimplemented
  */
 export function planBundle(
   request: guest.CreateBundleRequest,
   root: string,
   diskOf: DiskOf,
+  ownDisks: () => readonly DeviceNumbers[],
 ): BundlePlan {
   const id = checkedContainerId(request.id);
   const path = `${root}/${id}`;
-  checkConfig(request.configJson);
+  const content = configFor(request.configJson, ownDisks);
 
   const layers = request.rootfs?.lower ?? [];
   if (layers.length === 0) throw invalid("the root file system has no layer");
@@ -98,7 +102,7 @@ export function planBundle(
     path,
     steps: [
       { do: "folder", path, mode: 0o711 },
-      { do: "file", path: `${path}/config.json`, content: request.configJson, mode: 0o600 },
+      { do: "file", path: `${path}/config.json`, content, mode: 0o600 },
       ...fileSteps(path, request),
       { do: "folder", path: `${path}/shares`, mode: 0o700 },
       ...shares.steps,
@@ -304,11 +308,15 @@ function fileSteps(path: string, request: guest.CreateBundleRequest): BundleStep
   });
 }
 
-/** Checks of config.json what vminitd itself relies on; crun checks the rest. */
-function checkConfig(json: Uint8Array): void {
-  let config: unknown;
+/**
+ * config.json for crun: as it is, but for limits of disks. Checks of it what vminitd itself relies on;
+ * crun checks the rest.
+ */
+function configFor(json: Uint8Array, ownDisks: () => readonly DeviceNumbers[]): Uint8Array {
+  let text: string, config: unknown;
   try {
-    config = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
+    text = new TextDecoder("utf-8", { fatal: true }).decode(json);
+    config = JSON.parse(text);
   } catch (error) {
     throw invalid(`config.json: ${error instanceof Error ? error.message : error}`);
   }
@@ -319,6 +327,18 @@ function checkConfig(json: Uint8Array): void {
   if (rootPath !== "rootfs") {
     throw invalid(`config.json: root.path is ${quoted(String(rootPath))} instead of "rootfs"`);
   }
+  if (!mentionsThrottles(text)) return json;
+  return encodeOciJson(withOwnLimits(parseOciJson(text) as JsonObject, ownDisks));
+}
+
+function withOwnLimits(
+  config: JsonObject,
+  ownDisks: () => readonly DeviceNumbers[],
+): JsonObject {
+  const linux = config["linux"] as JsonObject | undefined;
+  const resources = linux?.["resources"] as JsonObject | undefined;
+  if (resources === undefined || resources === null) return config;
+  return { ...config, linux: { ...linux, resources: limitsOfOwnDisks(resources, ownDisks) } };
 }
 
 function invalid(message: string): RpcError {

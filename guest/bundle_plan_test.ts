@@ -11,6 +11,7 @@ const disk = (serial: string): guest.Writable =>
   create(guest.WritableSchema, { kind: { case: "disk", value: { serial } } });
 /** The disks of the guest. */
 const DISKS: Readonly<Record<string, string>> = { layers: "/dev/vdb", writable: "/dev/vdc" };
+const NUMBERS = [{ major: 254, minor: 16 }, { major: 254, minor: 32 }];
 
 const CASES: Record<string, guest.CreateBundleRequest> = {
   "one layer, writable": bundleRequest(),
@@ -43,7 +44,7 @@ const CASES: Record<string, guest.CreateBundleRequest> = {
 
 /** In a guest that has two disks. */
 function plan(request: guest.CreateBundleRequest): BundlePlan {
-  return planBundle(request, BUNDLES_FOLDER, (serial) => DISKS[serial] ?? null);
+  return planBundle(request, BUNDLES_FOLDER, (serial) => DISKS[serial] ?? null, () => NUMBERS);
 }
 
 /** A plan as JSON: contents as text, modes as octal numbers. */
@@ -62,6 +63,27 @@ Deno.test("bundles are planned as in testdata/bundle_plans.json", async () => {
     await Deno.writeTextFile(GOLDEN, JSON.stringify(plans, null, 2) + "\n");
   }
   assert.deepEqual(plans, JSON.parse(await Deno.readTextFile(GOLDEN)));
+});
+
+Deno.test("limits of the host's disks become the own disks', all else stays to the digit", () => {
+  const rlimits = '"rlimits":[{"hard":18446744073709551615,"soft":1e3}]';
+  const config = (blockIO: string) =>
+    `{"root":{"path":"rootfs"},"process":{${rlimits}},"linux":{"resources":{"blockIO":${blockIO}}}}`;
+  const written = (text: string) => {
+    const { steps } = plan(bundleRequest({ configJson: new TextEncoder().encode(text) }));
+    const file = steps.find((step) => step.do === "file" && step.path.endsWith("/config.json"));
+    return new TextDecoder().decode((file as { content: Uint8Array }).content);
+  };
+  const given = '{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":9007199254740993}]}';
+  const own = NUMBERS.map(({ major, minor }) =>
+    `{"major":${major},"minor":${minor},"rate":9007199254740992}`
+  );
+  assert.equal(
+    written(config(given)),
+    config(`{"throttleReadBpsDevice":[${own}]}`).replace("1e3", "1000"),
+  );
+  const untouched = [config('{"weight":5}'), '{"root":{"path":"rootfs"},"x":"\\"throttle"}'];
+  for (const text of untouched) assert.equal(written(text), text);
 });
 
 Deno.test("what is not in order is refused, by name", () => {

@@ -2,7 +2,8 @@ import { MNT, type System } from "../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../proto/mod.ts";
 import { type BundlePlan, BUNDLES_FOLDER, type BundleStep, planBundle } from "./bundle_plan.ts";
 import { type Console, describe } from "./console.ts";
-import { diskBySerial } from "./disks.ts";
+import { type DeviceNumbers } from "./block_limits.ts";
+import { diskBySerial, ownDisks } from "./disks.ts";
 import { quoted } from "./ids.ts";
 
 /** The bundles that there are: their folders under `root`, and what is mounted in them. */
@@ -11,6 +12,7 @@ export class Bundles {
   readonly #console: Console;
   readonly #root: string;
   readonly #diskOf: (serial: string) => string | null;
+  readonly #ownDisks: () => readonly DeviceNumbers[];
   readonly #bundles = new Map<string, BundlePlan>();
 
   constructor(
@@ -18,11 +20,13 @@ export class Bundles {
     console: Console,
     root: string = BUNDLES_FOLDER,
     diskOf: (serial: string) => string | null = diskBySerial,
+    ownDisksOf: () => readonly DeviceNumbers[] = ownDisks,
   ) {
     this.#system = system;
     this.#console = console;
     this.#root = root;
     this.#diskOf = diskOf;
+    this.#ownDisks = ownDisksOf;
   }
 
   /**
@@ -32,7 +36,7 @@ export class Bundles {
    * @throws {RpcError} InvalidArgument, AlreadyExists, Internal naming the step that failed
    */
   create(request: guest.CreateBundleRequest): string {
-    const plan = planBundle(request, this.#root, this.#diskOf);
+    const plan = planBundle(request, this.#root, this.#diskOf, this.#ownDisks);
     if (this.#bundles.has(plan.id)) {
       throw new RpcError(Code.AlreadyExists, `bundle ${quoted(plan.id)} already exists`);
     }

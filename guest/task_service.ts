@@ -7,12 +7,14 @@ import {
   taskTypes,
   taskV3,
 } from "../proto/mod.ts";
+import { limitsOfOwnDisks } from "./block_limits.ts";
 import { type ContainerBundle } from "./bundle_service.ts";
 import { checkpointOptions } from "./checkpoint_options.ts";
 import { type Checkpoints } from "./checkpoints.ts";
 import { type ContainerProcess } from "./container.ts";
 import { exitFields } from "./container_events.ts";
 import { type Containers } from "./containers.ts";
+import { ownDisks } from "./disks.ts";
 import { ociObject } from "./oci_json.ts";
 import { ociProcess } from "./oci_process.ts";
 import { type Process, windowSize } from "./process.ts";
@@ -82,7 +84,7 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
     }),
     update: async ({ id, resources }) => {
       const limits = ociObject(resources, "LinuxResources", "the resources to update");
-      await containers.get(id).update(limits);
+      await containers.get(id).update(limitsOfOwnDisks(limits, ownDisks));
       return {};
     },
     checkpoint: async ({ id, path, options }) => {

@@ -71,3 +71,5 @@ export { MESSAGE_BYTES_MAX } from "./ttrpc/message.ts";
 export { GUEST_READY_MARKER, GUEST_RPC_PORT, GUEST_STREAM_PORT } from "./guest_wire.ts";
 export { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./stream_open.ts";
 export { FrameReader, FrameWriter, STREAM_FRAME_BYTES_MAX, waitForClose } from "./stream_frames.ts";
+
+export { encodeOciJson, parseOciJson } from "./oci_json.ts";

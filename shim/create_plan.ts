@@ -109,6 +109,13 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
     ? request.rootfs
     : [rootfsOfBundle(request.bundle, spec)];
   const layers = planErofs(mounts, { fileBytes, isEmptyFolder });
+  const hasDisk = writable.kind === "disk" || layers !== null && config.layers === "disk";
+  if (!hasDisk && limitsDisks(spec)) {
+    warnings.push(
+      "linux.resources.blockIO: the container has no disk of its own, and nothing limits its I/O; give " +
+        `it one (annotation ${annotationOf("writable")}=disk)`,
+    );
+  }
   return {
     request,
     spec: specPlan,
@@ -154,6 +161,13 @@ function sizeWarnings({ memoryMib }: Config, spec: OciSpec): string[] {
     }=${memoryMib} is less than the memory limit: the VM is full ` +
     "before the container is",
   ];
+}
+
+function limitsDisks(spec: OciSpec): boolean {
+  const blockIO = spec.linux?.resources?.blockIO ?? {};
+  return Object.entries(blockIO).some(([key, list]) =>
+    key.startsWith("throttle") && Array.isArray(list) && list.length > 0
+  );
 }
 
 /** Reads the specification of a request's bundle. @throws RpcError InvalidArgument. */

@@ -54,6 +54,8 @@ export interface OciDevice {
 export interface OciResources {
   devices?: { allow: boolean; type?: string; major?: number; minor?: number }[];
   memory?: { limit?: number | bigint; [key: string]: unknown };
+  /** Its lists whose names begin with "throttle" limit a device each. */
+  blockIO?: { weightDevice?: unknown[]; [key: string]: unknown };
   hugepageLimits?: { pageSize: string; limit: number | bigint }[];
   cpu?: {
     quota?: number | bigint;

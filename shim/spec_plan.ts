@@ -58,7 +58,7 @@ export function planSpec(
   const netns = networkNamespaceOf(host);
   const networkSysctls = takeNetworkSysctls(spec);
   planLinux(spec, id, dropped);
-  dropped.push(...dropCpuset(spec.linux?.resources));
+  dropped.push(...dropCpuset(spec.linux?.resources), ...dropWeights(spec.linux?.resources));
   planDevices(spec, dropped);
   checkHugePages(spec);
   const volumes = planVolumes(spec.mounts ?? [], { bundle, share: SHARED_FOLDER, kindOf });
@@ -80,6 +80,14 @@ export function dropCpuset(resources: OciResources | undefined): string[] {
   const had = (["cpus", "mems"] as const).filter((key) => cpu?.[key]);
   for (const key of had) delete cpu![key];
   return had.map((key) => `linux.resources.cpu.${key}: the VM is not bound to a part of the host`);
+}
+
+/** Weights of single devices, which are the host's. Limits of devices become the guest's own disks'. */
+function dropWeights(resources: OciResources | undefined): string[] {
+  const { blockIO } = resources ?? {};
+  const had = blockIO?.weightDevice?.length;
+  delete blockIO?.weightDevice;
+  return had ? ["linux.resources.blockIO.weightDevice: the devices are the host's"] : [];
 }
 
 /** @throws UnsupportedSpecError for a specification that wants the host's network. */

@@ -65,6 +65,20 @@ Deno.test("a cpuset names the host's processors: it is dropped and told", () => 
   ]);
 });
 
+Deno.test("weights of the host's devices are dropped, other limits of I/O stay", () => {
+  const throttleReadBpsDevice = [{ major: 8, minor: 0, rate: 1 }];
+  const { spec, dropped } = planSpec(
+    host((spec) => {
+      const weightDevice = [{ major: 8, minor: 0, weight: 10 }];
+      spec.linux!.resources!.blockIO = { weight: 100, weightDevice, throttleReadBpsDevice };
+    }),
+    "c1",
+    none,
+  );
+  assert.deepEqual(spec.linux!.resources!.blockIO, { weight: 100, throttleReadBpsDevice });
+  assert.equal(dropped.length, 1);
+});
+
 Deno.test("a bind mount's source becomes what the guest has of it", () => {
   const { spec, volumes } = planSpec(
     host((spec) =>

@@ -1,6 +1,6 @@
 /** Bundles as containerd prepares them, with a busybox for a root file system. */
 
-import type { OciSpec } from "../../shim/oci.ts";
+import type { OciResources, OciSpec } from "../../shim/oci.ts";
 
 /** What a test may want otherwise. */
 export interface SpecOptions {
@@ -8,6 +8,9 @@ export interface SpecOptions {
   /** Without one of its own, a container sees the processes of the machine that it runs on. */
   readonly ownPids?: boolean;
   readonly memoryBytes?: number;
+  /** Beside the limit of memory. */
+  readonly resources?: OciResources;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 const APPLETS = [
@@ -60,7 +63,7 @@ export function processSpec(args: readonly string[], terminal = false): Record<s
 
 function spec(
   args: readonly string[],
-  { terminal = false, ownPids = true, memoryBytes }: SpecOptions,
+  { terminal = false, ownPids = true, memoryBytes, resources, annotations = {} }: SpecOptions,
 ): OciSpec {
   const namespaces = ["mount", "ipc", "uts", "cgroup", "network", ...(ownPids ? ["pid"] : [])];
   return {
@@ -68,6 +71,7 @@ function spec(
     process: processSpec(args, terminal),
     root: { path: "rootfs" },
     hostname: "conformance",
+    annotations,
     mounts: [
       { destination: "/proc", type: "proc", source: "proc" },
       {
@@ -92,7 +96,10 @@ function spec(
     ],
     linux: {
       namespaces: namespaces.map((type) => ({ type })),
-      ...(memoryBytes === undefined ? {} : { resources: { memory: { limit: memoryBytes } } }),
+      resources: {
+        ...resources,
+        ...(memoryBytes === undefined ? {} : { memory: { limit: memoryBytes } }),
+      },
     },
   };
 }

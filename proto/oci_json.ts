@@ -1,0 +1,25 @@
+/**
+ * JSON of the OCI specifications, whose numbers are 64 bits wide (RLIM_INFINITY is 2^64 - 1): an
+ * integer that a JavaScript number cannot hold exactly becomes a bigint, and is written as it was.
+ */
+
+/** ECMAScript's "JSON.parse source text access", which TypeScript's library does not know yet. */
+type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
+/** @throws SyntaxError */
+export function parseOciJson(text: string): unknown {
+  const exact: Reviver = (_, value, { source }) => {
+    const isExact = typeof value !== "number" || Number.isSafeInteger(value);
+    return isExact || !/^-?\d+$/.test(source ?? "") ? value : BigInt(source!);
+  };
+  return JSON.parse(text, exact as (key: string, value: unknown) => unknown);
+}
+
+export function encodeOciJson(value: unknown): Uint8Array {
+  const text = JSON.stringify(
+    value,
+    (_, one: unknown) => typeof one === "bigint" ? rawJSON(String(one)) : one,
+  );
+  return new TextEncoder().encode(text);
+}

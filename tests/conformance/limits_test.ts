@@ -1,0 +1,144 @@
+/** Limits: read back from the container's own cgroup, and seen to hold. */
+
+import assert from "node:assert/strict";
+import { AnySchema, cgroups, create, unpackAny } from "../../proto/mod.ts";
+import { patience, until } from "../lib/wait.ts";
+import { Box } from "./box.ts";
+import { conformance } from "./conformance.ts";
+import { IS_OURS } from "./shim.ts";
+
+const MIB = 1024 * 1024;
+const GROUP = "/sys/fs/cgroup";
+const SHELL = "trap 'exit 143' TERM; while :; do sleep 1000 & wait; done";
+/** A disk of some host, which no guest has. */
+const HOST_DISK = { major: 8, minor: 0 };
+
+/** What the container's cgroup says, by file. */
+async function readBack(box: Box, ...files: string[]): Promise<Record<string, string>> {
+  const script = files.map((file) => `echo $(cat ${GROUP}/${file})`).join("; ");
+  const { stdout, stderr } = await box.run(["sh", "-c", script]);
+  assert.equal(stderr, "");
+  return Object.fromEntries(
+    stdout.trimEnd().split("\n").map((text, index) => [files[index], text]),
+  );
+}
+
+async function update(box: Box, resources: unknown): Promise<void> {
+  await box.task.update({
+    id: box.id,
+    resources: create(AnySchema, {
+      typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources",
+      value: new TextEncoder().encode(JSON.stringify(resources)),
+    }),
+  });
+}
+
+async function statsOf({ task, id }: Box): Promise<cgroups.Metrics> {
+  return unpackAny(cgroups.MetricsSchema, (await task.stats({ id })).stats!);
+}
+
+conformance("limits are the container's, and hold", async (host, t) => {
+  await using box = await Box.create(host, ["sh", "-c", SHELL], {
+    streams: {},
+    resources: {
+      memory: { limit: 100 * MIB, reservation: 50 * MIB, swap: 100 * MIB },
+      cpu: { quota: 25_000, period: 100_000, shares: 512 },
+      pids: { limit: 30 },
+    },
+  });
+  await box.start();
+
+  await t.step("they are in its cgroup", async () => {
+    assert.deepEqual(
+      await readBack(box, "memory.max", "memory.low", "memory.swap.max", "cpu.max", "pids.max"),
+      {
+        "memory.max": `${100 * MIB}`,
+        "memory.low": `${50 * MIB}`,
+        "memory.swap.max": "0",
+        "cpu.max": "25000 100000",
+        "pids.max": "30",
+      },
+    );
+    const { "cpu.weight": weight } = await readBack(box, "cpu.weight");
+    assert(Number(weight) > 1 && Number(weight) < 100, weight);
+  });
+
+  await t.step("a quota of a quarter is a quarter of the time", async () => {
+    const [before, from] = [await statsOf(box), performance.now()];
+    await box.run(["sh", "-c", "(while :; do :; done) & sleep 4; kill $!"]);
+    const [after, to] = [await statsOf(box), performance.now()];
+    const used = Number(after.cpu!.usageUsec - before.cpu!.usageUsec) / 1000;
+    assert(used / (to - from) < 0.33, `${used} ms of ${to - from}`);
+    assert(used > 500, `${used} ms`);
+    assert(after.cpu!.nrThrottled > before.cpu!.nrThrottled + 10n);
+  });
+
+  await t.step("one process more than there may be cannot be started", async () => {
+    const script = "for i in $(seq 60); do sleep 2 & done; echo all";
+    const { status, stdout, stderr } = await box.run(["sh", "-c", script]);
+    assert.deepEqual([status !== 0, stdout], [true, ""]);
+    assert.match(stderr, /can't fork: Resource temporarily unavailable/);
+    await until("the end of those that could", patience(20_000), async () => {
+      const { current } = (await statsOf(box)).pids!;
+      assert(current <= 30n);
+      return current <= 2n || null;
+    });
+  });
+
+  await t.step("they can be raised and lowered", async () => {
+    await update(box, {
+      cpu: { quota: 50_000, period: 50_000, shares: 1024 },
+      pids: { limit: 200 },
+    });
+    assert.deepEqual(await readBack(box, "cpu.max", "pids.max", "memory.max"), {
+      "cpu.max": "50000 50000",
+      "pids.max": "200",
+      "memory.max": `${100 * MIB}`,
+    });
+    const script = "for i in $(seq 60); do sleep 0 & done; wait; echo all";
+    assert.equal((await box.run(["sh", "-c", script])).stdout, "all\n");
+  });
+});
+
+if (IS_OURS) {
+  conformance("limits of the host's disks hold for the container's own", async (host, t) => {
+    const rate = (rate: number) => [{ ...HOST_DISK, rate }];
+    await using box = await Box.create(host, ["sh", "-c", SHELL], {
+      streams: {},
+      annotations: { "io.qemubox.writable": "disk" },
+      resources: {
+        blockIO: {
+          weight: 200,
+          weightDevice: [{ ...HOST_DISK, weight: 10 }],
+          throttleWriteBpsDevice: rate(4 * MIB),
+          throttleReadIOPSDevice: rate(1000),
+        },
+      },
+    });
+    await box.start();
+    const write = async () => {
+      const from = performance.now();
+      const dd = "dd if=/dev/zero of=/big bs=1M count=16 conv=fsync 2>/dev/null";
+      assert.equal((await box.run(["sh", "-c", dd])).status, 0);
+      return performance.now() - from;
+    };
+
+    await t.step("they are in its cgroup, with the numbers of its disk", async () => {
+      const { "io.max": limits } = await readBack(box, "io.max");
+      assert.match(limits!, /^254:\d+ rbps=max wbps=4194304 riops=1000 wiops=max$/);
+    });
+
+    await t.step(
+      "16 MiB at 4 MiB a second take 4 seconds, and less when the limit is gone",
+      async () => {
+        const slow = await write();
+        assert(slow > 3_000, `${slow} ms`);
+        await update(box, { blockIO: { throttleWriteBpsDevice: rate(0) } });
+        const { "io.max": limits } = await readBack(box, "io.max");
+        assert.match(limits!, /wbps=9007199254740991 riops=1000/);
+        const quick = await write();
+        assert(quick < slow / 2, `${quick} ms, and ${slow} ms before`);
+      },
+    );
+  });
+}
