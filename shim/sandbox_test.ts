@@ -107,7 +107,7 @@ Deno.test("a create that fails at any step releases all that was made before", a
   assert.deepEqual(whole.trace, [...MADE, IO]);
   assert.equal(sandbox.pid, 4711);
   const steps = calls.length;
-  assert.equal(steps, 11);
+  assert.equal(steps, 12);
   for (let failAt = 0; failAt < steps; failAt++) {
     const fake = new FakeSteps();
     const { double } = recording(fake.asSteps(), { failAt, error: () => new Error("step failed") });
