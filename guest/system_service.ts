@@ -12,6 +12,8 @@ export interface SystemServiceDependencies {
   readonly timeline: Timeline;
   readonly events: EventLog<GuestEvent>;
   readonly version: string;
+  /** From now on processors come and go by load. */
+  readonly followLoad: (rules: guest.ProcessorRules) => void;
   /** Called when the host asks for the shutdown; it is answered when this is done. */
   readonly quiesce: () => Promise<void>;
   /** Called when that answer has been written. */
@@ -22,9 +24,10 @@ export interface SystemServiceDependencies {
 export function systemService(dependencies: SystemServiceDependencies): ServiceBinding {
   const { system, timeline, events, version, quiesce, reset } = dependencies;
   return implement(guest.System, {
-    configure: ({ unixNanoseconds, hostname }) => {
+    configure: ({ unixNanoseconds, hostname, byLoad }) => {
       if (unixNanoseconds > 0n) system.setClock(unixNanoseconds);
       if (hostname !== "") system.setHostname(hostname);
+      if (byLoad !== undefined) dependencies.followLoad(byLoad);
       return {
         kernelRelease: Deno.osRelease(),
         vminitdVersion: version,

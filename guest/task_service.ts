@@ -7,16 +7,16 @@ import {
   taskTypes,
   taskV3,
 } from "../proto/mod.ts";
-import { limitsOfOwnDisks } from "./block_limits.ts";
+import { type DeviceNumbers, limitsOfOwnDisks } from "./block_limits.ts";
 import { type ContainerBundle } from "./bundle_service.ts";
 import { checkpointOptions } from "./checkpoint_options.ts";
 import { type Checkpoints } from "./checkpoints.ts";
 import { type ContainerProcess } from "./container.ts";
 import { exitFields } from "./container_events.ts";
 import { type Containers } from "./containers.ts";
-import { ownDisks } from "./disks.ts";
 import { ociObject } from "./oci_json.ts";
 import { ociProcess } from "./oci_process.ts";
+import { wantedProcessors } from "./processors.ts";
 import { type Process, windowSize } from "./process.ts";
 import { type StdioIds } from "./process_stdio.ts";
 
@@ -28,7 +28,16 @@ export interface TaskServiceDependencies {
   readonly checkpoints: Checkpoints;
   /** Finds or makes the bundle that a Create asks for. */
   readonly bundleFor: (request: taskV3.CreateTaskRequest) => ContainerBundle;
+  readonly machine: Machine;
   readonly version: string;
+}
+
+/** What of the machine limits are about: a seam, because a test's machine is the host. */
+export interface Machine {
+  /** The disks that are the container's. */
+  ownDisks(): readonly DeviceNumbers[];
+  /** Has so many processors online, as far as there are so many. */
+  setOnline(processors: number): void;
 }
 
 /**
@@ -38,7 +47,7 @@ export interface TaskServiceDependencies {
  * qemubox.guest.v1.Checkpoints.
  */
 export function taskService(dependencies: TaskServiceDependencies): ServiceBinding {
-  const { containers, checkpoints, bundleFor, version } = dependencies;
+  const { containers, checkpoints, bundleFor, machine, version } = dependencies;
   return implement(taskV3.Task, {
     create: async (request) => {
       using undo = new DisposableStack();
@@ -84,7 +93,10 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
     }),
     update: async ({ id, resources }) => {
       const limits = ociObject(resources, "LinuxResources", "the resources to update");
-      await containers.get(id).update(limitsOfOwnDisks(limits, ownDisks));
+      const container = containers.get(id);
+      const wanted = wantedProcessors(limits);
+      await container.update(limitsOfOwnDisks(limits, machine.ownDisks));
+      if (wanted !== null) machine.setOnline(wanted);
       return {};
     },
     checkpoint: async ({ id, path, options }) => {

@@ -15,9 +15,11 @@ import { ContainerEvents } from "./container_events.ts";
 import { Containers } from "./containers.ts";
 import { Crun } from "./crun.ts";
 import { mountEarly } from "./early_mounts.ts";
+import { ownDisks } from "./disks.ts";
 import { EventLog } from "./event_log.ts";
 import { Port } from "./listen.ts";
 import { networkService } from "./network_service.ts";
+import { setOnline } from "./processors.ts";
 import { Reaper } from "./reaper.ts";
 import { quiesce, reset } from "./shutdown.ts";
 import { StreamRegistry } from "./stream_registry.ts";
@@ -63,6 +65,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
       containers,
       checkpoints,
       bundleFor: (request) => bundleFor(bundles, request),
+      machine: { ownDisks: () => ownDisks(), setOnline: (count) => setOnline(count) },
       version: VERSION,
     }),
     bundleService(bundles, (path) => containers.usesBundle(path)),
@@ -73,6 +76,12 @@ export async function vminitd(system: System, console: Console): Promise<never> 
       timeline,
       events,
       version: VERSION,
+      followLoad: ({ growPercent, cooldownMilliseconds: cooldownMs }) => {
+        // Few machines have processors to bring online: loaded where one has.
+        import("./processor_load.ts")
+          .then(({ followLoad }) => followLoad(system, poller, { growPercent, cooldownMs }))
+          .catch((error) => console.log(`processors: ${describe(error)}`));
+      },
       quiesce: quiesced,
       reset: isReset,
     }),

@@ -13,11 +13,13 @@ const SMALLEST: VmConfig = {
   accelerator: "kvm",
   memoryMib: 768,
   vcpus: 1,
+  vcpusMax: 1,
   vsock: { transport: "kernel", cid: 70_000 },
   filesystems: [],
   disks: [],
   scratchDisks: [],
   nics: [],
+  balloon: true,
   qmp: { fd: 3 },
 };
 
@@ -27,7 +29,8 @@ const EVERYTHING: VmConfig = {
   accelerator: "tcg",
   tscKhz: 2_600_000,
   memoryMib: 1024,
-  vcpus: 4,
+  vcpus: 2,
+  vcpusMax: 4,
   vsock: { transport: "vhost-user", cid: 70_001, socket: { fd: 4 } },
   filesystems: [
     { tag: "rootfs", socket: { fd: 5 } },
@@ -41,6 +44,8 @@ const EVERYTHING: VmConfig = {
     { mac: "52:54:00:12:34:56", tapFd: 7 },
     { mac: "52:54:00:12:34:57", tapFd: 8, vhostFd: 9 },
   ],
+  // There is no slot left.
+  balloon: false,
   qmp: { path: "/run/q/qmp.sock" },
   kernelParameters: ["loglevel=7"],
 };

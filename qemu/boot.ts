@@ -10,11 +10,11 @@ import {
 } from "../ffi/mod.ts";
 import { qemuArguments } from "./arguments.ts";
 import type { CidLease } from "./cid.ts";
-import { type Accelerator, checkSlots } from "./config.ts";
+import { type Accelerator, checkSlots, hasSlotLeft } from "./config.ts";
 import { withDeadline } from "./deadline.ts";
 import { VmError } from "./error.ts";
 import { vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
-import { type BootPlan, type QemuFds, type Share, vmConfigOf } from "./plan.ts";
+import { type BootPlan, deviceCounts, type QemuFds, type Share, vmConfigOf } from "./plan.ts";
 import { QmpClient } from "./qmp.ts";
 import { GuestConsole, Vm, VmEnd } from "./vm.ts";
 import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
@@ -53,11 +53,12 @@ const DIAL_SOCKET = "vsock.sock";
  * @throws SystemError when a call fails.
  */
 export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
-  checkSlots({
-    filesystems: plan.shares.length,
-    disks: (plan.disks?.length ?? 0) + (plan.scratchDisks?.length ?? 0),
-    nics: plan.nics?.length ?? 0,
-  });
+  checkSlots(deviceCounts(plan));
+  if (!hasSlotLeft(deviceCounts(plan))) {
+    deps.log?.(
+      "no virtio slot is left for the balloon: memory that is free in the guest stays taken",
+    );
+  }
   const console = new GuestConsole(plan.readyMarker, deps.console ?? (() => {}));
   const timeoutMs = plan.bootTimeoutMs ?? BOOT_TIMEOUT_MS[plan.accelerator];
   let boot: Promise<Vm> | undefined;

@@ -69,12 +69,17 @@ export interface VmConfig {
   /** The host's TSC frequency; what the guest uses under TCG instead of measuring. */
   readonly tscKhz?: number;
   readonly memoryMib: number;
+  /** Those that the guest brings online as it boots. */
   readonly vcpus: number;
+  /** Those that there are. */
+  readonly vcpusMax: number;
   readonly vsock: VsockConfig;
   readonly filesystems: readonly FilesystemConfig[];
   readonly disks: readonly DiskConfig[];
   readonly scratchDisks: readonly ScratchDiskConfig[];
   readonly nics: readonly NicConfig[];
+  /** Whether the guest gives memory that is free back to the host. */
+  readonly balloon: boolean;
   /** QMP, in which QEMU is the server. */
   readonly qmp: SocketSource;
   /** Appended to the kernel command line. Nothing that differs between containers belongs here. */
@@ -112,7 +117,8 @@ export function validateVmConfig(config: VmConfig): void {
   }
   need(/^[\x21-\x7e]{1,256}$/.test(config.name), "name", config.name, "1 to 256 printable bytes");
   needInteger(config.memoryMib, MEMORY_MIB_MIN, MEMORY_MIB_MAX, "memoryMib");
-  needInteger(config.vcpus, 1, VCPUS_MAX, "vcpus");
+  needInteger(config.vcpusMax, 1, VCPUS_MAX, "vcpusMax");
+  needInteger(config.vcpus, 1, config.vcpusMax, "vcpus");
   needInteger(config.vsock.cid, CID_MIN, CID_MAX, "vsock.cid");
   if (config.tscKhz !== undefined) needInteger(config.tscKhz, 100_000, 20_000_000, "tscKhz");
 
@@ -141,6 +147,11 @@ export function validateVmConfig(config: VmConfig): void {
       "printable, without a space",
     );
   }
+}
+
+/** Whether there is a slot left for what a machine can do without. */
+export function hasSlotLeft({ filesystems, disks, nics }: DeviceCounts): boolean {
+  return 2 + filesystems + disks + nics < VIRTIO_SLOTS_MAX;
 }
 
 /** How many devices of each kind a machine has, besides its vsock and its root disk. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkSlots, validateVmConfig, type VmConfig } from "./config.ts";
+import { checkSlots, hasSlotLeft, validateVmConfig, type VmConfig } from "./config.ts";
 
 const VALID: VmConfig = {
   name: "ns/id",
@@ -11,11 +11,13 @@ const VALID: VmConfig = {
   accelerator: "tcg",
   memoryMib: 512,
   vcpus: 1,
+  vcpusMax: 2,
   vsock: { transport: "kernel", cid: 3 },
   filesystems: [{ tag: "a", socket: { fd: 4 } }],
   disks: [{ serial: "d", path: "/d", format: "raw", readonly: true }],
   scratchDisks: [{ serial: "s", fd: 6 }],
   nics: [{ mac: "02:00:00:00:00:01", tapFd: 5 }],
+  balloon: true,
   qmp: { fd: 3 },
 };
 
@@ -24,7 +26,8 @@ const WRONG: Record<string, Partial<VmConfig>> = {
   kernelPath: { kernelPath: "/k\n" },
   name: { name: "with space" },
   memoryMib: { memoryMib: 512.5 },
-  vcpus: { vcpus: 65 },
+  vcpus: { vcpus: 3 },
+  vcpusMax: { vcpusMax: 65 },
   "vsock.cid": { vsock: { transport: "kernel", cid: 2 } },
   tscKhz: { tscKhz: 1 },
   "filesystems.tag": {
@@ -50,6 +53,8 @@ for (const [field, change] of Object.entries(WRONG)) {
 
 Deno.test("eight virtio devices are enough, the ninth is refused with the sum", () => {
   checkSlots({ filesystems: 2, disks: 2, nics: 2 });
+  assert.equal(hasSlotLeft({ filesystems: 2, disks: 2, nics: 2 }), false);
+  assert.equal(hasSlotLeft({ filesystems: 2, disks: 2, nics: 1 }), true);
   assert.throws(() => checkSlots({ filesystems: 2, disks: 1, nics: 4 }), {
     message: "virtual machine needs 9 virtio devices (1 vsock, 1 root disk, 2 file systems, " +
       "1 disks, 4 network interfaces), but a microvm has 8 slots",

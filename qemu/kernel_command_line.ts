@@ -12,7 +12,7 @@ const COMMAND_LINE_BYTES_MAX = 2048 - 8 * 48 - 1;
  * @throws VmError `config` when it is too long for the kernel.
  */
 export function kernelCommandLine(
-  config: Pick<VmConfig, "accelerator" | "tscKhz" | "kernelParameters">,
+  config: Pick<VmConfig, "accelerator" | "tscKhz" | "vcpus" | "vcpusMax" | "kernelParameters">,
 ): string {
   const line = [
     // The serial port is the console. Every byte on it costs an exit to QEMU, so the kernel only
@@ -24,6 +24,8 @@ export function kernelCommandLine(
     "panic=-1",
     "reboot=t",
     ...(config.accelerator === "tcg" ? tcgParameters(config.tscKhz) : []),
+    // The others stay offline until they are wanted.
+    ...(config.vcpus < config.vcpusMax ? [`maxcpus=${config.vcpus}`] : []),
     ...(config.kernelParameters ?? []),
   ].join(" ");
   if (line.length > COMMAND_LINE_BYTES_MAX) {

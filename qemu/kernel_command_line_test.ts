@@ -2,19 +2,22 @@ import assert from "node:assert/strict";
 import { assertGolden } from "./golden_testing.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
+const ONE = { vcpus: 1, vcpusMax: 1 };
+
 Deno.test("the kernel command lines are as they were", () => {
   const lines = [
-    kernelCommandLine({ accelerator: "kvm" }),
-    kernelCommandLine({ accelerator: "kvm", tscKhz: 2_600_000 }),
-    kernelCommandLine({ accelerator: "tcg", tscKhz: 2_600_000 }),
-    kernelCommandLine({ accelerator: "tcg", kernelParameters: ["loglevel=7"] }),
+    kernelCommandLine({ ...ONE, accelerator: "kvm" }),
+    kernelCommandLine({ ...ONE, accelerator: "kvm", tscKhz: 2_600_000 }),
+    kernelCommandLine({ ...ONE, accelerator: "tcg", tscKhz: 2_600_000 }),
+    kernelCommandLine({ ...ONE, accelerator: "tcg", kernelParameters: ["loglevel=7"] }),
+    kernelCommandLine({ accelerator: "kvm", vcpus: 2, vcpusMax: 4 }),
   ];
   assertGolden("kernel_command_lines.txt", lines.join("\n") + "\n");
 });
 
 Deno.test("a command line that the kernel would cut is refused", () => {
   const kernelParameters = Array.from({ length: 20 }, (_, index) => `p${index}=`.padEnd(100, "x"));
-  assert.throws(() => kernelCommandLine({ accelerator: "kvm", kernelParameters }), {
+  assert.throws(() => kernelCommandLine({ ...ONE, accelerator: "kvm", kernelParameters }), {
     kind: "config",
   });
 });

@@ -1,5 +1,11 @@
 import type { Fd } from "../ffi/mod.ts";
-import type { Accelerator, DiskConfig, VmConfig } from "./config.ts";
+import {
+  type Accelerator,
+  type DeviceCounts,
+  type DiskConfig,
+  hasSlotLeft,
+  type VmConfig,
+} from "./config.ts";
 import type { VmFiles } from "./files.ts";
 
 /** A folder of the host that the guest sees. */
@@ -32,6 +38,8 @@ export interface BootPlan {
   readonly tscKhz?: number;
   readonly memoryMib: number;
   readonly vcpus: number;
+  /** What the guest may bring online later; default: no more. */
+  readonly vcpusMax?: number;
   readonly vsockTransport: "kernel" | "vhost-user";
   /** A folder of the caller's, for this machine alone; sockets are made in it and removed again. */
   readonly runDirectory: string;
@@ -59,8 +67,18 @@ export interface QemuFds {
   readonly nics: readonly { readonly tap: number; readonly vhost?: number }[];
 }
 
+/** The devices that a machine cannot do without. */
+export function deviceCounts(plan: BootPlan): DeviceCounts {
+  return {
+    filesystems: plan.shares.length,
+    disks: (plan.disks?.length ?? 0) + (plan.scratchDisks?.length ?? 0),
+    nics: plan.nics?.length ?? 0,
+  };
+}
+
 /** The configuration for a plan, once context id and descriptors are known. Pure. */
 export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig {
+  const counts = deviceCounts(plan);
   return {
     name: plan.name,
     qemuPath: plan.files.qemuPath,
@@ -72,6 +90,7 @@ export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig 
     ...(plan.tscKhz === undefined ? {} : { tscKhz: plan.tscKhz }),
     memoryMib: plan.memoryMib,
     vcpus: plan.vcpus,
+    vcpusMax: plan.vcpusMax ?? plan.vcpus,
     vsock: fds.vsock === null
       ? { transport: "kernel", cid }
       : { transport: "vhost-user", cid, socket: { fd: fds.vsock } },
@@ -88,6 +107,7 @@ export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig 
       const { tap, vhost } = fds.nics[index]!;
       return { mac, tapFd: tap, ...(vhost === undefined ? {} : { vhostFd: vhost }) };
     }),
+    balloon: hasSlotLeft(counts),
     qmp: { fd: fds.qmp },
     ...(plan.kernelParameters === undefined ? {} : { kernelParameters: plan.kernelParameters }),
   };

@@ -21,6 +21,8 @@ export interface SizeWishes {
   readonly defaultMemoryMib: number;
   /** In place of what the quota says; null: what it says. */
   readonly vcpus: number | null;
+  /** What it may grow to; null: it does not. */
+  readonly vcpusMax: number | null;
   /** In place of what the limit says; null: what it says. */
   readonly memoryMib: number | null;
 }
@@ -32,7 +34,10 @@ export interface HostSize {
 
 export interface VmSize {
   readonly memoryMib: number;
+  /** As it boots. */
   readonly vcpus: number;
+  /** What may be brought online later. */
+  readonly vcpusMax: number;
 }
 
 /** What the guest's kernel and vminitd (70 MB) take from the container. */
@@ -45,7 +50,8 @@ const MIB = 1024 * 1024;
  * The size of the machine for a container. Pure. Its memory is what the container may use (the wish,
  * the limit or the default) and what the guest itself takes on top, rounded up to 128 MiB, never more
  * than the host has. It has as many vCPUs as the wish says, or the quota rounded up, or the default,
- * never more than the host has processors and the container may run on.
+ * never more than the host has processors and the container may run on; as many more may be brought
+ * online later as are wished for, within the same bounds.
  *
  * The limits of the container are enforced in the guest; the machine only has to be large enough.
  */
@@ -54,17 +60,13 @@ export function sizeVm(
   host: HostSize,
   wishes: SizeWishes,
 ): VmSize {
+  const cpuset = cpusetSize(resources?.cpu?.cpus) ?? Infinity;
+  const capped = (cpus: number) => Math.max(1, Math.min(cpus, cpuset, host.cpus, VCPUS_MAX));
+  const vcpus = capped(wishes.vcpus ?? quotaCpus(resources) ?? wishes.defaultVcpus);
   return {
     memoryMib: machineMib(wishes.memoryMib ?? limitMib(resources) ?? wishes.defaultMemoryMib, host),
-    vcpus: Math.max(
-      1,
-      Math.min(
-        wishes.vcpus ?? quotaCpus(resources) ?? wishes.defaultVcpus,
-        cpusetSize(resources?.cpu?.cpus) ?? Infinity,
-        host.cpus,
-        VCPUS_MAX,
-      ),
-    ),
+    vcpus,
+    vcpusMax: Math.max(vcpus, capped(wishes.vcpusMax ?? vcpus)),
   };
 }
 

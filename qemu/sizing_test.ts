@@ -15,6 +15,7 @@ const NO_WISHES: SizeWishes = {
   defaultVcpus: 1,
   defaultMemoryMib: 512,
   vcpus: null,
+  vcpusMax: null,
   memoryMib: null,
 };
 const MIB = 1024 * 1024;
@@ -84,6 +85,24 @@ const TABLE: readonly Row[] = [
     wishes: { vcpus: 4, memoryMib: 100 },
     size: { vcpus: 4, memoryMib: 384 },
   },
+  { name: "room to grow", wishes: { vcpusMax: 4 }, size: { vcpusMax: 4 } },
+  {
+    name: "room to grow beyond a quota",
+    cpu: { quota: 200_000 },
+    wishes: { vcpusMax: 4 },
+    size: { vcpus: 2, vcpusMax: 4 },
+  },
+  {
+    name: "room to grow beyond the host, and the cpuset",
+    cpu: { cpus: "0-4" },
+    wishes: { vcpusMax: 64 },
+    size: { vcpusMax: 5 },
+  },
+  {
+    name: "less room than there are already",
+    wishes: { vcpus: 3, vcpusMax: 2 },
+    size: { vcpus: 3, vcpusMax: 3 },
+  },
   {
     name: "a wish beyond the host and the cpuset",
     cpu: { cpus: "0-2" },
@@ -95,13 +114,15 @@ const TABLE: readonly Row[] = [
 for (const { name, memory, cpu, host, wishes, size } of TABLE) {
   Deno.test(`size of a machine: ${name}`, () => {
     const found = sizeVm({ memory, cpu }, { ...HOST, ...host }, { ...NO_WISHES, ...wishes });
-    assert.deepEqual(found, { memoryMib: 768, vcpus: 1, ...size });
+    const { vcpus = 1 } = size ?? {};
+    assert.deepEqual(found, { memoryMib: 768, vcpus, vcpusMax: vcpus, ...size });
   });
 }
 
 Deno.test("without resources the machine has the default size", () => {
   for (const resources of [null, undefined, {}]) {
-    assert.deepEqual(sizeVm(resources, HOST, NO_WISHES), { memoryMib: 768, vcpus: 1 });
+    const size = { memoryMib: 768, vcpus: 1, vcpusMax: 1 };
+    assert.deepEqual(sizeVm(resources, HOST, NO_WISHES), size);
   }
 });
 

@@ -63,6 +63,8 @@ export interface CreatePlan {
   readonly network: NetworkPlan;
   readonly files: VmFiles;
   readonly size: VmSize;
+  /** When processors come and go by load; null: they do not. */
+  readonly byLoad: { readonly growPercent: number; readonly cooldownMs: number } | null;
   readonly accelerator: "kvm" | "tcg";
   readonly transport: "kernel" | "vhost-user";
   readonly tscKhz: number | null;
@@ -116,6 +118,7 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
         `it one (annotation ${annotationOf("writable")}=disk)`,
     );
   }
+  const size = sizeVm(spec.linux?.resources, hostSize(), config);
   return {
     request,
     spec: specPlan,
@@ -124,7 +127,10 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
     writable,
     hostname: spec.hostname || request.id.slice(0, 63),
     files,
-    size: sizeVm(spec.linux?.resources, hostSize(), config),
+    size,
+    byLoad: size.vcpus < size.vcpusMax && Number(spec.linux?.resources?.cpu?.quota ?? 0) <= 0
+      ? { growPercent: config.vcpusGrowPercent, cooldownMs: config.vcpusCooldownMs }
+      : null,
     accelerator,
     transport,
     tscKhz: tsc?.khz ?? null,

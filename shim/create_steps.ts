@@ -192,7 +192,14 @@ export class CreateSteps {
   /** The guest's clock and name. */
   async configureGuest(guest: GuestConnection, failed: AbortSignal): Promise<void> {
     const { system } = this.#context;
-    await guest.configure(this.#plan.hostname, system.clock("realtime"), this.#until(failed));
+    const { hostname, byLoad } = this.#plan;
+    await guest.configure({
+      hostname,
+      unixNanoseconds: system.clock("realtime"),
+      ...(byLoad === null ? {} : {
+        byLoad: { growPercent: byLoad.growPercent, cooldownMilliseconds: byLoad.cooldownMs },
+      }),
+    }, this.#until(failed));
   }
 
   /** The guest's interfaces, when the plugins have said what they are. */

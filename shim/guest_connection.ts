@@ -7,6 +7,7 @@ import {
   guest,
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
+  type MessageInitShape,
   openStream,
   RpcError,
   taskV3,
@@ -78,10 +79,13 @@ export class GuestConnection implements Disposable {
     return this.#connection.closed;
   }
 
-  /** Sets the guest's clock and host name. */
-  async configure(hostname: string, unixNanoseconds: bigint, signal: AbortSignal): Promise<void> {
+  /** Sets the guest's clock and host name, and more of the kind. */
+  async configure(
+    request: MessageInitShape<typeof guest.ConfigureRequestSchema>,
+    signal: AbortSignal,
+  ): Promise<void> {
     await answered("Configure", CALL_TIMEOUT_MS, (timeoutMs) => {
-      return this.#system.configure({ hostname, unixNanoseconds }, { signal, timeoutMs });
+      return this.#system.configure(request, { signal, timeoutMs });
     });
   }
 

@@ -122,7 +122,7 @@ Deno.test("clock and name are set as asked", async () => {
       return {};
     },
   });
-  await connection.configure("box", 12_345n, never);
+  await connection.configure({ hostname: "box", unixNanoseconds: 12_345n }, never);
   assert.deepEqual(asked, [[12_345n, "box"]]);
   connection[Symbol.dispose]();
   server.close();

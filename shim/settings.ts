@@ -196,6 +196,23 @@ export const SETTINGS = {
     defaultText: "its quota, rounded up",
     about: "Processors of the VM, whatever the container's quota is",
   }),
+  vcpus_max: setting(whole(1, VCPUS_MAX), {
+    for: "any",
+    default: null,
+    defaultText: "as many as at boot",
+    about: "Processors that the VM may grow to, by updates of the quota and, without one, by load",
+  }),
+  vcpus_grow_percent: setting(whole(1, 100), {
+    for: "host",
+    default: 50,
+    about:
+      "Another processor comes online when something has waited for one for this part of a second",
+  }),
+  vcpus_cooldown_seconds: setting(seconds(3600), {
+    for: "host",
+    default: 30,
+    about: "Time between two looks whether a processor that load has brought can go offline again",
+  }),
   memory_mib: setting(whole(1, MEMORY_MIB_MAX), {
     for: "container",
     default: null,

@@ -193,6 +193,15 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
   vcpus: (host) => {
     assert.equal(host.plan({ vcpus: 64 }).size.vcpus, navigator.hardwareConcurrency);
   },
+  vcpus_max: (host) => {
+    assert.equal(host.plan({}).size.vcpusMax, 1);
+    assert.equal(host.plan({ vcpus_max: 64 }).size.vcpusMax, navigator.hardwareConcurrency);
+  },
+  vcpus_grow_percent: (host) => {
+    const plan = host.plan({ vcpus_max: 64, vcpus_grow_percent: 70 });
+    if (plan.size.vcpusMax > 1) assert.equal(plan.byLoad?.growPercent, 70);
+  },
+  vcpus_cooldown_seconds: "tests/e2e/processors_test.ts",
   memory_mib: (host) => {
     const limited = { linux: { resources: { memory: { limit: 1 << 28 } }, namespaces: [] } };
     limited.linux.namespaces = [{ type: "network" }] as never;

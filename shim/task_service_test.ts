@@ -74,7 +74,7 @@ class World {
         return {
           sandbox: this.#sandbox() as unknown as Sandbox,
           io: this.#io("") as ProcessIo,
-          size: { memoryMib: 768, vcpus: 1 },
+          size: { memoryMib: 768, vcpus: 1, vcpusMax: 1 },
         };
       },
       openIo: async ({ execId }, _guest, refused) => {

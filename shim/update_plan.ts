@@ -28,11 +28,11 @@ export function planUpdate(id: string, resources: Any | undefined, size: VmSize)
   }
   const quota = amount(plan.cpu?.quota, `${what}: cpu.quota`);
   const period = amount(plan.cpu?.period, `${what}: cpu.period`) || CPU_PERIOD_DEFAULT_US;
-  if (quota > period * size.vcpus) {
+  if (quota > period * size.vcpusMax) {
     throw new RpcError(
       Code.FailedPrecondition,
       `${what}: a quota of ${(quota / period).toFixed(2)} processors is more than its VM has: ` +
-        `${size.vcpus}; create the container with more`,
+        `${size.vcpusMax}; create the container with more`,
     );
   }
   dropCpuset(plan);

@@ -5,7 +5,7 @@ import { GUEST_OVERHEAD_MIB } from "../qemu/mod.ts";
 import { planUpdate } from "./update_plan.ts";
 
 const MIB = 1024 * 1024;
-const SIZE = { memoryMib: 512 + GUEST_OVERHEAD_MIB, vcpus: 2 };
+const SIZE = { memoryMib: 512 + GUEST_OVERHEAD_MIB, vcpus: 1, vcpusMax: 2 };
 
 function update(resources: unknown, type = "LinuxResources") {
   return planUpdate(

@@ -54,7 +54,14 @@ function initOf(cgroup: string): Pid {
 }
 
 const server = new TtrpcServer([
-  taskService({ containers, checkpoints, bundleFor, version: "test" }),
+  taskService({
+    containers,
+    checkpoints,
+    bundleFor,
+    // The host's, which no test may touch.
+    machine: { ownDisks: () => [], setOnline: () => {} },
+    version: "test",
+  }),
   checkpointService(checkpoints),
   implement(guest.System, { events: (_request, { signal }) => events.subscribe(signal) }),
 ]);

@@ -101,6 +101,27 @@ conformance("limits are the container's, and hold", async (host, t) => {
 });
 
 if (IS_OURS) {
+  conformance("an update brings processors, and takes them, within the VM's", async (host) => {
+    await using box = await Box.create(host, ["sh", "-c", SHELL], {
+      streams: {},
+      annotations: { "io.qemubox.vcpus-max": "2" },
+      resources: { cpu: { quota: 100_000, period: 100_000 } },
+    });
+    await box.start();
+    const processors = async () => Number((await box.run(["nproc"])).stdout);
+    assert.equal(await processors(), 1);
+    await update(box, { cpu: { quota: 150_000, period: 100_000 } });
+    assert.equal(await processors(), 2);
+    await assert.rejects(
+      update(box, { cpu: { quota: 300_000, period: 100_000 } }),
+      /3\.00 processors is more than its VM has: 2/,
+    );
+    await update(box, { cpu: { quota: 50_000, period: 100_000 } });
+    assert.equal(await processors(), 1);
+    await update(box, { cpu: { quota: -1 } });
+    assert.equal(await processors(), 2);
+  });
+
   conformance("limits of the host's disks hold for the container's own", async (host, t) => {
     const rate = (rate: number) => [{ ...HOST_DISK, rate }];
     await using box = await Box.create(host, ["sh", "-c", SHELL], {

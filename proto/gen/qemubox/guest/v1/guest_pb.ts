@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file qemubox/guest/v1/guest.proto.
  */
 export const file_qemubox_guest_v1_guest: GenFile = /*@__PURE__*/
-  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIj4KEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCSJ3ChFDb25maWd1cmVSZXNwb25zZRIWCg5rZXJuZWxfcmVsZWFzZRgBIAEoCRIXCg92bWluaXRkX3ZlcnNpb24YAiABKAkSMQoIdGltZWxpbmUYAyADKAsyHy5xZW11Ym94Lmd1ZXN0LnYxLlRpbWVsaW5lUG9pbnQiNwoNVGltZWxpbmVQb2ludBIMCgRuYW1lGAEgASgJEhgKEGJvb3RfbmFub3NlY29uZHMYAiABKAQiLQoSQWRqdXN0Q2xvY2tSZXF1ZXN0EhcKD2FkZF9uYW5vc2Vjb25kcxgBIAEoAyIvChNBZGp1c3RDbG9ja1Jlc3BvbnNlEhgKEHVuaXhfbmFub3NlY29uZHMYASABKAMiEQoPU2h1dGRvd25SZXF1ZXN0IhIKEFNodXRkb3duUmVzcG9uc2UiDwoNRXZlbnRzUmVxdWVzdCJvCgpHdWVzdEV2ZW50Eg0KBXRvcGljGAEgASgJEiMKBWV2ZW50GAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrABChNDcmVhdGVCdW5kbGVSZXF1ZXN0EgoKAmlkGAEgASgJEhMKC2NvbmZpZ19qc29uGAIgASgMEigKBnJvb3RmcxgDIAEoCzIYLnFlbXVib3guZ3Vlc3QudjEuUm9vdGZzEiUKBWZpbGVzGAQgAygLMhYucWVtdWJveC5ndWVzdC52MS5GaWxlEicKBnNoYXJlcxgFIAMoCzIXLnFlbXVib3guZ3Vlc3QudjEuU2hhcmUiJgoFU2hhcmUSCwoDdGFnGAEgASgJEhAKCHdyaXRhYmxlGAIgASgIIiQKFENyZWF0ZUJ1bmRsZVJlc3BvbnNlEgwKBHBhdGgYASABKAkiXgoGUm9vdGZzEiYKBWxvd2VyGAEgAygLMhcucWVtdWJveC5ndWVzdC52MS5MYXllchIsCgh3cml0YWJsZRgCIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuV3JpdGFibGUinQEKBUxheWVyEi4KCHZpcnRpb2ZzGAEgASgLMhoucWVtdWJveC5ndWVzdC52MS5WaXJ0aW9Gc0gAEi4KBWJsb2NrGAIgASgLMh0ucWVtdWJveC5ndWVzdC52MS5CbG9ja0RldmljZUgAEioKBGZpbGUYAyABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSABCCAoGc291cmNlIi0KCFZpcnRpb0ZzEgsKA3RhZxgBIAEoCRIUCgxzdWJkaXJlY3RvcnkYAiABKAkiTwoLQmxvY2tEZXZpY2USDgoGc2VyaWFsGAEgASgJEhQKDG9mZnNldF9ieXRlcxgDIAEoBBIUCgxsZW5ndGhfYnl0ZXMYBCABKARKBAgCEAMiZAoIV3JpdGFibGUSKAoFdG1wZnMYASABKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlRtcGZzSAASJgoEZGlzaxgCIAEoCzIWLnFlbXVib3guZ3Vlc3QudjEuRGlza0gAQgYKBGtpbmQiFgoERGlzaxIOCgZzZXJpYWwYASABKAkiGwoFVG1wZnMSEgoKc2l6ZV9ieXRlcxgBIAEoBCIzCgRGaWxlEgwKBG5hbWUYASABKAkSDwoHY29udGVudBgCIAEoDBIMCgRtb2RlGAMgASgNIiEKE0RlbGV0ZUJ1bmRsZVJlcXVlc3QSCgoCaWQYASABKAkiFgoURGVsZXRlQnVuZGxlUmVzcG9uc2Uy2AIKBlN5c3RlbRJUCglDb25maWd1cmUSIi5xZW11Ym94Lmd1ZXN0LnYxLkNvbmZpZ3VyZVJlcXVlc3QaIy5xZW11Ym94Lmd1ZXN0LnYxLkNvbmZpZ3VyZVJlc3BvbnNlEloKC0FkanVzdENsb2NrEiQucWVtdWJveC5ndWVzdC52MS5BZGp1c3RDbG9ja1JlcXVlc3QaJS5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVzcG9uc2USUQoIU2h1dGRvd24SIS5xZW11Ym94Lmd1ZXN0LnYxLlNodXRkb3duUmVxdWVzdBoiLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXNwb25zZRJJCgZFdmVudHMSHy5xZW11Ym94Lmd1ZXN0LnYxLkV2ZW50c1JlcXVlc3QaHC5xZW11Ym94Lmd1ZXN0LnYxLkd1ZXN0RXZlbnQwATK7AQoHQnVuZGxlcxJXCgZDcmVhdGUSJS5xZW11Ym94Lmd1ZXN0LnYxLkNyZWF0ZUJ1bmRsZVJlcXVlc3QaJi5xZW11Ym94Lmd1ZXN0LnYxLkNyZWF0ZUJ1bmRsZVJlc3BvbnNlElcKBkRlbGV0ZRIlLnFlbXVib3guZ3Vlc3QudjEuRGVsZXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuRGVsZXRlQnVuZGxlUmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_timestamp]);
+  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxInEKEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCRIxCgdieV9sb2FkGAMgASgLMiAucWVtdWJveC5ndWVzdC52MS5Qcm9jZXNzb3JSdWxlcyJFCg5Qcm9jZXNzb3JSdWxlcxIUCgxncm93X3BlcmNlbnQYASABKA0SHQoVY29vbGRvd25fbWlsbGlzZWNvbmRzGAIgASgNIncKEUNvbmZpZ3VyZVJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhcKD3ZtaW5pdGRfdmVyc2lvbhgCIAEoCRIxCgh0aW1lbGluZRgDIAMoCzIfLnFlbXVib3guZ3Vlc3QudjEuVGltZWxpbmVQb2ludCI3Cg1UaW1lbGluZVBvaW50EgwKBG5hbWUYASABKAkSGAoQYm9vdF9uYW5vc2Vjb25kcxgCIAEoBCItChJBZGp1c3RDbG9ja1JlcXVlc3QSFwoPYWRkX25hbm9zZWNvbmRzGAEgASgDIi8KE0FkanVzdENsb2NrUmVzcG9uc2USGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAyIRCg9TaHV0ZG93blJlcXVlc3QiEgoQU2h1dGRvd25SZXNwb25zZSIPCg1FdmVudHNSZXF1ZXN0Im8KCkd1ZXN0RXZlbnQSDQoFdG9waWMYASABKAkSIwoFZXZlbnQYAiABKAsyFC5nb29nbGUucHJvdG9idWYuQW55Ei0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAisAEKE0NyZWF0ZUJ1bmRsZVJlcXVlc3QSCgoCaWQYASABKAkSEwoLY29uZmlnX2pzb24YAiABKAwSKAoGcm9vdGZzGAMgASgLMhgucWVtdWJveC5ndWVzdC52MS5Sb290ZnMSJQoFZmlsZXMYBCADKAsyFi5xZW11Ym94Lmd1ZXN0LnYxLkZpbGUSJwoGc2hhcmVzGAUgAygLMhcucWVtdWJveC5ndWVzdC52MS5TaGFyZSImCgVTaGFyZRILCgN0YWcYASABKAkSEAoId3JpdGFibGUYAiABKAgiJAoUQ3JlYXRlQnVuZGxlUmVzcG9uc2USDAoEcGF0aBgBIAEoCSJeCgZSb290ZnMSJgoFbG93ZXIYASADKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLkxheWVyEiwKCHdyaXRhYmxlGAIgASgLMhoucWVtdWJveC5ndWVzdC52MS5Xcml0YWJsZSKdAQoFTGF5ZXISLgoIdmlydGlvZnMYASABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSAASLgoFYmxvY2sYAiABKAsyHS5xZW11Ym94Lmd1ZXN0LnYxLkJsb2NrRGV2aWNlSAASKgoEZmlsZRgDIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuVmlydGlvRnNIAEIICgZzb3VyY2UiLQoIVmlydGlvRnMSCwoDdGFnGAEgASgJEhQKDHN1YmRpcmVjdG9yeRgCIAEoCSJPCgtCbG9ja0RldmljZRIOCgZzZXJpYWwYASABKAkSFAoMb2Zmc2V0X2J5dGVzGAMgASgEEhQKDGxlbmd0aF9ieXRlcxgEIAEoBEoECAIQAyJkCghXcml0YWJsZRIoCgV0bXBmcxgBIAEoCzIXLnFlbXVib3guZ3Vlc3QudjEuVG1wZnNIABImCgRkaXNrGAIgASgLMhYucWVtdWJveC5ndWVzdC52MS5EaXNrSABCBgoEa2luZCIWCgREaXNrEg4KBnNlcmlhbBgBIAEoCSIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTLYAgoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USWgoLQWRqdXN0Q2xvY2sSJC5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVxdWVzdBolLnFlbXVib3guZ3Vlc3QudjEuQWRqdXN0Q2xvY2tSZXNwb25zZRJRCghTaHV0ZG93bhIhLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXF1ZXN0GiIucWVtdWJveC5ndWVzdC52MS5TaHV0ZG93blJlc3BvbnNlEkkKBkV2ZW50cxIfLnFlbXVib3guZ3Vlc3QudjEuRXZlbnRzUmVxdWVzdBocLnFlbXVib3guZ3Vlc3QudjEuR3Vlc3RFdmVudDABMrsBCgdCdW5kbGVzElcKBkNyZWF0ZRIlLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVzcG9uc2USVwoGRGVsZXRlEiUucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXF1ZXN0GiYucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message qemubox.guest.v1.ConfigureRequest
@@ -32,6 +32,13 @@ export type ConfigureRequest = Message<"qemubox.guest.v1.ConfigureRequest"> & {
    * @generated from field: string hostname = 2;
    */
   hostname: string;
+
+  /**
+   * Absent: processors come and go by updates alone.
+   *
+   * @generated from field: qemubox.guest.v1.ProcessorRules by_load = 3;
+   */
+  byLoad?: ProcessorRules | undefined;
 };
 
 /**
@@ -40,6 +47,34 @@ export type ConfigureRequest = Message<"qemubox.guest.v1.ConfigureRequest"> & {
  */
 export const ConfigureRequestSchema: GenMessage<ConfigureRequest> = /*@__PURE__*/
   messageDesc(file_qemubox_guest_v1_guest, 0);
+
+/**
+ * When processors that were offline at boot are brought online, and offline again.
+ *
+ * @generated from message qemubox.guest.v1.ProcessorRules
+ */
+export type ProcessorRules = Message<"qemubox.guest.v1.ProcessorRules"> & {
+  /**
+   * Of a second, in which something waited for a processor.
+   *
+   * @generated from field: uint32 grow_percent = 1;
+   */
+  growPercent: number;
+
+  /**
+   * Between two looks whether one fewer would do.
+   *
+   * @generated from field: uint32 cooldown_milliseconds = 2;
+   */
+  cooldownMilliseconds: number;
+};
+
+/**
+ * Describes the message qemubox.guest.v1.ProcessorRules.
+ * Use `create(ProcessorRulesSchema)` to create a new message.
+ */
+export const ProcessorRulesSchema: GenMessage<ProcessorRules> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 1);
 
 /**
  * @generated from message qemubox.guest.v1.ConfigureResponse
@@ -66,7 +101,7 @@ export type ConfigureResponse = Message<"qemubox.guest.v1.ConfigureResponse"> & 
  * Use `create(ConfigureResponseSchema)` to create a new message.
  */
 export const ConfigureResponseSchema: GenMessage<ConfigureResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 1);
+  messageDesc(file_qemubox_guest_v1_guest, 2);
 
 /**
  * @generated from message qemubox.guest.v1.TimelinePoint
@@ -90,7 +125,7 @@ export type TimelinePoint = Message<"qemubox.guest.v1.TimelinePoint"> & {
  * Use `create(TimelinePointSchema)` to create a new message.
  */
 export const TimelinePointSchema: GenMessage<TimelinePoint> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 2);
+  messageDesc(file_qemubox_guest_v1_guest, 3);
 
 /**
  * @generated from message qemubox.guest.v1.AdjustClockRequest
@@ -109,7 +144,7 @@ export type AdjustClockRequest = Message<"qemubox.guest.v1.AdjustClockRequest"> 
  * Use `create(AdjustClockRequestSchema)` to create a new message.
  */
 export const AdjustClockRequestSchema: GenMessage<AdjustClockRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 3);
+  messageDesc(file_qemubox_guest_v1_guest, 4);
 
 /**
  * @generated from message qemubox.guest.v1.AdjustClockResponse
@@ -126,7 +161,7 @@ export type AdjustClockResponse = Message<"qemubox.guest.v1.AdjustClockResponse"
  * Use `create(AdjustClockResponseSchema)` to create a new message.
  */
 export const AdjustClockResponseSchema: GenMessage<AdjustClockResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 4);
+  messageDesc(file_qemubox_guest_v1_guest, 5);
 
 /**
  * @generated from message qemubox.guest.v1.ShutdownRequest
@@ -139,7 +174,7 @@ export type ShutdownRequest = Message<"qemubox.guest.v1.ShutdownRequest"> & {
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 5);
+  messageDesc(file_qemubox_guest_v1_guest, 6);
 
 /**
  * @generated from message qemubox.guest.v1.ShutdownResponse
@@ -152,7 +187,7 @@ export type ShutdownResponse = Message<"qemubox.guest.v1.ShutdownResponse"> & {
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 6);
+  messageDesc(file_qemubox_guest_v1_guest, 7);
 
 /**
  * @generated from message qemubox.guest.v1.EventsRequest
@@ -165,7 +200,7 @@ export type EventsRequest = Message<"qemubox.guest.v1.EventsRequest"> & {
  * Use `create(EventsRequestSchema)` to create a new message.
  */
 export const EventsRequestSchema: GenMessage<EventsRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 7);
+  messageDesc(file_qemubox_guest_v1_guest, 8);
 
 /**
  * @generated from message qemubox.guest.v1.GuestEvent
@@ -196,7 +231,7 @@ export type GuestEvent = Message<"qemubox.guest.v1.GuestEvent"> & {
  * Use `create(GuestEventSchema)` to create a new message.
  */
 export const GuestEventSchema: GenMessage<GuestEvent> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 8);
+  messageDesc(file_qemubox_guest_v1_guest, 9);
 
 /**
  * @generated from message qemubox.guest.v1.CreateBundleRequest
@@ -239,7 +274,7 @@ export type CreateBundleRequest = Message<"qemubox.guest.v1.CreateBundleRequest"
  * Use `create(CreateBundleRequestSchema)` to create a new message.
  */
 export const CreateBundleRequestSchema: GenMessage<CreateBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 9);
+  messageDesc(file_qemubox_guest_v1_guest, 10);
 
 /**
  * A virtio-fs, mounted as shares/<tag> in the bundle's folder.
@@ -265,7 +300,7 @@ export type Share = Message<"qemubox.guest.v1.Share"> & {
  * Use `create(ShareSchema)` to create a new message.
  */
 export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 10);
+  messageDesc(file_qemubox_guest_v1_guest, 11);
 
 /**
  * @generated from message qemubox.guest.v1.CreateBundleResponse
@@ -284,7 +319,7 @@ export type CreateBundleResponse = Message<"qemubox.guest.v1.CreateBundleRespons
  * Use `create(CreateBundleResponseSchema)` to create a new message.
  */
 export const CreateBundleResponseSchema: GenMessage<CreateBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 11);
+  messageDesc(file_qemubox_guest_v1_guest, 12);
 
 /**
  * @generated from message qemubox.guest.v1.Rootfs
@@ -310,7 +345,7 @@ export type Rootfs = Message<"qemubox.guest.v1.Rootfs"> & {
  * Use `create(RootfsSchema)` to create a new message.
  */
 export const RootfsSchema: GenMessage<Rootfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 12);
+  messageDesc(file_qemubox_guest_v1_guest, 13);
 
 /**
  * @generated from message qemubox.guest.v1.Layer
@@ -347,7 +382,7 @@ export type Layer = Message<"qemubox.guest.v1.Layer"> & {
  * Use `create(LayerSchema)` to create a new message.
  */
 export const LayerSchema: GenMessage<Layer> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 13);
+  messageDesc(file_qemubox_guest_v1_guest, 14);
 
 /**
  * @generated from message qemubox.guest.v1.VirtioFs
@@ -371,7 +406,7 @@ export type VirtioFs = Message<"qemubox.guest.v1.VirtioFs"> & {
  * Use `create(VirtioFsSchema)` to create a new message.
  */
 export const VirtioFsSchema: GenMessage<VirtioFs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 14);
+  messageDesc(file_qemubox_guest_v1_guest, 15);
 
 /**
  * A part of a disk, which the guest cuts out: an EROFS image.
@@ -404,7 +439,7 @@ export type BlockDevice = Message<"qemubox.guest.v1.BlockDevice"> & {
  * Use `create(BlockDeviceSchema)` to create a new message.
  */
 export const BlockDeviceSchema: GenMessage<BlockDevice> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 15);
+  messageDesc(file_qemubox_guest_v1_guest, 16);
 
 /**
  * @generated from message qemubox.guest.v1.Writable
@@ -433,7 +468,7 @@ export type Writable = Message<"qemubox.guest.v1.Writable"> & {
  * Use `create(WritableSchema)` to create a new message.
  */
 export const WritableSchema: GenMessage<Writable> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 16);
+  messageDesc(file_qemubox_guest_v1_guest, 17);
 
 /**
  * A disk with an ext4 on it that is this container's alone.
@@ -454,7 +489,7 @@ export type Disk = Message<"qemubox.guest.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 17);
+  messageDesc(file_qemubox_guest_v1_guest, 18);
 
 /**
  * @generated from message qemubox.guest.v1.Tmpfs
@@ -473,7 +508,7 @@ export type Tmpfs = Message<"qemubox.guest.v1.Tmpfs"> & {
  * Use `create(TmpfsSchema)` to create a new message.
  */
 export const TmpfsSchema: GenMessage<Tmpfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 18);
+  messageDesc(file_qemubox_guest_v1_guest, 19);
 
 /**
  * @generated from message qemubox.guest.v1.File
@@ -504,7 +539,7 @@ export type File = Message<"qemubox.guest.v1.File"> & {
  * Use `create(FileSchema)` to create a new message.
  */
 export const FileSchema: GenMessage<File> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 19);
+  messageDesc(file_qemubox_guest_v1_guest, 20);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleRequest
@@ -521,7 +556,7 @@ export type DeleteBundleRequest = Message<"qemubox.guest.v1.DeleteBundleRequest"
  * Use `create(DeleteBundleRequestSchema)` to create a new message.
  */
 export const DeleteBundleRequestSchema: GenMessage<DeleteBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 20);
+  messageDesc(file_qemubox_guest_v1_guest, 21);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleResponse
@@ -534,7 +569,7 @@ export type DeleteBundleResponse = Message<"qemubox.guest.v1.DeleteBundleRespons
  * Use `create(DeleteBundleResponseSchema)` to create a new message.
  */
 export const DeleteBundleResponseSchema: GenMessage<DeleteBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 21);
+  messageDesc(file_qemubox_guest_v1_guest, 22);
 
 /**
  * The guest as a whole.

@@ -9,6 +9,12 @@ export type * from "./guest_pb.ts";
 export const ConfigureRequestSchema = message<pb.ConfigureRequest>("qemubox.guest.v1.ConfigureRequest", () => [
   { no: 1, name: "unixNanoseconds", type: "int64" },
   { no: 2, name: "hostname", type: "string" },
+  { no: 3, name: "byLoad", type: "message", of: ProcessorRulesSchema },
+]);
+
+export const ProcessorRulesSchema = message<pb.ProcessorRules>("qemubox.guest.v1.ProcessorRules", () => [
+  { no: 1, name: "growPercent", type: "uint32" },
+  { no: 2, name: "cooldownMilliseconds", type: "uint32" },
 ]);
 
 export const ConfigureResponseSchema = message<pb.ConfigureResponse>("qemubox.guest.v1.ConfigureResponse", () => [
