@@ -38,8 +38,8 @@ export async function attach(
   storePath: string,
   host: ChainHost,
 ): Promise<ChainResult> {
-  return await addChain(attachment, host, (raw) => {
-    withStore(storePath, (store) => store.record(owner, attachment.ifname, raw));
+  return await addChain(attachment, host, (raw, added) => {
+    withStore(storePath, (store) => store.record(owner, attachment.ifname, raw, added));
   });
 }
 
@@ -69,14 +69,14 @@ export async function detachAll(
 async function detach(stored: StoredAttachment, host: ChainHost): Promise<void> {
   try {
     using _ = standInFor(stored, host);
-    await deleteChain(stored, stored.result, host);
+    await deleteChain(stored, stored.result, host, stored.added);
   } catch (error) {
     const refused = error instanceof AggregateError &&
       error.errors.every((one) => one instanceof PluginError);
     if (!refused) throw error;
     // bridge and ptp fail for masquerade rules that are gone, as after a reboot or when a firewall was
     // flushed; but they have removed the interface by then, and without one they look for no rules.
-    await deleteChain(stored, stored.result, host);
+    await deleteChain(stored, stored.result, host, stored.added);
   }
 }
 

@@ -44,14 +44,14 @@ const EXHAUSTED = /no IP addresses available/;
 
 /**
  * ADD of each plugin in turn (CNI specification 1.1, section 3).
- * @param record gets the result of each plugin before the next one runs: what DEL has to be given when
- *   that one fails.
+ * @param record gets the result of each plugin before the next one runs, and how many there were: what
+ *   DEL has to be given when that one fails.
  * @throws {NetworkError} which plugin, and why. What was done before it is not undone: call `deleteChain`.
  */
 export async function addChain(
   attachment: Attachment,
   host: ChainHost,
-  record: (raw: unknown) => void = () => {},
+  record: (raw: unknown, added: number) => void = () => {},
 ): Promise<ChainResult> {
   const { conf } = attachment;
   // Found out before anything is made.
@@ -61,7 +61,7 @@ export async function addChain(
     );
   }
   let raw: unknown = null;
-  for (const plugin of conf.plugins) {
+  for (const [index, plugin] of conf.plugins.entries()) {
     raw = await call("ADD", attachment, plugin, raw, host).catch((error) => {
       throw explained(error, plugin, conf);
     });
@@ -72,7 +72,7 @@ export async function addChain(
       );
     }
     checkResult(raw, `CNI plugin ${plugin.type} of network ${conf.name}`);
-    record(raw);
+    record(raw, index + 1);
   }
   return { raw, result: checkResult(raw, `network ${conf.name}`) };
 }
@@ -81,16 +81,23 @@ export async function addChain(
  * DEL of each plugin, last first. All are tried; what is gone already is no error to a plugin.
  * @param previous the raw result of ADD, of the last plugin that is known to have succeeded; null
  *   when there is none.
+ * @param added how many plugins that is known of. Another that refuses is asked again without it:
+ *   tc-redirect-tap wants to find in it what it would have added.
  * @throws {AggregateError} what failed.
  */
 export async function deleteChain(
   attachment: Attachment,
   previous: unknown,
   host: ChainHost,
+  added: number = attachment.conf.plugins.length,
 ): Promise<void> {
   const failures: unknown[] = [];
-  for (const plugin of attachment.conf.plugins.toReversed()) {
-    await call("DEL", attachment, plugin, previous, host).catch((error) => {
+  for (const [index, plugin] of [...attachment.conf.plugins.entries()].reverse()) {
+    const remove = (result: unknown) => call("DEL", attachment, plugin, result, host);
+    await remove(previous).catch((error) => {
+      if (index < added || previous === null || !(error instanceof PluginError)) throw error;
+      return remove(null);
+    }).catch((error) => {
       // ADD did not begin without it.
       if (previous === null && error instanceof MissingPluginError) return;
       failures.push(error);

@@ -15,11 +15,13 @@ export interface StoredAttachment extends Attachment {
   readonly owner: Owner;
   /** What the last plugin that is known to have succeeded said in its ADD; null: none has. */
   readonly result: unknown;
+  /** How many plugins are known to have succeeded. */
+  readonly added: number;
 }
 
 /** How long one waits for other processes. Milliseconds. */
 const BUSY_TIMEOUT_MS = 30_000;
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS attachments (
   namespace TEXT NOT NULL,
@@ -33,6 +35,8 @@ CREATE TABLE IF NOT EXISTS attachments (
   PRIMARY KEY (namespace, id, ifname)
 ) STRICT;
 `;
+/** From version 1: how many plugins had succeeded is not known there, and null. */
+const SECOND = "ALTER TABLE attachments ADD COLUMN added INTEGER;";
 
 const CONF = z.looseObject({
   name: z.string(),
@@ -51,6 +55,7 @@ const ROW = z.object({
   conf: z.string(),
   capability_args: z.string(),
   result: z.string().nullable(),
+  added: z.int().nullable(),
 });
 
 /**
@@ -102,7 +107,7 @@ export class AttachmentStore implements Disposable {
         throw new NetworkError("host", `${path} is of a newer qemubox (version ${user_version})`);
       }
       if (user_version < SCHEMA_VERSION) {
-        database.exec(`BEGIN IMMEDIATE; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+        migrate(database);
       }
       return new AttachmentStore(database, path);
     } catch (error) {
@@ -131,11 +136,12 @@ export class AttachmentStore implements Disposable {
     );
   }
 
-  /** Notes what a plugin said in its ADD. @throws {NetworkError} `host` */
-  record(owner: Owner, ifname: string, result: unknown): void {
+  /** Notes what a plugin said in its ADD, the `added`th. @throws {NetworkError} `host` */
+  record(owner: Owner, ifname: string, result: unknown, added: number): void {
     this.#run(
-      "UPDATE attachments SET result = ? WHERE namespace = ? AND id = ? AND ifname = ?",
+      "UPDATE attachments SET result = ?, added = ? WHERE namespace = ? AND id = ? AND ifname = ?",
       JSON.stringify(result),
+      added,
       owner.namespace,
       owner.id,
       ifname,
@@ -169,7 +175,7 @@ export class AttachmentStore implements Disposable {
     this.#database.close();
   }
 
-  #run(statement: string, ...parameters: string[]): void {
+  #run(statement: string, ...parameters: (string | number)[]): void {
     try {
       this.#database.prepare(statement).run(...parameters);
     } catch (error) {
@@ -178,16 +184,27 @@ export class AttachmentStore implements Disposable {
   }
 }
 
+/** Brings a database of an earlier version up to this one, once, whoever else is at it. */
+function migrate(database: DatabaseSync): void {
+  database.exec("BEGIN IMMEDIATE");
+  const row = database.prepare("PRAGMA user_version").get() as { user_version: number };
+  if (row.user_version < 1) database.exec(SCHEMA);
+  if (row.user_version < 2) database.exec(SECOND);
+  database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+}
+
 function stored(value: unknown): StoredAttachment {
   const row = ROW.parse(value);
+  const conf = CONF.parse(JSON.parse(row.conf)) as NetworkConf;
   return {
     owner: { namespace: row.namespace, id: row.id },
     containerId: row.container_id,
     netns: row.netns,
     ifname: row.ifname,
-    conf: CONF.parse(JSON.parse(row.conf)) as NetworkConf,
+    conf,
     capabilityArgs: z.record(z.string(), z.unknown()).parse(JSON.parse(row.capability_args)),
     result: row.result === null ? null : JSON.parse(row.result),
+    added: row.added ?? (row.result === null ? 0 : conf.plugins.length),
   };
 }
 

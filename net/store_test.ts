@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import assert from "node:assert/strict";
 import { attach, attachedOwners, detachAll, note } from "./attachments.ts";
 import { parseConf } from "./conf.ts";
@@ -32,8 +33,9 @@ Deno.test("an attachment comes back as it was put in", () => {
     assert.throws(() => store.intend(OWNER, ATTACHMENT), NetworkError);
   }
   using store = AttachmentStore.open(path);
-  assert.deepEqual(store.list(OWNER), [{ ...ATTACHMENT, owner: OWNER, result: null }]);
-  store.record(OWNER, "eth0", { ips: [] });
+  assert.deepEqual(store.list(OWNER), [{ ...ATTACHMENT, owner: OWNER, result: null, added: 0 }]);
+  store.record(OWNER, "eth0", { ips: [] }, 1);
+  assert.equal(store.list()[0]!.added, 1);
   assert.deepEqual(store.list()[0]!.result, { ips: [] });
   assert.deepEqual(store.list({ namespace: "default", id: "other" }), []);
   store.remove(OWNER, "eth0");
@@ -74,7 +76,7 @@ Deno.test("what a process that is gone had attached is detached from the store a
     using store = AttachmentStore.open(path);
     store.intend(OWNER, ATTACHMENT);
     store.intend(OWNER, { ...ATTACHMENT, ifname: "eth1" });
-    store.record(OWNER, "eth0", { interfaces: [] });
+    store.record(OWNER, "eth0", { interfaces: [] }, 1);
   }
   assert.equal((await detachAll(OWNER, path, host)).length, 2);
   assert.deepEqual(attachedOwners(path), [OWNER], "what failed is tried again");
@@ -123,4 +125,42 @@ Deno.test("DEL is tried twice for a plugin that refuses, and once for one that c
   await note(OWNER, ATTACHMENT, path, host);
   assert.equal((await detachAll(OWNER, path, host)).length, 1);
   assert.equal(deletes(), 3);
+});
+
+Deno.test("what refuses the result of an ADD that it had no part in is asked without it", async () => {
+  using plugins = new FakePlugins();
+  using folder = temporary();
+  const path = `${folder.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  plugins.answering("ptp", { cniVersion: "1.0.0" });
+  const refuse = `echo '{"code":999,"msg":"no tap in it"}'; exit 1`;
+  plugins.add("tap", `case $stdin in *prevResult*) ${refuse};; esac`);
+  const conf = parseConf(
+    '{"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"},{"type":"tap"}]}',
+    "/f",
+  );
+  const attachment = { ...ATTACHMENT, conf };
+  await note(OWNER, attachment, path, host);
+  await assert.rejects(attach(OWNER, attachment, path, host), /no tap in it/);
+  assert.deepEqual(await detachAll(OWNER, path, host), []);
+  assert.deepEqual(attachedOwners(path), []);
+  assert.deepEqual(plugins.calls.slice(2), ["tap DEL eth0", "tap DEL eth0", "ptp DEL eth0"]);
+});
+
+Deno.test("a database of the first version is taken over", () => {
+  using folder = temporary();
+  const path = `${folder.path}/network.db`;
+  {
+    using store = AttachmentStore.open(path);
+    store.intend(OWNER, ATTACHMENT);
+    store.record(OWNER, "eth0", { ips: [] }, 1);
+  }
+  {
+    const database = new DatabaseSync(path);
+    database.exec("ALTER TABLE attachments DROP COLUMN added; PRAGMA user_version = 1");
+    database.close();
+  }
+  using store = AttachmentStore.open(path);
+  const [taken] = store.list();
+  assert.deepEqual([taken!.result, taken!.added], [{ ips: [] }, ATTACHMENT.conf.plugins.length]);
 });

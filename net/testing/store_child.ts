@@ -10,7 +10,7 @@ for (let round = 0; round < 3; round++) {
   for (
     const work of [
       (store: AttachmentStore) => store.intend(owner, attachment),
-      (store: AttachmentStore) => store.record(owner, "eth0", { round }),
+      (store: AttachmentStore) => store.record(owner, "eth0", { round }, 1),
       (store: AttachmentStore) => {
         const [found] = store.list(owner);
         if ((found?.result as { round: number }).round !== round) throw new Error("lost a row");
