@@ -73,8 +73,12 @@ case $verb in
     for id; do :; done
     [ -f "$folder/pages.img" ] || fail "CRIU restoring failed"
     mkdir "$root/$id"
-    exec 3<&0
-    sh -c 'echo "restored$2" && exec sh "$1/command"' init "$bundle" " ${flags% *}" <&3 3<&- &
+    # As above.
+    mkfifo "$pid_file.alive"
+    exec 3<&0 4<> "$pid_file.alive" 5< "$pid_file.alive"
+    rm "$pid_file.alive"
+    sh -c 'read -r _ <&5; exec 5<&-; echo "restored$2" && exec sh "$1/command"' \
+      init "$bundle" " ${flags% *}" <&3 3<&- 4<&- &
     echo $! > "$root/$id/pid"
     cp "$root/$id/pid" "$pid_file"
     ;;

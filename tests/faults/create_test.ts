@@ -5,8 +5,8 @@ import { fault } from "../lib/testbed.ts";
 import { run } from "./run.ts";
 
 const RIG = new URL("create_rig.ts", import.meta.url).pathname;
-/** Runtime folder, image, disk, console log, network, VM, connection, clock, NICs, container, streams. */
-const STEPS = 11;
+/** Folder, image, disk, console log, network, VM, connection, checkpoint, clock, NICs, container, streams. */
+const STEPS = 12;
 /** Fewer would mean that the double no longer sees what Create does. */
 const CALLS_MIN = 15;
 
