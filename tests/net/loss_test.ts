@@ -87,7 +87,7 @@ networkTest("what was attached before a reboot is detached when the next contain
   {
     using store = AttachmentStore.open(STORE);
     store.intend(orphan.owner, orphan);
-    store.record(orphan.owner, orphan.ifname, orphan.result);
+    store.record(orphan.owner, orphan.ifname, orphan.result, orphan.added);
   }
   const [{ address }] = (orphan.result as { ips: [{ address: string }] }).ips;
   const file = `/var/lib/cni/networks/qemubox-net/${address.split("/")[0]}`;
