@@ -33,10 +33,9 @@ interface Step {
 const ON_HOST: readonly string[] = ["tests/peers", "tests/host"];
 /** These need KVM and vhost-vsock. */
 const IN_LAB: readonly string[] = ["tests/lab"];
-/** What is tested without KVM has to hold with it: exec and terminals, OOM, a disk, containerd's restart. */
+/** What is tested without KVM has to hold with it: exec and terminals, OOM, containerd's restart. */
 const ALSO_IN_LAB: readonly string[] = [
-  ...["tests/e2e/exec_test.ts", "tests/e2e/restart_test.ts", "tests/e2e/writable_test.ts"],
-  "tests/conformance/life_test.ts",
+  ...["tests/e2e/exec_test.ts", "tests/e2e/restart_test.ts", "tests/conformance/life_test.ts"],
 ];
 /** Runs everything on 2 processors with time to spare; a step that hangs is a failure. */
 const MINUTES = { check: 5, unit: 10, build: 30, file: 10, tests: 30, lab: 30, full: 120 } as const;

@@ -63,6 +63,8 @@ e2e("ctr run -t: its size, Ctrl-C, and the status of its shell", async (bench) =
   const flags = ["run", "--rm", "-t", "--runtime", RUNTIME, BUSYBOX, bench.newId(), "sh"];
   const terminal = new Terminal(flags, { rows: 33, columns: 111 });
   await terminal.use(async () => {
+    // ctr tells the size once the task has started: the shell may be the first.
+    await terminal.type('until stty size 2>/dev/null | grep "33 111"; do sleep 0.1; done\n');
     await terminal.type("echo si${nothing}ze: $(stty size)\n");
     await terminal.shows("size: 33 111");
     await terminal.type("echo a; sleep 1000; echo be${nothing}yond\n");
