@@ -28,6 +28,18 @@ export const RATIOS: readonly Ratio[] = [
   ["first-byte-disk", "first-byte-tmpfs"],
   ["write-disk", "write-host"],
   ["write-disk", "write-tmpfs"],
+  ["read-layer-cold", "read-host-cold"],
+  ["read-layer-warm", "read-host-warm"],
+  ["read-layer-file-cold", "read-host-cold"],
+  ["read-layer-file-warm", "read-host-warm"],
+  ["read-volume-cold", "read-host-cold"],
+  ["read-volume-warm", "read-host-warm"],
+  ["walk-layer-cold", "walk-host-warm"],
+  ["walk-layer-warm", "walk-host-warm"],
+  ["walk-layer-file-cold", "walk-host-warm"],
+  ["walk-layer-file-warm", "walk-host-warm"],
+  ["walk-volume-cold", "walk-host-warm"],
+  ["walk-volume-warm", "walk-host-warm"],
 ].map(([above, below]) => ({ name: `${above}/${below}`, above: above!, below: below! }));
 
 interface Goal {

@@ -7,6 +7,7 @@ import { container } from "./container.ts";
 import { ctrContainer } from "./ctr_container.ts";
 import { exec } from "./exec.ts";
 import { floor } from "./floor.ts";
+import { idle } from "./idle.ts";
 import { instructions } from "./instructions.ts";
 import { type Measure, measureRounds } from "./measure.ts";
 import { memory } from "./memory.ts";
@@ -17,6 +18,7 @@ import { rowsOf } from "./rows.ts";
 import { select } from "./selection.ts";
 import { shimStart } from "./shim_start.ts";
 import { stdout } from "./stdout.ts";
+import { storage } from "./storage.ts";
 import { writable } from "./writable.ts";
 import { describeMachine } from "./vm_host.ts";
 
@@ -33,10 +35,12 @@ export const MEASURES: readonly Measure[] = [
   network,
   networkNoVhost,
   writable,
+  storage,
   parallel(1),
   parallel(4),
   parallel(8),
   memory,
+  idle,
   instructions,
 ];
 

@@ -66,10 +66,12 @@ export const memory: Measure = {
   },
 };
 
-type VmMemory = Readonly<Record<(typeof ROLES)[number] | "privateMib" | "guestRamMib", number>>;
+export type VmMemory = Readonly<
+  Record<(typeof ROLES)[number] | "privateMib" | "guestRamMib", number>
+>;
 
 /** Of one VM; MiB, by role and together. */
-function vmMemory(vmName: string): VmMemory {
+export function vmMemory(vmName: string): VmMemory {
   const sum = { privateMib: 0, guestRamMib: 0 };
   const byRole = Object.fromEntries(ROLES.map((role) => [role, 0])) as Record<
     (typeof ROLES)[number],

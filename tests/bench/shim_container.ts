@@ -16,7 +16,7 @@ import { BOOT_TIMEOUT_SECONDS } from "./vm_host.ts";
 export const SHIM = "containerd-shim-qemubox-v1";
 const NAMESPACE = "bench";
 const CONTAINERD = "/run/containerd/containerd.sock";
-const APPLETS = ["sh", "echo", "cat", "sleep", "true", "dd", "nsenter"];
+const APPLETS = ["sh", "echo", "cat", "sleep", "true", "dd", "find", "nsenter"];
 const SIGKILL = 9;
 const ENDS_WITHIN_MS = 10_000;
 const OUTPUT_BYTES_MAX = 64 * 1024;
@@ -61,6 +61,10 @@ export interface ContainerOptions {
   /** Bytes; the default of the shim when left out. */
   readonly memoryLimit?: number;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** An EROFS image of it, which it gets in its place. */
+  readonly image?: string;
+  /** A folder of the host. */
+  readonly volume?: { readonly source: string; readonly destination: string };
   /** It sees the guest's processes, and may enter their namespaces. */
   readonly inGuest?: boolean;
   /** More of it for the shim. */
@@ -79,6 +83,7 @@ export class ShimContainer implements AsyncDisposable {
   #connection: TtrpcConnection | null = null;
   #task: Client<typeof taskV3.Task> | null = null;
   readonly #inGuest: boolean;
+  readonly #image: string | null;
   readonly #environment: Readonly<Record<string, string>>;
   #started = false;
   #execs = 0;
@@ -87,6 +92,7 @@ export class ShimContainer implements AsyncDisposable {
     this.#bundle = bundle;
     this.#output = output;
     this.#inGuest = options.inGuest ?? false;
+    this.#image = options.image ?? null;
     this.#environment = options.environment ?? {};
   }
 
@@ -118,9 +124,11 @@ export class ShimContainer implements AsyncDisposable {
   }
 
   async create(): Promise<void> {
+    const image = this.#image;
     await this.task.create({
       id: this.id,
       bundle: this.#bundle,
+      rootfs: image === null ? [] : [{ type: "erofs", source: image, options: ["ro"] }],
       stdout: `${this.#bundle}/stdout`,
     });
   }
@@ -216,7 +224,7 @@ export async function run(
 }
 
 function specOf(
-  { rootfs, args, memoryLimit, annotations, inGuest = false }: ContainerOptions,
+  { rootfs, args, memoryLimit, annotations, volume, inGuest = false }: ContainerOptions,
 ): OciSpec {
   const namespaces = [...(inGuest ? [] : ["pid"]), "mount", "ipc", "uts", "network"];
   return {
@@ -227,7 +235,10 @@ function specOf(
       "io.qemubox.boot-timeout-seconds": String(BOOT_TIMEOUT_SECONDS),
       ...annotations,
     },
-    mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
+    mounts: [
+      { destination: "/proc", type: "proc", source: "proc" },
+      ...(volume === undefined ? [] : [{ ...volume, type: "bind", options: ["rbind", "ro"] }]),
+    ],
     linux: {
       namespaces: namespaces.map((type) => ({ type })),
       ...(memoryLimit === undefined ? {} : { resources: { memory: { limit: memoryLimit } } }),
