@@ -27,6 +27,8 @@ export interface LeaseFacts {
   /** Lock file of the vsock context id. */
   readonly cidLock: string | null;
   readonly processes: readonly ProcessFact[];
+  /** Folders that were made for the host's cgroup of it, the outermost first. */
+  readonly cgroups: readonly string[];
   /** null: it has none, or none yet. */
   readonly network: NetworkFacts | null;
   /** What was about to be made and is not yet among the facts. */
@@ -46,6 +48,7 @@ const FACTS: z.ZodType<LeaseFacts> = z.object({
   runtimeDir: PATH,
   cidLock: PATH.nullable(),
   processes: z.array(PROCESS),
+  cgroups: z.array(PATH).default([]),
   network: z.object({
     containerId: z.string().min(1),
     netns: PATH,
@@ -152,6 +155,7 @@ export function firstFacts(
     runtimeDir: paths.runtime,
     cidLock: null,
     processes: [],
+    cgroups: [],
     network: null,
     intents: [],
   };

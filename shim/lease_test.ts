@@ -24,6 +24,7 @@ Deno.test("another process reads what was written, at every moment", () => {
     runtimeDir: paths.runtime,
     cidLock: null,
     processes: [],
+    cgroups: [],
     intents: [],
     network: null,
   });

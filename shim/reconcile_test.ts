@@ -20,6 +20,7 @@ function facts(init: Partial<LeaseFacts>): LeaseFacts {
     runtimeDir: "/no/such/folder",
     cidLock: null,
     processes: [],
+    cgroups: [],
     network: null,
     intents: [],
     ...init,

@@ -13,6 +13,7 @@ import { type CreateRequest, planCreate, specOf } from "./create_plan.ts";
 import { CreateSteps } from "./create_steps.ts";
 import { EventPublisher } from "./event_publisher.ts";
 import { openGuestIo } from "./guest_io.ts";
+import { enterHostCgroup, leaveHostCgroup, removeHostCgroup } from "./host_cgroup.ts";
 import { releaseMemoryWhenIdle } from "./idle_memory.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type Logger, openLog } from "./log.ts";
@@ -84,10 +85,25 @@ export async function serveShim(flags: Flags): Promise<void> {
     garbage = collectNetworkGarbage(networkFacts(config, paths, flags), flags, context);
   }
 
+  async function isOutOfCgroup(): Promise<boolean> {
+    try {
+      leaveHostCgroup(lease.facts, Deno.pid);
+      await removeHostCgroup(lease.facts);
+      return true;
+    } catch (error) {
+      log.error(`host cgroup: ${(error as Error).message}`);
+      return false;
+    }
+  }
+
   async function createSandbox(request: CreateRequest) {
     const spec = specOf(request.bundle);
     const effective = loadConfig(spec.annotations ?? {});
     const plan = planCreate(request, spec, effective);
+    // A second try for the same sandbox finds it in there already.
+    if (lease.facts.cgroups.length === 0) {
+      enterHostCgroup(spec.linux?.cgroupsPath, { lease, log, pid: Deno.pid });
+    }
     for (const line of [...plan.warnings, ...plan.spec.dropped]) log.warn(line);
     const steps = new CreateSteps(plan, {
       system,
@@ -127,7 +143,7 @@ export async function serveShim(flags: Flags): Promise<void> {
   // As long as the socket is there and answers, no other shim is started for this id: when it goes,
   // everything of this one that a successor would find at the same place has to be gone. If not all
   // was undone, `delete` and the next start know from the lease what there is to be removed.
-  if (service.isClean) lease.release();
+  if (service.isClean && await isOutOfCgroup()) lease.release();
   removeIfPresent(lease.facts.socketPath);
   listener.close();
   await publisher.close(EVENTS_FLUSH_MS);

@@ -1,5 +1,6 @@
 import { isProcess, type Pid, Poller, SIG, type System, SystemError } from "../ffi/mod.ts";
 import { removeCidLease } from "../qemu/mod.ts";
+import { removeHostCgroup } from "./host_cgroup.ts";
 import { type LeaseFacts, removeIfPresent, removeLease } from "./lease.ts";
 import { CID_FOLDER, CID_INTENT, runFolderOf, vmName } from "./names.ts";
 import { type OnHost, undoNetwork } from "./network.ts";
@@ -34,6 +35,7 @@ export async function undoLease(
   if (facts.network !== null) {
     failures.push(...await undoNetwork(system, facts.network, facts, onHost));
   }
+  await attempt(() => removeHostCgroup(facts));
   await attempt(() => removeFolder(system, facts.runtimeDir));
   await attempt(() => removeIfPresent(facts.socketPath));
   await attempt(() => releaseCid(facts, system));
