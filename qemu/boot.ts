@@ -54,7 +54,7 @@ const DIAL_SOCKET = "vsock.sock";
  */
 export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
   checkSlots(deviceCounts(plan));
-  if (!hasSlotLeft(deviceCounts(plan))) {
+  if (plan.returnsMemory === true && !hasSlotLeft(deviceCounts(plan))) {
     deps.log?.(
       "no virtio slot is left for the balloon: memory that is free in the guest stays taken",
     );

@@ -40,6 +40,8 @@ export interface BootPlan {
   readonly vcpus: number;
   /** What the guest may bring online later; default: no more. */
   readonly vcpusMax?: number;
+  /** Whether memory that is free in the guest goes back to the host; default: it does not. */
+  readonly returnsMemory?: boolean;
   readonly vsockTransport: "kernel" | "vhost-user";
   /** A folder of the caller's, for this machine alone; sockets are made in it and removed again. */
   readonly runDirectory: string;
@@ -107,7 +109,7 @@ export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig 
       const { tap, vhost } = fds.nics[index]!;
       return { mac, tapFd: tap, ...(vhost === undefined ? {} : { vhostFd: vhost }) };
     }),
-    balloon: hasSlotLeft(counts),
+    balloon: plan.returnsMemory === true && hasSlotLeft(counts),
     qmp: { fd: fds.qmp },
     ...(plan.kernelParameters === undefined ? {} : { kernelParameters: plan.kernelParameters }),
   };

@@ -63,6 +63,8 @@ export interface CreatePlan {
   readonly network: NetworkPlan;
   readonly files: VmFiles;
   readonly size: VmSize;
+  /** Whether memory that is free in the guest goes back to the host. */
+  readonly returnsMemory: boolean;
   /** When processors come and go by load; null: they do not. */
   readonly byLoad: { readonly growPercent: number; readonly cooldownMs: number } | null;
   readonly accelerator: "kvm" | "tcg";
@@ -128,6 +130,7 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
     hostname: spec.hostname || request.id.slice(0, 63),
     files,
     size,
+    returnsMemory: config.freedMemory === "return",
     byLoad: size.vcpus < size.vcpusMax && Number(spec.linux?.resources?.cpu?.quota ?? 0) <= 0
       ? { growPercent: config.vcpusGrowPercent, cooldownMs: config.vcpusCooldownMs }
       : null,

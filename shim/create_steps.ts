@@ -137,7 +137,7 @@ export class CreateSteps {
 
   /** The virtual machine, up to the guest's word that it is ready. */
   async bootVm(console: ConsoleLog, network: SandboxNetwork): Promise<Vm> {
-    const { files, size, accelerator, transport, tscKhz } = this.#plan;
+    const { files, size, accelerator, transport, tscKhz, returnsMemory } = this.#plan;
     const { lease, paths, timeline, system, log, name, signal, bootTimeoutMs } = this.#context;
     const bootedAt = performance.now();
     // A network that fails need not wait for the guest.
@@ -147,6 +147,7 @@ export class CreateSteps {
       name: vmName(name),
       files,
       ...size,
+      returnsMemory,
       accelerator,
       ...(tscKhz === null ? {} : { tscKhz }),
       vsockTransport: transport,

@@ -220,6 +220,13 @@ export const SETTINGS = {
     about: "What the VM has for its container, in MiB, whatever the container's limit is",
   }),
 
+  freed_memory: setting(oneOf("keep", "return"), {
+    for: "any",
+    default: "keep",
+    about:
+      "Whether memory that a container has freed is the host's again; see [resources.md](resources.md)",
+  }),
+
   layers: setting(oneOf("disk", "files"), {
     for: "any",
     default: "disk",

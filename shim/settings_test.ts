@@ -225,6 +225,11 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
       assert.deepEqual([kind, mib], [writable, 100]);
     }
   },
+  freed_memory: (host) => {
+    for (const freed_memory of ["keep", "return"]) {
+      assert.equal(host.plan({ freed_memory }).returnsMemory, freed_memory === "return");
+    }
+  },
   layers: (host) => {
     for (const layers of ["disk", "files"]) assert.equal(host.plan({ layers }).rootfs.kind, layers);
   },

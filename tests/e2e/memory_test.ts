@@ -23,6 +23,7 @@ e2e("a freed GiB is the host's again within 10 seconds", async (bench) => {
       flags: [
         ...["--rm", "--memory-limit", String(1400 << 20)],
         ...["--annotation", "io.qemubox.writable-mib=1200"],
+        ...["--annotation", "io.qemubox.freed-memory=return"],
       ],
     }),
     { input: true },
