@@ -1,5 +1,5 @@
 import { FifoLock } from "./fifo_lock.ts";
-import { Poller, poller as defaultPoller } from "./poller.ts";
+import { MANY_BYTES, Poller, poller as defaultPoller } from "./poller.ts";
 import { system as realSystem } from "./real_system.ts";
 import type { System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
@@ -20,9 +20,6 @@ export interface FdStreamOptions {
  * would starve everything else.
  */
 const CALLS_WITHOUT_TURN_MAX = 64;
-
-/** Who has moved this much at once moves many bytes, and will go on soon. */
-const MANY_BYTES = 16_384;
 
 /**
  * A byte stream over a non-blocking descriptor, which it owns: a pipe, FIFO, socket or terminal. A

@@ -25,7 +25,7 @@ export type {
 export { system } from "./real_system.ts";
 export { recording } from "./recording.ts";
 export type { RecordedCall, RecordingOptions } from "./recording.ts";
-export { Poller, poller } from "./poller.ts";
+export { MANY_BYTES, Poller, poller } from "./poller.ts";
 export { FdStream } from "./fd_stream.ts";
 export type { FdStreamOptions } from "./fd_stream.ts";
 export { FdListener } from "./fd_listener.ts";

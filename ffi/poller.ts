@@ -18,6 +18,9 @@ const WATCHED = { readable: EPOLLIN, writable: EPOLLOUT, urgent: EPOLLPRI } as c
 const ENDS = { readable: READABLE, writable: WRITABLE, urgent: URGENT } as const;
 /** Events taken per turn; more of them wait for the next. */
 const EVENTS_MAX = 128;
+/** Who has moved this much at once moves many bytes, and will go on soon: see {@linkcode Poller.wait}. */
+export const MANY_BYTES = 16_384;
+
 /** How long a wait that will soon be over may hold up everything else. Milliseconds. */
 const SOON_MS = 1;
 /** Such waits in a row before the event loop turns. */

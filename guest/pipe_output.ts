@@ -1,4 +1,4 @@
-import { type Fd, isSystemError, type Poller, type System } from "../ffi/mod.ts";
+import { type Fd, isSystemError, MANY_BYTES, type Poller, type System } from "../ffi/mod.ts";
 
 /** Where output goes: a `FrameWriter`, or a test's stand-in. */
 export interface OutputSink {
@@ -11,9 +11,6 @@ export interface OutputSink {
 
 /** Most bytes that {@linkcode DISCARD} takes at once. */
 const DISCARDED_BYTES_MAX = 4_096;
-
-/** A process that has written this much at once goes on soon. */
-const MANY_BYTES = 16_384;
 
 /** Where output goes that nobody wants. */
 export const DISCARD: OutputSink = {

@@ -1,5 +1,5 @@
 import type { Measure } from "./measure.ts";
-import { vmMemory } from "./memory.ts";
+import { MEMORY_LIMIT, SETTLE_SECONDS, vmMemory } from "./memory.ts";
 import { cachedMib, dropFromCache } from "./page_cache.ts";
 import { sandboxProcesses } from "./sandbox_processes.ts";
 import { Rootfs, ShimContainer } from "./shim_container.ts";
@@ -8,9 +8,6 @@ import { erofsImage } from "./storage.ts";
 const VMS = 10;
 const FILE_MIB = 64;
 const MIB = 1024 * 1024;
-/** With what the shim adds for the guest itself this makes a VM of 512 MiB. */
-const MEMORY_LIMIT = 256 * MIB;
-const SETTLE_SECONDS = 5;
 
 /**
  * Ten VMs of one image with EROFS layers at rest, each of which has read 64 MiB of it: what each adds

@@ -6,9 +6,9 @@ import { Rootfs, ShimContainer } from "./shim_container.ts";
 const VMS = 4;
 const MIB = 1024 * 1024;
 /** With what the shim adds for the guest itself this makes a VM of 512 MiB. */
-const MEMORY_LIMIT = 256 * MIB;
+export const MEMORY_LIMIT = 256 * MIB;
 /** Until caches are written and collectors have run: what is measured is a VM that idles. */
-const SETTLE_SECONDS = 5;
+export const SETTLE_SECONDS = 5;
 
 /**
  * What a VM costs that has nothing to do: four of one image run, each value is of one of them.
