@@ -41,9 +41,6 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   // The host dials now. Meanwhile everything is made that its first call, which waits here, may need.
   console.raw(`\n${GUEST_READY_MARKER}\n`);
 
-  // The kernel would keep up to an eighth of the memory in lists of each processor, from where freed
-  // pages come back by and by: a hundredth is enough, the rest is the host's.
-  Deno.writeTextFileSync("/proc/sys/vm/percpu_pagelist_high_fraction", "100");
   for (const refused of delegateControllers()) console.log(`cgroup controller ${refused}`);
   const reaper = new Reaper(system);
   const streams = new StreamRegistry();

@@ -12,7 +12,10 @@ const COMMAND_LINE_BYTES_MAX = 2048 - 8 * 48 - 1;
  * @throws VmError `config` when it is too long for the kernel.
  */
 export function kernelCommandLine(
-  config: Pick<VmConfig, "accelerator" | "tscKhz" | "vcpus" | "vcpusMax" | "kernelParameters">,
+  config: Pick<
+    VmConfig,
+    "accelerator" | "tscKhz" | "vcpus" | "vcpusMax" | "balloon" | "kernelParameters"
+  >,
 ): string {
   const line = [
     // The serial port is the console. Every byte on it costs an exit to QEMU, so the kernel only
@@ -26,6 +29,9 @@ export function kernelCommandLine(
     ...(config.accelerator === "tcg" ? tcgParameters(config.tscKhz) : []),
     // The others stay offline until they are wanted.
     ...(config.vcpus < config.vcpusMax ? [`maxcpus=${config.vcpus}`] : []),
+    // The kernel would keep up to an eighth of the memory in lists of each processor, from where freed
+    // pages come back by and by: a hundredth is enough, the rest is the host's.
+    ...(config.balloon ? ["sysctl.vm.percpu_pagelist_high_fraction=100"] : []),
     ...(config.kernelParameters ?? []),
   ].join(" ");
   if (line.length > COMMAND_LINE_BYTES_MAX) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { assertGolden } from "./golden_testing.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
-const ONE = { vcpus: 1, vcpusMax: 1 };
+const ONE = { vcpus: 1, vcpusMax: 1, balloon: false };
 
 Deno.test("the kernel command lines are as they were", () => {
   const lines = [
@@ -10,7 +10,8 @@ Deno.test("the kernel command lines are as they were", () => {
     kernelCommandLine({ ...ONE, accelerator: "kvm", tscKhz: 2_600_000 }),
     kernelCommandLine({ ...ONE, accelerator: "tcg", tscKhz: 2_600_000 }),
     kernelCommandLine({ ...ONE, accelerator: "tcg", kernelParameters: ["loglevel=7"] }),
-    kernelCommandLine({ accelerator: "kvm", vcpus: 2, vcpusMax: 4 }),
+    kernelCommandLine({ ...ONE, accelerator: "kvm", vcpus: 2, vcpusMax: 4 }),
+    kernelCommandLine({ ...ONE, accelerator: "kvm", balloon: true }),
   ];
   assertGolden("kernel_command_lines.txt", lines.join("\n") + "\n");
 });
