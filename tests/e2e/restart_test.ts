@@ -7,11 +7,12 @@ import assert from "node:assert/strict";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { difference, snapshot, type SystemState } from "../lib/system_state.ts";
 import { until } from "../lib/wait.ts";
-import { shimOf } from "../lib/sandbox_processes.ts";
+import { sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
 
 const SOCKET = "/run/containerd/containerd.sock";
 const FIFOS = "/run/containerd/fifo";
+const BUNDLES = "/run/containerd/io.containerd.runtime.v2.task/default";
 const SOON_MS = 30_000;
 const BOOT_WITHIN_MS = 60_000;
 const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
@@ -99,8 +100,21 @@ async function remove(id: string): Promise<void> {
     await ctr("task", "rm", "--force", id);
   }
   assert.equal(await task(id), null);
+  await cleanedUp(id);
   removeFifos(id);
   await ctr("container", "rm", id);
+}
+
+/**
+ * Waits for the `delete` that containerd runs behind a shim that ended: a task may be off its list
+ * before that, and the bundle is removed after it, even if it is by then another container's of the
+ * same name.
+ */
+async function cleanedUp(id: string): Promise<void> {
+  await until("containerd's cleaning up", SOON_MS, () => {
+    if (sandboxProcesses(id).length > 0) return null;
+    return [...Deno.readDirSync(BUNDLES)].some(({ name }) => name === id) ? null : true;
+  });
 }
 
 /** ctr makes the FIFOs of a detached task, and removes them when it removes the task; not if it was cut off. */
