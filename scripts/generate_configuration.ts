@@ -58,7 +58,7 @@ export function configurationPage(): string {
     "",
     "## Annotations of the network",
     "",
-    "[networking.md](networking.md) says more about them.",
+    "[NETWORKING.md](NETWORKING.md) says more about them.",
     "",
     table(
       ["Annotation", "Value"],
