@@ -30,6 +30,8 @@ export function makeBundle(
   for (const name of ["bin", "proc", "dev", "tmp", "root"]) {
     Deno.mkdirSync(`${folder}/rootfs/${name}`, { recursive: true });
   }
+  // containerd's folder for what a shim needs beside: its runc has CRIU's files in it.
+  Deno.mkdirSync(`${folder}/work`);
   Deno.copyFileSync("/bin/busybox", `${folder}/rootfs/bin/busybox`);
   for (const applet of APPLETS) Deno.symlinkSync("busybox", `${folder}/rootfs/bin/${applet}`);
   Deno.writeTextFileSync(`${folder}/config.json`, JSON.stringify(spec(args, options)));

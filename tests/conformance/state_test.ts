@@ -54,6 +54,11 @@ conformance("every method in every state", async (host, t) => {
   /** What a container does not mind, whatever it does. */
   const always = { state: OK, connect: OK, closeIO: OK, shutdown: OK };
   const again = IS_OURS ? { create: "AlreadyExists" } : {};
+  /**
+   * containerd's own shim (2.x) refuses it, too, and then counts the exec's end twice: two exit events,
+   * and a panic ("makechan: size out of range") when the init ends.
+   */
+  const startedTwice = IS_OURS ? { start: EARLY } : {};
 
   await t.step("a container that is created", async () => {
     assert.equal(await status(), CREATED);
@@ -80,7 +85,9 @@ conformance("every method in every state", async (host, t) => {
     assert.equal(await status("e"), CREATED);
     await expect("exec: running", e, { exec: "AlreadyExists", start: OK, state: OK });
     assert.equal(await status("e"), RUNNING);
-    await expect("exec: running", e, { start: EARLY, delete: EARLY, resizePty: OK, closeIO: OK });
+    await expect("exec: running", e, {
+      ...{ ...startedTwice, delete: EARLY, resizePty: OK, closeIO: OK },
+    });
     await task.kill({ id, ...e, signal: SIGKILL });
     assert.equal((await task.wait({ id, ...e })).exitStatus, 137);
     assert.equal(await status("e"), STOPPED);
