@@ -27,7 +27,8 @@ export function makeBundle(
   args: readonly string[],
   options: SpecOptions = {},
 ): void {
-  for (const name of ["bin", "proc", "dev", "tmp", "root"]) {
+  // With all mount points: containerd's runc restores a container only where they are.
+  for (const name of ["bin", "proc", "dev", "tmp", "root", "sys/fs/cgroup"]) {
     Deno.mkdirSync(`${folder}/rootfs/${name}`, { recursive: true });
   }
   // containerd's folder for what a shim needs beside: its runc has CRIU's files in it.
