@@ -221,13 +221,12 @@ restarted("killed in the middle of Exec", async (id) => {
 
   assert.equal((await task(id))?.status, "RUNNING");
   for (const execId of ["e1", "e2"]) {
-    // It is there, and can be ended; or it is not there.
-    if ((await ctr("task", "kill", "--signal", "SIGKILL", "--exec-id", execId, id)).code === 0) {
-      await until(`the end of ${execId}`, SOON_MS, async () => {
-        return (await ctrOk("task", "ps", id)).includes(execId) ? null : true;
-      });
-    }
-    await ctr("task", "rm", "--exec-id", execId, id);
+    // It is there, and can be ended and, once that is known, removed; or it is not there.
+    await ctr("task", "kill", "--signal", "SIGKILL", "--exec-id", execId, id);
+    await until(`the removal of ${execId}`, SOON_MS, async () => {
+      const { stderr } = await ctr("task", "rm", "--exec-id", execId, id);
+      return stderr.includes("must be stopped") ? null : true;
+    });
     removeFifos(id);
     const { code, stdout, stderr } = await exec(execId, "echo", "again");
     assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: "again\n", stderr: "" });
