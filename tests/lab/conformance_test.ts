@@ -12,9 +12,8 @@ const SHIM = "containerd-shim-runc-v2";
 /** Long enough for the slower of the two on a busy machine. */
 const DEADLINE_MS = 600_000;
 /**
- * Under `--full`, for it says something of ours only when these files change: each was seen to pass, of
- * which `terminal` once waited without end for what a terminal should show, and `bootstrap` once found
- * that the shim hung up instead of answering.
+ * Under `--full`, for it says something of ours only when these files change: each was seen to pass, and
+ * `terminal` once to wait without end for what a terminal should show.
  */
 const FILES = ["bootstrap", "checkpoint", "exec", "life", "state", "terminal", "soak"];
 
