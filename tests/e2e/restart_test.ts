@@ -4,10 +4,11 @@
  */
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { difference, snapshot, type SystemState } from "../lib/system_state.ts";
 import { until } from "../lib/wait.ts";
-import { sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
+import { hasShimCalls, shimOf } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
 
 const SOCKET = "/run/containerd/containerd.sock";
@@ -112,8 +113,7 @@ async function remove(id: string): Promise<void> {
  */
 async function cleanedUp(id: string): Promise<void> {
   await until("containerd's cleaning up", SOON_MS, () => {
-    if (sandboxProcesses(id).length > 0) return null;
-    return [...Deno.readDirSync(BUNDLES)].some(({ name }) => name === id) ? null : true;
+    return hasShimCalls(id) || existsSync(`${BUNDLES}/${id}`) ? null : true;
   });
 }
 

@@ -37,6 +37,18 @@ export function shimOf(id: string, namespace = "default"): number {
   return shim.pid;
 }
 
+/** Whether the shim's program runs for a container, whatever its verb: `serve`, or `delete` behind it. */
+export function hasShimCalls(id: string, namespace = "default"): boolean {
+  return [...Deno.readDirSync("/proc")].some(({ name }) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return isShimCall(argumentsOf(Number(name)), id, namespace);
+    } catch {
+      return false; // It has just ended.
+    }
+  });
+}
+
 /** Signals a process that may be gone already. */
 export function kill(pid: number, signal: Deno.Signal): void {
   try {
@@ -47,8 +59,12 @@ export function kill(pid: number, signal: Deno.Signal): void {
 }
 
 function isShim(args: readonly string[], id: string, namespace: string): boolean {
+  return args.at(-1) === "serve" && isShimCall(args, id, namespace);
+}
+
+function isShimCall(args: readonly string[], id: string, namespace: string): boolean {
   const is = (flag: string, value: string) => args[args.indexOf(flag) + 1] === value;
-  return args.at(-1) === "serve" && is("-id", id) && is("-namespace", namespace);
+  return is("-id", id) && is("-namespace", namespace);
 }
 
 function roleOf(program: string): SandboxProcess["role"] {
