@@ -6,6 +6,8 @@
 
 /** struct epoll_event, packed on x86-64 */
 export const EPOLL_EVENT = { size: 12, events: 0, data: 4 } as const;
+/** struct pollfd */
+export const POLLFD = { size: 8, fd: 0, events: 4, revents: 6 } as const;
 /** struct sockaddr_un */
 export const SOCKADDR_UN = { size: 110, sun_family: 0, sun_path: 2 } as const;
 /** struct sockaddr_vm */

@@ -6,6 +6,7 @@ import { compiler, evaluateInC } from "./testing/c.ts";
 /** Our tables by the C type that they describe. */
 const TYPES: Record<string, Record<string, number>> = {
   "struct epoll_event": layouts.EPOLL_EVENT,
+  "struct pollfd": layouts.POLLFD,
   "struct sockaddr_un": layouts.SOCKADDR_UN,
   "struct sockaddr_vm": layouts.SOCKADDR_VM,
   "struct iovec": layouts.IOVEC,

@@ -16,6 +16,7 @@ export type {
   ListenUnixOptions,
   ListenVsockOptions,
   PipeOptions,
+  PipeState,
   SpawnCommand,
   System,
   TapOptions,
@@ -32,6 +33,10 @@ export { FdListener } from "./fd_listener.ts";
 export { connectUnix, connectVsock } from "./connect.ts";
 export type { ConnectOptions } from "./connect.ts";
 export { Child } from "./child.ts";
+export { OUTPUT_BYTES_MAX, runProgram } from "./program.ts";
+export type { Execution, Program, ProgramHost } from "./program.ts";
+export { strayObservers } from "./calls/stray_errno.ts";
+export { isThere } from "./is_there.ts";
 export { isProcess, processStartTime } from "./proc.ts";
 export { openNamespace, withNamespace } from "./namespaces.ts";
 export type { NamespaceKind } from "./namespaces.ts";

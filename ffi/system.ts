@@ -39,6 +39,11 @@ export interface System {
    * above /proc/sys/fs/pipe-max-size or pipe-user-pages-soft without CAP_SYS_RESOURCE.
    */
   setPipeCapacity(fd: Fd, bytes: number): void;
+  /**
+   * The writing end of a pipe or FIFO: how many bytes nobody has read yet (FIONREAD), and whether there
+   * is anybody who could (poll(2), POLLERR).
+   */
+  pipeState(fd: Fd): PipeState;
   /** mkfifo(3). The umask applies to `mode`. */
   mkfifo(path: string, mode: number): void;
   /** Sets or clears O_NONBLOCK; all duplicates of the descriptor share it. */
@@ -149,6 +154,12 @@ export interface System {
   addPartition(disk: string, number: number, offset: number, length: number): void;
   /** BLKPG_DEL_PARTITION. Throws EBUSY when it is mounted. */
   deletePartition(disk: string, number: number): void;
+  /**
+   * FIFREEZE, and FITHAW at once: resolves when all that was written to the file system at `path`, a
+   * folder, is on its disk in its own place, and the journal is empty. Throws EOPNOTSUPP for one that
+   * has no disk, EROFS for one that cannot be written to.
+   */
+  flushFileSystem(path: string): Promise<void>;
 
   // Processes.
 
@@ -196,6 +207,12 @@ export interface System {
 export interface PipeOptions {
   /** The ends that get O_NONBLOCK; default "none". */
   nonblock?: "none" | "both" | "read" | "write";
+}
+
+/** What {@link System.pipeState} says. */
+export interface PipeState {
+  unreadBytes: number;
+  hasReader: boolean;
 }
 
 /** The size of a terminal's window in characters, each at most 65,535. */

@@ -1,17 +1,20 @@
 import { O } from "../constants.ts";
-import { fields, STATX, structure } from "../layouts.ts";
+import { fields, POLLFD, STATX, structure } from "../layouts.ts";
 import { descriptors as libc } from "../libc/descriptors.ts";
-import { checked, errno, systemError } from "../libc/errno.ts";
+import { checked, errno, errnoAgain, systemError } from "../libc/errno.ts";
 import { cString } from "../libc/strings.ts";
 import type { FileType, System } from "../system.ts";
 import { isSystemError } from "../system_error.ts";
 import type { Fd } from "../types.ts";
 import { closeObservers } from "./close_observers.ts";
+import { isStray, STRAYS_MAX } from "./stray_errno.ts";
 
 const EINTR = 4, EAGAIN = 11;
 const F_DUPFD_CLOEXEC = 1030, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4;
 const F_SETPIPE_SZ = 1031;
 const FD_CLOEXEC = 1;
+const FIONREAD = 0x541bn;
+const POLLERR = 8;
 const LOCK_EX = 2, LOCK_NB = 4;
 const MFD_CLOEXEC = 1;
 const SEEK_DATA = 3, SEEK_HOLE = 4;
@@ -73,6 +76,18 @@ export const descriptorCalls = {
   setPipeCapacity(fd, bytes) {
     checked("fcntl", () => libc().fcntl(fd, F_SETPIPE_SZ, bytes));
   },
+  pipeState(fd) {
+    const unread = structure(4);
+    checked("ioctl", () => libc().ioctl(fd, FIONREAD, unread));
+    const poll = structure(POLLFD.size);
+    fields(poll).setInt32(POLLFD.fd, fd, true);
+    checked("poll", () => libc().poll(poll, 1n, 0));
+    const revents = fields(poll).getInt16(POLLFD.revents, true);
+    return {
+      unreadBytes: fields(unread).getInt32(0, true),
+      hasReader: (revents & POLLERR) === 0,
+    };
+  },
   mkfifo(path, mode) {
     const name = cString(path);
     checked("mkfifo", () => libc().mkfifo(name, mode), path);
@@ -129,11 +144,13 @@ function transfer(
   bytes: Uint8Array,
 ): number | null {
   const length = BigInt(bytes.length);
-  for (;;) {
+  for (let strays = 0;;) {
     const result = call(fd, bytes as Uint8Array<ArrayBuffer>, length);
     if (result !== -1n) return Number(result);
     const code = errno();
     if (code === EAGAIN) return null;
-    if (code !== EINTR) throw systemError(syscall, code);
+    if (code === EINTR) continue;
+    const again = errnoAgain();
+    if (strays++ === STRAYS_MAX || !isStray(syscall, code, again)) throw systemError(syscall, code);
   }
 }

@@ -155,3 +155,16 @@ Deno.test("a duplicate has a number of its own and the same file", () => {
   system.close(fd);
   system.close(copy);
 });
+
+Deno.test("a pipe says what is not read, and whether anybody could read it", () => {
+  const { read, write } = system.pipe({ nonblock: "both" });
+  assert.deepEqual(system.pipeState(write), { unreadBytes: 0, hasReader: true });
+  system.write(write, new Uint8Array(5_000));
+  assert.deepEqual(system.pipeState(write), { unreadBytes: 5_000, hasReader: true });
+  system.read(read, new Uint8Array(4_000));
+  assert.deepEqual(system.pipeState(write), { unreadBytes: 1_000, hasReader: true });
+  system.close(read);
+  assert.equal(system.pipeState(write).hasReader, false);
+  system.close(write);
+  throwsWith("EBADF", () => system.pipeState(write));
+});

@@ -8,6 +8,8 @@ import { descriptorCalls } from "./descriptors.ts";
 
 /** linux/fs.h, linux/blkpg.h */
 const BLKPG = 0x1269n, BLKPG_ADD_PARTITION = 1, BLKPG_DEL_PARTITION = 2;
+/** linux/fs.h */
+const FIFREEZE = 0xc0045877n, FITHAW = 0xc0045878n;
 
 /** The part of {@link System} that concerns disks. */
 export const diskCalls = {
@@ -16,6 +18,19 @@ export const diskCalls = {
   },
   deletePartition(disk, number) {
     blkpg(disk, BLKPG_DEL_PARTITION, number, 0, 0);
+  },
+  async flushFileSystem(path) {
+    const fd = descriptorCalls.open(path, O.RDONLY | O.DIRECTORY);
+    try {
+      // Writing out what is in memory takes as long as the disk does.
+      if (await libc().ioctl_parked(fd, FIFREEZE, null) === -1) {
+        // errno stayed in the other thread: asked again, in this one.
+        checked("ioctl", () => libc().ioctl(fd, FIFREEZE, null), path);
+      }
+      checked("ioctl", () => libc().ioctl(fd, FITHAW, null), path);
+    } finally {
+      descriptorCalls.close(fd);
+    }
   },
 } satisfies Partial<System>;
 

@@ -26,6 +26,11 @@ export function errno(): number {
   return location![0]!;
 }
 
+/** The same, by a way that no compiler takes for something that it has loaded before. */
+export function errnoAgain(): number {
+  return Atomics.load(location!, 0);
+}
+
 /**
  * Calls until it is not interrupted, and turns -1 into an error.
  *

@@ -6,6 +6,7 @@ export const compiler: string | undefined = ["cc", "gcc", "clang"].find(isThere)
 const HEADERS = [
   "fcntl.h",
   "net/if.h",
+  "poll.h",
   "sched.h",
   "signal.h",
   "spawn.h",
