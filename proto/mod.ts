@@ -68,7 +68,12 @@ export { createClient } from "./ttrpc/client.ts";
 export type { CallOptions, Client } from "./ttrpc/client.ts";
 export { MESSAGE_BYTES_MAX } from "./ttrpc/message.ts";
 
-export { GUEST_READY_MARKER, GUEST_RPC_PORT, GUEST_STREAM_PORT } from "./guest_wire.ts";
+export {
+  GUEST_MEMORY_TOPIC,
+  GUEST_READY_MARKER,
+  GUEST_RPC_PORT,
+  GUEST_STREAM_PORT,
+} from "./guest_wire.ts";
 export { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./stream_open.ts";
 export { FrameReader, FrameWriter, STREAM_FRAME_BYTES_MAX, waitForClose } from "./stream_frames.ts";
 

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file qemubox/guest/v1/guest.proto.
  */
 export const file_qemubox_guest_v1_guest: GenFile = /*@__PURE__*/
-  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxInEKEENvbmZpZ3VyZVJlcXVlc3QSGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAxIQCghob3N0bmFtZRgCIAEoCRIxCgdieV9sb2FkGAMgASgLMiAucWVtdWJveC5ndWVzdC52MS5Qcm9jZXNzb3JSdWxlcyJFCg5Qcm9jZXNzb3JSdWxlcxIUCgxncm93X3BlcmNlbnQYASABKA0SHQoVY29vbGRvd25fbWlsbGlzZWNvbmRzGAIgASgNIncKEUNvbmZpZ3VyZVJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhcKD3ZtaW5pdGRfdmVyc2lvbhgCIAEoCRIxCgh0aW1lbGluZRgDIAMoCzIfLnFlbXVib3guZ3Vlc3QudjEuVGltZWxpbmVQb2ludCI3Cg1UaW1lbGluZVBvaW50EgwKBG5hbWUYASABKAkSGAoQYm9vdF9uYW5vc2Vjb25kcxgCIAEoBCItChJBZGp1c3RDbG9ja1JlcXVlc3QSFwoPYWRkX25hbm9zZWNvbmRzGAEgASgDIi8KE0FkanVzdENsb2NrUmVzcG9uc2USGAoQdW5peF9uYW5vc2Vjb25kcxgBIAEoAyIRCg9TaHV0ZG93blJlcXVlc3QiEgoQU2h1dGRvd25SZXNwb25zZSIPCg1FdmVudHNSZXF1ZXN0Im8KCkd1ZXN0RXZlbnQSDQoFdG9waWMYASABKAkSIwoFZXZlbnQYAiABKAsyFC5nb29nbGUucHJvdG9idWYuQW55Ei0KCXRpbWVzdGFtcBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAisAEKE0NyZWF0ZUJ1bmRsZVJlcXVlc3QSCgoCaWQYASABKAkSEwoLY29uZmlnX2pzb24YAiABKAwSKAoGcm9vdGZzGAMgASgLMhgucWVtdWJveC5ndWVzdC52MS5Sb290ZnMSJQoFZmlsZXMYBCADKAsyFi5xZW11Ym94Lmd1ZXN0LnYxLkZpbGUSJwoGc2hhcmVzGAUgAygLMhcucWVtdWJveC5ndWVzdC52MS5TaGFyZSImCgVTaGFyZRILCgN0YWcYASABKAkSEAoId3JpdGFibGUYAiABKAgiJAoUQ3JlYXRlQnVuZGxlUmVzcG9uc2USDAoEcGF0aBgBIAEoCSJeCgZSb290ZnMSJgoFbG93ZXIYASADKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLkxheWVyEiwKCHdyaXRhYmxlGAIgASgLMhoucWVtdWJveC5ndWVzdC52MS5Xcml0YWJsZSKdAQoFTGF5ZXISLgoIdmlydGlvZnMYASABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLlZpcnRpb0ZzSAASLgoFYmxvY2sYAiABKAsyHS5xZW11Ym94Lmd1ZXN0LnYxLkJsb2NrRGV2aWNlSAASKgoEZmlsZRgDIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuVmlydGlvRnNIAEIICgZzb3VyY2UiLQoIVmlydGlvRnMSCwoDdGFnGAEgASgJEhQKDHN1YmRpcmVjdG9yeRgCIAEoCSJPCgtCbG9ja0RldmljZRIOCgZzZXJpYWwYASABKAkSFAoMb2Zmc2V0X2J5dGVzGAMgASgEEhQKDGxlbmd0aF9ieXRlcxgEIAEoBEoECAIQAyJkCghXcml0YWJsZRIoCgV0bXBmcxgBIAEoCzIXLnFlbXVib3guZ3Vlc3QudjEuVG1wZnNIABImCgRkaXNrGAIgASgLMhYucWVtdWJveC5ndWVzdC52MS5EaXNrSABCBgoEa2luZCIWCgREaXNrEg4KBnNlcmlhbBgBIAEoCSIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTLYAgoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USWgoLQWRqdXN0Q2xvY2sSJC5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVxdWVzdBolLnFlbXVib3guZ3Vlc3QudjEuQWRqdXN0Q2xvY2tSZXNwb25zZRJRCghTaHV0ZG93bhIhLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXF1ZXN0GiIucWVtdWJveC5ndWVzdC52MS5TaHV0ZG93blJlc3BvbnNlEkkKBkV2ZW50cxIfLnFlbXVib3guZ3Vlc3QudjEuRXZlbnRzUmVxdWVzdBocLnFlbXVib3guZ3Vlc3QudjEuR3Vlc3RFdmVudDABMrsBCgdCdW5kbGVzElcKBkNyZWF0ZRIlLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVzcG9uc2USVwoGRGVsZXRlEiUucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXF1ZXN0GiYucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp]);
+  fileDesc("ChxxZW11Ym94L2d1ZXN0L3YxL2d1ZXN0LnByb3RvEhBxZW11Ym94Lmd1ZXN0LnYxIqwBChBDb25maWd1cmVSZXF1ZXN0EhgKEHVuaXhfbmFub3NlY29uZHMYASABKAMSEAoIaG9zdG5hbWUYAiABKAkSMQoHYnlfbG9hZBgDIAEoCzIgLnFlbXVib3guZ3Vlc3QudjEuUHJvY2Vzc29yUnVsZXMSOQoSbWVtb3J5X2J5X3ByZXNzdXJlGAQgASgLMh0ucWVtdWJveC5ndWVzdC52MS5NZW1vcnlSdWxlcyJFCg5Qcm9jZXNzb3JSdWxlcxIUCgxncm93X3BlcmNlbnQYASABKA0SHQoVY29vbGRvd25fbWlsbGlzZWNvbmRzGAIgASgNImcKC01lbW9yeVJ1bGVzEhQKDGdyb3dfcGVyY2VudBgBIAEoDRIdChVjb29sZG93bl9taWxsaXNlY29uZHMYAiABKA0SEQoJbGVhc3RfbWliGAMgASgNEhAKCG1vc3RfbWliGAQgASgNIhsKDE1lbW9yeVdhbnRlZBILCgNtaWIYASABKA0idwoRQ29uZmlndXJlUmVzcG9uc2USFgoOa2VybmVsX3JlbGVhc2UYASABKAkSFwoPdm1pbml0ZF92ZXJzaW9uGAIgASgJEjEKCHRpbWVsaW5lGAMgAygLMh8ucWVtdWJveC5ndWVzdC52MS5UaW1lbGluZVBvaW50IjcKDVRpbWVsaW5lUG9pbnQSDAoEbmFtZRgBIAEoCRIYChBib290X25hbm9zZWNvbmRzGAIgASgEIi0KEkFkanVzdENsb2NrUmVxdWVzdBIXCg9hZGRfbmFub3NlY29uZHMYASABKAMiLwoTQWRqdXN0Q2xvY2tSZXNwb25zZRIYChB1bml4X25hbm9zZWNvbmRzGAEgASgDIhEKD1NodXRkb3duUmVxdWVzdCISChBTaHV0ZG93blJlc3BvbnNlIg8KDUV2ZW50c1JlcXVlc3QibwoKR3Vlc3RFdmVudBINCgV0b3BpYxgBIAEoCRIjCgVldmVudBgCIAEoCzIULmdvb2dsZS5wcm90b2J1Zi5BbnkSLQoJdGltZXN0YW1wGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKwAQoTQ3JlYXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCRITCgtjb25maWdfanNvbhgCIAEoDBIoCgZyb290ZnMYAyABKAsyGC5xZW11Ym94Lmd1ZXN0LnYxLlJvb3RmcxIlCgVmaWxlcxgEIAMoCzIWLnFlbXVib3guZ3Vlc3QudjEuRmlsZRInCgZzaGFyZXMYBSADKAsyFy5xZW11Ym94Lmd1ZXN0LnYxLlNoYXJlIiYKBVNoYXJlEgsKA3RhZxgBIAEoCRIQCgh3cml0YWJsZRgCIAEoCCIkChRDcmVhdGVCdW5kbGVSZXNwb25zZRIMCgRwYXRoGAEgASgJIl4KBlJvb3RmcxImCgVsb3dlchgBIAMoCzIXLnFlbXVib3guZ3Vlc3QudjEuTGF5ZXISLAoId3JpdGFibGUYAiABKAsyGi5xZW11Ym94Lmd1ZXN0LnYxLldyaXRhYmxlIs0BCgVMYXllchIuCgh2aXJ0aW9mcxgBIAEoCzIaLnFlbXVib3guZ3Vlc3QudjEuVmlydGlvRnNIABIuCgVibG9jaxgCIAEoCzIdLnFlbXVib3guZ3Vlc3QudjEuQmxvY2tEZXZpY2VIABIqCgRmaWxlGAMgASgLMhoucWVtdWJveC5ndWVzdC52MS5WaXJ0aW9Gc0gAEi4KB2RldmljZXMYBCADKAsyHS5xZW11Ym94Lmd1ZXN0LnYxLkxheWVyRGV2aWNlQggKBnNvdXJjZSJzCgtMYXllckRldmljZRIuCgVibG9jaxgBIAEoCzIdLnFlbXVib3guZ3Vlc3QudjEuQmxvY2tEZXZpY2VIABIqCgRmaWxlGAIgASgLMhoucWVtdWJveC5ndWVzdC52MS5WaXJ0aW9Gc0gAQggKBnNvdXJjZSItCghWaXJ0aW9GcxILCgN0YWcYASABKAkSFAoMc3ViZGlyZWN0b3J5GAIgASgJIk8KC0Jsb2NrRGV2aWNlEg4KBnNlcmlhbBgBIAEoCRIUCgxvZmZzZXRfYnl0ZXMYAyABKAQSFAoMbGVuZ3RoX2J5dGVzGAQgASgESgQIAhADIpABCghXcml0YWJsZRIoCgV0bXBmcxgBIAEoCzIXLnFlbXVib3guZ3Vlc3QudjEuVG1wZnNIABImCgRkaXNrGAIgASgLMhYucWVtdWJveC5ndWVzdC52MS5EaXNrSAASKgoIc25hcHNob3QYAyABKAsyFi5xZW11Ym94Lmd1ZXN0LnYxLkRpc2tIAEIGCgRraW5kIiYKBERpc2sSDgoGc2VyaWFsGAEgASgJEg4KBmZvbGRlchgCIAEoCSIbCgVUbXBmcxISCgpzaXplX2J5dGVzGAEgASgEIjMKBEZpbGUSDAoEbmFtZRgBIAEoCRIPCgdjb250ZW50GAIgASgMEgwKBG1vZGUYAyABKA0iIQoTRGVsZXRlQnVuZGxlUmVxdWVzdBIKCgJpZBgBIAEoCSIWChREZWxldGVCdW5kbGVSZXNwb25zZTLYAgoGU3lzdGVtElQKCUNvbmZpZ3VyZRIiLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVxdWVzdBojLnFlbXVib3guZ3Vlc3QudjEuQ29uZmlndXJlUmVzcG9uc2USWgoLQWRqdXN0Q2xvY2sSJC5xZW11Ym94Lmd1ZXN0LnYxLkFkanVzdENsb2NrUmVxdWVzdBolLnFlbXVib3guZ3Vlc3QudjEuQWRqdXN0Q2xvY2tSZXNwb25zZRJRCghTaHV0ZG93bhIhLnFlbXVib3guZ3Vlc3QudjEuU2h1dGRvd25SZXF1ZXN0GiIucWVtdWJveC5ndWVzdC52MS5TaHV0ZG93blJlc3BvbnNlEkkKBkV2ZW50cxIfLnFlbXVib3guZ3Vlc3QudjEuRXZlbnRzUmVxdWVzdBocLnFlbXVib3guZ3Vlc3QudjEuR3Vlc3RFdmVudDABMrsBCgdCdW5kbGVzElcKBkNyZWF0ZRIlLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVxdWVzdBomLnFlbXVib3guZ3Vlc3QudjEuQ3JlYXRlQnVuZGxlUmVzcG9uc2USVwoGRGVsZXRlEiUucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXF1ZXN0GiYucWVtdWJveC5ndWVzdC52MS5EZWxldGVCdW5kbGVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message qemubox.guest.v1.ConfigureRequest
@@ -39,6 +39,13 @@ export type ConfigureRequest = Message<"qemubox.guest.v1.ConfigureRequest"> & {
    * @generated from field: qemubox.guest.v1.ProcessorRules by_load = 3;
    */
   byLoad?: ProcessorRules | undefined;
+
+  /**
+   * Absent: the guest does not ask for memory.
+   *
+   * @generated from field: qemubox.guest.v1.MemoryRules memory_by_pressure = 4;
+   */
+  memoryByPressure?: MemoryRules | undefined;
 };
 
 /**
@@ -62,7 +69,7 @@ export type ProcessorRules = Message<"qemubox.guest.v1.ProcessorRules"> & {
   growPercent: number;
 
   /**
-   * Between two looks whether one fewer would do.
+   * Between the last pressure and the first look whether one fewer would do, and between two looks.
    *
    * @generated from field: uint32 cooldown_milliseconds = 2;
    */
@@ -75,6 +82,70 @@ export type ProcessorRules = Message<"qemubox.guest.v1.ProcessorRules"> & {
  */
 export const ProcessorRulesSchema: GenMessage<ProcessorRules> = /*@__PURE__*/
   messageDesc(file_qemubox_guest_v1_guest, 1);
+
+/**
+ * When the guest asks for memory that the machine has and it may not use yet, and when it gives it
+ * back: by events with the topic /guest/memory.
+ *
+ * @generated from message qemubox.guest.v1.MemoryRules
+ */
+export type MemoryRules = Message<"qemubox.guest.v1.MemoryRules"> & {
+  /**
+   * Of a second, in which something waited for memory.
+   *
+   * @generated from field: uint32 grow_percent = 1;
+   */
+  growPercent: number;
+
+  /**
+   * Between the last pressure and the first look whether less would do, and between two looks.
+   *
+   * @generated from field: uint32 cooldown_milliseconds = 2;
+   */
+  cooldownMilliseconds: number;
+
+  /**
+   * What it may use at first.
+   *
+   * @generated from field: uint32 least_mib = 3;
+   */
+  leastMib: number;
+
+  /**
+   * What it may ask for.
+   *
+   * @generated from field: uint32 most_mib = 4;
+   */
+  mostMib: number;
+};
+
+/**
+ * Describes the message qemubox.guest.v1.MemoryRules.
+ * Use `create(MemoryRulesSchema)` to create a new message.
+ */
+export const MemoryRulesSchema: GenMessage<MemoryRules> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 2);
+
+/**
+ * The event of the topic /guest/memory.
+ *
+ * @generated from message qemubox.guest.v1.MemoryWanted
+ */
+export type MemoryWanted = Message<"qemubox.guest.v1.MemoryWanted"> & {
+  /**
+   * What the guest would use, all in all. What it gets is for the host to say.
+   *
+   * @generated from field: uint32 mib = 1;
+   */
+  mib: number;
+};
+
+/**
+ * Describes the message qemubox.guest.v1.MemoryWanted.
+ * Use `create(MemoryWantedSchema)` to create a new message.
+ */
+export const MemoryWantedSchema: GenMessage<MemoryWanted> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 3);
 
 /**
  * @generated from message qemubox.guest.v1.ConfigureResponse
@@ -101,7 +172,7 @@ export type ConfigureResponse = Message<"qemubox.guest.v1.ConfigureResponse"> & 
  * Use `create(ConfigureResponseSchema)` to create a new message.
  */
 export const ConfigureResponseSchema: GenMessage<ConfigureResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 2);
+  messageDesc(file_qemubox_guest_v1_guest, 4);
 
 /**
  * @generated from message qemubox.guest.v1.TimelinePoint
@@ -125,7 +196,7 @@ export type TimelinePoint = Message<"qemubox.guest.v1.TimelinePoint"> & {
  * Use `create(TimelinePointSchema)` to create a new message.
  */
 export const TimelinePointSchema: GenMessage<TimelinePoint> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 3);
+  messageDesc(file_qemubox_guest_v1_guest, 5);
 
 /**
  * @generated from message qemubox.guest.v1.AdjustClockRequest
@@ -144,7 +215,7 @@ export type AdjustClockRequest = Message<"qemubox.guest.v1.AdjustClockRequest"> 
  * Use `create(AdjustClockRequestSchema)` to create a new message.
  */
 export const AdjustClockRequestSchema: GenMessage<AdjustClockRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 4);
+  messageDesc(file_qemubox_guest_v1_guest, 6);
 
 /**
  * @generated from message qemubox.guest.v1.AdjustClockResponse
@@ -161,7 +232,7 @@ export type AdjustClockResponse = Message<"qemubox.guest.v1.AdjustClockResponse"
  * Use `create(AdjustClockResponseSchema)` to create a new message.
  */
 export const AdjustClockResponseSchema: GenMessage<AdjustClockResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 5);
+  messageDesc(file_qemubox_guest_v1_guest, 7);
 
 /**
  * @generated from message qemubox.guest.v1.ShutdownRequest
@@ -174,7 +245,7 @@ export type ShutdownRequest = Message<"qemubox.guest.v1.ShutdownRequest"> & {
  * Use `create(ShutdownRequestSchema)` to create a new message.
  */
 export const ShutdownRequestSchema: GenMessage<ShutdownRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 6);
+  messageDesc(file_qemubox_guest_v1_guest, 8);
 
 /**
  * @generated from message qemubox.guest.v1.ShutdownResponse
@@ -187,7 +258,7 @@ export type ShutdownResponse = Message<"qemubox.guest.v1.ShutdownResponse"> & {
  * Use `create(ShutdownResponseSchema)` to create a new message.
  */
 export const ShutdownResponseSchema: GenMessage<ShutdownResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 7);
+  messageDesc(file_qemubox_guest_v1_guest, 9);
 
 /**
  * @generated from message qemubox.guest.v1.EventsRequest
@@ -200,21 +271,21 @@ export type EventsRequest = Message<"qemubox.guest.v1.EventsRequest"> & {
  * Use `create(EventsRequestSchema)` to create a new message.
  */
 export const EventsRequestSchema: GenMessage<EventsRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 8);
+  messageDesc(file_qemubox_guest_v1_guest, 10);
 
 /**
  * @generated from message qemubox.guest.v1.GuestEvent
  */
 export type GuestEvent = Message<"qemubox.guest.v1.GuestEvent"> & {
   /**
-   * One of containerd's: /tasks/exit, ...
+   * One of containerd's (/tasks/exit, ...) or /guest/memory.
    *
    * @generated from field: string topic = 1;
    */
   topic: string;
 
   /**
-   * The message of containerd.events that belongs to the topic.
+   * The message that belongs to the topic, of containerd.events or of this file.
    *
    * @generated from field: google.protobuf.Any event = 2;
    */
@@ -231,7 +302,7 @@ export type GuestEvent = Message<"qemubox.guest.v1.GuestEvent"> & {
  * Use `create(GuestEventSchema)` to create a new message.
  */
 export const GuestEventSchema: GenMessage<GuestEvent> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 9);
+  messageDesc(file_qemubox_guest_v1_guest, 11);
 
 /**
  * @generated from message qemubox.guest.v1.CreateBundleRequest
@@ -274,7 +345,7 @@ export type CreateBundleRequest = Message<"qemubox.guest.v1.CreateBundleRequest"
  * Use `create(CreateBundleRequestSchema)` to create a new message.
  */
 export const CreateBundleRequestSchema: GenMessage<CreateBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 10);
+  messageDesc(file_qemubox_guest_v1_guest, 12);
 
 /**
  * A virtio-fs, mounted as shares/<tag> in the bundle's folder.
@@ -300,7 +371,7 @@ export type Share = Message<"qemubox.guest.v1.Share"> & {
  * Use `create(ShareSchema)` to create a new message.
  */
 export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 11);
+  messageDesc(file_qemubox_guest_v1_guest, 13);
 
 /**
  * @generated from message qemubox.guest.v1.CreateBundleResponse
@@ -319,14 +390,14 @@ export type CreateBundleResponse = Message<"qemubox.guest.v1.CreateBundleRespons
  * Use `create(CreateBundleResponseSchema)` to create a new message.
  */
 export const CreateBundleResponseSchema: GenMessage<CreateBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 12);
+  messageDesc(file_qemubox_guest_v1_guest, 14);
 
 /**
  * @generated from message qemubox.guest.v1.Rootfs
  */
 export type Rootfs = Message<"qemubox.guest.v1.Rootfs"> & {
   /**
-   * Top-most first.
+   * Top-most first. None: all of the root filesystem is in a snapshot's disk.
    *
    * @generated from field: repeated qemubox.guest.v1.Layer lower = 1;
    */
@@ -345,7 +416,7 @@ export type Rootfs = Message<"qemubox.guest.v1.Rootfs"> & {
  * Use `create(RootfsSchema)` to create a new message.
  */
 export const RootfsSchema: GenMessage<Rootfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 13);
+  messageDesc(file_qemubox_guest_v1_guest, 15);
 
 /**
  * @generated from message qemubox.guest.v1.Layer
@@ -375,6 +446,13 @@ export type Layer = Message<"qemubox.guest.v1.Layer"> & {
     value: VirtioFs;
     case: "file";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * The further devices of an EROFS image (its option device=), in their order.
+   *
+   * @generated from field: repeated qemubox.guest.v1.LayerDevice devices = 4;
+   */
+  devices: LayerDevice[];
 };
 
 /**
@@ -382,7 +460,36 @@ export type Layer = Message<"qemubox.guest.v1.Layer"> & {
  * Use `create(LayerSchema)` to create a new message.
  */
 export const LayerSchema: GenMessage<Layer> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 14);
+  messageDesc(file_qemubox_guest_v1_guest, 16);
+
+/**
+ * @generated from message qemubox.guest.v1.LayerDevice
+ */
+export type LayerDevice = Message<"qemubox.guest.v1.LayerDevice"> & {
+  /**
+   * @generated from oneof qemubox.guest.v1.LayerDevice.source
+   */
+  source: {
+    /**
+     * @generated from field: qemubox.guest.v1.BlockDevice block = 1;
+     */
+    value: BlockDevice;
+    case: "block";
+  } | {
+    /**
+     * @generated from field: qemubox.guest.v1.VirtioFs file = 2;
+     */
+    value: VirtioFs;
+    case: "file";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message qemubox.guest.v1.LayerDevice.
+ * Use `create(LayerDeviceSchema)` to create a new message.
+ */
+export const LayerDeviceSchema: GenMessage<LayerDevice> = /*@__PURE__*/
+  messageDesc(file_qemubox_guest_v1_guest, 17);
 
 /**
  * @generated from message qemubox.guest.v1.VirtioFs
@@ -406,7 +513,7 @@ export type VirtioFs = Message<"qemubox.guest.v1.VirtioFs"> & {
  * Use `create(VirtioFsSchema)` to create a new message.
  */
 export const VirtioFsSchema: GenMessage<VirtioFs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 15);
+  messageDesc(file_qemubox_guest_v1_guest, 18);
 
 /**
  * A part of a disk, which the guest cuts out: an EROFS image.
@@ -439,7 +546,7 @@ export type BlockDevice = Message<"qemubox.guest.v1.BlockDevice"> & {
  * Use `create(BlockDeviceSchema)` to create a new message.
  */
 export const BlockDeviceSchema: GenMessage<BlockDevice> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 16);
+  messageDesc(file_qemubox_guest_v1_guest, 19);
 
 /**
  * @generated from message qemubox.guest.v1.Writable
@@ -456,10 +563,21 @@ export type Writable = Message<"qemubox.guest.v1.Writable"> & {
     case: "tmpfs";
   } | {
     /**
+     * Gone with the container.
+     *
      * @generated from field: qemubox.guest.v1.Disk disk = 2;
      */
     value: Disk;
     case: "disk";
+  } | {
+    /**
+     * It outlives the container: what was written is below its folder "upper", and overlayfs's own
+     * folder is "work". Flushed when the container pauses, when it has ended, and by Shutdown.
+     *
+     * @generated from field: qemubox.guest.v1.Disk snapshot = 3;
+     */
+    value: Disk;
+    case: "snapshot";
   } | { case: undefined; value?: undefined };
 };
 
@@ -468,10 +586,10 @@ export type Writable = Message<"qemubox.guest.v1.Writable"> & {
  * Use `create(WritableSchema)` to create a new message.
  */
 export const WritableSchema: GenMessage<Writable> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 17);
+  messageDesc(file_qemubox_guest_v1_guest, 20);
 
 /**
- * A disk with an ext4 on it that is this container's alone.
+ * A disk with an ext4 on it.
  *
  * @generated from message qemubox.guest.v1.Disk
  */
@@ -482,6 +600,14 @@ export type Disk = Message<"qemubox.guest.v1.Disk"> & {
    * @generated from field: string serial = 1;
    */
   serial: string;
+
+  /**
+   * The folder on it that is this container's, made for it and removed with its bundle; empty: all of
+   * the disk is. A disk that containers share is of the kind "disk".
+   *
+   * @generated from field: string folder = 2;
+   */
+  folder: string;
 };
 
 /**
@@ -489,7 +615,7 @@ export type Disk = Message<"qemubox.guest.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 18);
+  messageDesc(file_qemubox_guest_v1_guest, 21);
 
 /**
  * @generated from message qemubox.guest.v1.Tmpfs
@@ -508,7 +634,7 @@ export type Tmpfs = Message<"qemubox.guest.v1.Tmpfs"> & {
  * Use `create(TmpfsSchema)` to create a new message.
  */
 export const TmpfsSchema: GenMessage<Tmpfs> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 19);
+  messageDesc(file_qemubox_guest_v1_guest, 22);
 
 /**
  * @generated from message qemubox.guest.v1.File
@@ -539,7 +665,7 @@ export type File = Message<"qemubox.guest.v1.File"> & {
  * Use `create(FileSchema)` to create a new message.
  */
 export const FileSchema: GenMessage<File> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 20);
+  messageDesc(file_qemubox_guest_v1_guest, 23);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleRequest
@@ -556,7 +682,7 @@ export type DeleteBundleRequest = Message<"qemubox.guest.v1.DeleteBundleRequest"
  * Use `create(DeleteBundleRequestSchema)` to create a new message.
  */
 export const DeleteBundleRequestSchema: GenMessage<DeleteBundleRequest> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 21);
+  messageDesc(file_qemubox_guest_v1_guest, 24);
 
 /**
  * @generated from message qemubox.guest.v1.DeleteBundleResponse
@@ -569,7 +695,7 @@ export type DeleteBundleResponse = Message<"qemubox.guest.v1.DeleteBundleRespons
  * Use `create(DeleteBundleResponseSchema)` to create a new message.
  */
 export const DeleteBundleResponseSchema: GenMessage<DeleteBundleResponse> = /*@__PURE__*/
-  messageDesc(file_qemubox_guest_v1_guest, 22);
+  messageDesc(file_qemubox_guest_v1_guest, 25);
 
 /**
  * The guest as a whole.

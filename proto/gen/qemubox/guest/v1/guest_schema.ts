@@ -10,11 +10,23 @@ export const ConfigureRequestSchema = message<pb.ConfigureRequest>("qemubox.gues
   { no: 1, name: "unixNanoseconds", type: "int64" },
   { no: 2, name: "hostname", type: "string" },
   { no: 3, name: "byLoad", type: "message", of: ProcessorRulesSchema },
+  { no: 4, name: "memoryByPressure", type: "message", of: MemoryRulesSchema },
 ]);
 
 export const ProcessorRulesSchema = message<pb.ProcessorRules>("qemubox.guest.v1.ProcessorRules", () => [
   { no: 1, name: "growPercent", type: "uint32" },
   { no: 2, name: "cooldownMilliseconds", type: "uint32" },
+]);
+
+export const MemoryRulesSchema = message<pb.MemoryRules>("qemubox.guest.v1.MemoryRules", () => [
+  { no: 1, name: "growPercent", type: "uint32" },
+  { no: 2, name: "cooldownMilliseconds", type: "uint32" },
+  { no: 3, name: "leastMib", type: "uint32" },
+  { no: 4, name: "mostMib", type: "uint32" },
+]);
+
+export const MemoryWantedSchema = message<pb.MemoryWanted>("qemubox.guest.v1.MemoryWanted", () => [
+  { no: 1, name: "mib", type: "uint32" },
 ]);
 
 export const ConfigureResponseSchema = message<pb.ConfigureResponse>("qemubox.guest.v1.ConfigureResponse", () => [
@@ -74,6 +86,12 @@ export const LayerSchema = message<pb.Layer>("qemubox.guest.v1.Layer", () => [
   { no: 1, name: "virtiofs", type: "message", of: VirtioFsSchema, oneof: "source" },
   { no: 2, name: "block", type: "message", of: BlockDeviceSchema, oneof: "source" },
   { no: 3, name: "file", type: "message", of: VirtioFsSchema, oneof: "source" },
+  { no: 4, name: "devices", type: "message", of: LayerDeviceSchema, list: true },
+]);
+
+export const LayerDeviceSchema = message<pb.LayerDevice>("qemubox.guest.v1.LayerDevice", () => [
+  { no: 1, name: "block", type: "message", of: BlockDeviceSchema, oneof: "source" },
+  { no: 2, name: "file", type: "message", of: VirtioFsSchema, oneof: "source" },
 ]);
 
 export const VirtioFsSchema = message<pb.VirtioFs>("qemubox.guest.v1.VirtioFs", () => [
@@ -90,10 +108,12 @@ export const BlockDeviceSchema = message<pb.BlockDevice>("qemubox.guest.v1.Block
 export const WritableSchema = message<pb.Writable>("qemubox.guest.v1.Writable", () => [
   { no: 1, name: "tmpfs", type: "message", of: TmpfsSchema, oneof: "kind" },
   { no: 2, name: "disk", type: "message", of: DiskSchema, oneof: "kind" },
+  { no: 3, name: "snapshot", type: "message", of: DiskSchema, oneof: "kind" },
 ]);
 
 export const DiskSchema = message<pb.Disk>("qemubox.guest.v1.Disk", () => [
   { no: 1, name: "serial", type: "string" },
+  { no: 2, name: "folder", type: "string" },
 ]);
 
 export const TmpfsSchema = message<pb.Tmpfs>("qemubox.guest.v1.Tmpfs", () => [
