@@ -28,8 +28,7 @@ export function qemuArguments(config: VmConfig): string[] {
     ...config.disks.flatMap((one, index) => disk(one, `disk${index}`)),
     ...config.scratchDisks.flatMap(scratchDisk),
     ...config.nics.flatMap(nic),
-    // What it reports as free is no longer there on the host (2 MiB at a time, every two seconds).
-    ...(config.balloon ? ["-device", "virtio-balloon-device,free-page-reporting=on"] : []),
+    ...balloon(config),
   ];
 }
 
@@ -128,12 +127,16 @@ function disk(config: DiskConfig, id: string): string[] {
 }
 
 /**
- * Nobody reads it after a crash of the host: it is never flushed. What the guest discards is no longer
- * there on the host. When the host's disk is full the guest gets an error, where QEMU would stop it.
+ * Nobody reads it after a crash of the host: it is never flushed, unless it outlives the machine. What
+ * the guest discards is no longer there on the host. When the host's disk is full the guest gets an
+ * error, where QEMU would stop it.
  */
-function scratchDisk({ serial, fd }: VmConfig["scratchDisks"][number], index: number): string[] {
+function scratchDisk(
+  { serial, fd, outlives = false }: VmConfig["scratchDisks"][number],
+  index: number,
+): string[] {
   const id = `scratch${index}`;
-  const cache = { "no-flush": true };
+  const cache = { "no-flush": !outlives };
   return [
     "-blockdev",
     JSON.stringify({
@@ -141,7 +144,7 @@ function scratchDisk({ serial, fd }: VmConfig["scratchDisks"][number], index: nu
       "node-name": id,
       "discard": "unmap",
       cache,
-      // The file has no name. What is opened here is what the descriptor is of.
+      // The file may have no name. What is opened here is what the descriptor is of.
       "file": {
         "driver": "file",
         "filename": `/proc/self/fd/${fd}`,
@@ -168,6 +171,20 @@ function nic({ mac, tapFd, vhostFd }: VmConfig["nics"][number], index: number): 
     ...["-netdev", `tap,id=${id},fd=${tapFd}${vhost}`],
     ...["-device", `virtio-net-device,netdev=${id},mac=${mac}`],
   ];
+}
+
+/**
+ * What a guest reports as free is no longer there on the host (2 MiB at a time). What the balloon holds
+ * back counts as the guest's all the same, which takes of it sooner than it kills for want of memory.
+ */
+function balloon({ balloon }: VmConfig): string[] {
+  if (balloon === null) return [];
+  const options = [
+    "virtio-balloon-device",
+    ...(balloon.returnsFree ? ["free-page-reporting=on"] : []),
+    ...(balloon.holdsBack ? ["deflate-on-oom=on"] : []),
+  ];
+  return ["-device", options.join(",")];
 }
 
 function source(socket: SocketSource): string {

@@ -19,7 +19,7 @@ const SMALLEST: VmConfig = {
   disks: [],
   scratchDisks: [],
   nics: [],
-  balloon: true,
+  balloon: { returnsFree: true, holdsBack: false },
   qmp: { fd: 3 },
 };
 
@@ -45,7 +45,7 @@ const EVERYTHING: VmConfig = {
     { mac: "52:54:00:12:34:57", tapFd: 8, vhostFd: 9 },
   ],
   // There is no slot left.
-  balloon: false,
+  balloon: null,
   qmp: { path: "/run/q/qmp.sock" },
   kernelParameters: ["loglevel=7"],
 };
@@ -73,4 +73,13 @@ Deno.test("a file name with quotes and commas reaches QEMU unchanged", () => {
 
 Deno.test("a configuration that is not valid makes no arguments", () => {
   assert.throws(() => qemuArguments({ ...SMALLEST, memoryMib: 0 }), { kind: "config" });
+});
+
+Deno.test("a disk that outlives the machine is flushed", () => {
+  for (const outlives of [true, false]) {
+    const args = qemuArguments({ ...SMALLEST, scratchDisks: [{ serial: "w", fd: 6, outlives }] });
+    const node = JSON.parse(args.find((one) => one.includes("/proc/self/fd/6"))!);
+    assert.deepEqual(node.cache, { "no-flush": !outlives });
+    assert.deepEqual(node.file.cache, { "no-flush": !outlives });
+  }
 });

@@ -7,14 +7,24 @@ import {
   type SpawnCommand,
   type System,
   system as realSystem,
+  withNamespace,
 } from "../ffi/mod.ts";
 import { qemuArguments } from "./arguments.ts";
+import { Balloon } from "./balloon.ts";
 import type { CidLease } from "./cid.ts";
-import { type Accelerator, checkSlots, hasSlotLeft } from "./config.ts";
+import { type Accelerator, checkSlots } from "./config.ts";
 import { withDeadline } from "./deadline.ts";
 import { VmError } from "./error.ts";
 import { vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
-import { type BootPlan, deviceCounts, type QemuFds, type Share, vmConfigOf } from "./plan.ts";
+import {
+  balloonOf,
+  type BootPlan,
+  deviceCounts,
+  type QemuFds,
+  type Share,
+  vmConfigOf,
+  wantedBalloon,
+} from "./plan.ts";
 import { QmpClient } from "./qmp.ts";
 import { GuestConsole, Vm, VmEnd } from "./vm.ts";
 import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
@@ -32,6 +42,8 @@ export interface BootDeps {
   /** How long virtiofsd may take to end once QEMU is gone, before it is killed. */
   readonly virtiofsdGraceMs?: number;
   readonly system?: System;
+  /** The network namespace that QEMU lives in; default: this process's. */
+  readonly netns?: Fd;
   readonly spawn?: (command: SpawnCommand) => ChildLike;
 }
 
@@ -54,9 +66,10 @@ const DIAL_SOCKET = "vsock.sock";
  */
 export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
   checkSlots(deviceCounts(plan));
-  if (plan.returnsMemory === true && !hasSlotLeft(deviceCounts(plan))) {
+  if (wantedBalloon(plan) !== null && balloonOf(plan) === null) {
     deps.log?.(
-      "no virtio slot is left for the balloon: memory that is free in the guest stays taken",
+      "no virtio slot is left for the balloon: memory that is free in the guest stays taken, and all that " +
+        "it may grow to is its own from the start",
     );
   }
   const console = new GuestConsole(plan.readyMarker, deps.console ?? (() => {}));
@@ -142,6 +155,7 @@ class Boot {
       resources: stack.move(),
       end,
       qmp: client,
+      balloon: this.#balloon(client),
       processes: [qemu.info, ...this.#helpers.map((one) => one.info)],
       cid: cid.cid,
       transport: this.plan.vsockTransport === "kernel"
@@ -202,6 +216,7 @@ class Boot {
           fd: 3,
           sharedDirectory: share.directory,
           readonly: share.readonly,
+          isFixed: share.isFixed ?? false,
           ...(share.sandbox === undefined ? {} : { sandbox: share.sandbox }),
         }),
         cwd: "/",
@@ -264,6 +279,13 @@ class Boot {
     return qmp;
   }
 
+  /** null: the guest has all of its memory. */
+  #balloon(qmp: QmpClient): Balloon | null {
+    const { memoryMib: least, memoryMibMax: most = least } = this.plan;
+    if (balloonOf(this.plan)?.holdsBack !== true) return null;
+    return new Balloon(qmp, { least, most }, this.deps.log ?? (() => {}));
+  }
+
   async #ready(end: VmEnd): Promise<void> {
     const failed = end.ended.then(({ message }) => {
       throw new VmError("boot", `guest did not become ready: ${message}`);
@@ -311,11 +333,18 @@ class Boot {
       vmName: this.plan.name,
       setprivPath: this.plan.files.setprivPath,
       system: this.#system,
-      spawn: this.deps.spawn ?? ((command) => Child.spawn(command, { system: this.#system })),
+      spawn: (command) => this.#spawnChild(what.role, command),
       log: this.deps.log ?? (() => {}),
     }));
     this.deps.ledger?.recordProcesses(intent, [process.info]);
     return process;
+  }
+
+  #spawnChild(role: string, command: SpawnCommand): ChildLike {
+    const system = this.#system;
+    const { netns, spawn = (command) => Child.spawn(command, { system }) } = this.deps;
+    if (role !== "qemu" || netns === undefined) return spawn(command);
+    return withNamespace(system, "net", netns, () => spawn(command));
   }
 
   #own(fd: Fd): Fd {

@@ -41,6 +41,8 @@ export interface ScratchDiskConfig {
   readonly serial: string;
   /** An inherited descriptor of a file, open for reading and writing. */
   readonly fd: number;
+  /** What the guest flushes is flushed; default: nobody reads it later, and it is not. */
+  readonly outlives?: boolean;
 }
 
 export interface NicConfig {
@@ -50,6 +52,14 @@ export interface NicConfig {
   readonly tapFd: number;
   /** The inherited descriptor of /dev/vhost-net. */
   readonly vhostFd?: number;
+}
+
+/** By which a guest gives memory back to the host. */
+export interface BalloonConfig {
+  /** Whether that is what is free in the guest, always. */
+  readonly returnsFree: boolean;
+  /** Whether it holds back a part of the memory, which the guest takes out of it when it has none left. */
+  readonly holdsBack: boolean;
 }
 
 /** A virtual machine as plain data. Descriptors are numbers in the QEMU process. */
@@ -68,6 +78,7 @@ export interface VmConfig {
   readonly accelerator: Accelerator;
   /** The host's TSC frequency; what the guest uses under TCG instead of measuring. */
   readonly tscKhz?: number;
+  /** All that it may ever use. */
   readonly memoryMib: number;
   /** Those that the guest brings online as it boots. */
   readonly vcpus: number;
@@ -78,8 +89,8 @@ export interface VmConfig {
   readonly disks: readonly DiskConfig[];
   readonly scratchDisks: readonly ScratchDiskConfig[];
   readonly nics: readonly NicConfig[];
-  /** Whether the guest gives memory that is free back to the host. */
-  readonly balloon: boolean;
+  /** null: it has none. */
+  readonly balloon: BalloonConfig | null;
   /** QMP, in which QEMU is the server. */
   readonly qmp: SocketSource;
   /** Appended to the kernel command line. Nothing that differs between containers belongs here. */

@@ -17,7 +17,7 @@ const VALID: VmConfig = {
   disks: [{ serial: "d", path: "/d", format: "raw", readonly: true }],
   scratchDisks: [{ serial: "s", fd: 6 }],
   nics: [{ mac: "02:00:00:00:00:01", tapFd: 5 }],
-  balloon: true,
+  balloon: { returnsFree: true, holdsBack: false },
   qmp: { fd: 3 },
 };
 

@@ -14,6 +14,8 @@ export interface VirtiofsdOptions {
   readonly sharedDirectory: string;
   /** Enforced by virtiofsd, whatever the guest does. */
   readonly readonly: boolean;
+  /** Nobody changes anything in the folder: the guest may keep all that it has read. */
+  readonly isFixed?: boolean;
   /**
    * "namespace" (default) gives it an empty network, its own pids and the shared folder as its
    * root. "chroot" and "none" are for hosts that forbid the former.
@@ -34,8 +36,9 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
       "--inode-file-handles=prefer",
       // open_by_handle_at(2).
       "--modcaps=+dac_read_search",
-      // The host may change a volume, so metadata is asked again after a second.
-      "--cache=auto",
+      // What the host may change is asked for again: names and attributes after a second, content each
+      // time that a file is opened.
+      `--cache=${options.isFixed ? "always" : "auto"}`,
       // File capabilities (ping, sudo) are in xattrs.
       "--xattr",
       "--announce-submounts",

@@ -5,7 +5,7 @@ import { dyingWithParent, vhostDeviceVsockCommand, virtiofsdCommand } from "./he
 Deno.test("the command lines of the helpers are as they were", () => {
   const virtiofsd = { path: "/usr/libexec/virtiofsd", fd: 3, sharedDirectory: "/run/x/root fs" };
   const commands = [
-    virtiofsdCommand({ ...virtiofsd, readonly: true }),
+    virtiofsdCommand({ ...virtiofsd, readonly: true, isFixed: true }),
     virtiofsdCommand({ ...virtiofsd, readonly: false, sandbox: "chroot" }),
     vhostDeviceVsockCommand({
       path: "/usr/bin/vhost-device-vsock",

@@ -31,7 +31,7 @@ export function kernelCommandLine(
     ...(config.vcpus < config.vcpusMax ? [`maxcpus=${config.vcpus}`] : []),
     // The kernel would keep up to an eighth of the memory in lists of each processor, from where freed
     // pages come back by and by: a hundredth is enough, the rest is the host's.
-    ...(config.balloon ? ["sysctl.vm.percpu_pagelist_high_fraction=100"] : []),
+    ...(config.balloon?.returnsFree ? ["sysctl.vm.percpu_pagelist_high_fraction=100"] : []),
     ...(config.kernelParameters ?? []),
   ].join(" ");
   if (line.length > COMMAND_LINE_BYTES_MAX) {

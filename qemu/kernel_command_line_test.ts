@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { assertGolden } from "./golden_testing.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
-const ONE = { vcpus: 1, vcpusMax: 1, balloon: false };
+const ONE = { vcpus: 1, vcpusMax: 1, balloon: null };
 
 Deno.test("the kernel command lines are as they were", () => {
   const lines = [
@@ -11,7 +11,11 @@ Deno.test("the kernel command lines are as they were", () => {
     kernelCommandLine({ ...ONE, accelerator: "tcg", tscKhz: 2_600_000 }),
     kernelCommandLine({ ...ONE, accelerator: "tcg", kernelParameters: ["loglevel=7"] }),
     kernelCommandLine({ ...ONE, accelerator: "kvm", vcpus: 2, vcpusMax: 4 }),
-    kernelCommandLine({ ...ONE, accelerator: "kvm", balloon: true }),
+    kernelCommandLine({
+      ...ONE,
+      accelerator: "kvm",
+      balloon: { returnsFree: true, holdsBack: false },
+    }),
   ];
   assertGolden("kernel_command_lines.txt", lines.join("\n") + "\n");
 });

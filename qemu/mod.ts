@@ -8,6 +8,7 @@ export {
   checkSlots,
   CID_MAX,
   CID_MIN,
+  hasSlotLeft,
   MEMORY_MIB_MIN,
   validateVmConfig,
   VCPUS_MAX,
@@ -31,7 +32,7 @@ export { chooseAccelerator, chooseVsockTransport, probeHost } from "./accelerato
 export type { AcceleratorChoice, ChosenAccelerator, HostProbe } from "./accelerator.ts";
 export { hostTsc } from "./host_tsc.ts";
 export type { HostFiles, HostTsc } from "./host_tsc.ts";
-export { GUEST_OVERHEAD_MIB, hostSize, sizeVm } from "./sizing.ts";
+export { GUEST_OVERHEAD_MIB, hostSize, limitMib, memoryWithin, sizeVm } from "./sizing.ts";
 export type { HostSize, Resources, SizeWishes, VmSize } from "./sizing.ts";
 export { locateFiles } from "./files.ts";
 export type { FileSettings, VmFiles } from "./files.ts";
@@ -46,6 +47,8 @@ export type { VsockTransport } from "./vsock.ts";
 export type { BootPlan, NicPlan, ScratchDisk, Share } from "./plan.ts";
 export { BOOT_TIMEOUT_MS, bootVm } from "./boot.ts";
 export type { BootDeps } from "./boot.ts";
+export { Balloon } from "./balloon.ts";
+export type { BalloonBounds, BalloonMonitor } from "./balloon.ts";
 export { Vm } from "./vm.ts";
 export type { VmExit, VmTimeline } from "./vm.ts";
 export type { ChildLike, Ledger, ProcessInfo } from "./vm_process.ts";

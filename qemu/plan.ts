@@ -1,6 +1,7 @@
 import type { Fd } from "../ffi/mod.ts";
 import {
   type Accelerator,
+  type BalloonConfig,
   type DeviceCounts,
   type DiskConfig,
   hasSlotLeft,
@@ -13,6 +14,8 @@ export interface Share {
   readonly tag: string;
   readonly directory: string;
   readonly readonly: boolean;
+  /** Nobody changes anything in it while the machine runs. */
+  readonly isFixed?: boolean;
   readonly sandbox?: "namespace" | "chroot" | "none";
 }
 
@@ -20,6 +23,8 @@ export interface Share {
 export interface ScratchDisk {
   readonly serial: string;
   readonly file: Fd;
+  /** Somebody reads it later: what the guest flushes is flushed; default: nobody does. */
+  readonly outlives?: boolean;
 }
 
 export interface NicPlan {
@@ -36,7 +41,10 @@ export interface BootPlan {
   readonly files: VmFiles;
   readonly accelerator: Accelerator;
   readonly tscKhz?: number;
+  /** What the guest may use at first. */
   readonly memoryMib: number;
+  /** What it may grow to; default: no more. */
+  readonly memoryMibMax?: number;
   readonly vcpus: number;
   /** What the guest may bring online later; default: no more. */
   readonly vcpusMax?: number;
@@ -78,9 +86,20 @@ export function deviceCounts(plan: BootPlan): DeviceCounts {
   };
 }
 
+/** The balloon that a machine should have, and for which there may be no slot; null: none. */
+export function wantedBalloon(plan: BootPlan): BalloonConfig | null {
+  const returnsFree = plan.returnsMemory === true;
+  const holdsBack = plan.memoryMib < (plan.memoryMibMax ?? 0);
+  return returnsFree || holdsBack ? { returnsFree, holdsBack } : null;
+}
+
+/** The balloon that a machine has: the one wanted, where there is a slot for it. */
+export function balloonOf(plan: BootPlan): BalloonConfig | null {
+  return hasSlotLeft(deviceCounts(plan)) ? wantedBalloon(plan) : null;
+}
+
 /** The configuration for a plan, once context id and descriptors are known. Pure. */
 export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig {
-  const counts = deviceCounts(plan);
   return {
     name: plan.name,
     qemuPath: plan.files.qemuPath,
@@ -90,7 +109,7 @@ export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig 
     initrdPath: plan.files.initrdPath,
     accelerator: plan.accelerator,
     ...(plan.tscKhz === undefined ? {} : { tscKhz: plan.tscKhz }),
-    memoryMib: plan.memoryMib,
+    memoryMib: plan.memoryMibMax ?? plan.memoryMib,
     vcpus: plan.vcpus,
     vcpusMax: plan.vcpusMax ?? plan.vcpus,
     vsock: fds.vsock === null
@@ -101,15 +120,16 @@ export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig 
       socket: { fd: fds.filesystems[index]! },
     })),
     disks: plan.disks ?? [],
-    scratchDisks: (plan.scratchDisks ?? []).map(({ serial }, index) => ({
+    scratchDisks: (plan.scratchDisks ?? []).map(({ serial, outlives }, index) => ({
       serial,
       fd: fds.scratchDisks[index]!,
+      ...(outlives === undefined ? {} : { outlives }),
     })),
     nics: (plan.nics ?? []).map(({ mac }, index) => {
       const { tap, vhost } = fds.nics[index]!;
       return { mac, tapFd: tap, ...(vhost === undefined ? {} : { vhostFd: vhost }) };
     }),
-    balloon: plan.returnsMemory === true && hasSlotLeft(counts),
+    balloon: balloonOf(plan),
     qmp: { fd: fds.qmp },
     ...(plan.kernelParameters === undefined ? {} : { kernelParameters: plan.kernelParameters }),
   };

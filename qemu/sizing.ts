@@ -25,6 +25,8 @@ export interface SizeWishes {
   readonly vcpusMax: number | null;
   /** In place of what the limit says; null: what it says. */
   readonly memoryMib: number | null;
+  /** What the container may grow to; null: it does not. */
+  readonly memoryMibMax: number | null;
 }
 
 export interface HostSize {
@@ -33,7 +35,10 @@ export interface HostSize {
 }
 
 export interface VmSize {
+  /** What it may use at first. */
   readonly memoryMib: number;
+  /** What it may grow to, and boots with: a balloon holds the rest. */
+  readonly memoryMibMax: number;
   /** As it boots. */
   readonly vcpus: number;
   /** What may be brought online later. */
@@ -50,8 +55,8 @@ const MIB = 1024 * 1024;
  * The size of the machine for a container. Pure. Its memory is what the container may use (the wish,
  * the limit or the default) and what the guest itself takes on top, rounded up to 128 MiB, never more
  * than the host has. It has as many vCPUs as the wish says, or the quota rounded up, or the default,
- * never more than the host has processors and the container may run on; as many more may be brought
- * online later as are wished for, within the same bounds.
+ * never more than the host has processors and the container may run on. As much more memory and as
+ * many more vCPUs may be had later as are wished for, within the same bounds.
  *
  * The limits of the container are enforced in the guest; the machine only has to be large enough.
  */
@@ -63,21 +68,32 @@ export function sizeVm(
   const cpuset = cpusetSize(resources?.cpu?.cpus) ?? Infinity;
   const capped = (cpus: number) => Math.max(1, Math.min(cpus, cpuset, host.cpus, VCPUS_MAX));
   const vcpus = capped(wishes.vcpus ?? quotaCpus(resources) ?? wishes.defaultVcpus);
+  const containerMib = wishes.memoryMib ?? limitMib(resources) ?? wishes.defaultMemoryMib;
   return {
-    memoryMib: machineMib(wishes.memoryMib ?? limitMib(resources) ?? wishes.defaultMemoryMib, host),
+    memoryMib: machineMib(containerMib, host),
+    memoryMibMax: machineMib(Math.max(containerMib, wishes.memoryMibMax ?? 0), host),
     vcpus,
     vcpusMax: Math.max(vcpus, capped(wishes.vcpusMax ?? vcpus)),
   };
 }
 
-function machineMib(containerMib: number, host: HostSize): number {
+/**
+ * What a machine that may grow to `mostMib` needs for its container's limit, in MiB: all of it where
+ * there is none. Pure.
+ */
+export function memoryWithin(resources: Resources | null | undefined, mostMib: number): number {
+  const limit = limitMib(resources);
+  return limit === null ? mostMib : machineMib(limit, { memoryMib: mostMib });
+}
+
+function machineMib(containerMib: number, host: Pick<HostSize, "memoryMib">): number {
   const wanted = roundUp(containerMib + GUEST_OVERHEAD_MIB, MEMORY_STEP_MIB);
   const most = Math.floor(host.memoryMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB;
   return Math.max(Math.min(wanted, most), MEMORY_MIB_MIN);
 }
 
-/** null: no limit. */
-function limitMib(resources: Resources | null | undefined): number | null {
+/** A memory limit in MiB; null: there is none. */
+export function limitMib(resources: Resources | null | undefined): number | null {
   const limit = positive(resources?.memory?.limit);
   return limit === null ? null : Math.ceil(limit / MIB);
 }

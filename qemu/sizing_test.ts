@@ -17,6 +17,7 @@ const NO_WISHES: SizeWishes = {
   vcpus: null,
   vcpusMax: null,
   memoryMib: null,
+  memoryMibMax: null,
 };
 const MIB = 1024 * 1024;
 
@@ -77,6 +78,18 @@ const TABLE: readonly Row[] = [
     wishes: { defaultVcpus: 3, defaultMemoryMib: 1024 },
     size: { memoryMib: 384 },
   },
+  {
+    name: "room to grow",
+    memory: { limit: 100 * MIB },
+    wishes: { memoryMibMax: 1000 },
+    size: { memoryMib: 384, memoryMibMax: 1280 },
+  },
+  { name: "room for less than there is", wishes: { memoryMibMax: 100 } },
+  {
+    name: "room for more than the host has",
+    wishes: { memoryMibMax: 64_000 },
+    size: { memoryMibMax: 16_000 },
+  },
   { name: "a wish", wishes: { vcpus: 2, memoryMib: 300 }, size: { vcpus: 2, memoryMib: 640 } },
   {
     name: "a wish beats limits, above and below",
@@ -85,7 +98,7 @@ const TABLE: readonly Row[] = [
     wishes: { vcpus: 4, memoryMib: 100 },
     size: { vcpus: 4, memoryMib: 384 },
   },
-  { name: "room to grow", wishes: { vcpusMax: 4 }, size: { vcpusMax: 4 } },
+  { name: "processors to grow by", wishes: { vcpusMax: 4 }, size: { vcpusMax: 4 } },
   {
     name: "room to grow beyond a quota",
     cpu: { quota: 200_000 },
@@ -114,14 +127,15 @@ const TABLE: readonly Row[] = [
 for (const { name, memory, cpu, host, wishes, size } of TABLE) {
   Deno.test(`size of a machine: ${name}`, () => {
     const found = sizeVm({ memory, cpu }, { ...HOST, ...host }, { ...NO_WISHES, ...wishes });
-    const { vcpus = 1 } = size ?? {};
-    assert.deepEqual(found, { memoryMib: 768, vcpus, vcpusMax: vcpus, ...size });
+    const { vcpus = 1, memoryMib = 768 } = size ?? {};
+    const least = { memoryMib, memoryMibMax: memoryMib, vcpus, vcpusMax: vcpus };
+    assert.deepEqual(found, { ...least, ...size });
   });
 }
 
 Deno.test("without resources the machine has the default size", () => {
   for (const resources of [null, undefined, {}]) {
-    const size = { memoryMib: 768, vcpus: 1, vcpusMax: 1 };
+    const size = { memoryMib: 768, memoryMibMax: 768, vcpus: 1, vcpusMax: 1 };
     assert.deepEqual(sizeVm(resources, HOST, NO_WISHES), size);
   }
 });

@@ -1,4 +1,5 @@
 import type { FdStream } from "../ffi/mod.ts";
+import type { Balloon } from "./balloon.ts";
 import { LastLine, MarkerScanner } from "./console.ts";
 import { endsWithin } from "./deadline.ts";
 import { messageOf, VmError } from "./error.ts";
@@ -31,6 +32,7 @@ export interface VmParts {
   readonly resources: AsyncDisposableStack;
   readonly end: VmEnd;
   readonly qmp: QmpClient;
+  readonly balloon: Balloon | null;
   readonly processes: readonly ProcessInfo[];
   readonly cid: number;
   readonly transport: VsockTransport;
@@ -64,6 +66,11 @@ export class Vm implements AsyncDisposable {
   /** QEMU's monitor. */
   get qmp(): QmpClient {
     return this.#parts.qmp;
+  }
+
+  /** What holds back a part of its memory; null: nothing does. */
+  get balloon(): Balloon | null {
+    return this.#parts.balloon;
   }
 
   /**
