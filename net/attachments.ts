@@ -1,3 +1,4 @@
+import { isThere } from "../ffi/mod.ts";
 import {
   addChain,
   type Attachment,
@@ -119,21 +120,11 @@ export function attachedOwners(storePath: string): Owner[] {
 /** The attachments of one sandbox, the last one first, or all of them. @throws {NetworkError} `host` */
 export function listAttachments(storePath: string, owner?: Owner): StoredAttachment[] {
   // Most sandboxes of most hosts: no database is made for them to find nothing in it.
-  if (!exists(storePath)) return [];
+  if (!isThere(storePath)) return [];
   return withStore(storePath, (store) => store.list(owner));
 }
 
 function withStore<T>(path: string, work: (store: AttachmentStore) => T): T {
   using store = AttachmentStore.open(path);
   return work(store);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -22,7 +22,7 @@ export type { GarbageHost } from "./garbage.ts";
 export { AttachmentStore } from "./store.ts";
 export type { Owner, StoredAttachment } from "./store.ts";
 export { SandboxNetwork } from "./sandbox_network.ts";
-export type { GuestNetwork, NetworkHost, Nic } from "./sandbox_network.ts";
+export type { GuestNetwork, NetnsUsers, NetworkHost, Nic } from "./sandbox_network.ts";
 export type { GuestAddress, GuestInterface, GuestRoute } from "./netns_state.ts";
 export { createNetns, removeNetns } from "./netns.ts";
 export { formatHosts, formatResolvConf } from "./dns.ts";

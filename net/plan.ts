@@ -17,6 +17,8 @@ export type NetworkPlan =
   | { readonly kind: "none"; readonly warning: string | null }
   /** The namespace at a path, with all that is in it. */
   | { readonly kind: "existing"; readonly netns: string }
+  /** A namespace of its own, into which others put what they like before it is looked at. */
+  | { readonly kind: "own" }
   /** A namespace of its own, attached to networks: the first as eth0, and so on. */
   | {
     readonly kind: "cni";
@@ -40,7 +42,7 @@ export function planNetwork(
   request: NetworkRequest,
   readFolder: (path: string) => ConfFolder,
 ): NetworkPlan {
-  const { networks, netns, capabilityArgs } = request;
+  const { networks, netns, isPopulated, capabilityArgs } = request;
   if (networks !== null && networks.length === 0) return { kind: "none", warning: null };
   if (netns !== null) {
     if (networks === null) return { kind: "existing", netns };
@@ -50,6 +52,7 @@ export function planNetwork(
         `${networks.join(", ")}; only one of the two can be`,
     );
   }
+  if (networks === null && isPopulated) return { kind: "own" };
   const folder = readFolder(settings.confDir);
   const named = networks ?? (settings.network === null ? null : [settings.network]);
   if (named === null && !folder.networks.some(({ name }) => name === DEFAULT_NETWORK)) {

@@ -49,6 +49,15 @@ Deno.test("a namespace of the specification is taken, and not together with netw
   assert.throws(() => planNetwork(settings, both, folder("a")), /only one of the two/);
 });
 
+Deno.test("what hooks put into a namespace is taken, unless an annotation says which networks", () => {
+  const hooks = (annotations: Record<string, string>, netns: string | null = null) =>
+    planNetwork(settings, networkRequest(annotations, netns, true), folder("qemubox-net", "a"));
+  assert.deepEqual(hooks({}), { kind: "own" });
+  assert.equal(hooks({ "io.qemubox.networks": "a" }).kind, "cni");
+  assert.equal(hooks({ "io.qemubox.networks": "none" }).kind, "none");
+  assert.equal(hooks({}, "/run/netns/pod").kind, "existing");
+});
+
 Deno.test("a network that is asked for has to be there", () => {
   const set = { ...settings, network: "gone" };
   assert.throws(() => planNetwork(set, plain, folder()), /network gone is not in .*there: none/);

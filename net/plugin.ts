@@ -1,16 +1,5 @@
 import * as z from "zod";
-import {
-  Child,
-  type ExitStatus,
-  type Fd,
-  isSystemError,
-  O,
-  type Pid,
-  SIG,
-  type System,
-  system as realSystem,
-  SystemError,
-} from "../ffi/mod.ts";
+import { type ExitStatus, OUTPUT_BYTES_MAX, runProgram, type System } from "../ffi/mod.ts";
 import { NetworkError } from "./error.ts";
 
 export type CniCommand = "ADD" | "DEL" | "CHECK" | "GC" | "VERSION" | "STATUS";
@@ -49,8 +38,6 @@ export interface PluginHost {
 
 /** How long one plugin may take. Milliseconds. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
-const STDOUT_BYTES_MAX = 1024 * 1024;
-const STDERR_BYTES_MAX = 64 * 1024;
 /** Of what a plugin that crashed said last. */
 const SAID_CHARACTERS_MAX = 500;
 
@@ -91,7 +78,16 @@ export class MissingPluginError extends NetworkError {
 export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promise<unknown> {
   host.signal?.throwIfAborted();
   const from = `CNI plugin ${call.type} of network ${call.network}`;
-  const { status, stdout, stderr, late } = await execute(call, host, from);
+  const { status, stdout, stderr, late } = await runProgram({
+    path: () => locatePlugin(call),
+    args: [],
+    env: environment(call, host),
+    input: JSON.stringify(call.stdin),
+    timeoutMs: host.timeoutMs ?? PLUGIN_TIMEOUT_MS,
+  }, host);
+  if (stdout === null) {
+    throw new NetworkError("result", `${from}: output: more than ${OUTPUT_BYTES_MAX} bytes`);
+  }
   if (late) {
     host.signal?.throwIfAborted();
     throw new NetworkError(
@@ -104,65 +100,6 @@ export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promis
   if (status.code !== 0) throw failure(from, call.command, status, stdout, said);
   if (said !== "") host.log?.(`${from}: ${said}`);
   return stdout.trim() === "" ? null : parse(stdout, from);
-}
-
-interface Execution {
-  readonly status: ExitStatus;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly late: boolean;
-}
-
-/**
- * Input and output are files in memory: nobody has to feed or drain the plugin, and one that leaves
- * a daemon behind, which keeps its output open, does not hold us up.
- */
-async function execute(call: PluginCall, host: PluginHost, from: string): Promise<Execution> {
-  const system = host.system ?? realSystem;
-  const onHost = host.onHost ?? ((work) => work());
-  using files = new DisposableStack();
-  const file = (name: string) => files.adopt(system.memfd(name), (fd) => system.close(fd));
-  const written = file("cni-stdin"), stdout = file("cni-stdout"), stderr = file("cni-stderr");
-  writeAll(system, written, new TextEncoder().encode(JSON.stringify(call.stdin)));
-  // Opened anew, so that it is read from the beginning.
-  const stdin = files.adopt(
-    system.open(`/proc/self/fd/${written}`, O.RDONLY),
-    (fd) => system.close(fd),
-  );
-  const child = onHost(() =>
-    Child.spawn({
-      path: locatePlugin(call),
-      args: [],
-      cwd: "/",
-      env: environment(call, host),
-      fds: { 0: stdin, 1: stdout, 2: stderr },
-      newSession: true,
-    }, { system })
-  );
-  const deadline = AbortSignal.timeout(host.timeoutMs ?? PLUGIN_TIMEOUT_MS);
-  const end = AbortSignal.any([deadline, ...(host.signal === undefined ? [] : [host.signal])]);
-  const killAll = () => killSession(system, child.pid);
-  end.addEventListener("abort", killAll, { once: true });
-  try {
-    const status = await child.exited;
-    return {
-      status,
-      stdout: readAll(system, stdout, STDOUT_BYTES_MAX, `${from}: output`),
-      stderr: readAll(system, stderr, STDERR_BYTES_MAX),
-      late: end.aborted,
-    };
-  } finally {
-    end.removeEventListener("abort", killAll);
-  }
-}
-
-/** The leader of a session is the leader of its first process group, whose id is its own. */
-function killSession(system: System, leader: Pid): void {
-  try {
-    system.kill(-leader as Pid, SIG.KILL);
-  } catch (error) {
-    if (!isSystemError(error, "ESRCH")) throw error;
-  }
 }
 
 /** The plugin's file. @throws {MissingPluginError} */
@@ -236,27 +173,4 @@ function parseOrNull(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-function writeAll(system: System, fd: Fd, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) {
-    const written = system.write(fd, bytes.subarray(done));
-    if (written === null) throw new SystemError("write", "EAGAIN");
-    done += written;
-  }
-}
-
-/** @throws {NetworkError} `result` for more than `max` bytes; without `what`, the rest is dropped. */
-function readAll(system: System, fd: Fd, max: number, what?: string): string {
-  const bytes = new Uint8Array(max + 1);
-  let length = 0;
-  while (length < bytes.length) {
-    const count = system.readAt(fd, bytes.subarray(length), length);
-    if (count === 0) break;
-    length += count;
-  }
-  if (length > max && what !== undefined) {
-    throw new NetworkError("result", `${what}: more than ${max} bytes`);
-  }
-  return new TextDecoder().decode(bytes.subarray(0, Math.min(length, max)));
 }

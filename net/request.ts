@@ -7,6 +7,8 @@ export interface NetworkRequest {
   readonly networks: readonly string[] | null;
   /** A network namespace that the specification names. */
   readonly netns: string | null;
+  /** Others put interfaces into a namespace that is made for that: hooks of the specification. */
+  readonly isPopulated: boolean;
   /** By capability (CNI conventions, "Dynamic Plugin specific fields"). */
   readonly capabilityArgs: Readonly<Record<string, unknown>>;
 }
@@ -33,11 +35,13 @@ const PORT_MAPPING = /^(?:(\[[^\]]+\]|[^:[\]]+):)?(\d{1,5}):(\d{1,5})(?:\/(tcp|u
 /**
  * Reads a container's annotations. Pure.
  * @param netns the path of the specification's network namespace, null when it names none.
+ * @param isPopulated whether the specification has hooks that do something with it.
  * @throws {NetworkError} `config`, naming the annotation and what it may be.
  */
 export function networkRequest(
   annotations: Readonly<Record<string, string>>,
   netns: string | null,
+  isPopulated = false,
 ): NetworkRequest {
   const names = annotations[NETWORK_ANNOTATIONS.networks];
   const ports = annotations[NETWORK_ANNOTATIONS.ports];
@@ -46,6 +50,7 @@ export function networkRequest(
   return {
     networks: names === undefined ? null : networkNames(names),
     netns,
+    isPopulated,
     capabilityArgs: {
       ...(ports === undefined ? {} : { portMappings: words(ports).map(portMapping) }),
       ...(ips === undefined ? {} : { ips: words(ips).map(ipAddress) }),

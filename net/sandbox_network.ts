@@ -43,8 +43,18 @@ export interface NetworkHost {
   readonly netnsPath: string;
   /** The file of the AttachmentStore. */
   readonly storePath: string;
+  /** Others that have something to do with a namespace that is not attached to networks by us. */
+  readonly others?: NetnsUsers;
   /** `signal` aborts what is being made, not what is being undone. */
   readonly chain: ChainHost;
+}
+
+/** Others that use a sandbox's network namespace. */
+export interface NetnsUsers {
+  /** Before anybody looks at what is in it. */
+  enter(netns: Fd): Promise<void>;
+  /** At its end, also when entering failed. */
+  leave(): Promise<void>;
 }
 
 const VHOST_NET = "/dev/vhost-net";
@@ -61,17 +71,19 @@ const TAP_PLUGIN = "tc-redirect-tap";
  */
 export class SandboxNetwork implements AsyncDisposable {
   readonly nics: readonly Nic[];
+  /** Its namespace, open as long as this is; null: it has none. */
+  readonly netns: Fd | null;
   readonly #stack: AsyncDisposableStack;
   readonly #connect: () => Promise<GuestNetwork>;
   #connected: Promise<GuestNetwork> | undefined;
   #disposed: Promise<void> | undefined;
 
   private constructor(
-    nics: readonly Nic[],
+    { nics, netns, connect }: Prepared,
     stack: AsyncDisposableStack,
-    connect: () => Promise<GuestNetwork>,
   ) {
     this.nics = nics;
+    this.netns = netns;
     this.#stack = stack;
     this.#connect = connect;
   }
@@ -84,8 +96,8 @@ export class SandboxNetwork implements AsyncDisposable {
   static async prepare(plan: NetworkPlan, host: NetworkHost): Promise<SandboxNetwork> {
     await using stack = new AsyncDisposableStack();
     const maker = new Maker(host, stack);
-    const { nics, connect } = await maker.prepare(plan);
-    return new SandboxNetwork(nics, stack.move(), connect);
+    const prepared = await maker.prepare(plan);
+    return new SandboxNetwork(prepared, stack.move());
   }
 
   /** Attaches it to its networks; the same promise each time. @throws as `prepare`. */
@@ -114,6 +126,7 @@ export class SandboxNetwork implements AsyncDisposable {
 
 interface Prepared {
   readonly nics: readonly Nic[];
+  readonly netns: Fd | null;
   readonly connect: () => Promise<GuestNetwork>;
 }
 
@@ -131,16 +144,34 @@ class Maker {
   async prepare(plan: NetworkPlan): Promise<Prepared> {
     switch (plan.kind) {
       case "none":
-        return { nics: [], connect: () => Promise.resolve(guestNetwork([], [], [])) };
+        return {
+          nics: [],
+          netns: null,
+          connect: () => Promise.resolve(guestNetwork([], [], [])),
+        };
       case "existing":
-        return this.#existing(plan.netns);
+        return await this.#existing(plan.netns);
+      case "own":
+        return await this.#own();
       case "cni":
         return await this.#cni(plan);
     }
   }
 
-  #existing(path: string): Prepared {
+  async #own(): Promise<Prepared> {
+    const { system, netnsPath } = this.#host;
+    this.#onHost(() => createNetns(system, netnsPath));
+    this.#stack.defer(() => this.#onHost(() => removeNetns(system, netnsPath)));
+    return await this.#existing(netnsPath);
+  }
+
+  async #existing(path: string): Promise<Prepared> {
     const netns = this.#openNetns(path);
+    const { others } = this.#host;
+    if (others !== undefined) {
+      this.#stack.defer(() => others.leave());
+      await others.enter(netns);
+    }
     const rtnetlink = this.#stack.use(openRtnetlinkIn(this.#host.system, netns));
     const plans = planExisting(readNetns(rtnetlink));
     const nics = plans.map((_, index) => this.#nic(netns, index, null));
@@ -148,7 +179,7 @@ class Maker {
       this.#stack.defer(() => removeRedirect(rtnetlink, link));
       redirectBothWays(rtnetlink, link, tapName(index));
     }
-    return { nics, connect: () => Promise.resolve(guestNetwork(plans, nics, [])) };
+    return { nics, netns, connect: () => Promise.resolve(guestNetwork(plans, nics, [])) };
   }
 
   async #cni(plan: NetworkPlan & { kind: "cni" }): Promise<Prepared> {
@@ -176,14 +207,14 @@ class Maker {
     if (makesTap) {
       const { plans, dns } = await this.#attach(attachments, netns);
       const nics = plans.map(({ tap }, index) => this.#nic(netns, index, tap));
-      return { nics, connect: () => Promise.resolve(this.#wire(plans, nics, dns, netns)) };
+      return { nics, netns, connect: () => Promise.resolve(this.#wire(plans, nics, dns, netns)) };
     }
     const nics = attachments.map((_, index) => this.#nic(netns, index, null));
     const connect = async () => {
       const { plans, dns } = await this.#attach(attachments, netns);
       return this.#wire(plans, nics, dns, netns);
     };
-    return { nics, connect };
+    return { nics, netns, connect };
   }
 
   async #attach(attachments: readonly Attachment[], netns: Fd) {
