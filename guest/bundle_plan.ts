@@ -1,8 +1,10 @@
 import { MS } from "../ffi/mod.ts";
-import { Code, encodeOciJson, type guest, parseOciJson, RpcError } from "../proto/mod.ts";
+import { encodeOciJson, type guest, parseOciJson } from "../proto/mod.ts";
 import { type DeviceNumbers, limitsOfOwnDisks, mentionsThrottles } from "./block_limits.ts";
 import { checkedContainerId, quoted } from "./ids.ts";
+import { invalid } from "./invalid.ts";
 import { type JsonObject } from "./oci_json.ts";
+import { checkedDisk, type DiskOf, writableSteps } from "./writable_steps.ts";
 
 /** Folder of all bundles. */
 export const BUNDLES_FOLDER = "/run/qemubox/bundles";
@@ -19,12 +21,16 @@ export const MOUNT_DATA_BYTES_MAX = 4_095;
 /** One thing to do, in order. Undone backwards: unmount what was mounted, then remove the folder. */
 export type BundleStep =
   | { readonly do: "folder"; readonly path: string; readonly mode: number }
+  /** A folder of what was mounted, made unless it is there. */
+  | { readonly do: "keep"; readonly path: string; readonly mode: number }
   | {
     readonly do: "file";
     readonly path: string;
     readonly content: Uint8Array;
     readonly mode: number;
   }
+  /** A folder of a disk that others have folders on: it is removed with all that is in it. */
+  | { readonly do: "scratch"; readonly path: string }
   /** Enters a folder, so that what the host has mounted there is mounted here as well. */
   | { readonly do: "enter"; readonly path: string }
   | {
@@ -46,23 +52,29 @@ export type BundleStep =
     readonly length: number;
   };
 
-/** The device file of the disk that has a serial number, null when there is none. */
-type DiskOf = (serial: string) => string | null;
-
 /** How a bundle is made. */
 export interface BundlePlan {
   readonly id: string;
   /** The bundle's folder. */
   readonly path: string;
   readonly steps: readonly BundleStep[];
+  /** Where something is mounted that outlives the container; null: nothing is. */
+  readonly snapshot: string | null;
 }
 
 /** Names in a bundle's folder that are taken. */
-const RESERVED_NAMES = new Set(["config.json", "rootfs", "shares", "layers", "writable", "pid"]);
+const RESERVED_NAMES = new Set([
+  "config.json",
+  "rootfs",
+  "shares",
+  "layers",
+  "writable",
+  "disk",
+  "pid",
+]);
 const FILE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,254}$/;
 // A virtio-fs tag has 36 bytes. It becomes a folder's name.
 const TAG = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,35}$/;
-const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
 const SECTOR_BYTES = 512n;
 /** A bound against nonsense: 8 PiB, which a number holds exactly. */
 const DISK_BYTES_MAX = 1n << 53n;
@@ -88,7 +100,8 @@ export function planBundle(
   const content = configFor(request.configJson, ownDisks);
 
   const layers = request.rootfs?.lower ?? [];
-  if (layers.length === 0) throw invalid("the root file system has no layer");
+  const isSnapshot = request.rootfs?.writable?.kind.case === "snapshot";
+  if (layers.length === 0 && !isSnapshot) throw invalid("the root file system has no layer");
   if (layers.length > LAYERS_MAX) {
     throw invalid(`${layers.length} layers, more than the ${LAYERS_MAX} that overlayfs takes`);
   }
@@ -111,6 +124,7 @@ export function planBundle(
       { do: "folder", path: `${path}/rootfs`, mode: 0o755 },
       ...rootfsSteps(path, lower, request, diskOf),
     ],
+    snapshot: isSnapshot ? `${path}/writable` : null,
   };
 }
 
@@ -165,29 +179,41 @@ class Images {
   }
 
   /** Where `layer` is to be found, relative to the bundle, once the steps are done. */
-  pathOf({ source }: guest.Layer): string {
+  pathOf({ source, devices }: guest.Layer): string {
     switch (source.case) {
-      case undefined:
-        throw invalid("a layer has no source");
       case "virtiofs": {
         const path = this.#shares.pathOf(source.value);
         // virtiofsd announces mounts of the host; until they are entered, overlayfs refuses them.
         if (source.value.subdirectory !== "") this.steps.push({ do: "enter", path });
         return path.slice(this.#path.length + 1);
       }
-      case "file":
-        return this.#mount(this.#shares.pathOf(source.value));
-      case "block":
-        return this.#mount(this.#cut(source.value));
+      default: {
+        const image = this.#imageOf(source);
+        return this.#mount(image, devices.map((device) => this.#imageOf(device.source)));
+      }
     }
   }
 
-  #mount(source: string): string {
+  /** The device or file of an image. */
+  #imageOf(source: guest.LayerDevice["source"]): string {
+    if (source.case === "file") return this.#shares.pathOf(source.value);
+    if (source.case === "block") return this.#cut(source.value);
+    throw invalid("a layer has no source");
+  }
+
+  #mount(source: string, devices: readonly string[]): string {
     const name = `layers/${this.#mounted++}`;
     const target = `${this.#path}/${name}`;
+    const data = devices.length === 0 ? null : devices.map((path) => `device=${path}`).join(",");
+    if ((data?.length ?? 0) > MOUNT_DATA_BYTES_MAX) {
+      throw invalid(
+        `the ${devices.length} devices of a layer need ${data!.length} bytes of mount options, ` +
+          `more than the ${MOUNT_DATA_BYTES_MAX} there are`,
+      );
+    }
     this.steps.push(
       { do: "folder", path: target, mode: 0o700 },
-      { do: "mount", source, target, fstype: "erofs", flags: MS.RDONLY, data: null },
+      { do: "mount", source, target, fstype: "erofs", flags: MS.RDONLY, data },
     );
     return name;
   }
@@ -255,44 +281,27 @@ function rootfsSteps(
   }
 
   const upper = `${path}/writable`;
+  const mounted = writableSteps(path, writable, diskOf);
+  if (lower.length === 0) {
+    const flags = MS.BIND;
+    return [
+      ...mounted,
+      { do: "keep", path: `${upper}/upper`, mode: 0o755 },
+      { do: "mount", source: `${upper}/upper`, target, fstype: null, flags, data: null },
+    ];
+  }
+  const folders: BundleStep[] = writable.kind.case === "snapshot"
+    // As containerd would make both: it refuses to go on with a folder of another mode.
+    ? ["upper", "work"].map((name) => ({ do: "keep", path: `${upper}/${name}`, mode: 0o755 }))
+    : [
+      { do: "folder", path: `${upper}/upper`, mode: 0o755 },
+      { do: "folder", path: `${upper}/work`, mode: 0o700 },
+    ];
   return [
-    { do: "folder", path: upper, mode: 0o700 },
-    { do: "mount", target: upper, flags: 0, ...writableSource(writable, diskOf) },
-    { do: "folder", path: `${upper}/upper`, mode: 0o755 },
-    { do: "folder", path: `${upper}/work`, mode: 0o700 },
+    ...mounted,
+    ...folders,
     overlay(`${lowerdir},upperdir=${upper}/upper,workdir=${upper}/work`, 0),
   ];
-}
-
-/** What is mounted for the container to write to. */
-function writableSource(
-  { kind }: guest.Writable,
-  diskOf: DiskOf,
-): { readonly source: string; readonly fstype: string; readonly data: string } {
-  switch (kind.case) {
-    case undefined:
-      throw invalid("the writable layer is of no kind");
-    case "tmpfs": {
-      const { sizeBytes } = kind.value;
-      const data = sizeBytes > 0n ? `mode=0700,size=${sizeBytes}` : "mode=0700";
-      return { source: "tmpfs", fstype: "tmpfs", data };
-    }
-    case "disk":
-      // The inode tables are holes of the host's file, and need not be written to be empty.
-      return {
-        source: checkedDisk(kind.value.serial, diskOf),
-        fstype: "ext4",
-        data: "discard,noinit_itable",
-      };
-  }
-}
-
-/** @throws {RpcError} InvalidArgument, NotFound */
-function checkedDisk(serial: string, diskOf: DiskOf): string {
-  if (!SERIAL.test(serial)) throw invalid(`invalid serial number ${quoted(serial)} of a disk`);
-  const disk = diskOf(serial);
-  if (disk === null) throw new RpcError(Code.NotFound, `there is no disk ${serial}`);
-  return disk;
 }
 
 function fileSteps(path: string, request: guest.CreateBundleRequest): BundleStep[] {
@@ -339,8 +348,4 @@ function withOwnLimits(
   const resources = linux?.["resources"] as JsonObject | undefined;
   if (resources === undefined || resources === null) return config;
   return { ...config, linux: { ...linux, resources: limitsOfOwnDisks(resources, ownDisks) } };
-}
-
-function invalid(message: string): RpcError {
-  return new RpcError(Code.InvalidArgument, message);
 }

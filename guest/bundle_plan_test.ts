@@ -7,8 +7,17 @@ import { bundleRequest, file, layer, part } from "./testing/bundle_request.ts";
 const GOLDEN = new URL("testdata/bundle_plans.json", import.meta.url);
 const tmpfs = (sizeBytes: bigint): guest.Writable =>
   create(guest.WritableSchema, { kind: { case: "tmpfs", value: { sizeBytes } } });
-const disk = (serial: string): guest.Writable =>
-  create(guest.WritableSchema, { kind: { case: "disk", value: { serial } } });
+const disk = (serial: string, folder = ""): guest.Writable =>
+  create(guest.WritableSchema, { kind: { case: "disk", value: { serial, folder } } });
+const snapshot = (serial: string): guest.Writable =>
+  create(guest.WritableSchema, { kind: { case: "snapshot", value: { serial } } });
+const indexed = (): guest.Layer =>
+  create(guest.LayerSchema, {
+    ...part("layers", 0n, 4096n),
+    devices: [part("layers", 4096n, 512n), part("layers", 4608n, 512n)].map(({ source }) =>
+      create(guest.LayerDeviceSchema, { source } as guest.LayerDevice)
+    ),
+  });
 /** The disks of the guest. */
 const DISKS: Readonly<Record<string, string>> = { layers: "/dev/vdb", writable: "/dev/vdc" };
 const NUMBERS = [{ major: 254, minor: 16 }, { major: 254, minor: 32 }];
@@ -38,6 +47,18 @@ const CASES: Record<string, guest.CreateBundleRequest> = {
   }),
   "a disk to write to": bundleRequest({
     rootfs: { lower: [layer("rootfs", "fs")], writable: disk("writable") },
+  }),
+  "a folder of a disk to write to": bundleRequest({
+    rootfs: { lower: [layer("rootfs", "fs")], writable: disk("writable", "c7") },
+  }),
+  "a snapshot's disk to write to": bundleRequest({
+    rootfs: { lower: [layer("rootfs", "fs")], writable: snapshot("writable") },
+  }),
+  "a snapshot's disk and no layer": bundleRequest({
+    rootfs: { lower: [], writable: snapshot("writable") },
+  }),
+  "a layer with devices": bundleRequest({
+    rootfs: { lower: [indexed(), part("layers", 5120n, 512n)], writable: tmpfs(0n) },
   }),
   "two layers, read-only": bundleRequest({ rootfs: { lower: [layer("a"), layer("b")] } }),
 };
@@ -127,6 +148,7 @@ Deno.test("what is not in order is refused, by name", () => {
     [/of no kind/, { rootfs: { lower: [layer("a")], writable: {} } }],
     [/no disk other/, { rootfs: { lower: [layer("a")], writable: disk("other") } }],
     [/invalid serial number/, { rootfs: { lower: [layer("a")], writable: disk("../vda") } }],
+    [/invalid folder/, { rootfs: { lower: [layer("a")], writable: disk("writable", "../c1") } }],
     [/invalid file name/, { files: [named("../x")] }],
     [/invalid file name/, { files: [named(".")] }],
     [/is taken/, { files: [named("config.json")] }],

@@ -14,19 +14,19 @@ import { quoted } from "./ids.ts";
 export function bundleService(bundles: Bundles, inUse: (path: string) => boolean): ServiceBinding {
   return implement(guest.Bundles, {
     create: (request) => ({ path: bundles.create(request) }),
-    delete: ({ id }) => {
+    delete: async ({ id }) => {
       const path = bundles.pathOf(id);
       if (path !== null && inUse(path)) {
         throw new RpcError(Code.FailedPrecondition, `bundle ${quoted(id)} has a container`);
       }
-      bundles.delete(id);
+      await bundles.delete(id);
       return {};
     },
   });
 }
 
 /** A bundle that a container is about to be made from. Disposing it says that none was. */
-export interface ContainerBundle extends Disposable {
+export interface ContainerBundle extends AsyncDisposable {
   readonly path: string;
 }
 
@@ -42,8 +42,8 @@ export function bundleFor(
 ): ContainerBundle {
   if (options === undefined) {
     if (!bundles.has(bundle)) throw new RpcError(Code.NotFound, `no bundle at ${quoted(bundle)}`);
-    return { path: bundle, [Symbol.dispose]: () => {} };
+    return { path: bundle, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
   const request = unpackAny(guest.CreateBundleRequestSchema, options);
-  return { path: bundles.create(request), [Symbol.dispose]: () => bundles.delete(request.id) };
+  return { path: bundles.create(request), [Symbol.asyncDispose]: () => bundles.delete(request.id) };
 }

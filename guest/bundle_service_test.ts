@@ -19,9 +19,9 @@ Deno.test("a container's bundle is one that there is, or comes along and goes wh
     assert(mounted.length > 0);
     // It is there now, so that nobody makes it again, and who only uses it does not remove it.
     assert.throws(() => bundleFor(bundles, { bundle: "", options }), refused(Code.AlreadyExists));
-    bundleFor(bundles, { bundle: made.path })[Symbol.dispose]();
+    await bundleFor(bundles, { bundle: made.path })[Symbol.asyncDispose]();
     assert(bundles.has(made.path));
-    made[Symbol.dispose]();
+    await made[Symbol.asyncDispose]();
     assert(!bundles.has(made.path));
 
     const path = bundles.create(request);

@@ -1,4 +1,4 @@
-import { MNT, type System } from "../ffi/mod.ts";
+import { MNT, MS, type System } from "../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../proto/mod.ts";
 import { type BundlePlan, BUNDLES_FOLDER, type BundleStep, planBundle } from "./bundle_plan.ts";
 import { type Console, describe } from "./console.ts";
@@ -14,6 +14,8 @@ export class Bundles {
   readonly #diskOf: (serial: string) => string | null;
   readonly #ownDisks: () => readonly DeviceNumbers[];
   readonly #bundles = new Map<string, BundlePlan>();
+  /** Where each virtio-fs is mounted, by its tag. */
+  readonly #shares = new Map<string, Set<string>>();
 
   constructor(
     system: System,
@@ -68,20 +70,48 @@ export class Bundles {
   }
 
   /**
-   * Undoes a bundle. All of it is tried.
+   * Undoes a bundle. All of it is tried. What it has of a disk that others have a part of is removed
+   * beside all other work: it may be a million files.
    *
    * @throws {RpcError} NotFound
    */
-  delete(id: string): void {
+  async delete(id: string): Promise<void> {
     const plan = this.#bundles.get(id);
     if (plan === undefined) throw new RpcError(Code.NotFound, `no bundle ${quoted(id)}`);
     this.#bundles.delete(id);
-    this.#undo(plan, plan.steps.length);
+    const { steps } = plan;
+    const scratch = steps.findIndex((step) => step.do === "scratch");
+    for (const step of steps.slice(scratch + 1).reverse()) this.#undoStep(step);
+    if (scratch < 0) return this.#removeFolder(plan);
+    await this.#removeScratch((steps[scratch] as ScratchStep).path);
+    this.#undo(plan, scratch);
   }
 
-  /** Undoes all bundles, the latest first. */
+  /**
+   * What the container of the bundle at `path` has written is on the disk that outlives it, if it has
+   * one. Nothing to do when there is no such bundle.
+   *
+   * @throws {SystemError}
+   */
+  async flush(path: string): Promise<void> {
+    for (const plan of this.#bundles.values()) {
+      if (plan.path === path && plan.snapshot !== null) {
+        await this.#system.flushFileSystem(plan.snapshot);
+      }
+    }
+  }
+
+  /** As {@linkcode Bundles.flush}, for all of them. */
+  async flushAll(): Promise<void> {
+    for (const { path } of [...this.#bundles.values()]) await this.flush(path);
+  }
+
+  /** Undoes all bundles, the latest first, for the machine's end: what is on its own disks stays. */
   deleteAll(): void {
-    for (const id of [...this.#bundles.keys()].reverse()) this.delete(id);
+    for (const plan of [...this.#bundles.values()].reverse()) {
+      this.#undo(plan, plan.steps.length, "keep");
+    }
+    this.#bundles.clear();
   }
 
   #execute(step: BundleStep): void {
@@ -89,9 +119,16 @@ export class Bundles {
       case "folder":
         Deno.mkdirSync(step.path);
         return Deno.chmodSync(step.path, step.mode); // whatever the umask
+      case "keep":
+        // A link that somebody left there would lead anywhere.
+        if (isFolder(step.path)) return;
+        Deno.mkdirSync(step.path);
+        return Deno.chmodSync(step.path, step.mode);
       case "file":
         Deno.writeFileSync(step.path, step.content, { createNew: true });
         return Deno.chmodSync(step.path, step.mode);
+      case "scratch":
+        return Deno.mkdirSync(step.path, { mode: 0o700 });
       case "enter":
         // A name alone does not trigger an automount (path_resolution(7)); what is below it does.
         return void Deno.statSync(`${step.path}/.`);
@@ -102,7 +139,9 @@ export class Bundles {
     }
   }
 
-  #mount({ source, target, fstype, flags, data, workingDirectory }: MountStep): void {
+  #mount(step: MountStep): void {
+    const { source, target, fstype, flags, data, workingDirectory } = step;
+    if (fstype === "virtiofs") return this.#mountShare(step);
     const before = workingDirectory === undefined ? null : Deno.cwd();
     try {
       if (workingDirectory !== undefined) Deno.chdir(workingDirectory);
@@ -112,15 +151,47 @@ export class Bundles {
     }
   }
 
-  #undo(plan: BundlePlan, done: number): void {
+  /**
+   * A tag is mounted once and bound where it is wanted again: the kernel would answer a second mount with
+   * any file system of that tag, which may be one that the host had mounted below the first (virtio_fs.c,
+   * virtio_fs_test_super).
+   */
+  #mountShare({ source: tag, target, fstype, flags, data }: MountStep): void {
+    const targets = this.#shares.get(tag) ?? new Set();
+    const [other] = targets;
+    if (other === undefined) this.#system.mount(tag, target, fstype, flags, data);
+    else this.#system.mount(other, target, null, MS.BIND);
+    this.#shares.set(tag, targets.add(target));
+  }
+
+  #undo(plan: BundlePlan, done: number, scratch: "keep" | "remove" = "remove"): void {
     for (const step of plan.steps.slice(0, done).reverse()) {
-      if (step.do === "mount") this.#unmount(step.target);
-      // Only where the host had mounted something is there something to unmount.
-      if (step.do === "enter") this.#detach(step.path);
-      if (step.do === "partition") this.#uncut(step);
+      if (step.do !== "scratch") this.#undoStep(step);
+      else if (scratch === "remove") Deno.removeSync(step.path, { recursive: true });
     }
     // What is in the way of the first step (a folder that is not ours) stays as it is.
-    if (done === 0) return;
+    if (done > 0) this.#removeFolder(plan);
+  }
+
+  #undoStep(step: BundleStep): void {
+    if (step.do === "mount") {
+      this.#unmount(step.target);
+      if (step.fstype === "virtiofs") this.#shares.get(step.source)?.delete(step.target);
+    }
+    // Only where the host had mounted something is there something to unmount.
+    if (step.do === "enter") this.#detach(step.path);
+    if (step.do === "partition") this.#uncut(step);
+  }
+
+  async #removeScratch(path: string): Promise<void> {
+    try {
+      await Deno.remove(path, { recursive: true });
+    } catch (error) {
+      this.#console.log(`remove ${path}: ${describe(error)}`);
+    }
+  }
+
+  #removeFolder(plan: BundlePlan): void {
     try {
       Deno.removeSync(plan.path, { recursive: true });
     } catch (error) {
@@ -159,7 +230,18 @@ export class Bundles {
   }
 }
 
+/** Not where a link leads. */
+function isFolder(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 type MountStep = Extract<BundleStep, { do: "mount" }>;
+type ScratchStep = Extract<BundleStep, { do: "scratch" }>;
 type PartitionStep = Extract<BundleStep, { do: "partition" }>;
 
 function stepName(step: BundleStep): string {

@@ -13,17 +13,17 @@ const request = () =>
     },
   });
 
-async function inFolder(run: (folder: string) => void): Promise<void> {
+async function inFolder(run: (folder: string) => void | Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    run(folder);
+    await run(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 }
 
 Deno.test("a bundle is made, and unmade in the opposite order", () =>
-  inFolder((root) => {
+  inFolder(async (root) => {
     const { system, mounted, unmounted } = fakeMounts();
     const console = memoryConsole();
     const bundles = new Bundles(system, console, root);
@@ -47,10 +47,10 @@ Deno.test("a bundle is made, and unmade in the opposite order", () =>
     assert.equal(mode & 0o777, 0o644);
     const order = [...mounted];
 
-    bundles.delete("c1");
+    await bundles.delete("c1");
     assert.deepEqual(unmounted, order.reverse());
     assert.deepEqual([...Deno.readDirSync(root)], []);
-    assert.throws(() => bundles.delete("c1"), /no bundle "c1"/);
+    await assert.rejects(bundles.delete("c1"), /no bundle "c1"/);
     assert.deepEqual(console.lines, []);
   }));
 
@@ -111,3 +111,118 @@ Deno.test("what is busy is detached, and the rest is undone all the same", () =>
     assert.deepEqual([...Deno.readDirSync(root)], []);
     assert.match(console.lines.join("\n"), /rootfs: Error: busy; detaching/);
   }));
+
+Deno.test("a share that several bundles have is mounted once, and again when none has it", () =>
+  inFolder(async (root) => {
+    const { system, mounted } = fakeMounts();
+    const { mount } = system;
+    const shares: string[] = [];
+    system.mount = (source, target, fstype, flags, data) => {
+      if (target.includes("/shares/")) {
+        shares.push(`${source} ${fstype} ${target.slice(root.length)}`);
+      }
+      mount(source, target, fstype, flags, data);
+    };
+    const bundles = new Bundles(system, memoryConsole(), root);
+    const one = (id: string) =>
+      bundles.create(bundleRequest({ id, rootfs: { lower: [layer("a")] } }));
+    one("c1");
+    one("c2");
+    await bundles.delete("c1");
+    one("c3");
+    await bundles.delete("c2");
+    await bundles.delete("c3");
+    assert.deepEqual(mounted, []);
+    one("c4");
+    assert.deepEqual(shares, [
+      "a virtiofs /c1/shares/a",
+      `${root}/c1/shares/a null /c2/shares/a`,
+      `${root}/c2/shares/a null /c3/shares/a`,
+      "a virtiofs /c4/shares/a",
+    ]);
+  }));
+
+Deno.test("what a container has of a disk that others have a part of goes with its bundle", () =>
+  inFolder(async (root) => {
+    const { system, mounted, unmounted } = fakeMounts();
+    const bundles = new Bundles(system, memoryConsole(), root, () => "/dev/vdb");
+    const kind = { case: "disk", value: { serial: "writable", folder: "c7" } } as const;
+    const rootfs = { lower: [layer("a")], writable: { kind } };
+    const path = bundles.create(bundleRequest({ rootfs }));
+    Deno.mkdirSync(`${path}/disk/c7/upper/deep/er`, { recursive: true });
+    Deno.mkdirSync(`${path}/disk/c8`);
+    const order = [...mounted];
+    assert.deepEqual(order.slice(-3).map((target) => target.slice(path.length)), [
+      "/disk",
+      "/writable",
+      "/rootfs",
+    ]);
+    const { remove } = Deno;
+    const removed: [string, string[]][] = [];
+    using _ = { [Symbol.dispose]: () => void (Deno.remove = remove) };
+    Deno.remove = async (folder, options) => {
+      removed.push([folder.toString().slice(path.length), [...unmounted]]);
+      await remove(folder, options);
+    };
+    await bundles.delete("c1");
+    // After all that is mounted over it, and before the disk.
+    assert.deepEqual(removed, [["/disk/c7", order.slice(-2).reverse()]]);
+    assert.deepEqual(unmounted, order.reverse());
+    assert.deepEqual([...Deno.readDirSync(root)], []);
+  }));
+
+Deno.test("a bundle that fails leaves nothing on such a disk", () =>
+  inFolder((root) => {
+    const disk = `${root}/c1/disk`;
+    const { system } = fakeMounts(4); // the overlay
+    const kind = { case: "disk", value: { serial: "writable", folder: "c7" } } as const;
+    const rootfs = { lower: [layer("a"), layer("b")], writable: { kind } };
+    const bundles = new Bundles(system, memoryConsole(), root, () => "/dev/vdb");
+    const unmount = system.unmount;
+    let onDisk: string[] = ["?"];
+    system.unmount = (target, flags) => {
+      if (target === disk) onDisk = [...Deno.readDirSync(disk)].map(({ name }) => name);
+      unmount(target, flags);
+    };
+    assert.throws(() => bundles.create(bundleRequest({ rootfs })), /rootfs.*ENODEV/);
+    assert.deepEqual(onDisk, []);
+  }));
+
+Deno.test("what a snapshot's disk has already is kept, and it is flushed", async () => {
+  await inFolder((root) => {
+    const { system } = fakeMounts();
+    const flushed: string[] = [];
+    system.flushFileSystem = (path) => Promise.resolve(void flushed.push(path));
+    const bundles = new Bundles(system, memoryConsole(), root, () => "/dev/vdb");
+    const writable = { kind: { case: "snapshot" as const, value: { serial: "writable" } } };
+    // In the place of a mount: what a disk has that was used before.
+    const mount = system.mount;
+    system.mount = (source, target, ...more) => {
+      if (source === "/dev/vdb") {
+        Deno.mkdirSync(`${target}/upper`, { mode: 0o711 });
+        Deno.writeTextFileSync(`${target}/upper/kept`, "");
+      }
+      mount(source, target, ...more);
+    };
+    const path = bundles.create(bundleRequest({ rootfs: { lower: [layer("a")], writable } }));
+    assert.equal(Deno.statSync(`${path}/writable/upper`).mode! & 0o777, 0o711);
+    assert.equal(Deno.statSync(`${path}/writable/upper/kept`).isFile, true);
+    assert.equal(Deno.statSync(`${path}/writable/work`).mode! & 0o777, 0o755);
+    void bundles.flush(path);
+    void bundles.flush(`${root}/other`);
+    assert.deepEqual(flushed, [`${path}/writable`]);
+  });
+  await inFolder((root) => {
+    // A link in it leads nowhere.
+    const { system, mounted } = fakeMounts();
+    system.mount = (_source, target) => {
+      if (target.endsWith("/writable")) Deno.symlinkSync("/", `${target}/upper`);
+      mounted.push(target);
+    };
+    const bundles = new Bundles(system, memoryConsole(), root, () => "/dev/vdb");
+    const writable = { kind: { case: "snapshot" as const, value: { serial: "writable" } } };
+    const request = bundleRequest({ rootfs: { lower: [layer("a")], writable } });
+    assert.throws(() => bundles.create(request), /writable\/upper: .*exists/i);
+    assert.deepEqual(mounted, []);
+  });
+});

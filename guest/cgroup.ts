@@ -2,6 +2,7 @@ import { type Poller, type System, SystemError } from "../ffi/mod.ts";
 import { type CgroupMetrics, readMetrics } from "./cgroup_metrics.ts";
 import { freeze, thaw } from "./freezer.ts";
 import { OomWatch } from "./oom_watch.ts";
+import { isInVfork } from "./vfork.ts";
 
 /** Where cgroup v2 is mounted in the guest. */
 export const CGROUP_ROOT = "/sys/fs/cgroup";
@@ -30,7 +31,10 @@ export function guestCgroups(system: System, poller: Poller): Cgroups {
     of: (pid) => cgroupOf(pid),
     processes: (cgroup) => processesIn(cgroup),
     kill: (cgroup) => killCgroup(cgroup),
-    freeze: (cgroup, signal) => freeze(system, poller, cgroup, signal),
+    freeze(cgroup, signal) {
+      const caught = () => isInVfork(processesIn(cgroup));
+      return freeze(system, poller, cgroup, caught, signal);
+    },
     thaw: (cgroup) => thaw(cgroup),
     watchOom(cgroup, onKill) {
       try {

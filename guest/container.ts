@@ -23,6 +23,8 @@ import { packWritable } from "./writable_layer.ts";
 
 /** Added to a signal's number it is the exit code of what it killed. */
 const SIGNALLED = 128;
+/** How long a disk may take for all that is in the guest's memory. The host waits for a pause 60 s. */
+const FLUSH_TIMEOUT_MS = 45_000;
 
 /** What a container is made of. */
 export interface ContainerParts extends StdioDependencies {
@@ -34,6 +36,8 @@ export interface ContainerParts extends StdioDependencies {
   readonly crun: Crun;
   readonly reaper: Reaper;
   readonly cgroups: Cgroups;
+  /** Resolves when what was written is on the disk of a snapshot, if there is one (bundles.ts). */
+  readonly flush: (bundle: string) => Promise<void>;
   readonly observer: ContainerObserver;
 }
 
@@ -178,7 +182,8 @@ export class Container implements Process {
   }
 
   /**
-   * Freezes all of its processes.
+   * Freezes all of its processes, and flushes the disk of its snapshot: who looks at it while the
+   * container is paused finds all that it has written.
    *
    * @throws {RpcError} FailedPrecondition; DeadlineExceeded: then it runs on; NotFound: it has ended
    */
@@ -188,8 +193,12 @@ export class Container implements Process {
       // What is just entering the cgroup would be caught half-way, and crun with it.
       await this.execs.settled();
       await this.#requireCgroup().freeze();
+      await this.#flush();
     } catch (error) {
-      if (this.#state.name === "pausing") this.#apply({ name: "pause failed" });
+      if (this.#state.name === "pausing") {
+        this.#cgroup?.thaw();
+        this.#apply({ name: "pause failed" });
+      }
       throw error;
     }
     if (this.#state.name !== "pausing") throw alreadyFinished();
@@ -290,8 +299,25 @@ export class Container implements Process {
     this.#apply({ name: "exited", exit });
     await this.execs.end();
     this.#cgroup?.kill(); // what an exec just started
+    // Whoever hears of the end may read the snapshot. What it cannot be flushed for is in the log
+    // of the guest's kernel, and the end is the end all the same.
+    await this.#flush().catch(() => {});
     this.#exited.resolve(exit);
     this.#tellExit(this, exit);
+  }
+
+  /** @throws {RpcError} DeadlineExceeded: it goes on; SystemError */
+  async #flush(): Promise<void> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const why = `the disk did not take what was written within ${FLUSH_TIMEOUT_MS / 1_000} s`;
+      late.reject(new RpcError(Code.DeadlineExceeded, why));
+    }, FLUSH_TIMEOUT_MS);
+    try {
+      await Promise.race([this.#parts.flush(this.bundle), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** How a container ends that was to come out of a checkpoint, and did not. */

@@ -19,6 +19,8 @@ export interface ContainersDependencies {
   readonly crun: Crun;
   readonly cgroups: Cgroups;
   readonly checkpoints: Checkpoints;
+  /** See container.ts. */
+  readonly flush: (bundle: string) => Promise<void>;
   readonly observer: ContainerObserver;
 }
 

@@ -1,6 +1,7 @@
 import { isSystemError, netlink, type System } from "../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../proto/mod.ts";
 import { quoted } from "./ids.ts";
+import { invalid } from "./invalid.ts";
 
 const { Rtnetlink } = netlink;
 /** The loopback device has index 1 in every network namespace. */
@@ -92,8 +93,4 @@ function routeOf(route: guest.NetworkRoute, index: number): netlink.Route {
     mtu,
     onlink,
   };
-}
-
-function invalid(message: string): RpcError {
-  return new RpcError(Code.InvalidArgument, message);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Poller, type System } from "../ffi/mod.ts";
-import { followLoad } from "./processor_load.ts";
+import { followPressure } from "./pressure.ts";
+import { ProcessorLoad } from "./processor_load.ts";
 import { countProcessors, setOnline, wantedProcessors } from "./processors.ts";
 
 /** A machine of four processors, of which so many are online; the kernel keeps no list here. */
@@ -79,8 +80,9 @@ Deno.test("load brings processors, one at a time, and idleness takes them away a
   const ended = new Error("the test is over");
   const poller = { wait: () => pressed.promise } as unknown as Poller;
   const rules = { growPercent: 60, cooldownMs: 20 };
-  const files = { pressure: "", stat: `${machine.path}/stat`, processors: machine.path };
-  const following = assert.rejects(followLoad(system, poller, rules, files), ended);
+  machine.busy(1e6);
+  const load = new ProcessorLoad({ stat: `${machine.path}/stat`, processors: machine.path });
+  const following = assert.rejects(followPressure(system, poller, rules, load), ended);
   const press = async () => {
     const before = pressed;
     pressed = Promise.withResolvers();

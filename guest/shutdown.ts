@@ -34,6 +34,8 @@ export async function quiesce(dependencies: QuiesceDependencies): Promise<void> 
   };
   await attempt("kill", () => killAll(system));
   await attempt("wait", () => within(KILL_TIMEOUT_MS, reaper.childless()));
+  // What it takes is the disk's time: unmounting would stand still for it.
+  await attempt("flush", () => bundles.flushAll());
   await attempt("unmount", () => bundles.deleteAll());
   await attempt("sync", () => system.sync());
 }

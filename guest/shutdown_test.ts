@@ -25,13 +25,16 @@ function setUp(failing: readonly string[] = []) {
         return Promise.resolve();
       },
     } as unknown as Reaper,
-    bundles: { deleteAll: () => step("unmount") } as unknown as Bundles,
+    bundles: {
+      flushAll: () => step("flush"),
+      deleteAll: () => step("unmount"),
+    } as unknown as Bundles,
     console,
   };
   return { steps, console, dependencies };
 }
 
-const ALL = ["kill -1 9", "childless", "unmount", "sync"];
+const ALL = ["kill -1 9", "childless", "flush", "unmount", "sync"];
 
 Deno.test("the guest comes to rest in order", async () => {
   const { steps, console, dependencies } = setUp();

@@ -1,6 +1,7 @@
 import { type System } from "../ffi/mod.ts";
 import { guest, implement, type MessageInitShape, type ServiceBinding } from "../proto/mod.ts";
 import { type EventLog } from "./event_log.ts";
+import type { GrowthRules } from "./growth.ts";
 import { type Timeline } from "./timeline.ts";
 
 /** What happened in the guest, as the host is told. */
@@ -12,8 +13,8 @@ export interface SystemServiceDependencies {
   readonly timeline: Timeline;
   readonly events: EventLog<GuestEvent>;
   readonly version: string;
-  /** From now on processors come and go by load. */
-  readonly followLoad: (rules: guest.ProcessorRules) => void;
+  /** From now on the machine grows and shrinks by these rules. */
+  readonly startGrowth: (rules: GrowthRules) => void;
   /** Called when the host asks for the shutdown; it is answered when this is done. */
   readonly quiesce: () => Promise<void>;
   /** Called when that answer has been written. */
@@ -24,10 +25,12 @@ export interface SystemServiceDependencies {
 export function systemService(dependencies: SystemServiceDependencies): ServiceBinding {
   const { system, timeline, events, version, quiesce, reset } = dependencies;
   return implement(guest.System, {
-    configure: ({ unixNanoseconds, hostname, byLoad }) => {
+    configure: ({ unixNanoseconds, hostname, byLoad, memoryByPressure }) => {
       if (unixNanoseconds > 0n) system.setClock(unixNanoseconds);
       if (hostname !== "") system.setHostname(hostname);
-      if (byLoad !== undefined) dependencies.followLoad(byLoad);
+      if (byLoad !== undefined || memoryByPressure !== undefined) {
+        dependencies.startGrowth({ byLoad, memoryByPressure });
+      }
       return {
         kernelRelease: Deno.osRelease(),
         vminitdVersion: version,

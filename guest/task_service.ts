@@ -50,7 +50,7 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
   const { containers, checkpoints, bundleFor, machine, version } = dependencies;
   return implement(taskV3.Task, {
     create: async (request) => {
-      using undo = new DisposableStack();
+      await using undo = new AsyncDisposableStack();
       const { path } = undo.use(bundleFor(request));
       const { id, checkpoint } = request;
       const container = await containers.create(id, path, stdioIds(request), checkpoint);

@@ -1,4 +1,4 @@
-import { poller, type System } from "../ffi/mod.ts";
+import { poller, strayObservers, type System } from "../ffi/mod.ts";
 import {
   GUEST_READY_MARKER,
   GUEST_RPC_PORT,
@@ -33,6 +33,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   const timeline = new Timeline(system);
   timeline.mark("vminitd started", performance.now());
   timeline.mark("main");
+  strayObservers.add((what) => console.log(what));
   mountEarly(system);
   timeline.mark("mounted");
   const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);
@@ -55,6 +56,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
     streams,
     crun: new Crun(reaper),
     cgroups: guestCgroups(system, poller),
+    flush: (bundle) => bundles.flush(bundle),
     observer: new ContainerEvents(system, events),
   });
 
@@ -76,11 +78,13 @@ export async function vminitd(system: System, console: Console): Promise<never> 
       timeline,
       events,
       version: VERSION,
-      followLoad: ({ growPercent, cooldownMilliseconds: cooldownMs }) => {
-        // Few machines have processors to bring online: loaded where one has.
-        import("./processor_load.ts")
-          .then(({ followLoad }) => followLoad(system, poller, { growPercent, cooldownMs }))
-          .catch((error) => console.log(`processors: ${describe(error)}`));
+      startGrowth: (rules) => {
+        const onError = (what: string, error: unknown): void =>
+          console.log(`growth of ${what}: ${describe(error)}`);
+        // Few machines have something to grow by: loaded where one has.
+        import("./growth.ts")
+          .then(({ startGrowth }) => startGrowth({ system, poller, events, onError }, rules))
+          .catch((error) => onError("the machine", error));
       },
       quiesce: quiesced,
       reset: isReset,

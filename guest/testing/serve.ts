@@ -36,6 +36,7 @@ const containers = new Containers({
   reaper,
   streams,
   crun,
+  flush: () => Promise.resolve(),
   // Every process of every container is a child of this one.
   cgroups: {
     of: (pid) => `/cgroup-of/${pid}`,
@@ -68,7 +69,7 @@ const server = new TtrpcServer([
 
 function bundleFor({ bundle }: taskV3.CreateTaskRequest): ContainerBundle {
   if (!bundle.startsWith(folder)) throw new RpcError(Code.NotFound, `no bundle at "${bundle}"`);
-  return { path: bundle, [Symbol.dispose]: () => {} };
+  return { path: bundle, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
 const rpc = new FdListener(system.listenUnix(`${folder}/rpc`));
