@@ -1,5 +1,6 @@
-import { bootstrap, create, fromBinary, toBinary } from "../proto/mod.ts";
+import { bootstrap, create, fromBinary, packAny, toBinary, types } from "../proto/mod.ts";
 import type { Flags } from "./cli.ts";
+import { MOUNT_CLAIMS } from "./mount_claims.ts";
 
 /** What `start` learns from containerd besides the flags. */
 export interface BootstrapInput {
@@ -36,10 +37,13 @@ export function readBootstrap(stdin: Uint8Array, flags: Flags): BootstrapInput {
   }
 }
 
-/** The answer of `start` on stdout. */
+/** The answer of `start` on stdout. What containerd does not know of it, it ignores. */
 export function bootstrapAnswer(protocol: BootstrapInput["protocol"], socket: string): Uint8Array {
   const answer = { version: SHIM_VERSION, address: `unix://${socket}`, protocol: "ttrpc" };
-  return protocol === "json"
-    ? new TextEncoder().encode(JSON.stringify(answer))
-    : toBinary(bootstrap.BootstrapResultSchema, create(bootstrap.BootstrapResultSchema, answer));
+  if (protocol === "json") return new TextEncoder().encode(JSON.stringify(answer));
+  const extensions = [{ value: packAny(types.MountCapabilitiesSchema, MOUNT_CLAIMS) }];
+  return toBinary(
+    bootstrap.BootstrapResultSchema,
+    create(bootstrap.BootstrapResultSchema, { ...answer, extensions }),
+  );
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { bootstrap, create, fromBinary, toBinary } from "../proto/mod.ts";
+import { bootstrap, create, fromBinary, toBinary, types, unpackAny } from "../proto/mod.ts";
 import { bootstrapAnswer, readBootstrap } from "./bootstrap.ts";
 import type { Flags } from "./cli.ts";
 
@@ -77,9 +77,15 @@ Deno.test("whatever is on standard input, it never throws, and what is unknown m
 Deno.test("both answers say version, protocol and address", () => {
   const json = JSON.parse(new TextDecoder().decode(bootstrapAnswer("json", "/run/s/1")));
   assert.deepEqual(json, { version: 3, address: "unix:///run/s/1", protocol: "ttrpc" });
-  const { version, address, protocol } = fromBinary(
+  const { version, address, protocol, extensions } = fromBinary(
     bootstrap.BootstrapResultSchema,
     bootstrapAnswer("protobuf", "/run/s/1"),
   );
   assert.deepEqual({ version, address, protocol }, json);
+  assert.deepEqual(
+    extensions.map(({ value }) => unpackAny(types.MountCapabilitiesSchema, value!)).map(
+      ({ types, transforms }) => ({ types, transforms }),
+    ),
+    [{ types: ["erofs"], transforms: ["format", "mkdir"] }],
+  );
 });

@@ -1,6 +1,6 @@
 import { Code, RpcError } from "../proto/mod.ts";
 import type { VmSize } from "../qemu/mod.ts";
-import type { CreateRequest } from "./create_plan.ts";
+import type { CreateRequest } from "./container_plan.ts";
 import { Process } from "./process.ts";
 import type { ProcessIo } from "./process_io.ts";
 
@@ -14,10 +14,21 @@ export class Container {
   /** Ids of execs that are being added. */
   readonly #reserved = new Set<string>();
   readonly #drainMs: number;
+  /** What it has of a VM that others live in; null: the VM is its own. */
+  readonly #membership: AsyncDisposable | null;
   readonly #occupied = new Set<Promise<unknown>>();
 
   /** @param drainMs how long an exit waits for a reader of output that takes nothing. */
-  constructor(request: CreateRequest, io: ProcessIo, size: VmSize, drainMs: number) {
+  constructor(
+    request: CreateRequest,
+    { io, size, membership = null }: {
+      readonly io: ProcessIo;
+      readonly size: VmSize;
+      readonly membership?: AsyncDisposable | null;
+    },
+    drainMs: number,
+  ) {
+    this.#membership = membership;
     this.request = request;
     this.size = size;
     this.init = new Process({ ...request, execId: "" }, io, drainMs);
@@ -67,6 +78,11 @@ export class Container {
   /** Resolves when nothing occupies it. */
   async unoccupied(): Promise<void> {
     await Promise.all(this.#occupied);
+  }
+
+  /** Lets go of what it has of a VM that goes on. */
+  async leave(): Promise<void> {
+    await this.#membership?.[Symbol.asyncDispose]();
   }
 
   addExec(name: Process["name"], io: ProcessIo): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { Code, RpcError } from "../proto/mod.ts";
 import { resolveConfig } from "./config.ts";
-import { type CreateRequest, planCreate, specOf } from "./create_plan.ts";
+import { type CreateRequest, specOf } from "./container_plan.ts";
+import { planCreate } from "./create_plan.ts";
 import { SPEC_BYTES_MAX } from "./oci.ts";
 import { exists, temporaryFolder } from "./test_support.ts";
 

@@ -1,12 +1,6 @@
 import { type System } from "../ffi/mod.ts";
-import { type GuestNetwork, SandboxNetwork } from "../net/mod.ts";
-import {
-  type Any,
-  guest,
-  GUEST_READY_MARKER,
-  type MessageInitShape,
-  packAny,
-} from "../proto/mod.ts";
+import { type GuestNetwork, type NetnsUsers, SandboxNetwork } from "../net/mod.ts";
+import { type Any, GUEST_READY_MARKER } from "../proto/mod.ts";
 import {
   bootVm,
   type CidLease,
@@ -17,9 +11,17 @@ import {
 } from "../qemu/mod.ts";
 import { sendCheckpoint } from "./checkpoint_files.ts";
 import { ConsoleLog } from "./console_log.ts";
-import type { CreatePlan, RootfsSource, WritableLayer } from "./create_plan.ts";
+import { needsShare } from "./container_plan.ts";
+import {
+  ContainerSteps,
+  CREATE_CALL_TIMEOUT_MS,
+  LAYER_DISK,
+  RESTORED,
+  WRITABLE_DISK,
+} from "./container_steps.ts";
+import type { CreatePlan, GrowthRules } from "./create_plan.ts";
 import { answered, GuestConnection } from "./guest_connection.ts";
-import { openGuestIo } from "./guest_io.ts";
+import { Hooks } from "./hooks.ts";
 import type { Lease } from "./lease.ts";
 import type { Logger } from "./log.ts";
 import { CID_FOLDER, CID_INTENT, type SandboxName, type SandboxPaths, vmName } from "./names.ts";
@@ -30,15 +32,14 @@ import {
   nicPlans,
   type OnHost,
 } from "./network.ts";
-import { withNetworkFiles } from "./network_files.ts";
-import { encodeOciJson } from "./oci_json.ts";
+import { Pod } from "./pod.ts";
 import type { ProcessIo } from "./process_io.ts";
 import { removeFolder } from "./remove_folder.ts";
-import { layerName, layerRanges, makeLayerDisk } from "./layer_disk.ts";
-import { type SharedThings, shareWithVm } from "./shared_folder.ts";
+import { filesOf, makeLayerDisk } from "./layer_disk.ts";
+import { shareWithPod, shareWithVm } from "./shared_folder.ts";
 import { SHARED_TAG } from "./spec_plan.ts";
-import { streamIds } from "./stream_ids.ts";
 import type { Timeline } from "./timeline.ts";
+import { openSnapshotImage } from "./snapshot_image.ts";
 import { makeWritableDisk } from "./writable_disk.ts";
 
 /** What the steps of Create work with. */
@@ -58,14 +59,8 @@ export interface CreateContext {
   readonly onHost?: OnHost;
 }
 
-/** How long mounting, or crun, may take in a guest, under TCG on a busy host too. Milliseconds. */
-const CREATE_CALL_TIMEOUT_MS = 30_000;
-/** The guest's name of the checkpoint that it restores. */
-const RESTORED = "restored";
-/** The disk of all layers: its serial number, and its descriptor in the runtime folder. */
-const LAYER_DISK = "layers";
-/** The disk that the container writes to: its serial number. */
-const WRITABLE_DISK = "writable";
+/** How long the guest may take for what it has not written to a snapshot's disk yet. Milliseconds. */
+const FLUSH_GRACE_MS = 60_000;
 
 /**
  * The steps of Create that acquire something, in the order in which they are taken. Each returns
@@ -74,15 +69,20 @@ const WRITABLE_DISK = "writable";
 export class CreateSteps {
   readonly #plan: CreatePlan;
   readonly #context: CreateContext;
-  readonly #shared: SharedThings;
+  readonly #container: ContainerSteps;
   #layerDisk: DiskConfig | null = null;
   #writableDisk: ScratchDisk | null = null;
   #bundle: Promise<Any> | null = null;
+  #network: GuestNetwork | null = null;
+  #hostPid = 0;
+  #guestPid = 0;
 
   constructor(plan: CreatePlan, context: CreateContext) {
     this.#plan = plan;
     this.#context = context;
-    this.#shared = sharedThings(plan);
+    const { log, name: { namespace }, timeline } = context;
+    const onFirstByte = () => timeline.mark("first output byte");
+    this.#container = new ContainerSteps(plan, { log, namespace, onFirstByte });
   }
 
   /** The folder of sockets and of what is shared. */
@@ -100,12 +100,16 @@ export class CreateSteps {
       this.#layerDisk = {
         serial: LAYER_DISK,
         // Gone with the runtime folder.
-        path: makeLayerDisk(rootfs.layers, paths.runtime),
+        path: makeLayerDisk(filesOf(rootfs.layers), paths.runtime),
         format: "vmdk",
         readonly: true,
       };
     }
-    return this.#isShared ? shareWithVm(system, this.#shared, paths.shared) : new DisposableStack();
+    if (!this.#isShared) return new DisposableStack();
+    const { shared } = this.#container;
+    return this.#plan.pod === null
+      ? shareWithVm(system, shared, paths.shared)
+      : shareWithPod(system, shared, paths);
   }
 
   /** What the container writes to, unless that is the VM's memory. */
@@ -113,9 +117,17 @@ export class CreateSteps {
     const { system, stateDir } = this.#context;
     const { writable } = this.#plan;
     if (writable.kind === "tmpfs") return new DisposableStack();
-    const file = await makeWritableDisk(system, { stateDir, ...writable });
-    this.#writableDisk = { serial: WRITABLE_DISK, file };
+    const outlives = writable.kind === "snapshot";
+    const file = outlives
+      ? openSnapshotImage(system, writable.path)
+      : await makeWritableDisk(system, { stateDir, ...writable });
+    this.#writableDisk = { serial: WRITABLE_DISK, file, outlives };
     return { [Symbol.dispose]: () => system.close(file) };
+  }
+
+  /** How long a guest may take for its end, whatever the settings say: it has something to write. */
+  get leastGraceMs(): number {
+    return this.#plan.writable.kind === "snapshot" ? FLUSH_GRACE_MS : 0;
   }
 
   /** Where the guest's console is kept. */
@@ -128,11 +140,30 @@ export class CreateSteps {
     const { network, lease, name, log } = this.#context;
     const startedAt = performance.now();
     lease.record(null, { network });
-    const host = networkHost(network, name, this.#context);
+    const host = networkHost(network, name, { ...this.#context, ...this.#others() });
     const prepared = await SandboxNetwork.prepare(this.#plan.network, host);
     const elapsed = () => Math.round(performance.now() - startedAt);
     prepared.connect().then(() => log.debug(`network connected after ${elapsed()} ms`), () => {});
     return prepared;
+  }
+
+  /** The hooks of the specification, if it has some. The lease knows before the first is run. */
+  #others(): { others?: NetnsUsers } {
+    const { hooks, files: { setprivPath }, request: { bundle } } = this.#plan;
+    if (hooks === null) return {};
+    const { system, log, onHost, signal, name, lease } = this.#context;
+    lease.record(null, { hooksOf: bundle });
+    const host = { system, log, onHost, signal, setprivPath, vmName: vmName(name) };
+    const run = new Hooks(hooks.hooks, hooks.state, host);
+    return {
+      others: {
+        enter: (netns) => run.enter(netns),
+        leave: async () => {
+          await run.leave();
+          lease.record(null, { hooksOf: null });
+        },
+      },
+    };
   }
 
   /** The virtual machine, up to the guest's word that it is ready. */
@@ -157,7 +188,12 @@ export class CreateSteps {
       scratchDisks: this.#writableDisk === null ? [] : [this.#writableDisk],
       // Without one there is no virtiofsd.
       shares: this.#isShared
-        ? [{ tag: SHARED_TAG, directory: paths.shared, readonly: !this.#isWritable }]
+        ? [{
+          tag: SHARED_TAG,
+          directory: paths.shared,
+          readonly: !this.#container.isWritable,
+          isFixed: this.#isFixed,
+        }]
         : [],
       readyMarker: GUEST_READY_MARKER,
       ...(bootTimeoutMs === null ? {} : { bootTimeoutMs }),
@@ -166,6 +202,7 @@ export class CreateSteps {
       ledger: lease,
       log: (line) => log.warn(line),
       console: (chunk) => console.write(chunk),
+      ...(network.netns === null ? {} : { netns: network.netns }),
       signal: AbortSignal.any([signal, disconnected.signal]),
       system,
     }).catch((error) => {
@@ -173,9 +210,13 @@ export class CreateSteps {
       throw error;
     });
     // While the helpers start. The step that sends it tells what went wrong.
-    this.#bundle = network.connect().then((connected) => this.#packBundle(connected));
+    this.#bundle = network.connect().then((connected) => {
+      this.#network = connected;
+      return this.#container.bundle(connected);
+    });
     this.#bundle.catch(() => {});
     const vm = await booting;
+    this.#hostPid = vm.processes[0]!.pid;
     timeline.mark("vm spawned", bootedAt + vm.timeline.spawnedMs);
     timeline.mark("kernel up", bootedAt + vm.timeline.firstConsoleMs);
     timeline.mark("vminitd ready", bootedAt + vm.timeline.readyMs);
@@ -193,12 +234,17 @@ export class CreateSteps {
   /** The guest's clock and name. */
   async configureGuest(guest: GuestConnection, failed: AbortSignal): Promise<void> {
     const { system } = this.#context;
-    const { hostname, byLoad } = this.#plan;
+    const { hostname, byLoad, memoryByPressure, size } = this.#plan;
     await guest.configure({
       hostname,
       unixNanoseconds: system.clock("realtime"),
-      ...(byLoad === null ? {} : {
-        byLoad: { growPercent: byLoad.growPercent, cooldownMilliseconds: byLoad.cooldownMs },
+      ...(byLoad === null ? {} : { byLoad: rulesOnWire(byLoad) }),
+      ...(memoryByPressure === null ? {} : {
+        memoryByPressure: {
+          ...rulesOnWire(memoryByPressure),
+          leastMib: size.memoryMib,
+          mostMib: memoryByPressure.mostMib,
+        },
       }),
     }, this.#until(failed));
   }
@@ -225,31 +271,27 @@ export class CreateSteps {
 
   /** The bundle in the guest and the container in it, created by crun and not yet started. */
   async createContainer(guest: GuestConnection, failed: AbortSignal): Promise<void> {
-    const { id, terminal, checkpoint } = this.#plan.request;
-    const request = {
-      id,
-      terminal,
-      checkpoint: checkpoint === "" ? "" : RESTORED,
-      ...streamIds({ ...this.#plan.request, execId: "" }),
-      options: (await this.#bundle)!,
-    };
-    await answered("Task.Create", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
-      return guest.task.create(request, { signal: this.#until(failed), timeoutMs });
-    });
+    this.#guestPid = await this.#container.create(
+      guest,
+      (await this.#bundle)!,
+      this.#until(failed),
+    );
     this.#context.timeline.mark("crun created");
   }
 
   /** The container's stdio, joined to what containerd named; dialled when the guest is asked for it. */
   async openIo(guest: GuestConnection, failed: AbortSignal): Promise<ProcessIo> {
-    const { request } = this.#plan;
-    const { log, timeline } = this.#context;
-    const { namespace } = this.#context.name;
-    const signal = this.#until(failed);
     await this.#bundle;
-    const onFirstByte = () => timeline.mark("first output byte");
-    return await openGuestIo({ ...request, execId: "" }, guest, {
-      ...{ namespace, log, signal, onFirstByte },
-    });
+    return await this.#container.openIo(guest, this.#until(failed));
+  }
+
+  /** What the VM, once the container is in it, has for others; null: it is one container's. */
+  get pod(): Pod | null {
+    const { pod, hostname, size, writable } = this.#plan;
+    if (pod === null) return null;
+    const { system, paths } = this.#context;
+    const [hostPid, guestPid] = [this.#hostPid, this.#guestPid];
+    return new Pod(system, paths, { hostPid, guestPid, hostname, size, writable }, this.#network!);
   }
 
   /** A vsock context id that no other VM of this host has. */
@@ -266,64 +308,17 @@ export class CreateSteps {
     return AbortSignal.any([this.#context.signal, failed]);
   }
 
-  #packBundle(network: GuestNetwork): Any {
-    const { request, spec: plan, rootfs, hostname } = this.#plan;
-    const { spec, files } = withNetworkFiles(plan.spec, hostname, network);
-    return packAny(guest.CreateBundleRequestSchema, {
-      id: request.id,
-      configJson: encodeOciJson(spec),
-      shares: this.#isShared ? [{ tag: SHARED_TAG, writable: this.#isWritable }] : [],
-      rootfs: {
-        lower: lowerLayers(rootfs),
-        writable: { kind: writableKind(this.#plan.writable) },
-      },
-      files: files.map((file) => ({ ...file, mode: 0o644 })),
-    });
-  }
-
   get #isShared(): boolean {
-    const { rootfs, layers, volumes } = this.#shared;
-    return rootfs !== null || layers.length + volumes.length > 0;
+    return this.#plan.pod !== null || needsShare(this.#plan);
   }
 
-  get #isWritable(): boolean {
-    return this.#shared.volumes.some(({ readonly }) => !readonly);
+  /** An image of a snapshotter and no volume; a folder that somebody names as root may be changed. */
+  get #isFixed(): boolean {
+    const { pod, spec, request } = this.#plan;
+    return pod === null && spec.volumes.length === 0 && request.rootfs.length > 0;
   }
 }
 
-/** The image's name among what is shared. Opaque to the guest: host paths never travel into it. */
-const ROOTFS = "rootfs";
-
-function sharedThings({ rootfs, spec: { volumes } }: CreatePlan): SharedThings {
-  return {
-    rootfs: rootfs.kind === "mounted" ? { name: ROOTFS, mounts: rootfs.mounts } : null,
-    layers: rootfs.kind === "files" ? rootfs.layers : [],
-    volumes,
-  };
-}
-
-/** What the guest is told of what the container writes to. */
-function writableKind(
-  layer: WritableLayer,
-): NonNullable<MessageInitShape<typeof guest.WritableSchema>["kind"]> {
-  if (layer.kind === "disk") return { case: "disk", value: { serial: WRITABLE_DISK } };
-  return { case: "tmpfs", value: { sizeBytes: BigInt(layer.mib ?? 0) << 20n } };
-}
-
-/** What the guest is told of the image, top-most first. */
-function lowerLayers(rootfs: RootfsSource): MessageInitShape<typeof guest.LayerSchema>[] {
-  if (rootfs.kind === "mounted") {
-    return [{ source: { case: "virtiofs", value: { tag: SHARED_TAG, subdirectory: ROOTFS } } }];
-  }
-  if (rootfs.kind === "files") {
-    return rootfs.layers.map((_, index) => ({
-      source: { case: "file", value: { tag: SHARED_TAG, subdirectory: layerName(index) } },
-    }));
-  }
-  return layerRanges(rootfs.layers).map(({ offset, length }) => ({
-    source: {
-      case: "block",
-      value: { serial: LAYER_DISK, offsetBytes: BigInt(offset), lengthBytes: BigInt(length) },
-    },
-  }));
+function rulesOnWire({ growPercent, cooldownMs: cooldownMilliseconds }: GrowthRules) {
+  return { growPercent, cooldownMilliseconds };
 }

@@ -14,6 +14,7 @@ import {
   type types,
 } from "../proto/mod.ts";
 import type { Logger } from "./log.ts";
+import { pause } from "./pause.ts";
 
 /** Events that may wait for a containerd that does not answer. */
 export const EVENT_QUEUE_MAX = 1024;
@@ -172,17 +173,4 @@ const NOT_THERE: ReadonlySet<Code> = new Set([
 
 function isRefusal(error: unknown): boolean {
   return error instanceof RpcError && !NOT_THERE.has(error.code);
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -21,7 +21,7 @@ export const OCI_FEATURES = {
       SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME
       SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG
       WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`).map((c) => `CAP_${c}`),
-    cgroup: { v1: false, v2: true, systemd: false, systemdUser: false, rdma: false },
+    cgroup: { v1: false, v2: true, systemd: true, systemdUser: false, rdma: false },
     seccomp: {
       enabled: true,
       actions: words("ALLOW ERRNO KILL KILL_PROCESS KILL_THREAD LOG TRACE TRAP")

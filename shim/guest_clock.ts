@@ -1,4 +1,5 @@
 import { system } from "../ffi/mod.ts";
+import { pause } from "./pause.ts";
 
 /** The guest's clock may be off by this much; a container's life is longer than a clock is good. */
 const TOLERANCE_NS = 10_000_000n;
@@ -55,17 +56,4 @@ async function read(adjust: AdjustClock, now: () => bigint): Promise<ClockReadin
     }
   }
   return best!;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -5,6 +5,7 @@ import {
   createClient,
   events,
   guest,
+  GUEST_MEMORY_TOPIC,
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
   type MessageInitShape,
@@ -33,6 +34,12 @@ export interface GuestExit {
 /** A process in the guest was killed because its container's memory was at its limit. */
 export interface GuestOom {
   readonly containerId: string;
+}
+
+/** The guest asks for memory, or gives some back. */
+export interface GuestMemory {
+  /** What it would use, all in all. */
+  readonly wantedMib: number;
 }
 
 const EXIT_TOPIC = "/tasks/exit";
@@ -96,11 +103,15 @@ export class GuestConnection implements Disposable {
   }
 
   /** What the guest reports, in its order, until the connection ends. Other kinds are skipped. */
-  async *events(signal: AbortSignal): AsyncGenerator<GuestExit | GuestOom> {
+  async *events(signal: AbortSignal): AsyncGenerator<GuestExit | GuestOom | GuestMemory> {
     for await (const message of this.#system.events({}, { signal })) {
       if (message.event === undefined) continue;
       if (message.topic === OOM_TOPIC) {
         yield { containerId: unpackAny(events.TaskOOMSchema, message.event).containerId };
+        continue;
+      }
+      if (message.topic === GUEST_MEMORY_TOPIC) {
+        yield { wantedMib: unpackAny(guest.MemoryWantedSchema, message.event).mib };
         continue;
       }
       if (message.topic !== EXIT_TOPIC) continue;

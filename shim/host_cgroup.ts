@@ -1,8 +1,11 @@
+import { isThere } from "../ffi/mod.ts";
 import type { Lease, LeaseFacts } from "./lease.ts";
 import type { Logger } from "./log.ts";
+import { enterSystemdScope, type SystemdScope, systemdScopeOf } from "./systemd_scope.ts";
 
 /** Where cgroup v2 is mounted, when the host has no other: cgroups(7). */
 const CGROUP_ROOT = "/sys/fs/cgroup";
+const SYSTEMD_FOLDER = "/run/systemd/system";
 /** What a lease calls a cgroup that is about to be made; its path follows. */
 const CGROUP_INTENT = "cgroup ";
 /** The kernel needs a moment to let go of processes that have ended. */
@@ -11,7 +14,7 @@ const REMOVE_PAUSE_MS = 20;
 
 /**
  * The cgroup of a specification, as a path below the root; null when it names none that has a parent,
- * or names it as systemd does (`slice:prefix:name`), which only systemd could make. Pure.
+ * or names it as systemd does. Pure.
  */
 export function hostCgroupOf(cgroupsPath: string | undefined): string | null {
   if (cgroupsPath === undefined || !cgroupsPath.startsWith("/")) return null;
@@ -22,27 +25,51 @@ export function hostCgroupOf(cgroupsPath: string | undefined): string | null {
   return `/${parts.join("/")}`;
 }
 
+/** What making a cgroup rests on. */
+export interface CgroupHost {
+  readonly lease: Pick<Lease, "intend" | "record" | "facts">;
+  readonly log: Pick<Logger, "debug" | "warn">;
+  /** This process. */
+  readonly pid: number;
+  readonly root?: string;
+  /** Is there where systemd runs: sd_booted(3). */
+  readonly systemdFolder?: string;
+}
+
 /**
  * Makes the host's cgroup of a sandbox and moves this process into it, so that what it spawns is born
  * there. No limit is written: the specification's are the container's, and hold in the guest. Nothing
  * happens without cgroup v2. What fails is told, and the container runs without.
  */
-export function enterHostCgroup(
+export async function enterHostCgroup(
   cgroupsPath: string | undefined,
-  { lease, log, pid, root = CGROUP_ROOT }: {
-    readonly lease: Pick<Lease, "intend" | "record" | "facts">;
-    readonly log: Pick<Logger, "debug" | "warn">;
-    readonly pid: number;
-    readonly root?: string;
-  },
-): void {
-  const path = hostCgroupOf(cgroupsPath);
-  if (path === null || !isThere(`${root}/cgroup.controllers`)) {
-    const why = path === null
-      ? `${cgroupsPath ?? "none"} is not used`
-      : "the host has no cgroup v2";
-    return log.debug(`host cgroup: ${why}`);
+  host: CgroupHost,
+): Promise<void> {
+  const { log, root = CGROUP_ROOT, systemdFolder = SYSTEMD_FOLDER } = host;
+  if (!isThere(`${root}/cgroup.controllers`)) {
+    return log.debug("host cgroup: the host has no cgroup v2");
   }
+  const path = hostCgroupOf(cgroupsPath);
+  if (path !== null) return makeCgroup(path, root, host);
+  const scope = systemdScopeOf(cgroupsPath);
+  if (scope !== null && isThere(systemdFolder)) return await enterScope(scope, host);
+  log.debug(`host cgroup: ${cgroupsPath ?? "none"} is not used`);
+}
+
+/** The scope is systemd's, and goes with the last process in it: there is nothing to undo. */
+async function enterScope(scope: SystemdScope, { log, pid }: CgroupHost): Promise<void> {
+  try {
+    // A second try for the same sandbox finds this process in there already.
+    const isIn = Deno.readTextFileSync(`/proc/${pid}/cgroup`).trimEnd().endsWith(`/${scope.unit}`);
+    if (!isIn) await enterSystemdScope(scope, pid);
+  } catch (error) {
+    log.warn(`host cgroup: ${(error as Error).message}; the VM stays where containerd is`);
+  }
+}
+
+function makeCgroup(path: string, root: string, { lease, log, pid }: CgroupHost): void {
+  // A second try, as above.
+  if (lease.facts.cgroups.length > 0) return;
   const made = missingFolders(root, path);
   // One that is there is somebody else's, and may have limits for something else.
   if (made.length === 0) return log.warn(`host cgroup ${path} is there already: not used`);
@@ -95,14 +122,4 @@ function missingFolders(root: string, path: string): string[] {
   const parts = path.slice(1).split("/");
   return parts.map((_, index) => `${root}/${parts.slice(0, index + 1).join("/")}`)
     .filter((folder) => !isThere(folder));
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

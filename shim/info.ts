@@ -1,5 +1,6 @@
 import { create, fromBinary, runcOptions, toBinary, types } from "../proto/mod.ts";
 import { OCI_FEATURES } from "./features.ts";
+import { CLAIM_ANNOTATIONS } from "./mount_claims.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
 
 export const RUNTIME_NAME = "io.containerd.qemubox.v1";
@@ -39,7 +40,7 @@ export function runtimeInfo(request: Uint8Array): Uint8Array {
         typeUrl: FEATURES_TYPE,
         value: new TextEncoder().encode(JSON.stringify(OCI_FEATURES)),
       },
-      annotations: { "io.qemubox.isolation": "vm" },
+      annotations: { "io.qemubox.isolation": "vm", ...CLAIM_ANNOTATIONS },
     }),
   );
 }

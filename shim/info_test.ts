@@ -18,6 +18,10 @@ Deno.test("-info names the runtime, what it does of the specification, and optio
   assert.equal(features.linux.capabilities.length, 41);
   assert.ok(features.linux.capabilities.includes("CAP_SYS_ADMIN"));
   assert.ok(!features.linux.namespaces.includes("network"));
+  assert.equal(
+    info.annotations["containerd.io/runtime-allow-mounts"],
+    "erofs,format/*,mkdir/*",
+  );
 
   const options = packAny(runcOptions.OptionsSchema, { systemdCgroup: true });
   const request = toBinary(

@@ -10,12 +10,20 @@ export interface InputSource {
 
 const CHUNK_BYTES = 64 * 1024;
 
+/** How a process's input came to its end, for the log. */
+export type InputEnd =
+  | { readonly kind: "complete" }
+  | { readonly kind: "stopped" }
+  /** The container closed its stdin, or is gone: the client learns it by a broken pipe. */
+  | { readonly kind: "not-taken"; readonly error: Error }
+  | { readonly kind: "unreadable"; readonly error: Error };
+
 /**
  * Copies stdin into the guest until CloseIO. What was written before CloseIO goes first: the end
  * of input travels in-band after it. `ended` never rejects.
  */
 export class InputPump {
-  readonly ended: Promise<void>;
+  readonly ended: Promise<InputEnd>;
   readonly #closing = new AbortController();
   readonly #stop = new AbortController();
   readonly #close: () => void;
@@ -41,18 +49,31 @@ export class InputPump {
     this.#close();
   }
 
-  async #run(source: InputSource, writer: Pick<FrameWriter, "write" | "end">): Promise<void> {
+  async #run(
+    source: InputSource,
+    writer: Pick<FrameWriter, "write" | "end">,
+  ): Promise<InputEnd> {
     const buffer = new Uint8Array(CHUNK_BYTES);
-    try {
-      for (;;) {
-        const count = await this.#next(source, buffer);
-        if (count === null) break;
-        await writer.write(buffer.subarray(0, count));
+    for (;;) {
+      let count: number | null;
+      try {
+        count = await this.#next(source, buffer);
+      } catch (error) {
+        return this.#unlessStopped({ kind: "unreadable", error: error as Error });
       }
-      if (!this.#stop.signal.aborted) await writer.end();
-    } catch {
-      // The container closed its stdin, or is gone: the client learns it by a broken pipe.
+      if (this.#stop.signal.aborted) return { kind: "stopped" };
+      try {
+        if (count !== null) await writer.write(buffer.subarray(0, count));
+        else await writer.end();
+      } catch (error) {
+        return this.#unlessStopped({ kind: "not-taken", error: error as Error });
+      }
+      if (count === null) return { kind: "complete" };
     }
+  }
+
+  #unlessStopped(end: InputEnd): InputEnd {
+    return this.#stop.signal.aborted ? { kind: "stopped" } : end;
   }
 
   /** The next bytes; null when CloseIO was called and nothing is left. */

@@ -1,4 +1,4 @@
-import type { LayerFile } from "./erofs_plan.ts";
+import type { DeviceFile, LayerFile } from "./erofs_plan.ts";
 
 /** Where the parts of a disk are. Bytes. */
 export interface LayerRange {
@@ -6,12 +6,19 @@ export interface LayerRange {
   readonly length: number;
 }
 
+/** A disk is cut into at most this many files; above, they are files of what is shared. */
+export const DISK_FILES_MAX = 255;
 const SECTOR_BYTES = 512;
 
-/** Where each layer lies on the disk that is made of all of them, one after the other. */
-export function layerRanges(layers: readonly LayerFile[]): LayerRange[] {
+/** All files of layers: each layer's image, then its devices. */
+export function filesOf(layers: readonly LayerFile[]): DeviceFile[] {
+  return layers.flatMap(({ devices = [], ...image }) => [image, ...devices]);
+}
+
+/** Where each file lies on the disk that is made of all of them, one after the other. */
+export function layerRanges(files: readonly DeviceFile[]): LayerRange[] {
   let end = 0;
-  return layers.map(({ bytes }) => {
+  return files.map(({ bytes }) => {
     const offset = end;
     end += bytes;
     return { offset, length: bytes };
@@ -26,8 +33,8 @@ export function layerRanges(layers: readonly LayerFile[]): LayerRange[] {
  * The line above the first extent is a comment on purpose: after an empty line QEMU takes that extent
  * twice, and everything behind it lies elsewhere than it should.
  */
-export function layerDescriptor(layers: readonly LayerFile[]): string {
-  const extents = layers.map(({ bytes }, index) =>
+export function layerDescriptor(files: readonly DeviceFile[]): string {
+  const extents = files.map(({ bytes }, index) =>
     `RW ${bytes / SECTOR_BYTES} FLAT "${layerName(index)}" 0`
   );
   return [
@@ -42,15 +49,15 @@ export function layerDescriptor(layers: readonly LayerFile[]): string {
   ].join("\n");
 }
 
-/** What the image of a layer is called beside the descriptor. */
+/** What the image of a layer, or one of its devices, is called beside the descriptor. */
 export function layerName(index: number): string {
   return `layer-${index}`;
 }
 
-/** Makes the disk of these layers in a folder. @returns the descriptor's path. */
-export function makeLayerDisk(layers: readonly LayerFile[], folder: string): string {
-  layers.forEach(({ path }, index) => Deno.symlinkSync(path, `${folder}/${layerName(index)}`));
+/** Makes the disk of these files in a folder. @returns the descriptor's path. */
+export function makeLayerDisk(files: readonly DeviceFile[], folder: string): string {
+  files.forEach(({ path }, index) => Deno.symlinkSync(path, `${folder}/${layerName(index)}`));
   const descriptor = `${folder}/layers.vmdk`;
-  Deno.writeTextFileSync(descriptor, layerDescriptor(layers), { createNew: true, mode: 0o600 });
+  Deno.writeTextFileSync(descriptor, layerDescriptor(files), { createNew: true, mode: 0o600 });
   return descriptor;
 }

@@ -19,7 +19,10 @@ export interface LeaseFacts {
   readonly version: 1;
   readonly namespace: string;
   readonly id: string;
-  /** containerd's bundle folder; when it is gone, containerd has forgotten the task. */
+  /**
+   * containerd's bundle folder of the container that the sandbox is kept for: as long as it is there,
+   * containerd knows the task. In a pod that goes on without its first container it is another's.
+   */
   readonly bundle: string;
   readonly shim: ProcessFact | null;
   readonly socketPath: string;
@@ -31,6 +34,8 @@ export interface LeaseFacts {
   readonly cgroups: readonly string[];
   /** null: it has none, or none yet. */
   readonly network: NetworkFacts | null;
+  /** The bundle whose hooks for the end are still to be run; null: there are none. */
+  readonly hooksOf: string | null;
   /** What was about to be made and is not yet among the facts. */
   readonly intents: readonly string[];
 }
@@ -56,6 +61,7 @@ const FACTS: z.ZodType<LeaseFacts> = z.object({
     pluginPath: z.array(PATH),
     lockFile: PATH,
   }).nullable().default(null),
+  hooksOf: PATH.nullable().default(null),
   intents: z.array(z.string()),
 });
 
@@ -157,6 +163,7 @@ export function firstFacts(
     processes: [],
     cgroups: [],
     network: null,
+    hooksOf: null,
     intents: [],
   };
 }

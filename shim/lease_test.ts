@@ -27,6 +27,7 @@ Deno.test("another process reads what was written, at every moment", () => {
     cgroups: [],
     intents: [],
     network: null,
+    hooksOf: null,
   });
   lease.intend("cid");
   lease.intend("vm");

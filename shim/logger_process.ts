@@ -140,6 +140,8 @@ function spawn(
 }
 
 class LoggerTarget implements OutputTarget {
+  /** A logger's end is waited for, and it reads to the end. */
+  readonly unreadBytes = 0;
   readonly #stream: FdStream;
 
   constructor(stream: FdStream) {

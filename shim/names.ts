@@ -18,6 +18,10 @@ export interface SandboxPaths {
   readonly runtime: string;
   /** What virtiofsd shares with the VM. */
   readonly shared: string;
+  /** What lies under it where it grows: the places of containers that come later. */
+  readonly places: string;
+  /** Where what such a container gets to see is put together. */
+  readonly members: string;
   /** Where the sandbox's network namespace is mounted, if it has one of its own. */
   readonly netns: string;
   /** Folder of all sandboxes' network namespaces. */
@@ -45,6 +49,8 @@ export function sandboxPaths(config: Pick<Config, "runDir">, name: SandboxName):
     lease: `${config.runDir}/${leaseFolder(name.namespace)}/${name.id}`,
     runtime,
     shared: `${runtime}/shared`,
+    places: `${runtime}/places`,
+    members: `${runtime}/members`,
     // No identifier of containerd has two separators in a row: no two sandboxes share one.
     netns: `${config.runDir}/${NETNS_FOLDER}/${name.namespace}--${name.id}`,
     netnsFolder: `${config.runDir}/${NETNS_FOLDER}`,

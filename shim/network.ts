@@ -5,6 +5,7 @@ import {
   collectGarbageOnce,
   detachAll,
   type GuestNetwork,
+  type NetnsUsers,
   type NetworkHost,
   removeNetns,
   type SandboxNetwork,
@@ -54,15 +55,22 @@ function containerIdOf({ namespace, id }: SandboxName): string {
 export function networkHost(
   facts: NetworkFacts,
   name: SandboxName,
-  context: { system: System; log: Logger; onHost?: OnHost; signal?: AbortSignal },
+  context: {
+    system: System;
+    log: Logger;
+    onHost?: OnHost;
+    signal?: AbortSignal;
+    others?: NetnsUsers;
+  },
 ): NetworkHost {
-  const { system, log, onHost, signal } = context;
+  const { system, log, onHost, signal, others } = context;
   return {
     system,
     owner: name,
     containerId: facts.containerId,
     netnsPath: facts.netns,
     storePath: facts.storePath,
+    ...(others === undefined ? {} : { others }),
     chain: {
       system,
       path: facts.pluginPath,

@@ -11,10 +11,20 @@ export interface OciSpec {
   root?: { path: string; readonly?: boolean };
   hostname?: string;
   mounts?: OciMount[];
-  hooks?: Record<string, unknown[]>;
+  hooks?: Record<string, OciHook[] | undefined>;
   annotations?: Record<string, string>;
   linux?: OciLinux;
   [key: string]: unknown;
+}
+
+/** A program that is run at some point of a container's life: config.md, "POSIX-platform Hooks". */
+export interface OciHook {
+  path: string;
+  /** With argv[0]. */
+  args?: string[];
+  env?: string[];
+  /** Seconds. */
+  timeout?: number;
 }
 
 export interface OciProcess {

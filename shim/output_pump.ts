@@ -1,8 +1,13 @@
 import type { FrameReader } from "../proto/mod.ts";
+import { pause } from "./pause.ts";
 import type { OutputTarget } from "./stdio_target.ts";
 
 /** While the end of a stream is waited for, this much at once: each piece shows a reader that moves. */
 const DRAIN_BYTES = 4096;
+/** The last bytes are delivered: how long a reader that takes none of them may hold up the end. */
+const UNREAD_MS_MAX = 2_000;
+/** No event says that a FIFO is empty: the pauses between two looks, each twice as long. Milliseconds. */
+const LOOK_MS_MIN = 1, LOOK_MS_MAX = 32;
 
 /** What became of a stream, for the log. */
 export type OutputEnd =
@@ -14,12 +19,16 @@ export type OutputEnd =
 /**
  * Copies one output stream from the guest to its target, chunk by chunk: the target's pace is the
  * container's pace. `ended` never rejects.
+ *
+ * It has not ended before the last byte is read: containerd's client closes its FIFOs as soon as it hears
+ * of the exit (cio.Cancel, since 1.7), and with them up to 64 KiB that are in them.
  */
 export class OutputPump {
   readonly ended: Promise<OutputEnd>;
   readonly #giveUp = new AbortController();
   readonly #target: OutputTarget;
   #drainMs: number | null = null;
+  #isDelivered = false;
   #over = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -70,7 +79,10 @@ export class OutputPump {
         if (signal.aborted) return { kind: "reader-stopped" };
         return { kind: "cut-off", error: error as Error };
       }
-      if (chunk === null) return { kind: "complete" };
+      if (chunk === null) {
+        await this.#untilRead();
+        return { kind: "complete" };
+      }
       if (first) onFirstByte();
       try {
         await this.#deliver(chunk);
@@ -95,6 +107,22 @@ export class OutputPump {
   #rearm(): void {
     if (this.#drainMs === null) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#giveUp.abort(new Error("drained")), this.#drainMs);
+    const ms = this.#isDelivered ? Math.min(this.#drainMs, UNREAD_MS_MAX) : this.#drainMs;
+    this.#timer = setTimeout(() => this.#giveUp.abort(new Error("drained")), ms);
+  }
+
+  /** What is not read when the time is up is still there for who reads on. */
+  async #untilRead(): Promise<void> {
+    const { signal } = this.#giveUp;
+    this.#isDelivered = true;
+    this.#rearm();
+    let pauseMs = LOOK_MS_MIN;
+    for (let unread = this.#target.unreadBytes; unread > 0 && !signal.aborted;) {
+      await pause(pauseMs, signal);
+      const left = this.#target.unreadBytes;
+      if (left < unread) this.#rearm();
+      pauseMs = left < unread ? LOOK_MS_MIN : Math.min(pauseMs * 2, LOOK_MS_MAX);
+      unread = left;
+    }
   }
 }

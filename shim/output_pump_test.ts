@@ -11,6 +11,7 @@ class SlowTarget implements OutputTarget {
   readonly taken: number[] = [];
   readonly calls: string[] = [];
   failure: Error | null = null;
+  unreadBytes = 0;
   #appetite = 0;
   #change = Promise.withResolvers<void>();
 
@@ -175,4 +176,41 @@ Deno.test("what is abandoned ends at once, also while it is drained", async () =
   pump.abandon();
   assert.deepEqual(await drained, { kind: "reader-stopped" });
   assert.deepEqual([closed(), clock.pending], [1, 0]);
+});
+
+Deno.test("it has not ended before the reader has read what is delivered", async () => {
+  using clock = new ManualClock();
+  const { target, pump, writer, end } = pumped();
+  target.take(3);
+  target.unreadBytes = 3;
+  await writer.write(Uint8Array.of(1, 2, 3));
+  await writer.end();
+  for (let ms = 0; ms < 100; ms++) await clock.advance(1);
+  assert.equal(end(), null);
+  void pump.drain(DRAIN_MS);
+  // A slow reader that moves has its time again with each byte.
+  for (const left of [2, 1]) {
+    await clock.advance(DRAIN_MS * 0.9);
+    target.unreadBytes = left;
+    await clock.advance(50);
+    assert.equal(end(), null, `given up with ${left} unread`);
+  }
+  target.unreadBytes = 0;
+  await clock.advance(50);
+  assert.equal(end(), "complete");
+  assert.equal(clock.pending, 0);
+});
+
+Deno.test("after the process, what is delivered and not read holds up the end only so long", async () => {
+  using clock = new ManualClock();
+  const { target, pump, writer, end } = pumped();
+  target.unreadBytes = 3;
+  await writer.end();
+  void pump.drain(60 * 60_000);
+  await settle();
+  for (let ms = 0; ms < 1_999; ms++) await clock.advance(1);
+  assert.equal(end(), null);
+  await clock.advance(1);
+  assert.equal(end(), "complete", "it is not lost: it is there for who reads on");
+  assert.equal(clock.pending, 0);
 });

@@ -107,9 +107,13 @@ Deno.test("stdout and stderr are joined to their FIFOs, each to its own", async 
     await writer.write(bytes(`this is ${kind}`));
     await writer.end();
   }
-  await io.drain(1000);
+  let isDrained = false;
+  const drained = io.drain(1000).then(() => isDrained = true);
   assert.equal(await text(readsOf(stdout)), "this is stdout");
+  await settle();
+  assert.ok(!isDrained, "before stderr is read");
   assert.equal(await text(readsOf(stderr)), "this is stderr");
+  await drained;
   assert.deepEqual(setting.log.lines, []);
   assert.ok(setting.firstBytes > 0);
 });

@@ -22,6 +22,7 @@ function facts(init: Partial<LeaseFacts>): LeaseFacts {
     processes: [],
     cgroups: [],
     network: null,
+    hooksOf: null,
     intents: [],
     ...init,
   };

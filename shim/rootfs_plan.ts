@@ -1,3 +1,8 @@
+import { type PlannedFolder, withoutTemplates } from "./mount_templates.ts";
+import { RootfsError, type SnapshotMount } from "./snapshot_mount.ts";
+
+export { RootfsError, type SnapshotMount } from "./snapshot_mount.ts";
+
 /**
  * From the mounts that a snapshotter hands over to one read-only view of the image.
  *
@@ -7,14 +12,6 @@
  *
  * See the kernel's Documentation/filesystems/overlayfs.rst for the options.
  */
-
-/** One mount as containerd describes it (containerd.types.Mount). */
-export interface SnapshotMount {
-  readonly type: string;
-  readonly source: string;
-  readonly target?: string;
-  readonly options: readonly string[];
-}
 
 /** One call of mount(2), to be made in order. */
 export interface PlannedMount {
@@ -27,11 +24,8 @@ export interface PlannedMount {
   readonly data: string;
   /** Paths in `data` are relative to this folder; absent when they are absolute. */
   readonly workingDirectory?: string;
-}
-
-/** Thrown for mounts that cannot be understood; the message names the mount. */
-export class RootfsError extends Error {
-  override readonly name = "RootfsError";
+  /** What the mount needs, of the host's. */
+  readonly folders?: readonly PlannedFolder[];
 }
 
 /** mount(2) copies at most one page of options. */
@@ -61,16 +55,26 @@ const WRITE_OPTIONS =
   /^(upperdir|workdir)=|^(volatile|index=|nfs_export=|xino=|metacopy=|redirect_dir=)/;
 
 /**
- * Plans the mounts that show the image at `target`.
+ * Plans the mounts that show the image at `target`; those that only serve the last one are beside it.
  *
- * @param mounts in the order containerd gives them; each covers the one before it.
+ * @param mounts in the order containerd gives them; each covers the one before it, unless a template
+ * names it (mount_templates.ts).
  * @throws RootfsError when there is none, or one cannot be mounted read-only as described.
  */
 export function planRootfs(mounts: readonly SnapshotMount[], target: string): PlannedMount[] {
   if (mounts.length === 0) {
     throw new RootfsError("containerd handed over no root file system; run with a snapshotter");
   }
-  return mounts.map((mount) => planMount(mount, target));
+  if (!mounts.some(({ type }) => type.includes("/"))) {
+    return mounts.map((mount) => planMount(mount, target));
+  }
+  const places = mounts.map((_, index) =>
+    index === mounts.length - 1 ? target : `${target}-${index}`
+  );
+  return mounts.map((mount, index) => {
+    const { folders, ...plain } = withoutTemplates(mount, places.slice(0, index));
+    return { ...planMount(plain, places[index]!), ...(folders.length > 0 ? { folders } : {}) };
+  });
 }
 
 function planMount(mount: SnapshotMount, target: string): PlannedMount {
@@ -83,6 +87,12 @@ function planMount(mount: SnapshotMount, target: string): PlannedMount {
   if (mount.type.includes("/")) {
     throw new RootfsError(
       `root file system mount type ${mount.type} needs containerd's mount manager to prepare it`,
+    );
+  }
+  if (mount.type === "erofs" && mount.options.includes("loop")) {
+    throw new RootfsError(
+      `root file system: EROFS image ${mount.source} is not mounted on the host, and these mounts say ` +
+        "nothing else that could be done with it",
     );
   }
   const options = mount.options.filter((option) => !FLAG_OPTIONS.has(option));
@@ -99,6 +109,8 @@ function planMount(mount: SnapshotMount, target: string): PlannedMount {
 }
 
 function planOverlay(options: readonly string[], target: string): PlannedMount {
+  const mapped = options.find((option) => /^[ug]idmap=/.test(option));
+  if (mapped !== undefined) throw idsAreMapped(mapped);
   const value = (key: string) =>
     options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
   const upper = value("upperdir");
@@ -127,6 +139,13 @@ function planOverlay(options: readonly string[], target: string): PlannedMount {
     );
   }
   return short;
+}
+
+/** Images and folders are shown with the ids that are in them. */
+export function idsAreMapped(option: string): RootfsError {
+  return new RootfsError(
+    `root file system: option ${option} is not supported; set remap_ids = false of the snapshotter`,
+  );
 }
 
 /** Shortens layers to names relative to the folder that all of them lie under. */

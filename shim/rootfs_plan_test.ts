@@ -65,15 +65,58 @@ Deno.test("other file systems pass through without mount flags among their optio
   const [mount] = planRootfs([{
     type: "erofs",
     source: "/dev/loop3",
-    options: ["ro", "loop", "noatime", "dax=never"],
+    options: ["ro", "noatime", "dax=never"],
   }], "/t");
   assert.deepEqual([mount!.type, mount!.data], ["erofs", "dax=never"]);
 });
 
 Deno.test("what cannot be mounted is refused by name", () => {
   assert.throws(() => planRootfs([], "/t"), /no root file system/);
-  const refused = { type: "format/mkdir/overlay", source: "x", options: [] };
-  assert.throws(() => planRootfs([refused], "/t"), /format\/mkdir\/overlay/);
+  const refused = { type: "mkfs/ext4", source: "x", options: [] };
+  assert.throws(() => planRootfs([refused], "/t"), /mkfs\/ext4/);
+  const image = { type: "erofs", source: "/s/1/layer.erofs", options: ["ro", "loop"] };
+  assert.throws(() => planRootfs([image], "/t"), /layer\.erofs is not mounted on the host/);
+  const mapped = { type: "overlay", source: "x", options: ["uidmap=0:1:2", "lowerdir=/a:/b"] };
+  assert.throws(() => planRootfs([mapped], "/t"), /uidmap=0:1:2 .* remap_ids = false/);
   const overlay = { type: "overlay", source: "overlay", options: ["upperdir=/u"] };
   assert.throws(() => planRootfs([overlay], "/t"), RootfsError);
+});
+
+Deno.test("templates name what is mounted beside, and folders are made", () => {
+  const bind = (source: string) => ({ type: "bind", source, options: ["rbind", "ro"] });
+  const [one, two, overlay] = planRootfs([bind("/a"), bind("/b"), {
+    type: "format/mkdir/overlay",
+    source: "overlay",
+    options: [
+      "X-containerd.mkdir.path=/s/9/upper:0755",
+      "X-containerd.mkdir.path=/s/9/work",
+      "upperdir=/s/9/upper",
+      "workdir=/s/9/work",
+      "lowerdir={{ overlay 1 0 }}:/c",
+    ],
+  }], "/t/rootfs");
+  assert.deepEqual([one!.target, two!.target], ["/t/rootfs-0", "/t/rootfs-1"]);
+  assert.deepEqual(overlay, {
+    source: "overlay",
+    target: "/t/rootfs",
+    type: "overlay",
+    kind: "filesystem",
+    data: "lowerdir=/s/9/upper:/t/rootfs-1:/t/rootfs-0:/c",
+    folders: [{ path: "/s/9/upper", mode: 0o755 }, { path: "/s/9/work", mode: 0o700 }],
+  });
+  const sub = { type: "format/bind", source: "{{ mount 0 }}/fs", options: ["rbind"] };
+  assert.equal(planRootfs([bind("/a"), sub], "/t")[1]!.source, "/t-0/fs");
+
+  const refuses = (options: string[], message: RegExp, type = "format/mkdir/overlay") =>
+    assert.throws(() => planRootfs([bind("/a"), { type, source: "overlay", options }], "/t"), {
+      name: "RootfsError",
+      message,
+    });
+  refuses(["lowerdir={{ mount 1 }}"], /names a mount that is not there/);
+  refuses(["lowerdir={{ target 0 }}"], /not understood/);
+  refuses(["lowerdir={{ mount 0"], /not understood/);
+  refuses(["X-containerd.mkdir.path=/a:9"], /mkdir\.path=\/a:9 is not understood/);
+  refuses(["X-containerd.mkdir.mode=1"], /mkdir\.mode=1 is not understood/);
+  refuses(["X-containerd.mkdir.path={{ mount 0 }}/x"], /cannot be made/);
+  refuses(["lowerdir=/a"], /other\/overlay needs containerd/, "other/overlay");
 });

@@ -1,10 +1,12 @@
 import type { SandboxNetwork } from "../net/mod.ts";
-import type { Vm } from "../qemu/mod.ts";
+import type { Balloon, Vm } from "../qemu/mod.ts";
 import { begin } from "./begin.ts";
 import type { CreateSteps } from "./create_steps.ts";
 import { keepClock } from "./guest_clock.ts";
 import type { GuestConnection, GuestExit } from "./guest_connection.ts";
+import { ioOf } from "./io_of.ts";
 import type { Logger } from "./log.ts";
+import type { Pod } from "./pod.ts";
 import type { ProcessIo } from "./process_io.ts";
 
 /** What a sandbox tells its owner. */
@@ -17,30 +19,40 @@ export interface SandboxListener {
   onLost(reason: string): void;
 }
 
+/** What a sandbox is made of. */
+interface SandboxParts {
+  readonly vm: Vm;
+  readonly network: AsyncDisposable;
+  readonly guest: GuestConnection;
+  readonly pod: Pod | null;
+  readonly resources: AsyncDisposableStack;
+  readonly log: Logger;
+  readonly leastGraceMs: number;
+}
+
 /**
  * A VM with its helpers, its share of the host and the connection into it. Containers live in it
  * and are kept apart from it: it owns none of them.
  */
 export class Sandbox implements AsyncDisposable {
   readonly guest: GuestConnection;
+  /** What it has for containers that come later; null: it is one container's. */
+  readonly pod: Pod | null;
   readonly #vm: Vm;
   readonly #network: AsyncDisposable;
   readonly #resources: AsyncDisposableStack;
   readonly #log: Logger;
+  readonly #leastGraceMs: number;
   readonly #ending = new AbortController();
 
-  private constructor(
-    vm: Vm,
-    network: AsyncDisposable,
-    guest: GuestConnection,
-    resources: AsyncDisposableStack,
-    log: Logger,
-  ) {
-    this.#vm = vm;
-    this.#network = network;
-    this.guest = guest;
-    this.#resources = resources;
-    this.#log = log;
+  private constructor(parts: SandboxParts) {
+    this.#vm = parts.vm;
+    this.#network = parts.network;
+    this.guest = parts.guest;
+    this.pod = parts.pod;
+    this.#resources = parts.resources;
+    this.#log = parts.log;
+    this.#leastGraceMs = parts.leastGraceMs;
   }
 
   /**
@@ -62,12 +74,19 @@ export class Sandbox implements AsyncDisposable {
     await steps.sendCheckpoint(guest);
     // The last step that can fail: the container owns it, since its output outlives a lost VM.
     const io = await createInGuest(steps, guest, network);
-    return { sandbox: new Sandbox(vm, network, guest, undo.move(), log), io };
+    const { leastGraceMs, pod } = steps;
+    const resources = undo.move();
+    return { sandbox: new Sandbox({ vm, network, guest, pod, resources, log, leastGraceMs }), io };
   }
 
   /** The host process that stands for the sandbox: QEMU's. */
   get pid(): number {
     return this.#vm.processes[0]!.pid;
+  }
+
+  /** What holds back memory that the guest does not need yet; null: it has all. */
+  get balloon(): Balloon | null {
+    return this.#vm.balloon;
   }
 
   /**
@@ -87,6 +106,7 @@ export class Sandbox implements AsyncDisposable {
     (async () => {
       for await (const event of this.guest.events(this.#ending.signal)) {
         if ("exit" in event) listener.onExit(event);
+        else if ("wantedMib" in event) this.#vm.balloon?.want(event.wantedMib);
         else listener.onOom(event.containerId);
       }
       // Without them no end of a process would be seen any more.
@@ -96,15 +116,15 @@ export class Sandbox implements AsyncDisposable {
 
   /**
    * Ends the VM. The guest is asked first, and has answered, or `graceMs` have passed, when QEMU is
-   * killed: what it answers is that nothing is left in it that is not on disk. All resources are
-   * released, even when some of it fails.
+   * killed: what it answers is that nothing is left in it that is not on disk. It may take longer when
+   * the disk outlives the VM. All resources are released, even when some of it fails.
    */
   async end(graceMs: number): Promise<void> {
     this.#ending.abort();
     // Plugins take as long as the guest does. What fails of it is told below, once.
     this.#network[Symbol.asyncDispose]().then(undefined, () => {});
     try {
-      await this.guest.shutdown(graceMs);
+      await this.guest.shutdown(Math.max(graceMs, this.#leastGraceMs));
     } catch (error) {
       this.#log.debug(`the guest did not acknowledge its shutdown: ${(error as Error).message}`);
     }
@@ -134,13 +154,5 @@ async function createInGuest(
   const connected = begin(() => steps.configureNetwork(guest, network, signal));
   const created = begin(() => steps.createContainer(guest, signal));
   const opened = begin(() => steps.openIo(guest, signal));
-  try {
-    const [io] = await Promise.all([opened, created, connected, configured]);
-    return io;
-  } catch (error) {
-    failed.abort(error);
-    await Promise.allSettled([configured, connected, created]);
-    await opened.then((io) => io[Symbol.asyncDispose](), () => {});
-    throw error;
-  }
+  return await ioOf(opened, [created, connected, configured], failed);
 }

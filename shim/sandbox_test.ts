@@ -17,6 +17,7 @@ class FakeSteps {
 
   makeRuntimeFolder = () => this.#made("runtime folder");
   prepareStorage = () => this.#made("rootfs");
+  leastGraceMs = 0;
   makeWritableLayer = () => this.#made("writable layer");
   openConsoleLog = () => this.#made("console log");
   prepareNetwork = () => {
@@ -53,6 +54,7 @@ class FakeSteps {
   sendCheckpoint = () => {};
   configureGuest = () => {};
   createContainer = () => {};
+  pod = null;
   openIo = () => ({
     ...this.#made("io"),
     [Symbol.asyncDispose]: () => Promise.resolve(void this.trace.push("-io")),
@@ -126,6 +128,12 @@ Deno.test("an end asks the guest, and releases everything when it has answered",
   steps.closed.resolve();
   await settle();
   assert.deepEqual(heard, [], "an end that was wanted is no loss");
+});
+
+Deno.test("a guest with a disk that outlives it has time to write to it", async () => {
+  const { sandbox, steps } = await running((steps) => steps.leastGraceMs = 60_000);
+  await sandbox.end(500);
+  assert.equal(steps.trace[1], "guest shutdown 60000");
 });
 
 Deno.test("a guest that does not acknowledge ends all the same", async () => {

@@ -2,6 +2,7 @@ import {
   FdListener,
   openNamespace,
   processStartTime,
+  strayObservers,
   type System,
   system,
   withNamespace,
@@ -9,14 +10,17 @@ import {
 import { TtrpcServer } from "../proto/mod.ts";
 import type { Flags } from "./cli.ts";
 import { loadConfig } from "./config.ts";
-import { type CreateRequest, planCreate, specOf } from "./create_plan.ts";
+import { type CreateRequest, specOf } from "./container_plan.ts";
+import { planCreate } from "./create_plan.ts";
 import { CreateSteps } from "./create_steps.ts";
 import { EventPublisher } from "./event_publisher.ts";
 import { openGuestIo } from "./guest_io.ts";
 import { enterHostCgroup, leaveHostCgroup, removeHostCgroup } from "./host_cgroup.ts";
 import { releaseMemoryWhenIdle } from "./idle_memory.ts";
+import { joinPod } from "./join_pod.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type Logger, openLog } from "./log.ts";
+import { planMember } from "./member_plan.ts";
 import { sandboxPaths } from "./names.ts";
 import { collectNetworkGarbage, networkFacts, type OnHost } from "./network.ts";
 import { reconcile } from "./reconcile.ts";
@@ -48,6 +52,7 @@ export async function serveShim(flags: Flags): Promise<void> {
   const lease = Lease.open(paths.lease);
   lease.record("shim", { shim: ownProcess(system) });
   const log = openLog(flags, config.logDir, bundle, flags.debug);
+  strayObservers.add((what) => log.warn(what));
   const publisher = new EventPublisher(Deno.env.get("TTRPC_ADDRESS") ?? "", flags.namespace, log);
   const exit = Promise.withResolvers<void>();
   const ending = new AbortController();
@@ -61,10 +66,24 @@ export async function serveShim(flags: Flags): Promise<void> {
     events: new TaskEvents(publisher),
     log,
     createSandbox: (request) => createSandbox(request),
+    joinPod: (request, pod, guest) => {
+      const spec = specOf(request.bundle);
+      // What they say of the VM was said when it was made; they are checked all the same.
+      loadConfig(spec.annotations ?? {});
+      const plan = planMember(request, spec, pod, pod.nextFolder());
+      for (const line of [...plan.warnings, ...plan.spec.dropped]) {
+        log.warn(`${request.id}: ${line}`);
+      }
+      const { namespace } = flags;
+      return joinPod(plan, pod, guest, { log, namespace, signal: ending.signal });
+    },
     openIo: (name, guest, refused) => {
       const { namespace } = flags;
       const signal = AbortSignal.any([ending.signal, refused]);
       return openGuestIo(name, guest, { namespace, log, signal });
+    },
+    onLeft: (left, [other]) => {
+      if (lease.facts.bundle === left && other !== undefined) lease.record(null, { bundle: other });
     },
     onStarted: () => {
       timeline.mark("started");
@@ -100,10 +119,7 @@ export async function serveShim(flags: Flags): Promise<void> {
     const spec = specOf(request.bundle);
     const effective = loadConfig(spec.annotations ?? {});
     const plan = planCreate(request, spec, effective);
-    // A second try for the same sandbox finds it in there already.
-    if (lease.facts.cgroups.length === 0) {
-      enterHostCgroup(spec.linux?.cgroupsPath, { lease, log, pid: Deno.pid });
-    }
+    await enterHostCgroup(spec.linux?.cgroupsPath, { lease, log, pid: Deno.pid });
     for (const line of [...plan.warnings, ...plan.spec.dropped]) log.warn(line);
     const steps = new CreateSteps(plan, {
       system,

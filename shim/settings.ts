@@ -211,7 +211,8 @@ export const SETTINGS = {
   vcpus_cooldown_seconds: setting(seconds(3600), {
     for: "host",
     default: 30,
-    about: "Time between two looks whether a processor that load has brought can go offline again",
+    about:
+      "Time without pressure, or since the last look, after which a processor that load has brought may go",
   }),
   memory_mib: setting(whole(1, MEMORY_MIB_MAX), {
     for: "container",
@@ -219,10 +220,27 @@ export const SETTINGS = {
     defaultText: "its limit",
     about: "What the VM has for its container, in MiB, whatever the container's limit is",
   }),
+  memory_mib_max: setting(whole(1, MEMORY_MIB_MAX), {
+    for: "any",
+    default: null,
+    defaultText: "as much as at first",
+    about: "What that may grow to, in MiB, by updates of the limit and, without one, by pressure",
+  }),
+  memory_grow_percent: setting(whole(1, 100), {
+    for: "host",
+    default: 10,
+    about: "The guest gets more memory when something has waited for it for this part of a second",
+  }),
+  memory_cooldown_seconds: setting(seconds(3600), {
+    for: "host",
+    default: 30,
+    about:
+      "Time without pressure, or since the last look, after which memory that pressure has brought may go",
+  }),
 
   freed_memory: setting(oneOf("keep", "return"), {
     for: "any",
-    default: "keep",
+    default: "return",
     about:
       "Whether memory that a container has freed is the host's again; see [resources.md](resources.md)",
   }),
@@ -234,9 +252,11 @@ export const SETTINGS = {
   }),
   writable: setting(oneOf("disk", "tmpfs"), {
     for: "any",
-    default: "tmpfs",
+    default: null,
+    defaultText: "`disk`; `tmpfs` where one cannot be made",
     about:
-      "Where what the container writes goes: to a disk in the state folder, or to the VM's memory",
+      "Where what the container writes goes: to a disk in the state folder, or to the VM's memory; " +
+      "a [snapshot's own image](storage.md#the-snapshots-own-image) comes before both",
   }),
   writable_mib: setting(whole(WRITABLE_MIB_MIN, WRITABLE_MIB_MAX), {
     for: "any",

@@ -18,6 +18,7 @@ import {
   SETTINGS,
   variableOf,
 } from "./settings.ts";
+import type { SnapshotMount } from "./snapshot_mount.ts";
 import { exists, temporaryFolder } from "./test_support.ts";
 import { templatePath } from "./writable_disk.ts";
 
@@ -62,15 +63,23 @@ class Host implements Disposable {
   }
 
   /** What a container would be made of. */
-  plan(settings: Partial<Record<SettingKey, unknown>>, spec: OciSpec = {}): CreatePlan {
+  plan(
+    settings: Partial<Record<SettingKey, unknown>>,
+    spec: OciSpec = {},
+    rootfs: readonly SnapshotMount[] = [this.layer()],
+  ): CreatePlan {
     const request = {
       ...{ id: "c1", bundle: `${this.path}/bundle`, stdin: "", stdout: "", stderr: "" },
       ...{ terminal: false, checkpoint: "" },
-      rootfs: [{ type: "erofs", source: `${this.path}/snapshot/layer.erofs`, options: ["ro"] }],
+      rootfs,
     };
     const namespaces = [{ type: "network" }];
     const whole = { process: { args: ["sh"] }, linux: { namespaces }, ...spec };
     return planCreate(request, whole, this.config(settings));
+  }
+
+  layer(): SnapshotMount {
+    return { type: "erofs", source: `${this.path}/snapshot/layer.erofs`, options: ["ro"] };
   }
 
   [Symbol.dispose](): void {
@@ -94,6 +103,12 @@ function isFound(key: SettingKey, property: keyof CreatePlan["files"]): (host: H
 }
 
 const NAME = { namespace: "default", id: "c1" };
+
+/** A container with a memory limit. */
+function limitedTo(mib: number): OciSpec {
+  const resources = { memory: { limit: mib << 20 } };
+  return { linux: { resources, namespaces: [{ type: "network" }] } };
+}
 
 /** The effect of each setting, or the test that shows it and names the setting. */
 const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
@@ -203,8 +218,7 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
   },
   vcpus_cooldown_seconds: "tests/e2e/processors_test.ts",
   memory_mib: (host) => {
-    const limited = { linux: { resources: { memory: { limit: 1 << 28 } }, namespaces: [] } };
-    limited.linux.namespaces = [{ type: "network" }] as never;
+    const limited = limitedTo(256);
     const plain = host.plan({}, limited);
     const annotated = host.plan({ memory_mib: 128 }, limited);
     assert.equal(plain.size.memoryMib - annotated.size.memoryMib, 128);
@@ -212,17 +226,36 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
       plan.warnings.some((line) => /memory-mib=128 is less/.test(line));
     assert.deepEqual([told(plain), told(annotated)], [false, true]);
   },
+  memory_mib_max: (host) => {
+    const plan = host.plan({ memory_mib_max: 640 });
+    assert.equal(plan.size.memoryMibMax - plan.size.memoryMib, 128);
+    assert.equal(plan.memoryByPressure?.mostMib, plan.size.memoryMibMax);
+    assert.equal(host.plan({}).memoryByPressure, null);
+    // A container with a limit gets no more than that by itself: an update has to raise it.
+    const limited = host.plan({ memory_mib_max: 640 }, limitedTo(256));
+    assert.equal(limited.memoryByPressure, null);
+    assert.equal(limited.size.memoryMibMax, plan.size.memoryMibMax);
+    const asked = host.plan({ memory_mib: 128, memory_mib_max: 640 }, limitedTo(256));
+    assert.equal(asked.memoryByPressure?.mostMib, limited.size.memoryMib);
+  },
+  memory_grow_percent: (host) => {
+    const plan = host.plan({ memory_mib_max: 1024, memory_grow_percent: 25 });
+    assert.equal(plan.memoryByPressure?.growPercent, 25);
+  },
+  memory_cooldown_seconds: "tests/e2e/memory_test.ts",
   writable: (host) => {
     const mkfs_path = host.file("mkfs");
     assert.deepEqual(host.plan({ writable: "tmpfs" }).writable, { kind: "tmpfs", mib: null });
     const disk = { kind: "disk", mib: 10_240, mkfsPath: mkfs_path };
-    assert.deepEqual(host.plan({ writable: "disk", mkfs_path }).writable, disk);
+    for (const settings of [{}, { writable: "disk" }]) {
+      assert.deepEqual(host.plan({ mkfs_path, ...settings }).writable, disk);
+    }
   },
   writable_mib: (host) => {
     const mkfs_path = host.file("mkfs");
     for (const writable of ["disk", "tmpfs"]) {
-      const { kind, mib } = host.plan({ writable, writable_mib: 100, mkfs_path }).writable;
-      assert.deepEqual([kind, mib], [writable, 100]);
+      const layer = host.plan({ writable, writable_mib: 100, mkfs_path }).writable;
+      assert.deepEqual([layer.kind, "mib" in layer && layer.mib], [writable, 100]);
     }
   },
   freed_memory: (host) => {
@@ -234,6 +267,28 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     for (const layers of ["disk", "files"]) assert.equal(host.plan({ layers }).rootfs.kind, layers);
   },
 };
+
+Deno.test("a snapshot's own image is written to, whatever the settings say", () => {
+  using host = new Host();
+  const image = { type: "ext4", source: "/s/9/rwlayer.img", options: ["rw", "loop"] };
+  const options = ["upperdir={{ mount 0 }}/upper", "lowerdir={{ mount 1 }}"];
+  const overlay = { type: "format/mkdir/overlay", source: "overlay", options };
+  for (const settings of [{ writable: "disk", mkfs_path: "/not/there" }, { writable: "tmpfs" }]) {
+    const { writable, rootfs } = host.plan(settings, {}, [image, host.layer(), overlay]);
+    assert.deepEqual(writable, { kind: "snapshot", path: image.source });
+    assert.equal(rootfs.kind, "disk");
+  }
+});
+
+Deno.test("more layers than a disk is cut into are files", () => {
+  using host = new Host();
+  const kind = (count: number) => {
+    const lower = `lowerdir={{ overlay 0 ${count - 1} }}`;
+    const overlay = { type: "format/mkdir/overlay", source: "overlay", options: [lower] };
+    return host.plan({}, {}, [...Array(count).fill(host.layer()), overlay]).rootfs.kind;
+  };
+  assert.deepEqual([kind(255), kind(256)], ["disk", "files"]);
+});
 
 for (const [key, effect] of Object.entries(EFFECTS)) {
   Deno.test(`setting ${key} has an effect`, () => {

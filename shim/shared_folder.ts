@@ -1,7 +1,9 @@
 import { CLONE, MNT, MOUNT_ATTR, MS, type System, SystemError } from "../ffi/mod.ts";
 import { Code, RpcError } from "../proto/mod.ts";
-import type { LayerFile } from "./erofs_plan.ts";
+import type { DeviceFile } from "./erofs_plan.ts";
 import { layerName } from "./layer_disk.ts";
+import type { SandboxPaths } from "./names.ts";
+import { removeFolder } from "./remove_folder.ts";
 import { type PlannedMount, planRootfs, type SnapshotMount } from "./rootfs_plan.ts";
 import type { Volume } from "./volume_plan.ts";
 
@@ -25,7 +27,7 @@ export interface SharedThings {
   /** The image, unless it is on disks: what the snapshotter hands over, to be a folder of this name. */
   readonly rootfs: { readonly name: string; readonly mounts: readonly SnapshotMount[] } | null;
   /** EROFS images as files, called by their numbers (layer_disk.ts, `layerName`). */
-  readonly layers: readonly LayerFile[];
+  readonly layers: readonly DeviceFile[];
   readonly volumes: readonly Volume[];
 }
 
@@ -45,10 +47,16 @@ interface Place {
  *
  * Must run in a mount namespace of the shim's own.
  * @param folder is there, and empty.
+ * @param under what lies under it: who keeps that can make places in it later.
  * @returns what undoes the mounts; the folder stays.
  * @throws RpcError that names the mount that failed.
  */
-export function shareWithVm(system: System, things: SharedThings, folder: string): Disposable {
+export function shareWithVm(
+  system: System,
+  things: SharedThings,
+  folder: string,
+  under: string = folder,
+): Disposable {
   const { rootfs, layers, volumes } = things;
   using undo = new DisposableStack();
   const bind = ({ target, kind }: Place, source: string, attributes: number, flags = 0) => {
@@ -60,13 +68,15 @@ export function shareWithVm(system: System, things: SharedThings, folder: string
     undo.defer(() => system.unmount(target, MNT.DETACH | MNT.NOFOLLOW));
     described(`bind mount of ${source}`, () => system.restrictMounts(target, attributes));
   };
-  system.mount(folder, folder, null, MS.BIND);
+  system.mount(under, folder, null, MS.BIND);
   undo.defer(() => system.unmount(folder, MNT.DETACH | MNT.NOFOLLOW));
   if (rootfs !== null) {
-    const target = `${folder}/${rootfs.name}`;
-    makePlace({ target, kind: "directory" });
-    for (const mount of planRootfs(rootfs.mounts, target)) {
-      const { type, source, data } = mount;
+    const places = new Set<string>();
+    for (const mount of planRootfs(rootfs.mounts, `${folder}/${rootfs.name}`)) {
+      const { type, source, data, target, folders = [] } = mount;
+      if (!places.has(target)) makePlace({ target, kind: "directory" });
+      places.add(target);
+      for (const { path, mode } of folders) Deno.mkdirSync(path, { recursive: true, mode });
       const what = `root file system: mount of ${type} ${source} (${data || "no options"})`;
       described(what, () => attach(system, mount));
       undo.defer(() => system.unmount(target, MNT.DETACH | MNT.NOFOLLOW));
@@ -83,6 +93,52 @@ export function shareWithVm(system: System, things: SharedThings, folder: string
   }
   // A bind takes no flags on its way; mount(2), "Remounting an existing mount".
   system.mount("none", folder, null, MS.BIND | MS.REMOUNT | MS.RDONLY);
+  return undo.move();
+}
+
+type PodPaths = Pick<SandboxPaths, "shared" | "places" | "members">;
+
+/**
+ * As {@linkcode shareWithVm}, for a VM in which containers come later: what {@linkcode shareWithMember}
+ * mounts there arrives in the mount namespace that virtiofsd makes for itself (MS_SHARED: its mounts are
+ * slaves of ours).
+ */
+export function shareWithPod(
+  system: System,
+  things: SharedThings,
+  { shared, places }: PodPaths,
+): Disposable {
+  Deno.mkdirSync(places, { mode: 0o700 });
+  using undo = new DisposableStack();
+  undo.use(shareWithVm(system, things, shared, places));
+  system.mount("none", shared, null, MS.SHARED);
+  return undo.move();
+}
+
+/**
+ * Shares more with a VM of which {@linkcode shareWithPod} was called, as a folder of the name `folder`. It
+ * is put together elsewhere first: what is read-only has to be so when it arrives, since flags that a
+ * mount gets later stay with it.
+ *
+ * @returns what undoes it. The guest has to let go of it before.
+ * @throws RpcError that names the mount that failed.
+ */
+export function shareWithMember(
+  system: System,
+  things: SharedThings,
+  folder: string,
+  { shared, places, members }: PodPaths,
+): Disposable {
+  using undo = new DisposableStack();
+  const [own, place] = [`${members}/${folder}`, `${places}/${folder}`];
+  Deno.mkdirSync(own, { recursive: true, mode: 0o700 });
+  undo.defer(() => removeFolder(system, own));
+  undo.use(shareWithVm(system, things, own));
+  Deno.mkdirSync(place, { mode: 0o700 });
+  undo.defer(() => Deno.removeSync(place));
+  const target = `${shared}/${folder}`;
+  described(`what ${folder} shares`, () => system.mount(own, target, null, MS.BIND | MS.REC));
+  undo.defer(() => system.unmount(target, MNT.DETACH | MNT.NOFOLLOW));
   return undo.move();
 }
 

@@ -1,3 +1,4 @@
+import { HOST_HOOKS } from "./hooks.ts";
 import type { OciDevice, OciLinux, OciProcess, OciResources, OciSpec } from "./oci.ts";
 import {
   type HostPathKind,
@@ -21,17 +22,36 @@ export interface SpecPlan {
   readonly dropped: readonly string[];
 }
 
+const HOST_HOOK_KINDS: readonly string[] = [...HOST_HOOKS.create, ...HOST_HOOKS.delete];
 /** The virtio-fs that all of a VM's volumes are on, and its image, unless that is on disks. */
 export const SHARED_TAG = "qemubox";
 /** Where a bundle in the guest has it; guest.proto, Share. */
 const SHARED_FOLDER = `shares/${SHARED_TAG}`;
+/** What the containers of a pod have as /dev/shm: their guest's own. */
+const GUEST_SHARED_MEMORY = "/dev/shm";
+
+/** A container's place in a pod. */
+export interface PodPlace {
+  /** Its folder of what is shared with the VM; empty for the first container. */
+  readonly folder: string;
+  /** The namespaces of the pod's first container; null for that one itself. */
+  readonly namespaces: {
+    /** As paths of this host name them: of the process that stands for all in the VM. */
+    readonly hostPid: number;
+    /** As the guest knows it. */
+    readonly guestPid: number;
+  } | null;
+}
+/** Namespaces that the containers of a pod may have in common; their network they have by their VM. */
+const POD_NAMESPACES: ReadonlySet<string> = new Set(["ipc", "uts", "pid"]);
 
 /**
  * Rewrites a specification made for this host into one for the guest:
  *
  * - no network namespace: the container shares the VM's network, which is its own;
- * - namespace paths, cgroup paths and security labels name host objects and are dropped;
- * - hooks would run inside the VM, where their binaries are not: dropped;
+ * - namespace paths, cgroup paths and security labels name host objects and are dropped; those of a
+ *   pod's sandbox become the guest's;
+ * - hooks that would run inside the VM, where their binaries are not, are dropped; hooks.ts has the others;
  * - the sources of bind mounts become what the guest has of them.
  *
  * @param id the container's id; it becomes its cgroup's name in the guest.
@@ -43,6 +63,7 @@ export function planSpec(
   id: string,
   kindOf: (hostPath: string) => HostPathKind,
   bundle = "",
+  pod: PodPlace | null = null,
 ): SpecPlan {
   const spec = structuredClone(host);
   const dropped: string[] = [];
@@ -50,18 +71,22 @@ export function planSpec(
     throw new UnsupportedSpecError("process.args of config.json is empty; give a command to run");
   }
   spec.root = { ...spec.root, path: "rootfs" };
-  if (spec.hooks !== undefined && Object.keys(spec.hooks).length > 0) {
-    dropped.push(`hooks ${Object.keys(spec.hooks).join(", ")}: they cannot run inside the VM`);
-  }
+  const hooks = Object.keys(spec.hooks ?? {}).filter((kind) => !HOST_HOOK_KINDS.includes(kind));
+  if (hooks.length > 0) dropped.push(`hooks ${hooks.join(", ")}: they cannot run inside the VM`);
   delete spec.hooks;
   dropped.push(...dropLabels(spec.process));
   const netns = networkNamespaceOf(host);
   const networkSysctls = takeNetworkSysctls(spec);
-  planLinux(spec, id, dropped);
+  planLinux(spec, id, pod, dropped);
   dropped.push(...dropCpuset(spec.linux?.resources), ...dropWeights(spec.linux?.resources));
   planDevices(spec, dropped);
   checkHugePages(spec);
-  const volumes = planVolumes(spec.mounts ?? [], { bundle, share: SHARED_FOLDER, kindOf });
+  const volumes = planVolumes(spec.mounts ?? [], {
+    bundle,
+    share: pod === null || pod.folder === "" ? SHARED_FOLDER : `${SHARED_FOLDER}/${pod.folder}`,
+    sharedMemory: pod === null ? null : GUEST_SHARED_MEMORY,
+    kindOf,
+  });
   return { spec, volumes, netns, networkSysctls, dropped };
 }
 
@@ -95,7 +120,7 @@ function networkNamespaceOf(spec: OciSpec): string | null {
   const network = spec.linux?.namespaces?.find(({ type }) => type === "network");
   if (network !== undefined) return network.path || null;
   throw new UnsupportedSpecError(
-    "linux.namespaces has no network namespace (--net-host): a container in a VM has a kernel of " +
+    "linux.namespaces has no network namespace (--net-host, hostNetwork): a container in a VM has a kernel of " +
       "its own and cannot share the host's network; run it without, and publish its ports with " +
       "the annotation io.qemubox.port-mappings",
   );
@@ -111,7 +136,7 @@ function takeNetworkSysctls({ linux }: OciSpec): Record<string, string> {
   return taken;
 }
 
-function planLinux(spec: OciSpec, id: string, dropped: string[]): void {
+function planLinux(spec: OciSpec, id: string, pod: PodPlace | null, dropped: string[]): void {
   const linux = spec.linux ??= {};
   linux.cgroupsPath = `/qemubox/${id}`;
   delete linux.mountLabel;
@@ -119,11 +144,20 @@ function planLinux(spec: OciSpec, id: string, dropped: string[]): void {
   linux.namespaces = (linux.namespaces ?? [])
     .filter(({ type }) => type !== "network")
     .map(({ type, path }) => {
+      const ofPod = path ? podNamespace(type, path, pod) : null;
+      if (ofPod !== null) return { type, path: ofPod };
       if (path) {
         dropped.push(`linux.namespaces: ${type} of ${path} is the host's; a new one is made`);
       }
       return { type };
     });
+}
+
+/** The path in the guest of a namespace of the pod's first container; null: it is none of its. */
+function podNamespace(type: string, path: string, pod: PodPlace | null): string | null {
+  if (pod === null || pod.namespaces === null || !POD_NAMESPACES.has(type)) return null;
+  const { hostPid, guestPid } = pod.namespaces;
+  return path === `/proc/${hostPid}/ns/${type}` ? `/proc/${guestPid}/ns/${type}` : null;
 }
 
 /** Character devices that a guest has, by "major:minor": the kernel's devices.txt. */

@@ -37,7 +37,8 @@ Deno.test("the input is not changed", () => {
 Deno.test("what is dropped is told", () => {
   const { spec, dropped } = planSpec(
     host((spec) => {
-      spec.hooks = { createRuntime: [{ path: "/usr/bin/hook" }] };
+      const hooks = [{ path: "/usr/bin/hook" }];
+      spec.hooks = { createRuntime: hooks, poststop: hooks, startContainer: hooks };
       spec.process!.apparmorProfile = "cri-containerd.apparmor.d";
       spec.linux!.namespaces!.push({ type: "ipc", path: "/proc/42/ns/ipc" });
     }),
@@ -47,7 +48,7 @@ Deno.test("what is dropped is told", () => {
   assert.equal(spec.hooks, undefined);
   assert.equal(spec.process!.apparmorProfile, undefined);
   assert.equal(dropped.length, 3);
-  assert.match(dropped[0]!, /createRuntime/);
+  assert.match(dropped[0]!, /^hooks startContainer: they cannot run inside the VM/);
   assert.match(dropped[1]!, /apparmorProfile/);
   assert.match(dropped[2]!, /\/proc\/42\/ns\/ipc/);
 });
@@ -130,4 +131,52 @@ Deno.test("what cannot be honoured is refused by name", () => {
   const nothing = host((spec) => spec.process!.args = []);
   assert.throws(() => planSpec(nothing, "c", none), UnsupportedSpecError);
   assert.throws(() => planSpec(nothing, "c", none), /process\.args/);
+});
+
+Deno.test("a container of a pod has the namespaces of its first, and a place of its own", () => {
+  const spec = (): OciSpec => ({
+    ...host(),
+    mounts: [
+      {
+        destination: "/dev/shm",
+        type: "bind",
+        source: "/run/pods/1/shm",
+        options: ["rbind", "ro"],
+      },
+      { destination: "/data", type: "bind", source: "/srv", options: ["rbind"] },
+    ],
+    linux: {
+      namespaces: [
+        { type: "network", path: "/run/netns/pod" },
+        { type: "ipc", path: "/proc/4711/ns/ipc" },
+        { type: "uts", path: "/proc/4711/ns/uts" },
+        { type: "pid", path: "/proc/4712/ns/pid" },
+        { type: "cgroup", path: "/proc/4711/ns/cgroup" },
+        { type: "mount" },
+      ],
+    },
+  });
+  const kindOf = (path: string) => path === "/srv" ? "directory" as const : "missing" as const;
+  const namespaces = { hostPid: 4711, guestPid: 77 };
+  const member = planSpec(spec(), "c", kindOf, "", { folder: "c3", namespaces });
+  assert.deepEqual(member.spec.linux!.namespaces, [
+    { type: "ipc", path: "/proc/77/ns/ipc" },
+    { type: "uts", path: "/proc/77/ns/uts" },
+    { type: "pid" },
+    { type: "cgroup" },
+    { type: "mount" },
+  ]);
+  assert.equal(member.dropped.filter((line) => /a new one is made/.test(line)).length, 2);
+  assert.deepEqual(member.spec.mounts!.map(({ source }) => source), [
+    "/dev/shm",
+    "shares/qemubox/c3/volume-0",
+  ]);
+  assert.deepEqual(member.volumes.map(({ name, hostPath }) => [name, hostPath]), [
+    ["volume-0", "/srv"],
+  ]);
+  const first = planSpec(spec(), "p", kindOf, "", { folder: "", namespaces: null });
+  assert.deepEqual(first.spec.linux!.namespaces!.filter(({ path }) => path), []);
+  assert.equal(first.spec.mounts![1]!.source, "shares/qemubox/volume-0");
+  // Alone, the host's shared memory is a volume like any other.
+  assert.throws(() => planSpec(spec(), "c", kindOf), /\/run\/pods\/1\/shm at \/dev\/shm/);
 });

@@ -4,21 +4,36 @@ import type { Flags } from "./cli.ts";
 import { loadConfig } from "./config.ts";
 import { Lease, removeIfPresent } from "./lease.ts";
 import { type SandboxName, sandboxPaths, socketPath } from "./names.ts";
+import { sandboxOf } from "./sandbox_of.ts";
 
 /** The descriptor at which `serve` finds its listening socket. */
 export const LISTENER_FD = 3 as Fd;
 
 /**
  * `start`: makes the lease and the listening socket, starts `serve` detached, hands it the socket
- * and answers. containerd can connect at once, before `serve` is warm: the kernel queues it.
+ * and answers. containerd can connect at once, before `serve` is warm: the kernel queues it. For a
+ * container of a pod the answer is the socket of its sandbox's shim, which is there.
  *
  * Nothing but the answer goes to stdout or stderr, which containerd reads together.
  */
 export async function startShim(flags: Flags): Promise<void> {
   const input = readBootstrap(await readStdin(), flags);
   const bundle = Deno.cwd();
+  const id = sandboxOf(bundle);
+  const { namespace, address } = flags;
+  const socket = socketPath(
+    { namespace, id: id ?? flags.id },
+    address,
+    input.socketDir ?? undefined,
+  );
+  if (id !== null) {
+    if (!isAnswered(system, socket)) {
+      throw new Error(`the pod's sandbox ${id} has no running shim (${socket})`);
+    }
+    Deno.stdout.writeSync(bootstrapAnswer(input.protocol, socket));
+    return;
+  }
   const paths = sandboxPaths(loadConfig(), flags);
-  const socket = socketPath(flags, flags.address, input.socketDir ?? undefined);
   using undo = new DisposableStack();
   const listener = listen(system, socket, flags);
   undo.defer(() => removeIfPresent(socket));

@@ -9,6 +9,8 @@ export interface OutputTarget extends Disposable {
   write(chunk: Uint8Array, options: { signal: AbortSignal }): Promise<void>;
   /** The process has ended: from now on a missing reader is an error and nothing to wait for. */
   expectReader(): void;
+  /** What is delivered and not yet read; 0 where nobody can read it, or nobody can tell. */
+  readonly unreadBytes: number;
 }
 
 /**
@@ -134,6 +136,11 @@ class FifoTarget implements OutputTarget {
     this.#keeper = null;
   }
 
+  get unreadBytes(): number {
+    const { unreadBytes, hasReader } = system.pipeState(this.#stream.fd);
+    return hasReader ? unreadBytes : 0;
+  }
+
   [Symbol.dispose](): void {
     this.expectReader();
     this.#stream.close();
@@ -141,6 +148,7 @@ class FifoTarget implements OutputTarget {
 }
 
 class FileTarget implements OutputTarget {
+  readonly unreadBytes = 0;
   readonly #stream: FdStream;
 
   constructor(fd: Fd) {

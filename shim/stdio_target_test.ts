@@ -135,6 +135,22 @@ Deno.test("after the process, a reader that is there gets all of it and then the
   assert.equal(await readText(reader), null);
 });
 
+Deno.test("it tells what is not read yet, unless there is nobody to read it", async () => {
+  using pipe = fifo();
+  using target = openOutput(pipe.path);
+  await target.write(bytes("alone"), { signal: never });
+  assert.equal(target.unreadBytes, 5, "somebody may come");
+  {
+    using reader = pipe.reader();
+    target.expectReader();
+    assert.equal(target.unreadBytes, 5);
+    await readText(reader);
+    assert.equal(target.unreadBytes, 0);
+    await target.write(bytes("more"), { signal: never });
+  }
+  assert.equal(target.unreadBytes, 0);
+});
+
 Deno.test("giving up ends a write that nobody takes", async () => {
   using pipe = fifo();
   using target = openOutput(pipe.path);

@@ -1,5 +1,6 @@
 import { type Any, Code, type MessageInitShape, RpcError, type taskV3 } from "../proto/mod.ts";
 import { SIG } from "../ffi/mod.ts";
+import type { Balloon } from "../qemu/mod.ts";
 import { fetchCheckpoint } from "./checkpoint_files.ts";
 import { checkpointOptions } from "./checkpoint_options.ts";
 import { checkedProcesses, checkedStats, type ListedProcess } from "./guest_answers.ts";
@@ -9,10 +10,12 @@ import { encodeOciJson } from "./oci_json.ts";
 import { ociTypeUrl } from "./oci.ts";
 import type { TaskEvents } from "./task_events.ts";
 import type { ProcessId, Tasks } from "./tasks.ts";
-import { planUpdate } from "./update_plan.ts";
+import { memoryFor, planUpdate } from "./update_plan.ts";
 
 /** A guest that does not answer within this is given up on; SIGKILL then ends it. Milliseconds. */
 const CALL_TIMEOUT_MS = 10_000;
+/** The guest first writes what it has in memory to a snapshot's disk (its FLUSH_TIMEOUT_MS). Milliseconds. */
+const PAUSE_TIMEOUT_MS = 60_000;
 /** CRIU writes all of the container's memory. Milliseconds. */
 const CHECKPOINT_TIMEOUT_MS = 610_000;
 const BYTES_PER_MIB = 1_048_576;
@@ -56,7 +59,7 @@ export class TaskControls {
     const { init } = this.#tasks.container(id);
     init.assertLegal("pause");
     const { guest } = this.#tasks.required();
-    await answered("Task.Pause", CALL_TIMEOUT_MS, (timeoutMs) => {
+    await answered("Task.Pause", PAUSE_TIMEOUT_MS, (timeoutMs) => {
       return guest.task.pause({ id }, { timeoutMs });
     });
     if (init.note("paused")) this.#host.events.paused(id);
@@ -106,11 +109,16 @@ export class TaskControls {
     const container = this.#tasks.container(id);
     container.init.assertLegal("update");
     const plan = planUpdate(id, resources, container.size);
-    const { guest } = this.#tasks.required();
+    const { guest, balloon, pod } = this.#tasks.required();
     const any = { typeUrl: ociTypeUrl("LinuxResources"), value: encodeOciJson(plan) };
-    await answered("Task.Update", CALL_TIMEOUT_MS, (timeoutMs) => {
-      return guest.task.update({ id, resources: any }, { timeoutMs });
-    });
+    const update = () =>
+      answered("Task.Update", CALL_TIMEOUT_MS, (timeoutMs) => {
+        return guest.task.update({ id, resources: any }, { timeoutMs });
+      });
+    // What the containers of a pod need is not what one of them does.
+    const needed = pod === null ? memoryFor(plan, container.size) : null;
+    if (balloon === null || needed === null) await update();
+    else await withMemoryOf(balloon, needed, update);
   }
 
   /** Harmless for a process without a terminal, as with containerd's own shim. */
@@ -161,12 +169,29 @@ export class TaskControls {
             { timeoutMs },
           );
         });
-        await fetchCheckpoint({ guest, name }, path, container.size.memoryMib * BYTES_PER_MIB);
+        await fetchCheckpoint({ guest, name }, path, container.size.memoryMibMax * BYTES_PER_MIB);
       } finally {
         await guest.checkpoints.delete({ name }, { timeoutMs: CALL_TIMEOUT_MS }).catch(() => {});
       }
     });
     this.#host.events.checkpointed(id, path);
+  }
+}
+
+/** While its limit changes, a container has the larger of what it needs before and after. */
+async function withMemoryOf(
+  balloon: Balloon,
+  mib: number,
+  update: () => Promise<unknown>,
+): Promise<void> {
+  const before = balloon.least;
+  balloon.least = Math.max(before, mib);
+  try {
+    await update();
+    balloon.least = mib;
+  } catch (error) {
+    balloon.least = before;
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { events, timestampFromDate } from "../proto/mod.ts";
-import type { CreateRequest } from "./create_plan.ts";
+import type { CreateRequest } from "./container_plan.ts";
 import type { EventPublisher } from "./event_publisher.ts";
 import type { Exit } from "./process_state.ts";
 

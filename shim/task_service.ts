@@ -9,11 +9,12 @@ import {
 } from "../proto/mod.ts";
 import type { VmSize } from "../qemu/mod.ts";
 import { Container } from "./container.ts";
-import type { CreateRequest } from "./create_plan.ts";
+import type { CreateRequest } from "./container_plan.ts";
 import { KILLED_STATUS } from "./delete.ts";
 import { type ExecRequest, planExec } from "./exec_plan.ts";
 import { answered, type GuestConnection, type GuestExit } from "./guest_connection.ts";
 import type { Logger } from "./log.ts";
+import { Members, type MembersHost } from "./members.ts";
 import { encodeOciJson } from "./oci_json.ts";
 import { ociTypeUrl } from "./oci.ts";
 import type { Process, ProcessName } from "./process.ts";
@@ -26,7 +27,7 @@ import type { TaskEvents } from "./task_events.ts";
 import { type ProcessId, Tasks } from "./tasks.ts";
 
 /** What the service needs from the process that it runs in. */
-export interface TaskServiceHost {
+export interface TaskServiceHost extends MembersHost {
   readonly events: TaskEvents;
   readonly log: Logger;
   /** Plans and makes a sandbox with its first container; nothing is left when it fails. */
@@ -80,12 +81,16 @@ export class TaskService {
   readonly #host: TaskServiceHost;
   readonly #tasks = new Tasks();
   #creating: Promise<unknown> | null = null;
+  readonly #members: Members;
   #ending = false;
+  /** Whether a container runs, or has run, in the sandbox. */
+  #isStarted = false;
   #clean = true;
 
   constructor(host: TaskServiceHost) {
     this.#host = host;
     const { events, log } = host;
+    this.#members = new Members(this.#tasks, host);
     this.controls = new TaskControls(this.#tasks, {
       events,
       log,
@@ -94,13 +99,19 @@ export class TaskService {
   }
 
   async create(request: CreateRequest): Promise<{ pid: number }> {
-    if (this.#tasks.sandbox !== null || this.#creating !== null) {
+    if (this.#ending) throw new RpcError(Code.Unavailable, "the shim was told to end");
+    const { sandbox } = this.#tasks;
+    if (sandbox !== null && sandbox.pod !== null) {
+      return await this.#members.join(request, sandbox.pod, sandbox.guest).catch((error) => {
+        throw this.#reasonOf(error);
+      });
+    }
+    if (sandbox !== null || this.#creating !== null) {
       throw new RpcError(
         Code.AlreadyExists,
         `a sandbox holds one container; ${request.id} is not it`,
       );
     }
-    if (this.#ending) throw new RpcError(Code.Unavailable, "the shim was told to end");
     const creation = this.#host.createSandbox(request);
     this.#creating = creation;
     try {
@@ -109,7 +120,7 @@ export class TaskService {
       this.#tasks.pid = sandbox.pid;
       this.#tasks.containers.set(
         request.id,
-        new Container(request, io, size, this.#host.drainTimeoutMs),
+        new Container(request, { io, size }, this.#host.drainTimeoutMs),
       );
       this.#host.events.created(request, sandbox.pid);
       const failed = (error: Error) => this.#host.log.error(`reporting an exit: ${error.message}`);
@@ -146,7 +157,11 @@ export class TaskService {
       if (process.isExec) events.execStarted(id, execId, pid);
       else events.started(id, pid);
     });
-    if (!process.isExec) this.#host.onStarted();
+    if (process.isExec || this.#isStarted) return { pid };
+    this.#isStarted = true;
+    this.#host.onStarted();
+    // Not before: while it starts, it needs the processor for itself.
+    this.#tasks.sandbox?.balloon?.hold();
     return { pid };
   }
 
@@ -235,9 +250,15 @@ export class TaskService {
     await container.unoccupied();
     await container.deleteExecs();
     const exit = await process.delete();
-    if (this.#tasks.containers.size === 0) await this.#endSandbox();
+    if (!this.#isOccupied) await this.#endSandbox();
+    else await this.#members.leave(container);
     this.#host.events.deleted(id, pid, exit);
     return { pid, ...exitFields(exit) };
+  }
+
+  /** Whether the sandbox has a container, or is about to get one. */
+  get #isOccupied(): boolean {
+    return this.#tasks.containers.size + this.#members.joining > 0 || this.#creating !== null;
   }
 
   /** The guest forgets an exec. What it does not forget goes with the VM. */
@@ -260,7 +281,7 @@ export class TaskService {
 
   /** Ends this shim, unless it still has a container. */
   async shutdown(): Promise<void> {
-    if (this.#tasks.containers.size > 0 || this.#creating !== null) return;
+    if (this.#isOccupied) return;
     await this.#endSandbox();
     this.#host.exit();
   }
@@ -268,7 +289,7 @@ export class TaskService {
   /** Ends everything without being asked by containerd: the shim itself was told to end. */
   async end(): Promise<void> {
     this.#ending = true;
-    await this.#creating?.catch(() => {});
+    await Promise.allSettled([this.#creating, this.#members.settled()]);
     await this.#endSandbox();
     await this.#allKilled();
   }
@@ -319,6 +340,7 @@ export class TaskService {
 
   async #onLost(reason: string): Promise<void> {
     this.#host.log.error(`the VM is lost: ${reason}`);
+    this.#tasks.isLost = true;
     // Without its VM no stream can be waited for: the rest of the resources goes first.
     await this.#tasks.sandbox?.[Symbol.asyncDispose]().catch((error: Error) =>
       this.#notClean(`the lost VM's resources: ${error.message}`)

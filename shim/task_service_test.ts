@@ -9,8 +9,10 @@ import {
   timestampDate,
   unpackAny,
 } from "../proto/mod.ts";
-import type { CreateRequest } from "./create_plan.ts";
+import { Balloon } from "../qemu/mod.ts";
+import type { CreateRequest } from "./container_plan.ts";
 import type { ExecRequest } from "./exec_plan.ts";
+import type { Pod } from "./pod.ts";
 import type { ProcessIo } from "./process_io.ts";
 import type { Sandbox, SandboxListener } from "./sandbox.ts";
 import { TaskEvents } from "./task_events.ts";
@@ -49,9 +51,15 @@ class World {
   /** What the guest answers to Pids. */
   processes: unknown[] = [{ pid: 7 }, { pid: 8 }];
   listener: SandboxListener | null = null;
+  /** What holds memory of the VM back; null: the VM does not grow. */
+  balloon: Balloon | null = null;
   /** What the guest does with a call; it succeeds at once unless a test says otherwise. */
   onCall: (name: string) => Promise<void> = () => Promise.resolve();
   onCreate: () => Promise<void> = () => Promise.resolve();
+  /** What the VM has for further containers; null: it is one container's. */
+  pod: Pod | null = null;
+  onJoin: (id: string) => Promise<void> = () => Promise.resolve();
+  onLeave: () => Promise<void> = () => Promise.resolve();
   onDrain: (execId: string) => Promise<void> = () => Promise.resolve();
   onOpenIo: (execId: string, refused: AbortSignal) => Promise<void> = () => Promise.resolve();
   onEnd: () => Promise<void> = () => Promise.resolve();
@@ -74,13 +82,26 @@ class World {
         return {
           sandbox: this.#sandbox() as unknown as Sandbox,
           io: this.#io("") as ProcessIo,
-          size: { memoryMib: 768, vcpus: 1, vcpusMax: 1 },
+          size: { memoryMib: 384, memoryMibMax: 768, vcpus: 1, vcpusMax: 1 },
+        };
+      },
+      joinPod: async ({ id }) => {
+        await this.onJoin(id);
+        this.trace.push(`${id} joins`);
+        const leave = async () => {
+          this.trace.push(`${id} leaves`);
+          await this.onLeave();
+        };
+        return {
+          io: this.#io("") as ProcessIo,
+          leave: { [Symbol.asyncDispose]: leave },
         };
       },
       openIo: async ({ execId }, _guest, refused) => {
         await this.onOpenIo(execId, refused);
         return this.#io(execId) as ProcessIo;
       },
+      onLeft: (bundle, others) => void this.trace.push(`${bundle} left ${others}`),
       onStarted: () => {},
       onStopped: () => {},
       exit: () => this.trace.push("shim exits"),
@@ -99,6 +120,8 @@ class World {
     };
     return {
       pid: QEMU,
+      pod: this.pod,
+      balloon: this.balloon,
       guest: {
         task: {
           start: call("start"),
@@ -843,4 +866,135 @@ Deno.test("a terminal is resized within what an ioctl takes, anything else is le
   assert.deepEqual(world.news(), ["guest resizePty t"]);
   const huge = () => controls.resizePty({ ...t, width: 65_536, height: 1 });
   assert.equal(await outcome(huge), "InvalidArgument");
+});
+
+Deno.test("memory is held back once the container runs, and follows its limit", async () => {
+  const world = new World();
+  const monitor = {
+    execute: (_: string, { value }: Record<string, unknown>) => {
+      world.trace.push(`balloon ${Number(value) >> 20}`);
+      return Promise.resolve({});
+    },
+  };
+  world.balloon = new Balloon(monitor, { least: 384, most: 768 }, () => {});
+  await world.service.create(request);
+  assert(!world.news().some((line) => line.startsWith("balloon")));
+  await world.service.start(c1);
+  await settled(world);
+  assert.equal(world.balloon.size, 384);
+  const update = (mib: number) => {
+    const value = new TextEncoder().encode(JSON.stringify({ memory: { limit: mib * 2 ** 20 } }));
+    const typeUrl = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+    return world.service.controls.update({ id: "c1", resources: { typeUrl, value } as Any });
+  };
+  await update(512);
+  await settle();
+  assert.deepEqual(world.news(), ["balloon 768", "guest update"]);
+  await update(200);
+  await settle();
+  assert.deepEqual(world.news(), ["guest update", "balloon 512"]);
+  world.onCall = () => Promise.reject(new RpcError(Code.Internal, "crun would not"));
+  assert.equal(await outcome(() => update(512)), "Internal");
+  await settle();
+  assert.deepEqual(world.news(), ["balloon 768", "guest update", "balloon 512"]);
+  assert.equal(await outcome(() => update(513)), "FailedPrecondition");
+  assert.deepEqual(world.news(), []);
+});
+
+/** A world with a pod: c1 is its first container. */
+async function podWorld(): Promise<World> {
+  const world = new World();
+  world.pod = {
+    hostPid: QEMU,
+    size: { memoryMib: 384, memoryMibMax: 768, vcpus: 1, vcpusMax: 1 },
+  } as Pod;
+  await world.service.create(request);
+  await world.service.start(c1);
+  return settled(world);
+}
+const c2 = { id: "c2", execId: "" };
+
+Deno.test("containers come into a pod and go, and the VM goes with the last one", async () => {
+  const world = await podWorld();
+  const member = { ...request, id: "c2", bundle: "/bundle-2" };
+  assert.deepEqual(await world.service.create(member), { pid: QEMU });
+  await world.service.start(c2);
+  assert.equal(world.service.state(c2).pid, QEMU);
+  assert.deepEqual(world.news(), [
+    "c2 joins",
+    "/tasks/create pid 4711",
+    "guest start",
+    "/tasks/start pid 4711",
+  ]);
+  assert.equal(
+    await outcome(() => world.service.create({ ...request, id: "c2" })),
+    "AlreadyExists",
+  );
+  world.exit(4, "c2");
+  assert.equal((await world.service.wait(c2)).exitStatus, 4);
+  assert.equal((await world.service.delete(c2)).exitStatus, 4);
+  await world.service.shutdown(); // not yet
+  assert.deepEqual(world.news(), [
+    "/tasks/exit 4 pid 4711 of c2",
+    "/bundle-2 left /bundle",
+    "c2 leaves",
+    "/tasks/delete 4 pid 4711",
+  ]);
+  // Its name is free, and the first may go before others.
+  await world.service.create(member);
+  world.exit(0);
+  await world.service.wait(c1);
+  await world.service.delete(c1);
+  assert.deepEqual(world.news().filter((line) => /left|ends/.test(line)), [
+    "/bundle left /bundle-2",
+  ]);
+  await world.service.delete(c2);
+  assert.deepEqual(world.news().filter((line) => /leaves|left|ends/.test(line)), ["sandbox ends"]);
+});
+
+Deno.test("a container that cannot come into its pod is not there, and may try again", async () => {
+  const world = await podWorld();
+  world.onJoin = () => Promise.reject(new RpcError(Code.Internal, "no such image"));
+  assert.equal(await outcome(() => world.service.create({ ...request, id: "c2" })), "Internal");
+  assert.equal(await outcome(() => world.service.state(c2)), "NotFound");
+  const joining = Promise.withResolvers<void>();
+  world.onJoin = () => joining.promise;
+  const first = world.service.create({ ...request, id: "c2" });
+  const second = world.service.create({ ...request, id: "c2" });
+  assert.equal(await outcome(() => second), "AlreadyExists");
+  // Nobody ends the VM under what is about to come into it.
+  world.exit(0);
+  await world.service.wait(c1);
+  await world.service.delete(c1);
+  await world.service.shutdown();
+  assert(!world.news().includes("sandbox ends"));
+  joining.resolve();
+  await first;
+  assert.equal(await outcome(() => world.service.state(c2)), "OK");
+});
+
+Deno.test("what a container leaves in its pod is told, and it is deleted all the same", async () => {
+  const world = await podWorld();
+  world.onLeave = () => Promise.reject(new Error("busy"));
+  await world.service.create({ ...request, id: "c2" });
+  await world.service.delete(c2);
+  assert.deepEqual(world.log.at("warn"), ["container c2 left something: busy"]);
+  assert.equal(await outcome(() => world.service.state(c2)), "NotFound");
+  assert(world.service.isClean);
+});
+
+Deno.test("all containers of a lost VM were killed", async () => {
+  const world = await podWorld();
+  await world.service.create({ ...request, id: "c2" });
+  await world.service.start(c2);
+  world.news();
+  world.listener!.onLost("QEMU ended");
+  assert.equal((await world.service.wait(c2)).exitStatus, 137);
+  assert.equal((await world.service.wait(c1)).exitStatus, 137);
+  assert.deepEqual(world.news().filter((line) => line.startsWith("/tasks/exit")), [
+    "/tasks/exit 137 pid 4711",
+    "/tasks/exit 137 pid 4711 of c2",
+  ]);
+  await world.service.delete(c2);
+  assert(!world.news().includes("c2 leaves"), "there is nothing to leave any more");
 });

@@ -13,6 +13,8 @@ export interface ProcessId {
 export class Tasks {
   readonly containers = new Map<string, Container>();
   sandbox: Sandbox | null = null;
+  /** Whether the VM ended without being asked, and took all that its containers had along. */
+  isLost = false;
   /** QEMU's, the process that stands for all in the VM; also when it has ended already. */
   pid = 0;
 

@@ -31,16 +31,7 @@ export function temporaryFolder(): Disposable & { readonly path: string } {
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
 
-/** Whether anything is at a path, be it a dangling link. */
-export function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
+export { isThere as exists } from "../ffi/mod.ts";
 
 /** The files below a folder that this process has open. */
 export function openBelow(folder: string): string[] {

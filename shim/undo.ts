@@ -1,9 +1,11 @@
-import { isProcess, type Pid, Poller, SIG, type System, SystemError } from "../ffi/mod.ts";
+import { isProcess, isThere, type Pid, Poller, SIG, type System, SystemError } from "../ffi/mod.ts";
 import { removeCidLease } from "../qemu/mod.ts";
 import { removeHostCgroup } from "./host_cgroup.ts";
+import { endHooks, hookState, hostHooks } from "./hooks.ts";
 import { type LeaseFacts, removeIfPresent, removeLease } from "./lease.ts";
 import { CID_FOLDER, CID_INTENT, runFolderOf, vmName } from "./names.ts";
 import { type OnHost, undoNetwork } from "./network.ts";
+import { readSpec } from "./oci.ts";
 import { removeFolder } from "./remove_folder.ts";
 
 /** How long killed processes may take to be gone. Milliseconds. */
@@ -32,6 +34,7 @@ export async function undoLease(
     }
   };
   await attempt(() => killAll(system, facts));
+  await attempt(() => runEndHooks(system, facts, onHost));
   if (facts.network !== null) {
     failures.push(...await undoNetwork(system, facts.network, facts, onHost));
   }
@@ -64,6 +67,19 @@ export function processesOf(facts: LeaseFacts, self: Pid): Pid[] {
   }
   pids.delete(self);
   return [...pids] as Pid[];
+}
+
+/** What a container's hooks would have done at its end. Without its bundle they are not known any more. */
+async function runEndHooks(system: System, facts: LeaseFacts, onHost?: OnHost): Promise<void> {
+  const { hooksOf: bundle, id } = facts;
+  if (bundle === null || !isThere(`${bundle}/config.json`)) return;
+  const spec = readSpec(bundle);
+  const hooks = hostHooks(spec);
+  if (hooks === null) return;
+  const log = { warn: (message: string) => console.error(`qemubox: ${message}`) };
+  await endHooks(hooks, hookState({ id, bundle }, spec), {
+    ...{ system, log, onHost, vmName: vmName(facts) },
+  });
 }
 
 function procFile(pid: number, name: "cmdline" | "environ"): string {

@@ -195,3 +195,23 @@ function mountTmpfs(target: string): boolean {
     return false;
   }
 }
+
+Deno.test("the hooks for a container's end are run for a shim that could not", async () => {
+  using wreck = new Wreck();
+  const bundle = `${wreck.folder.path}/bundle`;
+  Deno.mkdirSync(bundle);
+  const said = `${wreck.folder.path}/said`;
+  const script = (text: string) => [{ path: "/bin/sh", args: ["sh", "-c", text] }];
+  const hooks = { createRuntime: script("exit 1"), poststop: script(`cat >>${said}`) };
+  Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify({ ociVersion: "1.1.0", hooks }));
+  wreck.lease.record(null, { hooksOf: bundle });
+  assert.deepEqual(await wreck.undo(), []);
+  const { status, id } = JSON.parse(Deno.readTextFileSync(said));
+  assert.deepEqual([status, id], ["stopped", wreck.name.id]);
+  assert.deepEqual(wreck.left(), []);
+  // Nobody knows any more what they were: all else is undone.
+  using forgotten = new Wreck();
+  forgotten.lease.record(null, { hooksOf: `${bundle}/gone` });
+  assert.deepEqual(await forgotten.undo(), []);
+  assert.deepEqual(forgotten.left(), []);
+});

@@ -1,5 +1,5 @@
 import { type Any, Code, RpcError } from "../proto/mod.ts";
-import { GUEST_OVERHEAD_MIB, type VmSize } from "../qemu/mod.ts";
+import { GUEST_OVERHEAD_MIB, memoryWithin, type VmSize } from "../qemu/mod.ts";
 import { type OciResources, typedJson } from "./oci.ts";
 import { dropCpuset } from "./spec_plan.ts";
 
@@ -8,8 +8,8 @@ const MIB = 1024 * 1024;
 const CPU_PERIOD_DEFAULT_US = 100_000;
 
 /**
- * Checks new limits of a running container. A machine does not grow: what is more than it has is
- * refused. Pure. See "Linux resources" in the OCI runtime specification, config-linux.md.
+ * Checks new limits of a running container. What is more than its machine may grow to is refused. Pure.
+ * See "Linux resources" in the OCI runtime specification, config-linux.md.
  * @throws RpcError InvalidArgument for what is no LinuxResources, FailedPrecondition with the VM's
  * size for what is too much.
  */
@@ -17,12 +17,12 @@ export function planUpdate(id: string, resources: Any | undefined, size: VmSize)
   const what = `update of container ${id}`;
   const plan = typedJson(resources, "LinuxResources", RESOURCES_BYTES_MAX, what) as OciResources;
   const limit = amount(plan.memory?.limit, `${what}: memory.limit`);
-  const memory = size.memoryMib - GUEST_OVERHEAD_MIB;
+  const memory = size.memoryMibMax - GUEST_OVERHEAD_MIB;
   if (limit > memory * MIB) {
     throw new RpcError(
       Code.FailedPrecondition,
       `${what}: a memory limit of ${Math.ceil(limit / MIB)} MiB is more than its VM has: ` +
-        `${size.memoryMib} MiB, ${GUEST_OVERHEAD_MIB} of them for the guest itself; ` +
+        `${size.memoryMibMax} MiB, ${GUEST_OVERHEAD_MIB} of them for the guest itself; ` +
         `give at most ${memory} MiB, or create the container with more`,
     );
   }
@@ -37,6 +37,15 @@ export function planUpdate(id: string, resources: Any | undefined, size: VmSize)
   }
   dropCpuset(plan);
   return plan;
+}
+
+/**
+ * What the VM of a container with these limits has to have, in MiB; null when the limit of its memory
+ * stays as it is. Pure.
+ */
+export function memoryFor({ memory }: OciResources, { memoryMibMax }: VmSize): number | null {
+  if (typeof memory?.limit !== "number" && typeof memory?.limit !== "bigint") return null;
+  return memoryWithin({ memory }, memoryMibMax);
 }
 
 /** 0 for what is not limited: absent, null, 0 and negative. */

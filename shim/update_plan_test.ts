@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { AnySchema, Code, create, RpcError } from "../proto/mod.ts";
 import { GUEST_OVERHEAD_MIB } from "../qemu/mod.ts";
-import { planUpdate } from "./update_plan.ts";
+import { memoryFor, planUpdate } from "./update_plan.ts";
 
 const MIB = 1024 * 1024;
-const SIZE = { memoryMib: 512 + GUEST_OVERHEAD_MIB, vcpus: 1, vcpusMax: 2 };
+const SIZE = {
+  memoryMib: 512 + GUEST_OVERHEAD_MIB,
+  memoryMibMax: 512 + GUEST_OVERHEAD_MIB,
+  vcpus: 1,
+  vcpusMax: 2,
+};
 
 function update(resources: unknown, type = "LinuxResources") {
   return planUpdate(
@@ -74,4 +79,21 @@ Deno.test("whatever the JSON, the answer is resources or an RPC status", () => {
       assert.ok(error instanceof RpcError, String(error));
     }
   }));
+});
+
+Deno.test("an update of the memory limit says what the VM has to have", () => {
+  const size = { memoryMib: 384, memoryMibMax: 1280, vcpus: 1, vcpusMax: 1 };
+  const rows = [
+    [{}, null],
+    [{ memory: null }, null],
+    [{ memory: { reservation: MIB } }, null],
+    [{ memory: { limit: 100 * MIB } }, 384],
+    [{ memory: { limit: BigInt(129 * MIB) } }, 512],
+    [{ memory: { limit: 1024 * MIB } }, 1280],
+    [{ memory: { limit: -1 } }, 1280],
+    [{ memory: { limit: 0 } }, 1280],
+  ] as const;
+  for (const [resources, mib] of rows) {
+    assert.equal(memoryFor(resources as Parameters<typeof memoryFor>[0], size), mib);
+  }
 });

@@ -40,13 +40,15 @@ const NOT_SHARED: Readonly<Record<Exclude<HostPathKind, "file" | "directory">, s
  *
  * @param bundle what relative sources start at.
  * @param share the folder of the bundle in which the guest has what is shared.
+ * @param sharedMemory what of the guest's is bound to /dev/shm where the host's would be; null: nothing.
  * @throws UnsupportedSpecError that names the mount and says why it cannot be had.
  */
 export function planVolumes(
   mounts: OciMount[],
-  { bundle, share, kindOf }: {
+  { bundle, share, sharedMemory = null, kindOf }: {
     readonly bundle: string;
     readonly share: string;
+    readonly sharedMemory?: string | null;
     readonly kindOf: (hostPath: string) => HostPathKind;
   },
 ): Volume[] {
@@ -55,6 +57,10 @@ export function planVolumes(
     checkPropagation(mount);
     if (!isBind(mount)) {
       checkFileSystem(mount);
+      continue;
+    }
+    if (sharedMemory !== null && mount.destination === "/dev/shm") {
+      mount.source = sharedMemory;
       continue;
     }
     if (volumes.length === VOLUMES_MAX) {
