@@ -1,6 +1,6 @@
 /**
- * `deno task build [shim|guest|kernel|root|initrd|bare]…`: what is missing or has changed of the programs and
- * images in `_output/`; all of it when nothing is named. The first build of a host takes minutes (the
+ * `deno task build [shim|guest|kernel|root|initrd|bare|containerd|crictl|nerdctl]…`: what is missing or has changed of the programs
+ * and images in `_output/`; all of an installation when nothing is named. The first build of a host takes minutes (the
  * kernel), one with nothing changed less than two seconds.
  */
 
@@ -8,6 +8,11 @@ import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
 import { buildBareRoot, buildRoot, compileVminitd } from "../build/root/build.ts";
 import { compile } from "./lib/compile.ts";
+import { CRICTL } from "./lib/crictl.ts";
+import { UNAVAILABLE } from "./lib/exit_status.ts";
+import { buildGoPeer, OutOfReach } from "./lib/go_peer.ts";
+import { NERDCTL } from "./lib/nerdctl.ts";
+import { NEWER_CONTAINERD } from "./lib/newer_containerd.ts";
 
 /**
  * A shim is idle for most of its life, and there is one for each VM: a small young generation (its
@@ -24,6 +29,9 @@ const TARGETS: Readonly<Record<string, () => Promise<string>>> = {
   initrd: buildInitrd,
   bare: buildBareRoot,
   kernel: buildKernel,
+  containerd: () => buildGoPeer(NEWER_CONTAINERD),
+  crictl: () => buildGoPeer(CRICTL),
+  nerdctl: () => buildGoPeer(NERDCTL),
 };
 
 /** All that an installation needs. */
@@ -48,6 +56,6 @@ if (import.meta.main) {
     for (const path of await build(targets)) console.log(path);
   } catch (error) {
     console.error(`build: ${error instanceof Error ? error.message : error}`);
-    Deno.exit(1);
+    Deno.exit(error instanceof OutOfReach ? UNAVAILABLE : 1);
   }
 }

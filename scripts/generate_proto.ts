@@ -13,13 +13,13 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { UNAVAILABLE } from "./lib/exit_status.ts";
 import { schemaFiles } from "./lib/proto_schemas.ts";
 
 // The generator has to be of the version of the runtime library in deno.json.
 const GENERATOR = "npm:@bufbuild/protoc-gen-es@2.17.0";
 // The package of prebuilt binaries itself: the wrapper around it has a post-install script.
 const COMPILER = "npm:@bufbuild/buf-linux-x64@1.75.0";
-const UNAVAILABLE = 69;
 
 const PROTO = join(dirname(dirname(fileURLToPath(import.meta.url))), "proto");
 

@@ -8,6 +8,7 @@
 import { parseArgs } from "node:util";
 import { removeTree } from "./lib/cache.ts";
 import { DEBIAN_SUITE } from "./lib/debian_packages.ts";
+import { UNAVAILABLE } from "./lib/exit_status.ts";
 import { FAILURE_LINES_MAX, parseJunit, type TestCounts } from "./lib/junit.ts";
 import { passOn, Tail } from "./lib/pass_on.ts";
 import { OUTPUT, REPOSITORY } from "./lib/paths.ts";
@@ -27,6 +28,8 @@ interface Step {
   readonly timeoutMinutes: number;
   /** Why this machine cannot do it; null if it can. */
   readonly impossible: string | null;
+  /** It ends with UNAVAILABLE, and is skipped, where it cannot fetch what it needs. */
+  readonly fetches?: boolean;
 }
 
 /** These need what the host has: root outside of the testbed, Go, a network. */
@@ -38,7 +41,7 @@ const ALSO_IN_LAB: readonly string[] = [
   ...["tests/e2e/exec_test.ts", "tests/e2e/restart_test.ts", "tests/conformance/life_test.ts"],
 ];
 /** Runs everything on 2 processors with time to spare; a step that hangs is a failure. */
-const MINUTES = { check: 5, unit: 10, build: 30, file: 10, tests: 30, lab: 30, full: 120 } as const;
+const MINUTES = { check: 5, unit: 10, build: 30, file: 10, tests: 35, lab: 30, full: 120 } as const;
 const MEMORY_GIB_MIN = 4;
 
 /** The steps, in order. */
@@ -81,6 +84,14 @@ function plan(full: boolean): Step[] {
     argv: [`${REPOSITORY}/scripts/testbed`, ...options, ...step.argv],
     impossible: lacks,
   });
+  /** @param target of scripts/build.ts */
+  const goPeer = (heading: string, target: string): Step => ({
+    ...check(heading, "run", "--allow-all", "scripts/build.ts", target),
+    part: "e2e",
+    timeoutMinutes: MINUTES.build,
+    impossible: lacks ?? (which("go") === null ? "needs Go" : null),
+    fetches: true,
+  });
   // Where this machine has KVM itself, they have run with it in the testbed.
   const alsoInLab = hasKvm() ? [] : ALSO_IN_LAB;
   const labMinutes = full ? MINUTES.full : MINUTES.lab;
@@ -105,6 +116,9 @@ function plan(full: boolean): Step[] {
       timeoutMinutes: MINUTES.build,
       impossible: lacks,
     },
+    goPeer("a newer containerd", "containerd"),
+    goPeer("crictl", "crictl"),
+    goPeer("nerdctl", "nerdctl"),
     // What the tests import has to be in Deno's cache: the testbed has no network.
     { ...check("types of tests", "check", "tests/"), part: "e2e" },
     files("tests on the host", "host", all.filter(onHost)),
@@ -145,8 +159,7 @@ async function runStep(step: Step, full: boolean): Promise<TestCounts> {
   console.log(`\n=== ${step.heading} ===`);
   if (step.impossible !== null) {
     console.log(`skipped: ${step.impossible}`);
-    const skipped = [`${step.heading}: ${step.impossible}`];
-    return { passed: 0, failed: 0, skipped, failures: [] };
+    return skipped(step, step.impossible);
   }
   if (step.reports !== null) {
     await removeTree(step.reports);
@@ -180,17 +193,24 @@ async function runStep(step: Step, full: boolean): Promise<TestCounts> {
     Deno.exit(143);
   };
   Deno.addSignalListener("SIGTERM", giveUp);
-  const { success } = await child.status;
+  const { success, code } = await child.status;
   running = false;
   // A process that the step left behind may hold its output open for ever.
   const isLate = await Promise.race([late.promise, output.then(() => false)]);
   Deno.removeSignalListener("SIGTERM", giveUp);
   clearTimeout(timer);
+  if (step.fetches === true && code === UNAVAILABLE) {
+    return skipped(step, tail.text.trim());
+  }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const outcome = isLate ? "FAILED: out of time" : success ? "ok" : "FAILED";
   console.log(`--- ${step.heading}: ${outcome} (${seconds} s)`);
   const counts = parseJunit(step.reports === null ? "" : allReports(step.reports));
   return withStep(counts, step.heading, success && !isLate ? null : `${outcome}\n${tail.text}`);
+}
+
+function skipped({ heading }: Step, why: string): TestCounts {
+  return { passed: 0, failed: 0, skipped: [`${heading}: ${why}`], failures: [] };
 }
 
 function allReports(folder: string): string {

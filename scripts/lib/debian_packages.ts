@@ -45,6 +45,7 @@ export const TESTBED_ROOT: RootRecipe = {
     "kmod",
     "procps",
     "strace",
+    "systemd",
   ],
   hooks: [Deno.readTextFileSync(new URL("lab_kernel.sh", import.meta.url))],
   measured: {

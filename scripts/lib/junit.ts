@@ -19,7 +19,7 @@ export interface TestCounts {
 }
 
 /** Lines of a failure's text that are worth repeating at the end of a long run. */
-export const FAILURE_LINES_MAX = 40;
+export const FAILURE_LINES_MAX = 60;
 const LINE_CHARACTERS_MAX = 1000;
 
 const CASE = /<testcase name="([^"]*)" classname="([^"]*)"[^>]*?(?:\/>|>([\s\S]*?)<\/testcase>)/g;

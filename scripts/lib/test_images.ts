@@ -5,6 +5,9 @@ import { type ImageRecipe, ociArchive } from "./oci_archive.ts";
 import { run } from "./run.ts";
 import type { TarEntry } from "./tar.ts";
 
+/** What the pods of a test stand on; in a cluster it is a program that does as much. */
+export const PAUSE_IMAGE = "docker.io/library/pause:latest";
+
 /** Layers of the many-layered image that lie above busybox. */
 export const UPPER_LAYERS = 20;
 
@@ -14,7 +17,7 @@ const CONFIG = {
   WorkingDir: "/",
 } as const;
 
-/** The path of an archive with both images, made now if the cache has none of these. */
+/** The path of an archive with all of them, made now if the cache has none of these. */
 export async function testImages(root: string): Promise<string> {
   const busybox = await Deno.readFile(`${root}/usr/bin/busybox`);
   const applets = await run([`${root}/usr/bin/busybox`, "--list"]);
@@ -39,6 +42,12 @@ export function recipes(busybox: Uint8Array, applets: readonly string[]): ImageR
       name: "docker.io/library/layers:latest",
       layers: [base, ...upperLayers()],
       config: { ...CONFIG, Cmd: ["cat", "/layers/top"] },
+    },
+    {
+      name: PAUSE_IMAGE,
+      layers: [base],
+      // A shell takes in what others leave to it, where a pod has one PID namespace.
+      config: { ...CONFIG, Cmd: ["sh", "-c", "while :; do sleep 3600; done"] },
     },
   ];
 }
