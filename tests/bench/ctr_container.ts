@@ -1,9 +1,7 @@
-import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
-import { until } from "../lib/wait.ts";
+import { killTask } from "../lib/containers.ts";
+import { Client, ctr, ctrOk, runArguments } from "../lib/ctr.ts";
 import { timed } from "./clock.ts";
 import type { Measure } from "./measure.ts";
-
-const STOPS_WITHIN_MS = 60_000;
 
 /**
  * The same through containerd, with its own client: first-byte is from the call of `ctr run`, create
@@ -19,7 +17,11 @@ export const ctrContainer: Measure = {
 };
 
 async function firstByte(): Promise<number> {
-  const args = runArguments(newId(), ["echo", "up"], { flags: ["--rm"] });
+  return await firstByteOf(runArguments(newId(), ["echo", "up"], { flags: ["--rm"] }));
+}
+
+/** How long `ctr` takes to the line "up" of what it runs. Milliseconds. */
+export async function firstByteOf(args: readonly string[]): Promise<number> {
   const from = performance.now();
   await using client = new Client(args);
   await client.line("up");
@@ -33,12 +35,7 @@ async function createAndDelete(): Promise<{ "ctr-create": number; "ctr-delete": 
   try {
     const args = runArguments(id, ["sleep", "3600"], { flags: ["-d"] });
     const create = await timed(() => ctrOk(...args));
-    await ctrOk("task", "kill", "--signal", "SIGKILL", id);
-    await until(
-      `the end of ${id}`,
-      STOPS_WITHIN_MS,
-      async () => (await task(id))?.status === "STOPPED" || null,
-    );
+    await killTask(id);
     const deletion = await timed(() => ctrOk("task", "rm", id));
     await ctrOk("container", "rm", id);
     return { "ctr-create": create, "ctr-delete": deletion };
@@ -49,6 +46,7 @@ async function createAndDelete(): Promise<{ "ctr-create": number; "ctr-delete": 
   }
 }
 
-function newId(): string {
+/** For a container of a measure. */
+export function newId(): string {
   return `bench-${crypto.randomUUID().slice(0, 8)}`;
 }

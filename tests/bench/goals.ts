@@ -18,6 +18,7 @@ export const RATIOS: readonly Ratio[] = [
   ["shim-start", "bare-start"],
   ["ctr-first-byte", "floor"],
   ["ctr-delete", "floor"],
+  ["pod-first-byte", "ctr-first-byte"],
   ["exec", "crun-exec"],
   ["exec-run", "crun-exec"],
   ["socat", "stdout"],

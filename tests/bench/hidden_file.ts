@@ -14,14 +14,3 @@ export async function hidden(path: string): Promise<AsyncDisposable> {
   stack.defer(async () => void await run("umount", [path]));
   return stack.move();
 }
-
-/** Whether something is at a path. */
-export function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}

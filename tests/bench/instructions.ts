@@ -102,7 +102,7 @@ function machine(folder: string): { qemuPath: string; args: string[] } {
       filesystems: [],
       disks: [],
       scratchDisks: [],
-      balloon: false,
+      balloon: { returnsFree: true, holdsBack: false },
       nics: [],
       qmp: { path: `${folder}/qmp.sock` },
     },
@@ -123,8 +123,10 @@ function commandLine(config: VmConfig): string {
     "noapictimer",
     // For /proc/PID/schedstat.
     "delayacct",
-    // What QEMU would say of its last slot, where the only device is; behind `--` it says it in vain.
+    // What QEMU would say of its last slots, where the devices are: root disk and balloon. Behind `--` it
+    // says it in vain.
     "virtio_mmio.device=512@0xfeb00e00:12",
+    "virtio_mmio.device=512@0xfeb00c00:11",
     `rdinit=/bin/sh -- -c "${stage0WithClocks()}"`,
   ].join(" ");
 }

@@ -14,6 +14,7 @@ import { memory } from "./memory.ts";
 import { network, networkNoVhost } from "./network.ts";
 import { parallel } from "./parallel.ts";
 import type { Result } from "./result.ts";
+import { pod } from "./pod.ts";
 import { rowsOf } from "./rows.ts";
 import { select } from "./selection.ts";
 import { shimStart } from "./shim_start.ts";
@@ -30,6 +31,7 @@ export const MEASURES: readonly Measure[] = [
   shimStart,
   container,
   ctrContainer,
+  pod,
   exec,
   stdout,
   network,

@@ -1,5 +1,6 @@
 import { BenchNetwork, BRIDGE_ADDRESS } from "./bench_network.ts";
-import { hidden, isThere } from "./hidden_file.ts";
+import { isThere } from "../../ffi/mod.ts";
+import { hidden } from "./hidden_file.ts";
 import type { Measure, Values } from "./measure.ts";
 import { Rootfs, run, ShimContainer } from "./shim_container.ts";
 import { type Connect, speedFrom, speedTo } from "./tcp_peer.ts";

@@ -38,6 +38,7 @@ export function shimPlan(host: TestHost): BootPlan {
     ...sizeVm(null, hostSize(), loadConfig()),
     accelerator,
     ...(tsc === null ? {} : { tscKhz: tsc.khz }),
+    returnsMemory: loadConfig().freedMemory === "return",
     vsockTransport: transport,
     runDirectory: `${host.folder}/run`,
     shares: [{ tag: "qemubox", directory: host.shared, readonly: true }],

@@ -4,7 +4,7 @@ import { system } from "../../ffi/mod.ts";
 import { type Any, AnySchema, create } from "../../proto/mod.ts";
 import { patience, within } from "../lib/wait.ts";
 import { makeBundle, processSpec, type SpecOptions } from "./bundle.ts";
-import { type Host, IS_OURS, Shim } from "./shim.ts";
+import { type CreateInit, type Host, IS_OURS, Shim } from "./shim.ts";
 
 /** How long one process may take, on a busy host under TCG. */
 const RUNS_WITHIN_MS = patience(90_000);
@@ -166,6 +166,8 @@ export interface BoxOptions extends SpecOptions {
   readonly streams?: Streams;
   /** The folder of the checkpoint that it comes out of. */
   readonly checkpoint?: string;
+  /** What a snapshotter hands over; without, the root file system is the bundle's folder. */
+  readonly rootfs?: NonNullable<CreateInit["rootfs"]>;
 }
 
 let boxes = 0;
@@ -192,7 +194,8 @@ export class Box implements AsyncDisposable {
   static async create(
     host: Host,
     args: readonly string[],
-    { streams = { stdout: true, stderr: true }, checkpoint = "", ...options }: BoxOptions = {},
+    { streams = { stdout: true, stderr: true }, checkpoint = "", rootfs = [], ...options }:
+      BoxOptions = {},
   ): Promise<Box> {
     const id = `conformance-${Deno.pid}-${++boxes}`;
     const bundle = `${host.folder}/${id}`;
@@ -207,7 +210,7 @@ export class Box implements AsyncDisposable {
       await within(
         "Create",
         RUNS_WITHIN_MS,
-        shim.task.create({ id, bundle, terminal, stdin, stdout, stderr, checkpoint }),
+        shim.task.create({ id, bundle, rootfs, terminal, stdin, stdout, stderr, checkpoint }),
       );
       return box;
     } catch (error) {

@@ -7,6 +7,8 @@ export interface SpecOptions {
   readonly terminal?: boolean;
   /** Without one of its own, a container sees the processes of the machine that it runs on. */
   readonly ownPids?: boolean;
+  /** Without a namespace of its own, a container sees all cgroups of its machine, and may make some. */
+  readonly ownCgroups?: boolean;
   readonly memoryBytes?: number;
   /** Beside the limit of memory. */
   readonly resources?: OciResources;
@@ -53,9 +55,12 @@ export function processSpec(args: readonly string[], terminal = false): Record<s
 
 function spec(
   args: readonly string[],
-  { terminal = false, ownPids = true, memoryBytes, resources, annotations = {} }: SpecOptions,
+  options: SpecOptions,
 ): OciSpec {
-  const namespaces = ["mount", "ipc", "uts", "cgroup", "network", ...(ownPids ? ["pid"] : [])];
+  const { terminal = false, ownPids = true, ownCgroups = true } = options;
+  const { memoryBytes, resources, annotations = {} } = options;
+  const own = [...(ownPids ? ["pid"] : []), ...(ownCgroups ? ["cgroup"] : [])];
+  const namespaces = ["mount", "ipc", "uts", "network", ...own];
   return {
     ociVersion: "1.1.0",
     process: processSpec(args, terminal),
@@ -81,7 +86,7 @@ function spec(
         destination: "/sys/fs/cgroup",
         type: "cgroup",
         source: "cgroup",
-        options: ["ro", "nosuid", "noexec", "nodev"],
+        options: [ownCgroups ? "ro" : "rw", "nosuid", "noexec", "nodev"],
       },
     ],
     linux: {

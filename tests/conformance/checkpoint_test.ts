@@ -76,6 +76,19 @@ conformance(
   },
 );
 
+ours(
+  "its checkpoint fails now and then",
+  "a shell that starts one command after the other",
+  async (host) => {
+    await using box = await Box.create(host, ["sh", "-c", "while :; do ls >/dev/null; done"]);
+    const { id, task } = box;
+    await box.start();
+    for (let round = 0; round < 8; round++) {
+      await task.checkpoint({ id, path: newFolder(host) });
+    }
+  },
+);
+
 conformance("a checkpoint that ends its container", async (host) => {
   const folder = newFolder(host);
   await using box = await Box.create(host, ["sh", "-c", ADDER], { streams: STREAMS });

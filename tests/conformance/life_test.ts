@@ -10,6 +10,10 @@ import { codeOf, IS_OURS } from "./shim.ts";
 
 const MIB = 1024 * 1024;
 const ORPHANS = 1000;
+/** What fits into a FIFO. */
+const IN_A_FIFO = 40_000;
+/** So long a reader is waited for that takes nothing of what is in its FIFO. */
+const UNREAD_MS = 2_000;
 const STARTS_WITHIN_MS = 30_000;
 const [SIGTERM, SIGKILL] = [15, 9];
 const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
@@ -41,6 +45,27 @@ conformance(
       box.stdio.stdout,
       box.stdio.stderr,
     ]);
+  },
+);
+
+conformance(
+  "an exit waits for who is to read the last bytes, and they stay in the FIFO",
+  async (host) => {
+    const script = `echo ready; read _; head -c ${IN_A_FIFO} /dev/zero`;
+    const streams = { stdin: true, stdout: true };
+    await using box = await Box.create(host, ["sh", "-c", script], { streams });
+    const { id, task } = box;
+    await box.start();
+    await box.stdio.shows("ready");
+    box.stdio.reader.kill("SIGSTOP");
+    const goneOnAt = performance.now();
+    await box.stdio.writer().write("go on\n");
+    const { exitStatus } = await task.wait({ id });
+    // containerd's own shim tells it at once: its client may then close what it has not read.
+    if (IS_OURS) assert.ok(performance.now() - goneOnAt >= UNREAD_MS);
+    box.stdio.reader.kill("SIGCONT");
+    assert.equal(exitStatus, 0);
+    assert.equal((await box.stdio.output).length, "ready\n".length + IN_A_FIFO);
   },
 );
 

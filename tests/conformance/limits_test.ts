@@ -8,6 +8,8 @@ import { conformance } from "./conformance.ts";
 import { IS_OURS } from "./shim.ts";
 
 const MIB = 1024 * 1024;
+/** 128 and the signal's number. */
+const SIGKILLED = 137;
 const GROUP = "/sys/fs/cgroup";
 const SHELL = "trap 'exit 143' TERM; while :; do sleep 1000 & wait; done";
 /** A disk of some host, which no guest has. */
@@ -35,6 +37,28 @@ async function update(box: Box, resources: unknown): Promise<void> {
 
 async function statsOf({ task, id }: Box): Promise<cgroups.Metrics> {
   return unpackAny(cgroups.MetricsSchema, (await task.stats({ id })).stats!);
+}
+
+/** What a cgroup has that says nothing else. */
+const RIVAL_WEIGHT = 100;
+
+/** How much of the processor a busy container gets beside a busy cgroup next to its own, and its weight. */
+async function besideRival(box: Box): Promise<{ share: number; weight: number }> {
+  const used = (group: string) => `$(sed -n 's/usage_usec //p' ${group}/cpu.stat)`;
+  const script = `
+    own=${GROUP}$(sed s/0::// /proc/1/cgroup); rival=\${own%/*}/rival
+    mkdir -p $rival
+    sh -c "echo \\$\\$ >$rival/cgroup.procs; while :; do :; done" &
+    until grep -q . $rival/cgroup.procs; do :; done
+    cat $own/cpu.weight
+    echo ${used("$own")} ${used("$rival")}; sleep 6; echo ${used("$own")} ${used("$rival")}
+    kill $!
+  `;
+  const { stdout, stderr } = await box.run(["sh", "-c", script]);
+  assert.equal(stderr, "");
+  const [weight, ...usec] = stdout.trim().split(/\s+/).map(Number) as number[];
+  const [own, rival] = [usec[2]! - usec[0]!, usec[3]! - usec[1]!];
+  return { share: own / (own + rival), weight: weight! };
 }
 
 conformance("limits are the container's, and hold", async (host, t) => {
@@ -101,6 +125,22 @@ conformance("limits are the container's, and hold", async (host, t) => {
 });
 
 if (IS_OURS) {
+  conformance("shares are what is left to a container under load", async (host) => {
+    await using box = await Box.create(host, ["sh", "-c", "while :; do :; done"], {
+      streams: {},
+      ownCgroups: false,
+      resources: { cpu: { shares: 512 } },
+    });
+    await box.start();
+    for (const isFavoured of [false, true]) {
+      const { share, weight } = await besideRival(box);
+      assert.equal(weight > RIVAL_WEIGHT, isFavoured, `${weight}`);
+      const due = weight / (weight + RIVAL_WEIGHT);
+      assert(Math.abs(share - due) < 0.1, `${share} of the processor, ${due} are its due`);
+      await update(box, { cpu: { shares: 16_384 } });
+    }
+  });
+
   conformance("an update brings processors, and takes them, within the VM's", async (host) => {
     await using box = await Box.create(host, ["sh", "-c", SHELL], {
       streams: {},
@@ -120,6 +160,43 @@ if (IS_OURS) {
     assert.equal(await processors(), 1);
     await update(box, { cpu: { quota: -1 } });
     assert.equal(await processors(), 2);
+  });
+
+  conformance("an update brings memory, and takes it, within the VM's", async (host) => {
+    await using box = await Box.create(host, ["sh", "-c", SHELL], {
+      streams: {},
+      annotations: { "io.qemubox.memory-mib-max": "512" },
+      resources: { memory: { limit: 128 * MIB } },
+    });
+    await box.start();
+    const take = async (mib: number) =>
+      (await box.run(["dd", "if=/dev/zero", "of=/dev/null", `bs=${mib}M`, "count=1"])).status;
+    const free = async () => {
+      const { stdout } = await box.run([
+        "sed",
+        "-n",
+        "s/^MemFree: *\\(.*\\) kB/\\1/p",
+        "/proc/meminfo",
+      ]);
+      return Number(stdout) / 1024;
+    };
+    // The VM of 768 MiB may use 384 of them.
+    await until("less than 384 MiB", patience(30_000), async () => await free() < 384 || null);
+    assert.equal(await take(200), SIGKILLED);
+    await update(box, { memory: { limit: 500 * MIB } });
+    assert.deepEqual(await readBack(box, "memory.max"), { "memory.max": `${500 * MIB}` });
+    assert.equal(await take(450), 0);
+    await assert.rejects(
+      update(box, { memory: { limit: 513 * MIB } }),
+      /513 MiB is more than its VM has: 768 MiB, 256 of them for the guest itself/,
+    );
+    await update(box, { memory: { limit: 128 * MIB } });
+    await until(
+      "less than 384 MiB again",
+      patience(30_000),
+      async () => await free() < 384 || null,
+    );
+    assert.equal(await take(200), SIGKILLED);
   });
 
   conformance("limits of the host's disks hold for the container's own", async (host, t) => {

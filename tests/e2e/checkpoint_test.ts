@@ -1,13 +1,16 @@
 /** Checkpoints as containerd's clients make them: images, from which other containers come. */
 
 import assert from "node:assert/strict";
+import { killTask } from "../lib/containers.ts";
 import { ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { e2e } from "../lib/testbed.ts";
 import { until } from "../lib/wait.ts";
 
 const SHOWN_WITHIN_MS = 60_000;
 const CHECKPOINT = "docker.io/library/checkpoint:1";
-const COUNTER = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i >/state; sleep 0.2; done"];
+// Renamed into place: who looks between a shell's truncation and its write reads nothing.
+const COUNT = "i=$((i+1)); echo $i >/next; mv /next /state; sleep 0.2";
+const COUNTER = ["sh", "-c", `i=0; while :; do ${COUNT}; done`];
 
 async function state(id: string, execId: string): Promise<number> {
   const text = await ctrOk("task", "exec", "--exec-id", execId, id, "cat", "/state");
@@ -15,9 +18,7 @@ async function state(id: string, execId: string): Promise<number> {
 }
 
 async function end(id: string): Promise<void> {
-  await ctrOk("task", "kill", "--signal", "SIGKILL", id);
-  const stopped = async () => (await task(id))?.status === "STOPPED" || null;
-  await until("the end", SHOWN_WITHIN_MS, stopped);
+  await killTask(id);
   await ctr("task", "rm", id); // its exit status is the container's
   await ctrOk("containers", "rm", id);
 }

@@ -94,8 +94,9 @@ function sharedFolder(shim: number): string | null {
 /** Paths of files below a folder that are called so, or hold it. */
 async function search(folder: string, text: string): Promise<string[]> {
   const find = new Deno.Command("find", { args: [`${folder}/`, "-name", `*${text}*`] }).output();
+  // Not as text: a hole of gigabytes would be one line, read into memory.
   const grep = new Deno.Command("grep", {
-    args: ["--recursive", "--files-with-matches", "--no-messages", "--text", text, `${folder}/`],
+    args: ["--recursive", "--files-with-matches", "--no-messages", text, `${folder}/`],
   }).output();
   const outputs = (await Promise.all([find, grep])).map(({ stdout }) =>
     new TextDecoder().decode(stdout)

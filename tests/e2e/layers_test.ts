@@ -84,6 +84,49 @@ for (const { name, snapshotter, flags, devices } of WAYS) {
   });
 }
 
+e2e("two VMs of an image read the same files, so that the host has them once", async (bench) => {
+  const clients = [bench.newId(), bench.newId()].map((id) => ({
+    id,
+    client: new Client(
+      runArguments(id, ["sh", "-c", "echo ok; read _"], {
+        ...{ snapshotter: "erofs", image: LAYERS, flags: ["--rm"] },
+      }),
+      { input: true },
+    ),
+  }));
+  try {
+    const found: string[][] = [];
+    for (const { id, client } of clients) {
+      await client.line("ok");
+      const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+      found.push(layersOpenIn(pid));
+    }
+    const [one, other] = found;
+    assert.equal(one!.length, UPPER_LAYERS + 1, one!.join("\n"));
+    assert.deepEqual(one, other);
+    for (const { client } of clients) {
+      await client.write("go on\n");
+      await client.ended;
+    }
+  } finally {
+    for (const { client } of clients) await client[Symbol.asyncDispose]();
+  }
+});
+
+/** The images that a process has open, by device and inode; none past the page cache. */
+function layersOpenIn(pid: number): string[] {
+  const direct = 0o40000;
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].flatMap(({ name }) => {
+    const path = `/proc/${pid}/fd/${name}`;
+    if (!Deno.readLinkSync(path).endsWith("/layer.erofs")) return [];
+    const info = Deno.readTextFileSync(`/proc/${pid}/fdinfo/${name}`);
+    const flags = parseInt(/^flags:\s*([0-7]+)$/m.exec(info)![1]!, 8);
+    assert.equal(flags & direct, 0);
+    const { dev, ino } = Deno.statSync(path);
+    return [`${dev} ${ino}`];
+  }).toSorted();
+}
+
 const HUNDRED = "docker.io/library/hundred:latest";
 const COUNT = 100;
 
@@ -102,13 +145,25 @@ e2e("a hundred layers with whiteouts and opaque folders, by both ways", async (b
       // The last opaque folder is layer 90's; what lay in it below is gone, what came later is not.
       ...Array.from({ length: COUNT - 90 + 1 }, (_, index) => `${90 + index}`).toSorted(),
       ...Array.from({ length: COUNT - 90 + 1 }, (_, index) => `of ${90 + index}`).toSorted(),
-      ...["0", ""],
+      ...["0", "done", ""],
     ];
     for (const way of ["disk", "files"]) {
       const flags = ["--rm", "--annotation", `io.qemubox.layers=${way}`];
-      const { stdout, stderr } = await ctr(...runArguments(bench.newId(), ["sh", "-c", script], {
-        ...{ snapshotter: "erofs", image: HUNDRED, flags },
-      }));
+      const id = bench.newId();
+      await using client = new Client(
+        runArguments(id, ["sh", "-c", `${script}; echo done; read _`], {
+          ...{ snapshotter: "erofs", image: HUNDRED, flags },
+        }),
+        { input: true },
+      );
+      await client.line("done");
+      const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+      const devices = argumentsOf(pid).flatMap((one) =>
+        /^virtio-blk-device,.*serial=([a-z]+)/.exec(one)?.[1] ?? []
+      );
+      assert.deepEqual(devices, ["root", ...(way === "disk" ? ["layers"] : []), "writable"]);
+      await client.write("go on\n");
+      const { stdout, stderr } = await client.ended;
       assert.deepEqual([stdout.split("\n"), stderr], [expected, ""], way);
     }
   } finally {

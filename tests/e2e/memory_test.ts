@@ -1,6 +1,7 @@
-/** Memory that a container has freed goes back to the host. */
+/** Memory that a container has freed goes back to the host, and memory that it needs comes. */
 
 import assert from "node:assert/strict";
+import { annotations, configured } from "../lib/configured.ts";
 import { Client, runArguments } from "../lib/ctr.ts";
 import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
@@ -8,10 +9,17 @@ import { patience, until } from "../lib/wait.ts";
 
 const KIB_A_MIB = 1024;
 
-/** What a process has of the machine's memory: VmRSS of /proc/PID/status. */
-function residentMib(pid: number): number {
+/** What a process has of the machine's memory, all in all or of memory that is shared: /proc/PID/status. */
+function residentMib(pid: number, what: "VmRSS" | "RssShmem" = "VmRSS"): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)![1]) / KIB_A_MIB;
+  const line = status.split("\n").find((one) => one.startsWith(`${what}:`))!;
+  return Number(/\d+/.exec(line)![0]) / KIB_A_MIB;
+}
+
+/** What a machine has of memory, from QEMU's arguments. */
+function machineMib(pid: number): number {
+  const memory = argumentsOf(pid).find((one) => one.startsWith("memory-backend-memfd,"))!;
+  return Number(/\bsize=(\d+)M\b/.exec(memory)![1]);
 }
 
 e2e("a freed GiB is the host's again within 10 seconds", async (bench) => {
@@ -22,8 +30,7 @@ e2e("a freed GiB is the host's again within 10 seconds", async (bench) => {
     runArguments(id, ["sh", "-c", script], {
       flags: [
         ...["--rm", "--memory-limit", String(1400 << 20)],
-        ...["--annotation", "io.qemubox.writable-mib=1200"],
-        ...["--annotation", "io.qemubox.freed-memory=return"],
+        ...annotations({ writable: "tmpfs", "writable-mib": "1200" }),
       ],
     }),
     { input: true },
@@ -43,3 +50,45 @@ e2e("a freed GiB is the host's again within 10 seconds", async (bench) => {
   await client.write("go on\n");
   assert.equal((await client.ended).code, 0);
 });
+
+e2e(
+  "without a limit, pressure brings memory, and what is not used is taken away",
+  async (bench) => {
+    using _ = configured({ default_memory_mib: 256, memory_cooldown_seconds: 2 });
+    const id = bench.newId();
+    const script = `mib() { awk '/^MemFree/ { print int($2 / 1024) }' /proc/meminfo; }
+    less() { until [ $(mib) -lt $1 ]; do sleep 0.2; done; }
+    less 512; echo held; read _
+    dd if=/dev/zero of=/big bs=1M count=700 2>/dev/null; ls -s /big; echo grown; read _
+    rm /big; less 512; echo shrunk; read _`;
+    const more = {
+      ...{ "memory-mib-max": "1024", "freed-memory": "keep" },
+      ...{ writable: "tmpfs", "writable-mib": "800" },
+    };
+    await using client = new Client(
+      runArguments(id, ["sh", "-c", script], { flags: ["--rm", ...annotations(more)] }),
+      { input: true },
+    );
+    await client.line("held");
+    const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+    await client.write("go on\n");
+    await client.line("grown");
+    // The guest's memory, without QEMU's own, is a memfd that it shares with its helpers.
+    const grown = residentMib(pid, "RssShmem");
+    assert(grown > 700, `${grown} MiB are resident`);
+    await client.write("go on\n");
+    await client.line("shrunk");
+    // Which pages are taken away is the guest's to say, also those that it never touched.
+    const left = machineMib(pid) - (1024 - 256);
+    await until(
+      `the fall of the guest's ${grown} MiB to ${left} MiB`,
+      patience(10_000),
+      () => residentMib(pid, "RssShmem") <= left || null,
+    );
+    await client.write("go on\n");
+    assert.deepEqual(await client.ended.then(({ code, stdout }) => [code, stdout]), [
+      0,
+      "held\n716800 /big\ngrown\nshrunk\n",
+    ]);
+  },
+);

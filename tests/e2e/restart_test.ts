@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
-import { difference, snapshot, type SystemState } from "../lib/system_state.ts";
+import { difference, snapshot } from "../lib/system_state.ts";
 import { until } from "../lib/wait.ts";
 import { hasShimCalls, shimOf } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
@@ -19,6 +19,9 @@ const BOOT_WITHIN_MS = 60_000;
 const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 const TICKING = ["sh", "-c", "trap 'exit 0' TERM; while :; do echo tick; sleep 0.2; done"];
 
+/** All but containerd. */
+const OPTIONS = { except: /^\d+ started at \d+: containerd( |$)/ };
+
 /** A test that leaves nothing but another containerd. */
 function restarted(name: string, work: (id: string) => Promise<void>): void {
   Deno.test({
@@ -29,15 +32,15 @@ function restarted(name: string, work: (id: string) => Promise<void>): void {
     sanitizeResources: false,
     fn: async () => {
       const id = `e2e-restart-${crypto.randomUUID().slice(0, 8)}`;
-      const before = withoutContainerd(await snapshot());
+      const before = await snapshot(OPTIONS);
       try {
         await work(id);
         await until("a system as it was before", SOON_MS, async () => {
-          const { left } = difference(before, withoutContainerd(await snapshot()));
+          const { left } = difference(before, await snapshot(OPTIONS));
           return left.length === 0 ? true : null;
         });
       } catch (error) {
-        const { left } = difference(before, withoutContainerd(await snapshot()));
+        const { left } = difference(before, await snapshot(OPTIONS));
         console.error(`left:\n  ${left.join("\n  ")}`);
         for (const line of logLines(id)) console.error(line);
         await startContainerd();
@@ -47,11 +50,6 @@ function restarted(name: string, work: (id: string) => Promise<void>): void {
       }
     },
   });
-}
-
-function withoutContainerd({ options, things }: SystemState): SystemState {
-  const process = (things.process ?? []).filter((line) => !/: containerd( |$)/.test(line));
-  return { options, things: { ...things, process } };
 }
 
 /** SIGKILL, and not back before it is gone. */

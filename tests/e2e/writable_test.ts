@@ -10,37 +10,40 @@ import { bytesOf, diskOf, openDisks } from "../lib/writable_disks.ts";
 const MIB = 1 << 20;
 const FULL = "No space left on device";
 
-e2e("a disk in the state folder, which is as large as what is on it", async (bench) => {
-  await withBoth(async (snapshotter) => {
-    const id = bench.newId();
-    const script = `df -k / | awk 'END { print ($2 > 8000000) }'
+e2e(
+  "by default it is a disk in the state folder, which is as large as what is on it",
+  async (bench) => {
+    await withBoth(async (snapshotter) => {
+      const id = bench.newId();
+      const script = `df -k / | awk 'END { print ($2 > 8000000) }'
       head -c 48000000 /dev/urandom > /big && sync && echo written; read _
       rm /big && sync && echo removed; read _
       mkdir -p /usr/x && echo x > /usr/x/y && rm -r /bin/vi && mv /etc/group /etc/g && cat /usr/x/y`;
-    const flags = ["--rm", ...annotations({ writable: "disk" })];
-    await using client = new Client(
-      runArguments(id, ["sh", "-c", script], { snapshotter, flags }),
-      { input: true },
-    );
-    await client.line("written");
-    const disk = diskOf(id)!;
-    assert.equal(disk.folder, "/var/lib/qemubox");
-    assert.equal(Deno.statSync(disk.path).size, 10_240 * MIB);
-    const written = bytesOf(disk);
-    assert(written > 45 * MIB && written < 60 * MIB, `${written} bytes are on the disk`);
-    await client.write("go on\n");
-    await client.line("removed");
-    await until(
-      "what was removed is given back",
-      patience(10_000),
-      () => bytesOf(disk) < 8 * MIB || null,
-    );
-    await client.write("go on\n");
-    const { stdout, stderr } = await client.ended;
-    assert.deepEqual([stdout, stderr], ["1\nwritten\nremoved\nx\n", ""]);
-  });
-  assert.deepEqual(openDisks(), []);
-});
+      const flags = ["--rm"];
+      await using client = new Client(
+        runArguments(id, ["sh", "-c", script], { snapshotter, flags }),
+        { input: true },
+      );
+      await client.line("written");
+      const disk = diskOf(id)!;
+      assert.equal(disk.folder, "/var/lib/qemubox");
+      assert.equal(Deno.statSync(disk.path).size, 10_240 * MIB);
+      const written = bytesOf(disk);
+      assert(written > 45 * MIB && written < 60 * MIB, `${written} bytes are on the disk`);
+      await client.write("go on\n");
+      await client.line("removed");
+      await until(
+        "what was removed is given back",
+        patience(10_000),
+        () => bytesOf(disk) < 8 * MIB || null,
+      );
+      await client.write("go on\n");
+      const { stdout, stderr } = await client.ended;
+      assert.deepEqual([stdout, stderr], ["1\nwritten\nremoved\nx\n", ""]);
+    });
+    assert.deepEqual(openDisks(), []);
+  },
+);
 
 for (const writable of ["disk", "tmpfs"]) {
   e2e(`a full ${writable} is the container's error, and it goes on`, async (bench) => {

@@ -1,3 +1,5 @@
+import { system } from "../../ffi/mod.ts";
+import type { CreateRequest } from "../../shim/container_plan.ts";
 import type { OciSpec } from "../../shim/oci.ts";
 
 /**
@@ -30,3 +32,22 @@ export const SPEC: OciSpec = {
     namespaces: ["pid", "mount", "ipc", "uts", "network"].map((type) => ({ type })),
   },
 };
+
+/** What containerd would ask for a new bundle, with FIFOs for its stdio. */
+export function requestOf(id: string): CreateRequest {
+  const bundle = makeBundle();
+  const fifo = (kind: string) => {
+    system.mkfifo(`${bundle}/${kind}`, 0o600);
+    return `${bundle}/${kind}`;
+  };
+  return {
+    id,
+    bundle,
+    rootfs: [],
+    stdin: fifo("stdin"),
+    stdout: fifo("stdout"),
+    stderr: fifo("stderr"),
+    terminal: false,
+    checkpoint: "",
+  };
+}

@@ -11,9 +11,9 @@
  */
 
 import assert from "node:assert/strict";
-import { recording, type System, system, SystemError } from "../../ffi/mod.ts";
+import { recording, type System, system } from "../../ffi/mod.ts";
 import { resolveConfig } from "../../shim/config.ts";
-import { type CreatePlan, type CreateRequest, planCreate } from "../../shim/create_plan.ts";
+import { type CreatePlan, planCreate } from "../../shim/create_plan.ts";
 import { CreateSteps } from "../../shim/create_steps.ts";
 import { Lease } from "../../shim/lease.ts";
 import { type SandboxName, sandboxPaths } from "../../shim/names.ts";
@@ -21,27 +21,13 @@ import { networkFacts } from "../../shim/network.ts";
 import { Sandbox } from "../../shim/sandbox.ts";
 import { enterMountNamespace } from "../../shim/shared_folder.ts";
 import { Timeline } from "../../shim/timeline.ts";
-import { makeBundle, SPEC } from "./bundle.ts";
+import { requestOf, SPEC } from "./bundle.ts";
+import { chain, failing, silent } from "./failing_system.ts";
 import { assertNothingLeft, snapshot, SYSTEM_KINDS } from "../lib/system_state.ts";
 
-/** The calls that acquire something which has to be released. */
-const ACQUIRING = [
-  "mount",
-  "restrictMounts",
-  "open",
-  "pipe",
-  "listenUnix",
-  "connectUnix",
-  "socketPair",
-  "duplicate",
-  "memfd",
-  "pidfdOpen",
-  "spawn",
-] as const satisfies readonly (keyof System)[];
 /** More calls than any Create makes: a Create that never succeeds must not loop for ever. */
 const CALLS_MAX = 100;
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const name: SandboxName = { namespace: "rig", id: "rig" };
 const config = resolveConfig({
   file: null,
@@ -125,64 +111,8 @@ async function failCalls(plan: CreatePlan): Promise<void> {
   assert.fail(`Create makes more than ${CALLS_MAX} acquiring calls`);
 }
 
-/** A system in which one call fails. */
-interface FailingSystem {
-  readonly seam: System;
-  /** The call that failed; null: there were not that many. */
-  failed(): string | null;
-  /** From now on nothing fails: what follows is no longer Create. */
-  disarm(): void;
-}
-
-/** The real system, in which acquiring call number `failAt` fails with EIO. */
-function failing(failAt: number): FailingSystem {
-  let failed: string | null = null;
-  let armed = true;
-  const error = (call: { name: string }) => {
-    failed = call.name;
-    return new SystemError(call.name, "EIO");
-  };
-  const calls = Object.fromEntries(
-    ACQUIRING.map((call) => [call, system[call].bind(system) as (...args: never[]) => unknown]),
-  );
-  const { double } = recording(calls, { failAt, error });
-  const seam = new Proxy(system, {
-    get: (target, property) =>
-      armed && property in calls
-        ? Reflect.get(double, property)
-        : Reflect.get(target, property, target),
-  });
-  return { seam, failed: () => failed, disarm: () => void (armed = false) };
-}
-
-function chain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const nested = error instanceof SuppressedError ? [error.error, error.suppressed] : [error.cause];
-  return [error.message, ...nested.map((one) => one === undefined ? "" : chain(one))].join(": ");
-}
-
-/** A bundle, with FIFOs for its stdio. */
-function prepare(): CreatePlan {
-  const bundle = makeBundle();
-  const fifo = (kind: string) => {
-    system.mkfifo(`${bundle}/${kind}`, 0o600);
-    return `${bundle}/${kind}`;
-  };
-  const request: CreateRequest = {
-    id: name.id,
-    bundle,
-    rootfs: [],
-    stdin: fifo("stdin"),
-    stdout: fifo("stdout"),
-    stderr: fifo("stderr"),
-    terminal: false,
-    checkpoint: "",
-  };
-  return planCreate(request, SPEC, config);
-}
-
 enterMountNamespace(system);
-const plan = prepare();
+const plan = planCreate(requestOf(name.id), SPEC, config);
 // The first one opens what stays open: libraries, the poller. And it tells how many steps there are.
 let steps: readonly unknown[] = [];
 const first = await create(plan, system, (real) => {

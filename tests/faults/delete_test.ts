@@ -1,7 +1,7 @@
 /** `delete` in a fresh process, without containerd: all of one sandbox goes, and nothing else. */
 
 import assert from "node:assert/strict";
-import { Child, processStartTime, SIG, system } from "../../ffi/mod.ts";
+import { Child, isThere, processStartTime, SIG, system } from "../../ffi/mod.ts";
 import { type CidLease, leaseCid } from "../../qemu/mod.ts";
 import { Lease } from "../../shim/lease.ts";
 import { CID_FOLDER, type SandboxName, vmName } from "../../shim/names.ts";
@@ -25,7 +25,7 @@ fault(
     await shim.signalShim("SIGKILL");
     assert.notEqual(await failed, null);
     assert(
-      shim.lease!.cidLock !== null && exists(shim.lease!.cidLock),
+      shim.lease!.cidLock !== null && isThere(shim.lease!.cidLock),
       "nothing is there to remove",
     );
     assertDeleted(await runDelete(name));
@@ -102,7 +102,7 @@ fault("the next container's start removes what is forgotten, and only that", asy
   const lines = await until(
     "reconciling",
     RECONCILED_WITHIN_MS,
-    () => exists(forgotten.paths.lease) || exists(starting.paths.lease) ? null : logLines(id),
+    () => isThere(forgotten.paths.lease) || isThere(starting.paths.lease) ? null : logLines(id),
   );
   assert.equal(lines.filter((line) => line.includes("reconcile: ")).length, 2, lines.join("\n"));
   await forgotten.assertGone();
@@ -159,12 +159,12 @@ class Wreck implements Disposable {
   }
 
   assertThere(): void {
-    for (const path of this.#files()) assert(exists(path), `${path} is gone`);
+    for (const path of this.#files()) assert(isThere(path), `${path} is gone`);
     for (const { pid } of [this.#qemu, this.#shim]) assert(processStartTime(pid) !== null);
   }
 
   async assertGone(): Promise<void> {
-    assert.deepEqual(this.#files().filter((path) => exists(path)), []);
+    assert.deepEqual(this.#files().filter((path) => isThere(path)), []);
     for (const child of [this.#qemu, this.#shim]) {
       // Changes nothing, or shows that it was still there.
       child.kill(SIG.TERM);
@@ -178,7 +178,7 @@ class Wreck implements Disposable {
 
   [Symbol.dispose](): void {
     for (const child of [this.#qemu, this.#shim]) child.kill(SIG.KILL);
-    for (const path of this.#files().filter((path) => exists(path))) {
+    for (const path of this.#files().filter((path) => isThere(path))) {
       Deno.removeSync(path, { recursive: true });
     }
   }
@@ -204,14 +204,5 @@ function sleeper(env: Record<string, string>, more: string[], cid?: CidLease): C
   } finally {
     system.close(read);
     system.close(write);
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { FOREVER, removeContainer } from "../lib/containers.ts";
+import { isThere } from "../../ffi/mod.ts";
 import { ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { kill, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { patience, until } from "../lib/wait.ts";
@@ -31,4 +32,82 @@ for (const how of ["task rm", "SIGKILL of the shim"] as const) {
       await removeContainer(id);
     },
   );
+}
+
+lab(
+  "with slice, prefix and name they are in a scope of systemd's, which ends with them",
+  async (bench) => {
+    await using manager = await Manager.start();
+    const id = bench.newId();
+    const flags = ["-d", "--cgroup", `lab-vms.slice:qemubox:${id}`];
+    await ctrOk(...runArguments(id, FOREVER, { flags }));
+    const processes = sandboxProcesses(id);
+    assert(processes.some(({ role }) => role === "qemu"));
+    const cgroup = `${manager.cgroup}/lab.slice/lab-vms.slice/qemubox-${id}.scope`;
+    for (const { pid, role } of processes) {
+      assert.equal(Deno.readTextFileSync(`/proc/${pid}/cgroup`), `0::${cgroup}\n`, role);
+    }
+    kill(shimOf(id), "SIGKILL");
+    await until("the scope's end", patience(20_000), () => {
+      return !isThere(`/sys/fs/cgroup${cgroup}`) || null;
+    });
+    await removeContainer(id);
+  },
+);
+
+/**
+ * A systemd that is not the host's first process, which keeps its units below a cgroup of its own; and
+ * a systemd-run that asks it.
+ */
+class Manager implements AsyncDisposable {
+  readonly cgroup = "/lab-systemd";
+  readonly #runtime = Deno.makeTempDirSync();
+  readonly #undo = new AsyncDisposableStack();
+
+  static async start(): Promise<Manager> {
+    const manager = new Manager();
+    await manager.#start();
+    return manager;
+  }
+
+  async #start(): Promise<void> {
+    const undo = this.#undo;
+    undo.defer(() => Deno.removeSync(this.#runtime, { recursive: true }));
+    // What says that systemd runs here: sd_booted(3).
+    Deno.mkdirSync("/run/systemd/system", { recursive: true });
+    undo.defer(() => Deno.removeSync("/run/systemd", { recursive: true }));
+    const run = "/usr/local/sbin/systemd-run";
+    const script =
+      `#!/bin/sh\nXDG_RUNTIME_DIR=${this.#runtime} exec /usr/bin/systemd-run --user "$@"\n`;
+    Deno.writeTextFileSync(run, script, { mode: 0o755 });
+    undo.defer(() => Deno.removeSync(run));
+    const folder = `/sys/fs/cgroup${this.cgroup}`;
+    Deno.mkdirSync(folder);
+    undo.defer(() => removeCgroups(folder));
+    const systemd = new Deno.Command("/bin/sh", {
+      args: ["-c", `echo $$ >${folder}/cgroup.procs && exec /usr/lib/systemd/systemd --user`],
+      env: { XDG_RUNTIME_DIR: this.#runtime },
+      stdin: "null",
+    }).spawn();
+    undo.defer(async () => {
+      systemd.kill("SIGKILL");
+      await systemd.status;
+      Deno.writeTextFileSync(`${folder}/cgroup.kill`, "1");
+    });
+    await until("systemd's socket", patience(20_000), () => {
+      return isThere(`${this.#runtime}/systemd/private`) || null;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#undo.disposeAsync();
+  }
+}
+
+/** A cgroup and all in it, which has no processes any more. */
+function removeCgroups(folder: string): void {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    if (isDirectory) removeCgroups(`${folder}/${name}`);
+  }
+  Deno.removeSync(folder);
 }

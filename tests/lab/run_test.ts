@@ -1,27 +1,38 @@
-/** On a host with KVM and vhost-vsock, both are taken without being asked for, and a container runs. */
+/**
+ * On a host with KVM and vhost-vsock, both are taken without being asked for, and a container runs and
+ * writes to its disk.
+ */
 
 import assert from "node:assert/strict";
 import { Client, ctr, runArguments, SNAPSHOTTERS } from "../lib/ctr.ts";
 import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
+import { bytesOf, diskOf } from "../lib/writable_disks.ts";
 import { lab } from "./lab.ts";
+
+/** Bytes that a container puts on its disk. */
+const WRITTEN = 4_000_000;
 
 for (const snapshotter of SNAPSHOTTERS) {
   lab(
     `a container runs under KVM, reached by the kernel's vsock, with ${snapshotter}`,
     async (bench) => {
       const id = bench.newId();
-      const script = "uname -r; echo to stderr >&2; echo ready; read line; echo $line; exit 42";
+      const script = `head -c ${WRITTEN} /dev/urandom > /big && sync
+        uname -r; echo to stderr >&2; echo ready; read line; rm /big && sync
+        df -k / | awk 'END { print ($2 > 8000000) }'; echo $line; exit 42`;
       await using client = new Client(
         runArguments(id, ["sh", "-c", script], { snapshotter, flags: ["--rm"] }),
         { input: true },
       );
       await client.line("ready");
       assertRealKvm(id);
+      const bytes = bytesOf(diskOf(id)!);
+      assert(bytes > WRITTEN && bytes < WRITTEN * 2, `${bytes} bytes are on the writable disk`);
       await client.write("through the kernel\n");
       const { code, stdout, stderr } = await client.ended;
       assert.equal(stderr, "to stderr\n");
-      assert.match(stdout, /^\d+\.\d+\S*-qemubox\nready\nthrough the kernel\n$/);
+      assert.match(stdout, /^\d+\.\d+\S*-qemubox\nready\n1\nthrough the kernel\n$/);
       assert.equal(code, 42);
     },
   );

@@ -1,14 +1,23 @@
 /** Containers that a test starts, and takes away again. */
 
 import { ctr, ctrOk, runArguments, task } from "./ctr.ts";
+import { patience, until } from "./wait.ts";
 
 /** Longer than any test: a container that has to be ended. */
 export const FOREVER: readonly string[] = ["sleep", "3600"];
+const STOPS_WITHIN_MS = patience(60_000);
 const FIFOS = "/run/containerd/fifo";
 
 /** Starts a container that runs until it is ended, detached. */
 export async function startDetached(id: string): Promise<void> {
   await ctrOk(...runArguments(id, FOREVER, { flags: ["-d"] }));
+}
+
+/** SIGKILLs what a task runs; resolves when containerd knows of its end. */
+export async function killTask(id: string): Promise<void> {
+  await ctrOk("task", "kill", "--signal", "SIGKILL", id);
+  const isStopped = async () => (await task(id))?.status === "STOPPED" || null;
+  await until(`the end of ${id}`, STOPS_WITHIN_MS, isStopped);
 }
 
 /** Deletes the task, when there still is one, and the container. */

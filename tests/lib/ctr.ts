@@ -24,7 +24,7 @@ export interface Ended {
 /** What {@link runArguments} asks for. */
 export interface ContainerOptions {
   readonly image?: string;
-  readonly snapshotter?: Snapshotter;
+  readonly snapshotter?: Snapshotter | "native";
   /** Of `ctr run`: `--rm`, `-d`, `--env`, … */
   readonly flags?: readonly string[];
 }
@@ -36,9 +36,7 @@ export async function ctr(...args: readonly string[]): Promise<Ended> {
 
 /** `ctr`, which must end with 0; returns its standard output. */
 export async function ctrOk(...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await ctr(...args);
-  if (code !== 0) throw new Error(`ctr ${args.join(" ")} ended with ${code}: ${stderr}`);
-  return stdout;
+  return await new Client(args).output();
 }
 
 /** The arguments that run a container with our runtime. */
@@ -51,6 +49,14 @@ export function runArguments(
     ...["run", "--runtime", RUNTIME, "--snapshotter", snapshotter, ...flags],
     ...[image, id, ...command],
   ];
+}
+
+/** The flags that say what a container is in a pod, as containerd's CRI plugin says it by annotations. */
+export function podFlags(pod: string, type: "sandbox" | "container"): string[] {
+  const facts = { "container-type": type, "sandbox-id": pod };
+  return Object.entries(facts).flatMap(([key, value]) => {
+    return ["--annotation", `io.kubernetes.cri.${key}=${value}`];
+  });
 }
 
 /** One line of `ctr task ls`. */
@@ -78,10 +84,16 @@ export class Client implements AsyncDisposable {
   readonly #stdout: Collector;
   readonly #stderr: Collector;
 
-  /** @param options `input`: it gets a standard input, which the test writes and ends. */
-  constructor(args: readonly string[], { input = false }: { input?: boolean } = {}) {
-    this.#what = `ctr ${args.join(" ")}`;
-    this.#process = new Deno.Command("ctr", {
+  /**
+   * @param options `input`: it gets a standard input, which the test writes and ends; `program`:
+   * another `ctr`, or another client.
+   */
+  constructor(
+    args: readonly string[],
+    { input = false, program = "ctr" }: { input?: boolean; program?: string } = {},
+  ) {
+    this.#what = `${program.slice(program.lastIndexOf("/") + 1)} ${args.join(" ")}`;
+    this.#process = new Deno.Command(program, {
       args: [...args],
       stdin: input ? "piped" : "null",
       stdout: "piped",
@@ -93,6 +105,13 @@ export class Client implements AsyncDisposable {
     this.ended = this.#end();
     // Whoever waits for it hears of a failure; nobody else has to.
     this.ended.catch(() => {});
+  }
+
+  /** Its standard output, once it has ended, with 0. @throws Error with what it complained of. */
+  async output(): Promise<string> {
+    const { code, stdout, stderr } = await this.ended;
+    if (code !== 0) throw new Error(`${this.#what} ended with ${code}: ${stderr}`);
+    return stdout;
   }
 
   /** Writes to its standard input; resolves once it is taken. */

@@ -35,6 +35,8 @@ export async function killEndsContainer(id: string, name: keyof typeof VICTIMS):
   assert.equal((await task(id))?.status, "RUNNING");
   const victim = VICTIMS[name](sandboxProcesses(id));
   assert(victim !== undefined, `${name} does not run`);
+  const exits = () => events.of(id).filter(({ topic }) => topic === "/tasks/exit");
+  assert.deepEqual(exits(), [], "it ended before anything was killed");
 
   kill(victim.pid, "SIGKILL");
   const killedAt = performance.now();
@@ -53,5 +55,5 @@ export async function killEndsContainer(id: string, name: keyof typeof VICTIMS):
 
   await removeContainer(id);
   await events.wait("/tasks/delete", id, KNOWN_WITHIN_MS);
-  assert.equal(events.of(id).filter(({ topic }) => topic === "/tasks/exit").length, 1);
+  assert.equal(exits().length, 1, JSON.stringify(events.of(id)));
 }

@@ -36,11 +36,19 @@ export async function inputComesBack(
     { input: true },
   );
   // If it ends before it has taken everything, how it ended is what is to be told.
-  client.write(input).then(() => client.endInput()).catch(() => {});
+  let taken = "not all of it";
+  client.write(input).then(() => {
+    taken = "all of it";
+    return client.endInput();
+  }).catch((error) => taken += `, ${error}`);
   const { code, output, stderr } = await client.ended;
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
-  assert.equal(output.length, byteCount);
-  assert.equal(sha256(output), sha256(input));
+  if (sha256(output) === sha256(input)) return;
+  const parted = output.findIndex((byte, at) => byte !== input[at]);
+  const where = parted === -1 ? "the beginning of the input" : `other bytes from ${parted} on`;
+  const told = `${output.length} bytes, ${where}; ctr had taken ${taken}`;
+  assert.equal(output.length, byteCount, told);
+  assert.fail(told);
 }
 
 /** getRandomValues gives at most 64 KiB at a time. */

@@ -25,6 +25,8 @@ export interface SnapshotOptions {
   readonly kinds?: readonly Kind[];
   /** Folders that are listed with everything below them; default: TREES. */
   readonly trees?: readonly string[];
+  /** Descriptions that match are left out: of what the test itself replaces. */
+  readonly except?: RegExp;
 }
 
 /** Of each kind a sorted list of descriptions; the same one may be there several times. */
@@ -105,7 +107,8 @@ export function snapshotNow(options: SnapshotOptions = {}): SystemState {
     descriptor: ownDescriptors,
   };
   const kinds = options.kinds ?? SYSTEM_KINDS;
-  return { options, things: Object.fromEntries(kinds.map((kind) => [kind, look[kind]().sort()])) };
+  const seen = (kind: Kind) => look[kind]().filter((what) => !options.except?.test(what)).sort();
+  return { options, things: Object.fromEntries(kinds.map((kind) => [kind, seen(kind)])) };
 }
 
 /** Compares two snapshots; each thing counts as often as it is there. Pure. */

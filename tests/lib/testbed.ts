@@ -11,6 +11,8 @@ export const SNAPSHOT_FOLDERS: Readonly<Record<Snapshotter, string>> = {
   overlayfs: "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
   erofs: "/var/lib/containerd/io.containerd.snapshotter.v1.erofs/snapshots",
 };
+/** The last lines of the log that a failure repeats. */
+const LOG_LINES_MAX = 15;
 const LOG_FOLDER = "/var/log/qemubox";
 /** Those of containerd that tests put containers into. */
 const NAMESPACES = ["default", "other"] as const;
@@ -70,14 +72,27 @@ export function testbedTest(
         const left = await whatContainerdKnows();
         if (left !== known) throw new Error(`containerd knows more than before:\n${left}`);
       } catch (error) {
+        const said = ids.flatMap(logged);
         for (const id of ids) await clearAway(id);
         // What containerd clears away by itself is not to be the next test's.
         await collectGarbage();
         await assertNothingLeft(before, { withinMs: LEFT_WITHIN_MS }).catch(() => {});
-        throw error;
+        throw said.length > 0 ? tellWith(error, said) : error;
       }
     },
   });
+}
+
+/** What the shims and the guests logged of a container. */
+function logged(id: string): string[] {
+  return ["qemubox.log", "console.log"].flatMap((file) => logLines(id, file));
+}
+
+/** The log travels with the failure: a report repeats that, and no more. */
+function tellWith(error: unknown, lines: readonly string[]): Error {
+  const { message } = error as Error;
+  const log = lines.slice(-LOG_LINES_MAX).join("\n");
+  return new Error(`${message}\nlogged:\n${log}`, { cause: error });
 }
 
 /** Does the work for both snapshotters at the same time: there are two processors. */
@@ -140,11 +155,8 @@ async function whatContainerdKnows(): Promise<string> {
   return lists.join("");
 }
 
-/** Says what is known of a container of a test that failed, and ends it. */
+/** Ends a container of a test that failed. */
 async function clearAway(id: string): Promise<void> {
-  for (const file of ["qemubox.log", "console.log"]) {
-    for (const line of logLines(id, file)) console.error(line);
-  }
   for (const namespace of NAMESPACES) {
     for (const { pid } of sandboxProcesses(id, namespace)) kill(pid, "SIGKILL");
     await ctr("--namespace", namespace, "tasks", "rm", "--force", id);

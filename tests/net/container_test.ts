@@ -125,7 +125,10 @@ networkTest(
       await ctr("container", "rm", id);
       await stateIs(before);
     };
-    await refused(["--net-host"], /no network namespace \(--net-host\): a container in a VM/);
+    await refused(
+      ["--net-host"],
+      /no network namespace \(--net-host, hostNetwork\): a container in a VM/,
+    );
     const networks = (names: string) => ["--annotation", `io.qemubox.networks=${names}`];
     await refused(networks("elsewhere"), /network elsewhere is not in \/etc\/cni\/net\.d/);
     await refused(networks("a b"), /annotation io\.qemubox\.networks="a b": must be/);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { AttachmentStore, type StoredAttachment } from "../../net/mod.ts";
+import { configured } from "../lib/configured.ts";
 import { ctr, runArguments } from "../lib/ctr.ts";
 import { kill, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { patience, until } from "../lib/wait.ts";
@@ -171,6 +172,8 @@ networkTest(
   "a full disk of the state folder is told, and nothing is left once there is room",
   ["default"],
   async ({ newId }) => {
+    // What the container writes to would want room there first.
+    using _configured = configured({ writable: "tmpfs" });
     const good = Deno.readTextFileSync(DEFAULT);
     await sh(`mkdir -p ${STATE_FOLDER}; mount -t tmpfs -o size=512k full ${STATE_FOLDER}`);
     // dd(1) ends with an error when nothing more fits.

@@ -1,0 +1,84 @@
+/** A frame for tests of pods: a containerd with CRI for each, and nothing may be left. */
+
+import assert from "node:assert/strict";
+import { CRI_NAMESPACE, CRI_TREES, CriContainerd, whyNoPods } from "./cri_containerd.ts";
+import { Crictl, type Pod, type PodOptions } from "./crictl.ts";
+import { kill, type SandboxProcess, sandboxProcesses } from "./sandbox_processes.ts";
+import { assertNothingLeft, snapshot, TREES } from "./system_state.ts";
+import { logLines } from "./testbed.ts";
+import { patience } from "./wait.ts";
+
+/** CRI_HANDLER=runc tests the tests: everything that is no matter of VMs holds there. */
+export const HANDLER: string = Deno.env.get("CRI_HANDLER") ?? "qemubox";
+const LEFT_WITHIN_MS = patience(10_000);
+
+/** What one test works with. */
+export interface PodBench {
+  readonly containerd: CriContainerd;
+  readonly crictl: Crictl;
+  /** Runs a pod by the runtime that is tested, under a name of its own unless it is given one. */
+  runPod(options?: Partial<PodOptions>): Promise<Pod>;
+  newFolder(): string;
+}
+
+/** What differs from one test to another. */
+export interface PodTestOptions {
+  /** It is about the VM: there is none with another runtime. */
+  readonly inVm?: boolean;
+}
+
+/** A test whose pods are gone at its end, or are removed by force when it fails. */
+export function podTest(
+  name: string,
+  work: (bench: PodBench, t: Deno.TestContext) => Promise<void>,
+  { inVm = false }: PodTestOptions = {},
+): void {
+  const why = inVm && HANDLER !== "qemubox" ? `no VM with ${HANDLER}` : whyNoPods();
+  Deno.test({
+    name: `${name}${why === null ? "" : ` (skipped: ${why})`}`,
+    ignore: why !== null,
+    fn: async (t) => {
+      await using containerd = await CriContainerd.start();
+      const crictl = new Crictl(containerd.socket, containerd.newFolder());
+      const before = await snapshot({
+        trees: [...TREES, ...CRI_TREES],
+        // It may be another one after a test that starts it again.
+        except: new RegExp(`^\\d+ started at \\d+: containerd .*${containerd.configFile}`),
+      });
+      const pods: Pod[] = [];
+      const runPod = async (options: Partial<PodOptions> = {}) => {
+        const own = { name: `pod-${crypto.randomUUID().slice(0, 8)}`, runtime: HANDLER };
+        const pod = await crictl.runPod({ ...own, ...options });
+        pods.push(pod);
+        return pod;
+      };
+      const newFolder = () => containerd.newFolder();
+      try {
+        await work({ containerd, crictl, runPod, newFolder }, t);
+        assert.deepEqual(await crictl.pods(), []);
+        await containerd.collectGarbage(CRI_NAMESPACE);
+        await assertNothingLeft(before, { withinMs: LEFT_WITHIN_MS });
+        assert.deepEqual(containerd.addresses(), []);
+      } catch (error) {
+        for (const pod of pods) await clearAway(crictl, pod).catch(console.error);
+        throw error;
+      }
+    },
+  });
+}
+
+/** The processes of a pod's VM and its shim. */
+export function podProcesses(id: string): SandboxProcess[] {
+  return sandboxProcesses(id, CRI_NAMESPACE);
+}
+
+/** Says what is known of a pod of a test that failed, and removes it. */
+async function clearAway(crictl: Crictl, pod: Pod): Promise<void> {
+  for (const file of ["qemubox.log", "console.log"]) {
+    for (const line of logLines(pod.id, file)) console.error(line);
+  }
+  await crictl.run(["stopp", pod.id]);
+  await crictl.run(["rmp", "--force", pod.id]);
+  for (const { pid } of podProcesses(pod.id)) kill(pid, "SIGKILL");
+  pod.removeCgroup();
+}
