@@ -10,20 +10,13 @@ export interface InputSource {
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** How a process's input came to its end, for the log. */
-export type InputEnd =
-  | { readonly kind: "complete" }
-  | { readonly kind: "stopped" }
-  /** The container closed its stdin, or is gone: the client learns it by a broken pipe. */
-  | { readonly kind: "not-taken"; readonly error: Error }
-  | { readonly kind: "unreadable"; readonly error: Error };
-
 /**
  * Copies stdin into the guest until CloseIO. What was written before CloseIO goes first: the end
- * of input travels in-band after it. `ended` never rejects.
+ * of input travels in-band after it.
  */
 export class InputPump {
-  readonly ended: Promise<InputEnd>;
+  /** Why input could not be read, and was lost; null at any other end. Never rejects. */
+  readonly ended: Promise<Error | null>;
   readonly #closing = new AbortController();
   readonly #stop = new AbortController();
   readonly #close: () => void;
@@ -52,28 +45,25 @@ export class InputPump {
   async #run(
     source: InputSource,
     writer: Pick<FrameWriter, "write" | "end">,
-  ): Promise<InputEnd> {
+  ): Promise<Error | null> {
     const buffer = new Uint8Array(CHUNK_BYTES);
     for (;;) {
       let count: number | null;
       try {
         count = await this.#next(source, buffer);
       } catch (error) {
-        return this.#unlessStopped({ kind: "unreadable", error: error as Error });
+        return this.#stop.signal.aborted ? null : error as Error;
       }
-      if (this.#stop.signal.aborted) return { kind: "stopped" };
+      if (this.#stop.signal.aborted) return null;
       try {
         if (count !== null) await writer.write(buffer.subarray(0, count));
         else await writer.end();
-      } catch (error) {
-        return this.#unlessStopped({ kind: "not-taken", error: error as Error });
+      } catch {
+        // The container closed its stdin, or is gone: the client learns it by a broken pipe.
+        return null;
       }
-      if (count === null) return { kind: "complete" };
+      if (count === null) return null;
     }
-  }
-
-  #unlessStopped(end: InputEnd): InputEnd {
-    return this.#stop.signal.aborted ? { kind: "stopped" } : end;
   }
 
   /** The next bytes; null when CloseIO was called and nothing is left. */

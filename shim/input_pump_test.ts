@@ -8,6 +8,7 @@ class FakeSource implements InputSource {
   readonly #chunks: string[] = [];
   #change = Promise.withResolvers<void>();
   closed = 0;
+  failure: Error | null = null;
 
   type(text: string): void {
     this.#chunks.push(text);
@@ -29,6 +30,7 @@ class FakeSource implements InputSource {
   }
 
   readNow(into: Uint8Array): number | null {
+    if (this.failure !== null) throw this.failure;
     const chunk = this.#chunks.shift();
     return chunk === undefined ? null : new TextEncoder().encodeInto(chunk, into).written;
   }
@@ -110,7 +112,7 @@ Deno.test("the end of the process ends a pump that waits for input", async () =>
   const { source, pump, reader } = pumped();
   await settle();
   pump.stop();
-  await pump.ended;
+  assert.equal(await pump.ended, null);
   assert.equal(source.closed, 1);
   await assert.rejects(received(reader), "no clean end: nobody closed the input");
 });
@@ -121,7 +123,7 @@ Deno.test("the end of the process ends a write that the guest does not take", as
   await settle();
   assert.ok(!ended());
   pump.stop();
-  await pump.ended;
+  assert.equal(await pump.ended, null);
   assert.equal(source.closed, 1);
 });
 
@@ -129,6 +131,26 @@ Deno.test("a guest that closes its end ends the pump", async () => {
   const { source, pump, guest } = pumped();
   guest.close();
   source.type("nobody reads this");
-  await pump.ended;
+  assert.equal(await pump.ended, null);
   assert.equal(source.closed, 1);
+});
+
+Deno.test("input that cannot be read ends the pump, and why is told", async () => {
+  const { source, pump, reader } = pumped();
+  source.type("before");
+  await settle();
+  source.failure = new Error("read: EIO");
+  source.type("after");
+  assert.equal(await pump.ended, source.failure);
+  assert.equal(source.closed, 1);
+  await assert.rejects(received(reader), "no clean end: something is missing");
+});
+
+Deno.test("an error that comes after the end of the process is none", async () => {
+  const { source, pump } = pumped();
+  await settle();
+  source.failure = new Error("read: EIO");
+  pump.stop();
+  source.type("wakes it");
+  assert.equal(await pump.ended, null);
 });

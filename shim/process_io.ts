@@ -93,8 +93,8 @@ export class ProcessIo implements AsyncDisposable {
     };
     this.#input = new InputPump(fifo.open(), writer, () => stream.close());
     fifo.close();
-    void this.#input.ended.then((end) => {
-      if (end.kind === "unreadable") this.#log.warn(`stdin: input is lost: ${end.error.message}`);
+    void this.#input.ended.then((error) => {
+      if (error !== null) this.#log.warn(`stdin: input is lost: ${error.message}`);
     });
     if (this.#closeRequested) this.#input.closeInput();
   }
