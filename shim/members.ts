@@ -5,6 +5,7 @@ import type { GuestConnection } from "./guest_connection.ts";
 import type { Member } from "./join_pod.ts";
 import type { Logger } from "./log.ts";
 import type { Pod } from "./pod.ts";
+import { reasons } from "./reasons.ts";
 import type { TaskEvents } from "./task_events.ts";
 import type { Tasks } from "./tasks.ts";
 
@@ -17,12 +18,6 @@ export interface MembersHost {
   /** The container of a bundle was deleted, those of others still live in the sandbox. */
   onLeft(bundle: string, others: readonly string[]): void;
   readonly drainTimeoutMs: number;
-}
-
-/** What failed, where undoing the rest failed after it. */
-function reasons(error: unknown): Error[] {
-  if (error instanceof SuppressedError) return [error.suppressed, error.error].flatMap(reasons);
-  return [error as Error];
 }
 
 /** The containers of a pod, as they come after the first, and as they go before the last. */

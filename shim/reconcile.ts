@@ -43,7 +43,7 @@ async function reconcileNetworks(
   const factsOf = (name: SandboxName) => networkFacts(config, sandboxPaths(config, name), name);
   const { storePath } = factsOf({ namespace: "", id: "" });
   for (const owner of attachedOwners(storePath)) {
-    if (isThere(sandboxPaths(config, owner).lease)) continue;
+    if (mayBeThere(sandboxPaths(config, owner).lease)) continue;
     log.warn(`reconcile: detaching ${owner.namespace}/${owner.id} from its networks`);
     for (const failure of await undoNetwork(system, factsOf(owner), owner, onHost)) {
       log.error(`reconcile: ${owner.namespace}/${owner.id}: ${failure.message}`);
@@ -55,11 +55,11 @@ async function reconcileNetworks(
 export function isForgotten(facts: LeaseFacts): boolean {
   const { shim, bundle } = facts;
   if (shim !== null && isProcess(shim.pid as Pid, shim.startTime)) return false;
-  return !isThere(bundle);
+  return !mayBeThere(bundle);
 }
 
-/** Whether anything is at a path, as far as can be known. */
-function isThere(path: string): boolean {
+/** What cannot be looked at is taken for being there: nothing of it is removed. */
+function mayBeThere(path: string): boolean {
   try {
     Deno.lstatSync(path);
     return true;

@@ -20,6 +20,7 @@ import { ociTypeUrl } from "./oci.ts";
 import type { Process, ProcessName } from "./process.ts";
 import type { ProcessIo } from "./process_io.ts";
 import type { Exit, ProcessState } from "./process_state.ts";
+import { reasons } from "./reasons.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { streamIds } from "./stream_ids.ts";
 import { TaskControls } from "./task_controls.ts";
@@ -311,11 +312,10 @@ export class TaskService {
   }
 
   /** What made a Create fail, where undoing what had been acquired failed after it. */
-  #reasonOf(error: unknown): unknown {
-    let reason = error;
-    while (reason instanceof SuppressedError) {
-      this.#notClean(`a create that failed was not undone cleanly: ${reason.error}`);
-      reason = reason.suppressed;
+  #reasonOf(error: unknown): Error {
+    const [reason, ...notUndone] = reasons(error);
+    for (const { message } of notUndone) {
+      this.#notClean(`a create that failed was not undone cleanly: ${message}`);
     }
     return reason;
   }

@@ -573,8 +573,8 @@ Deno.test("clean is a service whose sandbox, also one that was never whole, left
   await assert.rejects(world.service.create(request), { message: "no kernel" });
   assert.equal(world.service.isClean, false);
   const [first, second] = world.log.at("error");
-  assert.match(first!, /still mounted/);
-  assert.match(second!, /no such process/);
+  assert.match(first!, /no such process/);
+  assert.match(second!, /still mounted/);
 });
 
 Deno.test("a shim that is told to end waits for a create to be undone, and begins no other", async () => {
