@@ -2,7 +2,7 @@
 
 import { FdListener, system } from "../../ffi/mod.ts";
 import { events, eventsService, implement, TtrpcServer, unpackAny } from "../../proto/mod.ts";
-import { within } from "../lib/wait.ts";
+import { patience, within } from "../lib/wait.ts";
 
 const SCHEMAS = {
   "/tasks/create": events.TaskCreateSchema,
@@ -16,7 +16,7 @@ const SCHEMAS = {
   "/tasks/resumed": events.TaskResumedSchema,
   "/tasks/checkpointed": events.TaskCheckpointedSchema,
 } as const;
-const TOLD_WITHIN_MS = 60_000;
+const TOLD_WITHIN_MS = patience(60_000);
 
 /** One event; fields that its kind does not have are undefined. */
 export interface TaskEvent {

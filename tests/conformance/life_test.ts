@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { AnySchema, cgroups, create, unpackAny } from "../../proto/mod.ts";
-import { until } from "../lib/wait.ts";
+import { patience, until } from "../lib/wait.ts";
 import { Box } from "./box.ts";
 import { conformance } from "./conformance.ts";
 import { codeOf, IS_OURS } from "./shim.ts";
@@ -14,7 +14,7 @@ const ORPHANS = 1000;
 const IN_A_FIFO = 40_000;
 /** So long a reader is waited for that takes nothing of what is in its FIFO. */
 const UNREAD_MS = 2_000;
-const STARTS_WITHIN_MS = 30_000;
+const STARTS_WITHIN_MS = patience(30_000);
 const [SIGTERM, SIGKILL] = [15, 9];
 const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
 

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { BUSYBOX, Client, ctr, ctrOk, runArguments, RUNTIME, task } from "../lib/ctr.ts";
-import { until, within } from "../lib/wait.ts";
+import { patience, until, within } from "../lib/wait.ts";
 import { e2e } from "../lib/testbed.ts";
 
-const SHOWN_WITHIN_MS = 60_000;
+const SHOWN_WITHIN_MS = patience(60_000);
 const FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"];
 
 e2e("processes, a pause and metrics of a running container, through ctr", async (bench) => {

@@ -7,15 +7,15 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { difference, snapshot } from "../lib/system_state.ts";
-import { until } from "../lib/wait.ts";
+import { patience, until } from "../lib/wait.ts";
 import { hasShimCalls, shimOf } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
 
 const SOCKET = "/run/containerd/containerd.sock";
 const FIFOS = "/run/containerd/fifo";
 const BUNDLES = "/run/containerd/io.containerd.runtime.v2.task/default";
-const SOON_MS = 30_000;
-const BOOT_WITHIN_MS = 60_000;
+const SOON_MS = patience(30_000);
+const BOOT_WITHIN_MS = patience(60_000);
 const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 const TICKING = ["sh", "-c", "trap 'exit 0' TERM; while :; do echo tick; sleep 0.2; done"];
 
