@@ -1,7 +1,7 @@
 import { O } from "../constants.ts";
 import { fields, POLLFD, STATX, structure } from "../layouts.ts";
 import { descriptors as libc } from "../libc/descriptors.ts";
-import { checked, errno, errnoAgain, systemError } from "../libc/errno.ts";
+import { checked, errno, systemError } from "../libc/errno.ts";
 import { cString } from "../libc/strings.ts";
 import type { FileType, System } from "../system.ts";
 import { isSystemError } from "../system_error.ts";
@@ -150,7 +150,6 @@ function transfer(
     const code = errno();
     if (code === EAGAIN) return null;
     if (code === EINTR) continue;
-    const again = errnoAgain();
-    if (strays++ === STRAYS_MAX || !isStray(syscall, code, again)) throw systemError(syscall, code);
+    if (strays++ === STRAYS_MAX || !isStray(syscall, code)) throw systemError(syscall, code);
   }
 }

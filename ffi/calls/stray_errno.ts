@@ -11,15 +11,11 @@ export const STRAYS_MAX = 3;
 /** Who wants to know of it. */
 export const strayObservers: Set<(what: string) => void> = new Set();
 
-/**
- * Whether a call is to be made again; tells those who want to know.
- *
- * @param again what errno is when it is looked at once more
- */
-export function isStray(syscall: string, code: number, again: number): boolean {
+/** Whether a call is to be made again; tells those who want to know. */
+export function isStray(syscall: string, code: number): boolean {
   const name = STRAY.get(code);
   if (name === undefined) return false;
-  const what = `${syscall} failed with ${name} (errno is ${again}), and is made again`;
+  const what = `${syscall} failed with ${name}, and is made again`;
   for (const observe of strayObservers) observe(what);
   return true;
 }

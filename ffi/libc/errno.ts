@@ -20,14 +20,10 @@ export function loadErrno(): void {
 
 /**
  * errno of the synchronous call just made; nothing may come in between. Asynchronous calls run on
- * another thread, whose errno is lost.
+ * another thread, whose errno is lost. Read as an atomic, which no compiler takes for what it has
+ * read before.
  */
 export function errno(): number {
-  return location![0]!;
-}
-
-/** The same, by a way that no compiler takes for something that it has loaded before. */
-export function errnoAgain(): number {
   return Atomics.load(location!, 0);
 }
 
