@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseOptions, summary, withStep } from "./run_tests.ts";
+import { inOrder, parseOptions, summary, withStep } from "./run_tests.ts";
 
 Deno.test("options of the test command", () => {
   assert.deepEqual(parseOptions([]), { full: false, only: null });
@@ -47,4 +47,16 @@ FAILED a_test.ts: a
     `
 2 passed, 0 failed, 0 skipped`,
   );
+});
+
+Deno.test("what matters most is run first", () => {
+  const files = [
+    "tests/bench/a",
+    "tests/conformance/b",
+    "tests/e2e/c",
+    "tests/e2e/d",
+    "tests/net/e",
+  ];
+  const [bench, conformance, c, d, net] = files;
+  assert.deepEqual(inOrder(files), [c, d, conformance, bench, net]);
 });

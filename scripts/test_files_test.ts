@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseJunit } from "./lib/junit.ts";
-import { failureReport, testFiles } from "./test_files.ts";
+import { failureReport, skippedReport, testFiles } from "./test_files.ts";
 
 const PROGRAM = new URL("test_files.ts", import.meta.url).pathname;
 
@@ -11,6 +11,34 @@ Deno.test("a file without a report counts as one failure", () => {
     skipped: [],
     failures: [{ name: "tests/a_test.ts: tests/a_test.ts runs", text: "no report" }],
   });
+});
+
+Deno.test("a file without time counts as one that is skipped, and says why", () => {
+  const { passed, failed, skipped } = parseJunit(skippedReport("tests/a_test.ts"));
+  assert.deepEqual({ passed, failed }, { passed: 0, failed: 0 });
+  assert.match(skipped.join("\n"), /^tests\/a_test\.ts: all of it \(skipped: the time of a run/);
+});
+
+Deno.test("after its time no file is begun, and that is no failure", async () => {
+  const reports = await Deno.makeTempDir();
+  try {
+    const { code } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--allow-all",
+        PROGRAM,
+        reports,
+        "1",
+        String(Date.now() / 1000 - 1),
+        "a_test.ts",
+      ],
+      stdout: "null",
+    }).output();
+    assert.equal(code, 0);
+    assert.equal(Deno.readTextFileSync(`${reports}/a_test.ts.xml`), skippedReport("a_test.ts"));
+  } finally {
+    await Deno.remove(reports, { recursive: true });
+  }
 });
 
 Deno.test("a file that cannot be run does not keep the others from being run", async () => {
@@ -25,7 +53,7 @@ Deno.test("a file that cannot be run does not keep the others from being run", a
     const files = testFiles(folder);
     assert.deepEqual(files, [`${folder}/a_test.ts`, `${folder}/deep/b_test.ts`]);
     const { code } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", PROGRAM, reports, "1", ...files],
+      args: ["run", "--allow-all", PROGRAM, reports, "1", "Infinity", ...files],
       stdout: "null",
       stderr: "null",
     }).output();
