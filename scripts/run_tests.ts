@@ -106,7 +106,6 @@ function* plan(full: boolean): Generator<Step> {
     impossible: lacks ?? (which("go") === null ? "needs Go" : null),
     fetches: true,
   });
-  const noTime = (minutesMin: number) => minutesLeft() < minutesMin ? NO_TIME : null;
   yield check("format", "fmt", "--check");
   yield check("lint", "lint");
   yield check("types", "check", ".");
@@ -147,7 +146,7 @@ function* plan(full: boolean): Generator<Step> {
   yield {
     ...inTestbed(labFiles, ...lab),
     timeoutMinutes: labMinutes,
-    impossible: lacks ?? noTime(LAB_MINUTES_MIN),
+    impossible: lacks ?? (minutesLeft() < LAB_MINUTES_MIN ? NO_TIME : null),
   };
 }
 

@@ -10,33 +10,22 @@
 import assert from "node:assert/strict";
 import { type System, system } from "../../ffi/mod.ts";
 import { planCreate } from "../../shim/create_plan.ts";
-import { CreateSteps } from "../../shim/create_steps.ts";
-import { resolveConfig } from "../../shim/config.ts";
 import type { GuestConnection } from "../../shim/guest_connection.ts";
 import { joinPod } from "../../shim/join_pod.ts";
-import { Lease } from "../../shim/lease.ts";
 import { planMember } from "../../shim/member_plan.ts";
-import { type SandboxName, sandboxPaths } from "../../shim/names.ts";
-import { networkFacts } from "../../shim/network.ts";
+import type { SandboxName } from "../../shim/names.ts";
 import type { OciSpec } from "../../shim/oci.ts";
 import type { Pod } from "../../shim/pod.ts";
 import { Sandbox } from "../../shim/sandbox.ts";
 import { enterMountNamespace } from "../../shim/shared_folder.ts";
-import { Timeline } from "../../shim/timeline.ts";
-import { assertNothingLeft, snapshot, SYSTEM_KINDS } from "../lib/system_state.ts";
 import { requestOf, SPEC } from "./bundle.ts";
-import { chain, failing, type FailingSystem, silent } from "./failing_system.ts";
+import { type FailingSystem, silent } from "./failing_system.ts";
+import { config, failCalls, nothingLeftAfter, sandboxSteps } from "./rig.ts";
 
-/** More calls than any container makes: one that never comes in must not loop for ever. */
+/** More calls than any container makes. */
 const CALLS_MAX = 50;
 
 const name: SandboxName = { namespace: "rig", id: "pod" };
-const config = resolveConfig({
-  file: null,
-  environment: { QEMUBOX_WRITABLE: "disk" },
-  annotations: {},
-});
-const paths = sandboxPaths(config, name);
 const { signal } = new AbortController();
 
 /** What fails; null: nothing. */
@@ -49,14 +38,7 @@ async function makePod(): Promise<{ sandbox: Sandbox; end: () => Promise<void> }
   const role = (type: string) => ({ "io.kubernetes.cri.container-type": type });
   const request = requestOf(name.id);
   const spec: OciSpec = { ...SPEC, annotations: role("sandbox") };
-  const socketPath = `${request.bundle}/shim.sock`;
-  const lease = Lease.create(paths, name, { bundle: request.bundle, socketPath });
-  const steps = new CreateSteps(planCreate(request, spec, config), {
-    ...{ system: seam, paths, name, lease, log: silent, bootTimeoutMs: null, signal },
-    ...{ runDir: config.runDir, logDir: config.logDir, stateDir: config.stateDir },
-    timeline: new Timeline(() => {}),
-    network: networkFacts(config, paths, name),
-  });
+  const { lease, steps } = sandboxSteps(name, planCreate(request, spec, config), seam);
   const { sandbox, io } = await Sandbox.create(steps, silent);
   const end = async () => {
     await io[Symbol.asyncDispose]();
@@ -84,29 +66,6 @@ async function join(pod: Pod, guest: GuestConnection, onJoined = () => {}): Prom
   }
 }
 
-async function nothingLeftAfter<T>(work: () => Promise<T>): Promise<T> {
-  const before = await snapshot({ kinds: [...SYSTEM_KINDS, "descriptor"] });
-  const outcome = await work();
-  await assertNothingLeft(before);
-  assert.equal(Deno.readTextFileSync(`${request.bundle}/volume/precious`), "precious\n");
-  return outcome;
-}
-
-async function failCalls(pod: Pod, guest: GuestConnection): Promise<void> {
-  for (let failAt = 0; failAt < CALLS_MAX; failAt++) {
-    const breaking = failing(failAt);
-    broken = breaking;
-    const error = await nothingLeftAfter(() => join(pod, guest, breaking.disarm));
-    broken = null;
-    const failed = breaking.failed();
-    if (failed === null) return assert.equal(error, null);
-    assert(error !== null, `nobody noticed that ${failed} failed`);
-    assert.match(chain(error), /EIO/, `nobody says that ${failed} failed`);
-    console.log(`call ${failAt} ${failed}: nothing is left`);
-  }
-  assert.fail(`more than ${CALLS_MAX} acquiring calls`);
-}
-
 /** A double of something, with one method of its own. */
 function withMethod<T extends object>(of: T, name: keyof T, method: unknown): T {
   return new Proxy(of, {
@@ -130,7 +89,7 @@ async function failGuest(pod: Pod, guest: GuestConnection): Promise<void> {
     stream: withMethod(guest, "stream", () => Promise.reject(injected)),
   };
   for (const [what, double] of Object.entries(doubles)) {
-    const error = await nothingLeftAfter(() => join(pod, double));
+    const error = await nothingLeftAfter(request.bundle, () => join(pod, double));
     assert.equal(error, injected);
     console.log(`guest ${what}: nothing is left`);
   }
@@ -142,7 +101,12 @@ const pod = sandbox.pod!;
 // The first one opens what stays open.
 assert.equal(await join(pod, sandbox.guest), null);
 try {
-  await failCalls(pod, sandbox.guest);
+  await failCalls(request.bundle, CALLS_MAX, async (breaking) => {
+    broken = breaking;
+    const error = await join(pod, sandbox.guest, breaking.disarm);
+    broken = null;
+    return error;
+  });
   await failGuest(pod, sandbox.guest);
   assert.equal(await join(pod, sandbox.guest), null);
 } finally {

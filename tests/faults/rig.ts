@@ -1,0 +1,79 @@
+/** What the rigs share: a sandbox in this process, one failure after the other, and a look at what is left. */
+
+import assert from "node:assert/strict";
+import type { System } from "../../ffi/mod.ts";
+import { resolveConfig } from "../../shim/config.ts";
+import type { CreatePlan } from "../../shim/create_plan.ts";
+import { CreateSteps } from "../../shim/create_steps.ts";
+import { Lease } from "../../shim/lease.ts";
+import { type SandboxName, sandboxPaths } from "../../shim/names.ts";
+import { networkFacts } from "../../shim/network.ts";
+import { Timeline } from "../../shim/timeline.ts";
+import { assertNothingLeft, snapshot, SYSTEM_KINDS } from "../lib/system_state.ts";
+import { chain, failing, type FailingSystem, silent } from "./failing_system.ts";
+
+/** How the sandboxes of all rigs are configured. */
+export const config = resolveConfig({
+  file: null,
+  environment: { QEMUBOX_WRITABLE: "disk" },
+  annotations: {},
+});
+
+/** The lease of a sandbox, and the steps that make it. */
+export function sandboxSteps(
+  name: SandboxName,
+  plan: CreatePlan,
+  system: System,
+): { lease: Lease; steps: CreateSteps } {
+  const paths = sandboxPaths(config, name);
+  const { bundle } = plan.request;
+  const lease = Lease.create(paths, name, { bundle, socketPath: `${bundle}/shim.sock` });
+  const steps = new CreateSteps(plan, {
+    system,
+    paths,
+    runDir: config.runDir,
+    logDir: config.logDir,
+    stateDir: config.stateDir,
+    name,
+    lease,
+    timeline: new Timeline(() => {}),
+    log: silent,
+    bootTimeoutMs: null,
+    signal: new AbortController().signal,
+    network: networkFacts(config, paths, name),
+  });
+  return { lease, steps };
+}
+
+/** Does the work with a bundle, and compares the system and this process's descriptors with before. */
+export async function nothingLeftAfter<T>(bundle: string, work: () => Promise<T>): Promise<T> {
+  const before = await snapshot({ kinds: [...SYSTEM_KINDS, "descriptor"] });
+  const outcome = await work();
+  await assertNothingLeft(before);
+  // A volume is the host's: whatever is undone, nothing in it is.
+  assert.equal(Deno.readTextFileSync(`${bundle}/volume/precious`), "precious\n");
+  return outcome;
+}
+
+/**
+ * Fails each call that acquires something in turn, until one work needs fewer.
+ *
+ * @param callsMax more than any work makes: one that never succeeds must not loop for ever.
+ * @param work what it failed with; null when it succeeded.
+ */
+export async function failCalls(
+  bundle: string,
+  callsMax: number,
+  work: (failing: FailingSystem) => Promise<Error | null>,
+): Promise<void> {
+  for (let failAt = 0; failAt < callsMax; failAt++) {
+    const breaking = failing(failAt);
+    const error = await nothingLeftAfter(bundle, () => work(breaking));
+    const failed = breaking.failed();
+    if (failed === null) return assert.equal(error, null);
+    assert(error !== null, `nobody noticed that ${failed} failed`);
+    assert.match(chain(error), /EIO/, `nobody says that ${failed} failed`);
+    console.log(`call ${failAt} ${failed}: nothing is left`);
+  }
+  assert.fail(`more than ${callsMax} acquiring calls`);
+}
