@@ -1,6 +1,6 @@
 import { system } from "../ffi/mod.ts";
-import { openConsole } from "./console.ts";
-import { die, dieOnUncaughtErrors } from "./crash.ts";
+import { openConsole } from "./base/console.ts";
+import { die, dieOnUncaughtErrors } from "./system/crash.ts";
 import { vminitd } from "./vminitd.ts";
 
 /**

@@ -5,28 +5,28 @@ import {
   GUEST_STREAM_PORT,
   TtrpcServer,
 } from "../proto/mod.ts";
-import { bundleFor, bundleService } from "./bundle_service.ts";
-import { Bundles } from "./bundles.ts";
-import { checkpointService } from "./checkpoint_service.ts";
-import { Checkpoints } from "./checkpoints.ts";
-import { delegateControllers, guestCgroups } from "./cgroup.ts";
-import { type Console, describe } from "./console.ts";
-import { ContainerEvents } from "./container_events.ts";
-import { Containers } from "./containers.ts";
-import { Crun } from "./crun.ts";
-import { mountEarly } from "./early_mounts.ts";
-import { ownDisks } from "./disks.ts";
-import { EventLog } from "./event_log.ts";
-import { Port } from "./listen.ts";
-import { networkService } from "./network_service.ts";
-import { setOnline } from "./processors.ts";
-import { Reaper } from "./reaper.ts";
-import { quiesce, reset } from "./shutdown.ts";
-import { StreamRegistry } from "./stream_registry.ts";
-import { type GuestEvent, systemService } from "./system_service.ts";
-import { taskService } from "./task_service.ts";
-import { Timeline } from "./timeline.ts";
-import { VERSION } from "./version.ts";
+import { bundleFor, bundleService } from "./services/bundle_service.ts";
+import { Bundles } from "./bundle/bundles.ts";
+import { checkpointService } from "./services/checkpoint_service.ts";
+import { Checkpoints } from "./runtime/checkpoints.ts";
+import { delegateControllers, guestCgroups } from "./cgroup/cgroup.ts";
+import { type Console, describe } from "./base/console.ts";
+import { ContainerEvents } from "./services/container_events.ts";
+import { Containers } from "./container/containers.ts";
+import { Crun } from "./runtime/crun.ts";
+import { mountEarly } from "./system/early_mounts.ts";
+import { ownDisks } from "./bundle/disks.ts";
+import { EventLog } from "./base/event_log.ts";
+import { Port } from "./base/listen.ts";
+import { networkService } from "./services/network_service.ts";
+import { setOnline } from "./scaling/processors.ts";
+import { Reaper } from "./base/reaper.ts";
+import { quiesce, reset } from "./system/shutdown.ts";
+import { StreamRegistry } from "./stdio/stream_registry.ts";
+import { type GuestEvent, systemService } from "./services/system_service.ts";
+import { taskService } from "./services/task_service.ts";
+import { Timeline } from "./base/timeline.ts";
+import { VERSION } from "./base/version.ts";
 
 /** Everything PID 1 does: mounts, then serves the host until it asks for the shutdown. */
 export async function vminitd(system: System, console: Console): Promise<never> {
@@ -82,7 +82,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
         const onError = (what: string, error: unknown): void =>
           console.log(`growth of ${what}: ${describe(error)}`);
         // Few machines have something to grow by: loaded where one has.
-        import("./growth.ts")
+        import("./scaling/growth.ts")
           .then(({ startGrowth }) => startGrowth({ system, poller, events, onError }, rules))
           .catch((error) => onError("the machine", error));
       },

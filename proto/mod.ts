@@ -54,8 +54,8 @@ export {
   timestampToNanoseconds,
 } from "./timestamp.ts";
 
-export type { ByteStream, IoOptions } from "./byte_stream.ts";
-export { memoryPair } from "./memory_pair.ts";
+export type { ByteStream, IoOptions } from "./streams/byte_stream.ts";
+export { memoryPair } from "./testing/memory_pair.ts";
 export { Code, RpcError, rpcErrorFrom } from "./rpc_error.ts";
 
 export type { Metadata } from "./ttrpc/metadata.ts";
@@ -73,8 +73,13 @@ export {
   GUEST_READY_MARKER,
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
-} from "./guest_wire.ts";
-export { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./stream_open.ts";
-export { FrameReader, FrameWriter, STREAM_FRAME_BYTES_MAX, waitForClose } from "./stream_frames.ts";
+} from "./streams/guest_wire.ts";
+export { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./streams/stream_open.ts";
+export {
+  FrameReader,
+  FrameWriter,
+  STREAM_FRAME_BYTES_MAX,
+  waitForClose,
+} from "./streams/stream_frames.ts";
 
 export { encodeOciJson, parseOciJson } from "./oci_json.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { qemuArguments } from "./arguments.ts";
 import { VIRTIO_SLOTS_MAX, type VmConfig } from "./config.ts";
-import { assertGolden } from "./golden_testing.ts";
+import { assertGolden } from "./testing/golden.ts";
 
 const SMALLEST: VmConfig = {
   name: "default/c1",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertGolden } from "./golden_testing.ts";
+import { assertGolden } from "./testing/golden.ts";
 import { dyingWithParent, vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
 
 Deno.test("the command lines of the helpers are as they were", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { assertGolden } from "./golden_testing.ts";
+import { assertGolden } from "./testing/golden.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
 const ONE = { vcpus: 1, vcpusMax: 1, balloon: null };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MemoryStream } from "./memory_stream_testing.ts";
+import { MemoryStream } from "./testing/memory_stream.ts";
 import { QmpClient } from "./qmp.ts";
 import type { QmpEvent } from "./qmp_decoder.ts";
 

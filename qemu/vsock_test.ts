@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { VmError } from "./error.ts";
-import { MemoryStream } from "./memory_stream_testing.ts";
+import { MemoryStream } from "./testing/memory_stream.ts";
 import { requestPort } from "./vsock.ts";
 
 Deno.test("the answer is read and not one byte more, however it is split", async () => {

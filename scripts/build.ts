@@ -16,7 +16,7 @@ import { NEWER_CONTAINERD } from "./lib/newer_containerd.ts";
 
 /**
  * A shim is idle for most of its life, and there is one for each VM: a small young generation (its
- * least is 1 MiB), and `gc` for shim/idle_memory.ts.
+ * least is 1 MiB), and `gc` for shim/commands/idle_memory.ts.
  */
 const SHIM_V8_FLAGS = ["--expose-gc", "--min-semi-space-size=1", "--max-semi-space-size=1"];
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SETTINGS } from "../shim/settings.ts";
+import { SETTINGS } from "../shim/config/settings.ts";
 import { configurationPage, PAGE } from "./generate_configuration.ts";
 
 Deno.test("docs/CONFIGURATION.md is what the table of settings says", () => {

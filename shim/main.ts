@@ -1,4 +1,4 @@
-import { type Invocation, parseInvocation } from "./cli.ts";
+import { type Invocation, parseInvocation } from "./commands/cli.ts";
 
 /** Exit status of a command line that was not understood (EX_USAGE). */
 const USAGE_STATUS = 64;
@@ -7,23 +7,23 @@ async function run(invocation: Invocation): Promise<void> {
   // Each verb loads its own part of the program: `start` is short-lived and must be quick.
   switch (invocation.verb) {
     case "version":
-      return console.log((await import("./info.ts")).versionText());
+      return console.log((await import("./commands/info.ts")).versionText());
     case "info":
       return await info();
     case "start":
-      return await (await import("./start.ts")).startShim(invocation.flags);
+      return await (await import("./commands/start.ts")).startShim(invocation.flags);
     case "delete":
-      return await (await import("./delete.ts")).deleteSandbox(invocation.flags);
+      return await (await import("./commands/delete.ts")).deleteSandbox(invocation.flags);
     case "check":
-      return await (await import("./check.ts")).checkNetworks(invocation.flags);
+      return await (await import("./commands/check.ts")).checkNetworks(invocation.flags);
     case "serve":
-      return await (await import("./serve.ts")).serveShim(invocation.flags);
+      return await (await import("./commands/serve.ts")).serveShim(invocation.flags);
   }
 }
 
 async function info(): Promise<void> {
-  const { readStdin } = await import("./start.ts");
-  const { runtimeInfo } = await import("./info.ts");
+  const { readStdin } = await import("./commands/start.ts");
+  const { runtimeInfo } = await import("./commands/info.ts");
   Deno.stdout.writeSync(runtimeInfo(await readStdin()));
 }
 

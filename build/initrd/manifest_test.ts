@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { elf, LINKER } from "../elf_testing.ts";
+import { elf, LINKER } from "../testing/elf.ts";
 import { writeCpio } from "./cpio.ts";
 import { initrdEntries } from "./manifest.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { DebianFiles } from "../debian_files.ts";
-import { elf, LINKER } from "../elf_testing.ts";
+import { elf, LINKER } from "../testing/elf.ts";
 import { rootEntries } from "./manifest.ts";
 
 const LIBRARIES = "/usr/lib/x86_64-linux-gnu";

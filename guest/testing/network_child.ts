@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { netlink, system } from "../../ffi/mod.ts";
 import { create, guest, RpcError } from "../../proto/mod.ts";
-import { configureNetwork } from "../network.ts";
+import { configureNetwork } from "../system/network.ts";
 
 const DEVICE_MAC = "52:54:00:71:62:00";
 using rtnetlink = netlink.Rtnetlink.open(system);

@@ -3,7 +3,7 @@
  * them.
  */
 import { type Fd, type Pid, SIG, system } from "../../ffi/mod.ts";
-import { Reaper } from "../reaper.ts";
+import { Reaper } from "../base/reaper.ts";
 
 system.setChildSubreaper(true);
 using reaper = new Reaper(system);

@@ -5,17 +5,17 @@
  */
 import { FdListener, type Pid, poller, SIG, system } from "../../ffi/mod.ts";
 import { Code, guest, implement, RpcError, type taskV3, TtrpcServer } from "../../proto/mod.ts";
-import { type ContainerBundle } from "../bundle_service.ts";
-import { checkpointService } from "../checkpoint_service.ts";
-import { Checkpoints } from "../checkpoints.ts";
-import { ContainerEvents } from "../container_events.ts";
-import { Containers } from "../containers.ts";
-import { Crun } from "../crun.ts";
-import { EventLog } from "../event_log.ts";
-import { Reaper } from "../reaper.ts";
-import { StreamRegistry } from "../stream_registry.ts";
-import { type GuestEvent } from "../system_service.ts";
-import { taskService } from "../task_service.ts";
+import { type ContainerBundle } from "../services/bundle_service.ts";
+import { checkpointService } from "../services/checkpoint_service.ts";
+import { Checkpoints } from "../runtime/checkpoints.ts";
+import { ContainerEvents } from "../services/container_events.ts";
+import { Containers } from "../container/containers.ts";
+import { Crun } from "../runtime/crun.ts";
+import { EventLog } from "../base/event_log.ts";
+import { Reaper } from "../base/reaper.ts";
+import { StreamRegistry } from "../stdio/stream_registry.ts";
+import { type GuestEvent } from "../services/system_service.ts";
+import { taskService } from "../services/task_service.ts";
 
 const [folder, timeoutMs] = Deno.args as [string, string];
 system.setChildSubreaper(true);

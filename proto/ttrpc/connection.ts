@@ -1,6 +1,6 @@
 /** The calling side of TTRPC: one connection, any number of calls at the same time. @module */
 import { create, type MessageInitShape, toBinary } from "../schema/mod.ts";
-import type { ByteStream } from "../byte_stream.ts";
+import type { ByteStream } from "../streams/byte_stream.ts";
 import { RequestSchema } from "../gen/ttrpc/request_schema.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 import {

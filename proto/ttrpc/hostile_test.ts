@@ -1,16 +1,16 @@
 /** Peers that break the protocol, on purpose or by a bug. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { ByteStream } from "../byte_stream.ts";
+import type { ByteStream } from "../streams/byte_stream.ts";
 import * as guest from "../gen/qemubox/guest/v1/guest_schema.ts";
 import * as task from "../gen/containerd/runtime/task/v3/shim_schema.ts";
-import { memoryPair } from "../memory_pair.ts";
+import { memoryPair } from "../testing/memory_pair.ts";
 import { Code, RpcError } from "../rpc_error.ts";
-import { streamOf } from "../test_streams.ts";
+import { streamOf } from "../testing/test_streams.ts";
 import { createClient } from "./client.ts";
 import { TtrpcConnection } from "./connection.ts";
 import { encodeHeader, Flag, HEADER_BYTES, MESSAGE_BYTES_MAX, MessageType } from "./message.ts";
-import { RawPeer } from "./raw_peer.ts";
+import { RawPeer } from "../testing/raw_peer.ts";
 import { CONCURRENT_CALLS_MAX, TtrpcServer } from "./server.ts";
 import { implement } from "./service.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type ByteStream, readExactly } from "../byte_stream.ts";
+import { type ByteStream, readExactly } from "../streams/byte_stream.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 
 /** Of the data of one message. What is longer is refused, on both sides of both directions. */

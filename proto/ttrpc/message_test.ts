@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Code, RpcError } from "../rpc_error.ts";
-import { pattern, pieceSizes, sink, streamOf } from "../test_streams.ts";
+import { pattern, pieceSizes, sink, streamOf } from "../testing/test_streams.ts";
 import {
   decodeHeader,
   encodeHeader,

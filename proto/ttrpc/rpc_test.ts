@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { packAny, unpackAny } from "../any.ts";
-import { memoryPair } from "../memory_pair.ts";
+import { memoryPair } from "../testing/memory_pair.ts";
 import * as guest from "../gen/qemubox/guest/v1/guest_schema.ts";
 import * as runc from "../gen/containerd/types/runc/options/oci_schema.ts";
 import * as task from "../gen/containerd/runtime/task/v3/shim_schema.ts";
 import { Code, RpcError } from "../rpc_error.ts";
-import { pattern } from "../test_streams.ts";
+import { pattern } from "../testing/test_streams.ts";
 import { createClient } from "./client.ts";
 import { TtrpcConnection } from "./connection.ts";
 import { MESSAGE_BYTES_MAX } from "./message.ts";

@@ -1,5 +1,5 @@
 /** The serving side of TTRPC. @module */
-import type { ByteStream } from "../byte_stream.ts";
+import type { ByteStream } from "../streams/byte_stream.ts";
 import type { ServiceBinding } from "./service.ts";
 import { ServerConnection } from "./server_connection.ts";
 

@@ -1,6 +1,6 @@
 /** One connection of a server: takes requests in, runs the calls side by side. @module */
 import { create, fromBinary, toBinary } from "../schema/mod.ts";
-import type { ByteStream } from "../byte_stream.ts";
+import type { ByteStream } from "../streams/byte_stream.ts";
 import { type Request, RequestSchema, ResponseSchema } from "../gen/ttrpc/request_schema.ts";
 import { Code, RpcError, statusOf } from "../rpc_error.ts";
 import {

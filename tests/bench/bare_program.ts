@@ -1,4 +1,4 @@
-import { GUEST_READY_MARKER } from "../../proto/guest_wire.ts";
+import { GUEST_READY_MARKER } from "../../proto/streams/guest_wire.ts";
 
 /** Stands in vminitd's place for the benchmark: says that it is there, and does nothing. */
 console.log(`\n${GUEST_READY_MARKER}`);

@@ -13,7 +13,7 @@
  */
 
 import { kernelCommandLine, locateFiles, qemuArguments, type VmConfig } from "../../qemu/mod.ts";
-import { loadConfig } from "../../shim/config.ts";
+import { loadConfig } from "../../shim/config/config.ts";
 import { COUNTS, countsIn, type InstructionCounts, LAST_LINE } from "./instruction_counts.ts";
 import type { Measure } from "./measure.ts";
 

@@ -8,7 +8,7 @@ import {
   taskV3,
   TtrpcConnection,
 } from "../../proto/mod.ts";
-import type { OciSpec } from "../../shim/oci.ts";
+import type { OciSpec } from "../../shim/plan/oci.ts";
 import { until } from "../lib/wait.ts";
 import { sandboxProcesses } from "./sandbox_processes.ts";
 import { BOOT_TIMEOUT_SECONDS } from "./vm_host.ts";

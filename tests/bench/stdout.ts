@@ -9,7 +9,7 @@ const BYTES = SOURCE_BLOCKS * SOURCE_BLOCK_BYTES;
 /** Pairs in one container, after one that only warms up. */
 const TURNS = 3;
 const PORT = 4_000;
-/** The most that vhost-device-vsock takes at once, see guest/listen.ts. */
+/** The most that vhost-device-vsock takes at once, see guest/base/listen.ts. */
 const BLOCK_BYTES = 28_672;
 /** Quick enough not to be what is measured; busybox's head(1) goes byte by byte. */
 const SOURCE = `/bin/dd if=/dev/zero bs=${SOURCE_BLOCK_BYTES} count=${SOURCE_BLOCKS} 2>/dev/null`;

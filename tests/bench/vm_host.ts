@@ -9,7 +9,7 @@ import {
   probeHost,
   sizeVm,
 } from "../../qemu/mod.ts";
-import { loadConfig } from "../../shim/config.ts";
+import { loadConfig } from "../../shim/config/config.ts";
 import type { TestHost } from "../qemu/guest.ts";
 import type { Machine } from "./result.ts";
 

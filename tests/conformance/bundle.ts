@@ -1,6 +1,6 @@
 /** Bundles as containerd prepares them, with a busybox for a root file system. */
 
-import type { OciResources, OciSpec } from "../../shim/oci.ts";
+import type { OciResources, OciSpec } from "../../shim/plan/oci.ts";
 
 /** What a test may want otherwise. */
 export interface SpecOptions {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { UPPER_LAYERS } from "../../scripts/lib/test_images.ts";
-import { MOMENTS } from "../../shim/timeline.ts";
+import { MOMENTS } from "../../shim/base/timeline.ts";
 import { Client, ctr, LAYERS, runArguments, RUNTIME } from "../lib/ctr.ts";
 import { e2e, logLines, withBoth } from "../lib/testbed.ts";
 

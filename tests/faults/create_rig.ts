@@ -12,11 +12,11 @@
 
 import assert from "node:assert/strict";
 import { recording, type System, system } from "../../ffi/mod.ts";
-import { type CreatePlan, planCreate } from "../../shim/create_plan.ts";
-import type { CreateSteps } from "../../shim/create_steps.ts";
-import type { SandboxName } from "../../shim/names.ts";
-import { Sandbox } from "../../shim/sandbox.ts";
-import { enterMountNamespace } from "../../shim/shared_folder.ts";
+import { type CreatePlan, planCreate } from "../../shim/plan/create_plan.ts";
+import type { CreateSteps } from "../../shim/sandbox/create_steps.ts";
+import type { SandboxName } from "../../shim/base/names.ts";
+import { Sandbox } from "../../shim/sandbox/sandbox.ts";
+import { enterMountNamespace } from "../../shim/storage/shared_folder.ts";
 import { requestOf, SPEC } from "./bundle.ts";
 import { silent } from "./failing_system.ts";
 import { config, failCalls, nothingLeftAfter, sandboxSteps } from "./rig.ts";

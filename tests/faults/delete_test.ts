@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { Child, isThere, processStartTime, SIG, system } from "../../ffi/mod.ts";
 import { type CidLease, leaseCid } from "../../qemu/mod.ts";
-import { Lease } from "../../shim/lease.ts";
-import { CID_FOLDER, type SandboxName, vmName } from "../../shim/names.ts";
+import { Lease } from "../../shim/lease/lease.ts";
+import { CID_FOLDER, type SandboxName, vmName } from "../../shim/base/names.ts";
 import { until } from "../lib/wait.ts";
 import { ctrOk, runArguments } from "../lib/ctr.ts";
 import { assertDeleted, HandStarted, pathsOf, runDelete } from "./hand_started.ts";

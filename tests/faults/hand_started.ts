@@ -3,8 +3,13 @@
 import assert from "node:assert/strict";
 import { connectUnix } from "../../ffi/mod.ts";
 import { createClient, fromBinary, taskV3, TtrpcConnection } from "../../proto/mod.ts";
-import { type LeaseFacts, readLease } from "../../shim/lease.ts";
-import { type SandboxName, type SandboxPaths, sandboxPaths, socketPath } from "../../shim/names.ts";
+import { type LeaseFacts, readLease } from "../../shim/lease/lease.ts";
+import {
+  type SandboxName,
+  type SandboxPaths,
+  sandboxPaths,
+  socketPath,
+} from "../../shim/base/names.ts";
 import { until, within } from "../lib/wait.ts";
 import { makeBundle } from "./bundle.ts";
 import { type Ended } from "../lib/ctr.ts";

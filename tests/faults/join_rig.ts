@@ -9,15 +9,15 @@
 
 import assert from "node:assert/strict";
 import { type System, system } from "../../ffi/mod.ts";
-import { planCreate } from "../../shim/create_plan.ts";
-import type { GuestConnection } from "../../shim/guest_connection.ts";
-import { joinPod } from "../../shim/join_pod.ts";
-import { planMember } from "../../shim/member_plan.ts";
-import type { SandboxName } from "../../shim/names.ts";
-import type { OciSpec } from "../../shim/oci.ts";
-import type { Pod } from "../../shim/pod.ts";
-import { Sandbox } from "../../shim/sandbox.ts";
-import { enterMountNamespace } from "../../shim/shared_folder.ts";
+import { planCreate } from "../../shim/plan/create_plan.ts";
+import type { GuestConnection } from "../../shim/guest_client/guest_connection.ts";
+import { joinPod } from "../../shim/sandbox/join_pod.ts";
+import { planMember } from "../../shim/plan/member_plan.ts";
+import type { SandboxName } from "../../shim/base/names.ts";
+import type { OciSpec } from "../../shim/plan/oci.ts";
+import type { Pod } from "../../shim/sandbox/pod.ts";
+import { Sandbox } from "../../shim/sandbox/sandbox.ts";
+import { enterMountNamespace } from "../../shim/storage/shared_folder.ts";
 import { requestOf, SPEC } from "./bundle.ts";
 import { type FailingSystem, silent } from "./failing_system.ts";
 import { config, failCalls, nothingLeftAfter, sandboxSteps } from "./rig.ts";

@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import type { System } from "../../ffi/mod.ts";
-import { resolveConfig } from "../../shim/config.ts";
-import type { CreatePlan } from "../../shim/create_plan.ts";
-import { CreateSteps } from "../../shim/create_steps.ts";
-import { Lease } from "../../shim/lease.ts";
-import { type SandboxName, sandboxPaths } from "../../shim/names.ts";
-import { networkFacts } from "../../shim/network.ts";
-import { Timeline } from "../../shim/timeline.ts";
+import { resolveConfig } from "../../shim/config/config.ts";
+import type { CreatePlan } from "../../shim/plan/create_plan.ts";
+import { CreateSteps } from "../../shim/sandbox/create_steps.ts";
+import { Lease } from "../../shim/lease/lease.ts";
+import { type SandboxName, sandboxPaths } from "../../shim/base/names.ts";
+import { networkFacts } from "../../shim/sandbox/network.ts";
+import { Timeline } from "../../shim/base/timeline.ts";
 import { assertNothingLeft, snapshot, SYSTEM_KINDS } from "../lib/system_state.ts";
 import { chain, failing, type FailingSystem, silent } from "./failing_system.ts";
 

@@ -22,7 +22,7 @@ const PLUGINS = PLUGIN_PATH[0]!;
 const DEFAULT = `${CONF_DIR}/default.conflist`;
 const STATE_FOLDER = STORE.slice(0, STORE.lastIndexOf("/"));
 const SEEN_WITHIN_MS = patience(20_000);
-/** containerd's limit, see shim/cli.ts. */
+/** containerd's limit, see shim/commands/cli.ts. */
 const ID_CHARACTERS_MAX = 76;
 
 const detached = (id: string) => runArguments(id, ["sleep", "1000"], { flags: ["-d"] });

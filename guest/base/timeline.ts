@@ -1,0 +1,46 @@
+import { type System } from "../../ffi/mod.ts";
+
+/** A point of the guest's start, `bootNanoseconds` after the kernel began (CLOCK_BOOTTIME). */
+export interface TimelinePoint {
+  readonly name: string;
+  readonly bootNanoseconds: bigint;
+  /** What this process had used of the processor by then; null for a point in the past. */
+  readonly cpuNanoseconds: bigint | null;
+}
+
+/** What vminitd reached when. The host joins it to its own half of the boot. */
+export class Timeline {
+  readonly #system: System;
+  readonly #points: TimelinePoint[] = [];
+
+  constructor(system: System) {
+    this.#system = system;
+  }
+
+  /** Notes that `name` is reached, or was `ago` milliseconds before now. */
+  mark(name: string, ago: number = 0): void {
+    const now = this.#system.clock("boottime") - BigInt(Math.round(ago * 1e6));
+    this.#points.push({
+      name,
+      bootNanoseconds: now > 0n ? now : 0n,
+      cpuNanoseconds: ago > 0 ? null : this.#system.clock("process-cpu"),
+    });
+  }
+
+  get points(): readonly TimelinePoint[] {
+    return this.#points;
+  }
+
+  /** The points on one line, in milliseconds, the processor time in brackets. */
+  toString(): string {
+    const points = this.#points.map(({ name, bootNanoseconds, cpuNanoseconds }) => {
+      const cpu = cpuNanoseconds === null ? "" : ` (${milliseconds(cpuNanoseconds)})`;
+      return `${name} ${milliseconds(bootNanoseconds)}${cpu}`;
+    });
+    return `${points.join(", ")} (ms since the kernel's start)`;
+  }
+}
+
+function milliseconds(nanoseconds: bigint): string {
+  return (Number(nanoseconds) / 1e6).toFixed(3);
+}

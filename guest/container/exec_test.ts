@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { Code, events, runcOptions, taskTypes, unpackAny } from "../../proto/mod.ts";
+import { type Guest, processSpec, refused, withGuest } from "../testing/task_guest.ts";
+
+const { Status } = taskTypes;
+
+/** A running container that lives until it is killed. */
+async function sleeper({ create, task }: Guest, id = "c1"): Promise<void> {
+  await create(id, "exec sleep 1000");
+  await task.start({ id });
+}
+
+/** The next `count` exit events, as "<id> <status>". */
+async function exits({ system }: Guest, count: number): Promise<string[]> {
+  const seen: string[] = [];
+  for await (const { event } of system.events({})) {
+    const { id, exitStatus } = unpackAny(events.TaskExitSchema, event!);
+    seen.push(`${id} ${exitStatus}`);
+    if (seen.length === count) break;
+  }
+  return seen;
+}
+
+Deno.test("a process is added, started, fed, waited for and deleted", () =>
+  withGuest(async (guest) => {
+    const { task, exec, output, input } = guest;
+    await sleeper(guest);
+    await exec("c1", "e1", "cat; echo err >&2; exit 42", "ioe");
+    const added = await task.state({ id: "c1", execId: "e1" });
+    assert.deepEqual([added.status, added.pid, added.execId], [Status.CREATED, 0, "e1"]);
+    assert.equal(added.stdout, "c1/e1/stdout");
+    const waits = [task.wait({ id: "c1", execId: "e1" }), task.wait({ id: "c1", execId: "e1" })];
+    const out = output("c1/e1"), err = output("c1/e1", "stderr");
+
+    const { pid } = await task.start({ id: "c1", execId: "e1" });
+    const running = await task.state({ id: "c1", execId: "e1" });
+    assert.deepEqual([running.status, running.pid], [Status.RUNNING, pid]);
+    await input("c1/e1", "hello");
+    assert.deepEqual((await Promise.all(waits)).map(({ exitStatus }) => exitStatus), [42, 42]);
+    assert.deepEqual([await out, await err], ["hello", "err\n"]);
+    const stopped = await task.state({ id: "c1", execId: "e1" });
+    assert.deepEqual([stopped.status, stopped.exitStatus], [Status.STOPPED, 42]);
+    await assert.rejects(
+      task.kill({ id: "c1", execId: "e1", signal: 9 }),
+      refused(Code.NotFound, /process already finished/),
+    );
+
+    const deleted = await task.delete({ id: "c1", execId: "e1" });
+    assert.deepEqual([deleted.pid, deleted.exitStatus], [pid, 42]);
+    await assert.rejects(
+      task.state({ id: "c1", execId: "e1" }),
+      refused(Code.NotFound, /no process "e1"/),
+    );
+    await exec("c1", "e1", "exit 0", "ioe"); // its id and its streams are free again
+    await task.delete({ id: "c1", execId: "e1" });
+    assert.equal((await task.state({ id: "c1" })).status, Status.RUNNING);
+  }));
+
+Deno.test("an init's exit kills what was added, and is the last to be told", () =>
+  withGuest(async (guest) => {
+    const { task, exec } = guest;
+    await sleeper(guest);
+    for (const name of ["e1", "e2", "unstarted"]) await exec("c1", name, "exec sleep 1000");
+    for (const execId of ["e1", "e2"]) await task.start({ id: "c1", execId });
+    await exec("c1", "fast", "exit 7");
+    await task.start({ id: "c1", execId: "fast" });
+    await task.wait({ id: "c1", execId: "fast" });
+    await task.kill({ id: "c1", signal: 9 });
+    const told = await exits(guest, 4);
+    assert.deepEqual([told[0], told.slice(1, 3).sort(), told[3]], [
+      "fast 7",
+      ["e1 137", "e2 137"],
+      "c1 137",
+    ]);
+
+    const start = task.start({ id: "c1", execId: "unstarted" });
+    await assert.rejects(start, refused(Code.FailedPrecondition, /cannot exec in .* is stopped/));
+    await assert.rejects(
+      exec("c1", "e3", "exit 0"),
+      refused(Code.FailedPrecondition, /cannot exec in container "c1": it is stopped/),
+    );
+    await task.delete({ id: "c1" });
+  }));
+
+Deno.test("a command that is not there is an error of its start, and no exit", () =>
+  withGuest(async (guest) => {
+    const { task, output, exec } = guest;
+    await sleeper(guest);
+    await task.exec({
+      id: "c1",
+      execId: "e1",
+      stdout: "c1/e1/stdout",
+      spec: processSpec({ args: ["nope"], cwd: "/" }),
+    });
+    const wait = task.wait({ id: "c1", execId: "e1" });
+    const out = output("c1/e1");
+    await assert.rejects(
+      task.start({ id: "c1", execId: "e1" }),
+      refused(
+        Code.InvalidArgument,
+        /^OCI runtime exec failed: exec failed: unable to start container process: exec: "nope": executable file not found in \$PATH$/,
+      ),
+    );
+    assert.equal((await wait).exitStatus, 127);
+    assert.equal(await out, "");
+    const again = task.start({ id: "c1", execId: "e1" });
+    await assert.rejects(again, refused(Code.FailedPrecondition, /process "e1": it is stopped/));
+    await task.delete({ id: "c1", execId: "e1" });
+    await exec("c1", "e2", "exit 3");
+    await task.start({ id: "c1", execId: "e2" });
+    assert.deepEqual(await exits(guest, 1), ["e2 3"]);
+  }));
+
+Deno.test("what was never started can be deleted, what runs cannot", () =>
+  withGuest(async (guest) => {
+    const { task, exec } = guest;
+    await sleeper(guest);
+    await exec("c1", "e1", "exec sleep 1000");
+    const wait = task.wait({ id: "c1", execId: "e1" });
+    await assert.rejects(
+      task.kill({ id: "c1", execId: "e1", signal: 9 }),
+      refused(Code.FailedPrecondition, /cannot kill process "e1": it is added/),
+    );
+    assert.equal((await task.delete({ id: "c1", execId: "e1" })).exitStatus, 0);
+    assert.equal((await wait).exitStatus, 0);
+
+    await exec("c1", "e1", "exec sleep 1000");
+    await task.start({ id: "c1", execId: "e1" });
+    await assert.rejects(
+      task.delete({ id: "c1", execId: "e1" }),
+      refused(Code.FailedPrecondition, /cannot delete process "e1": it is running/),
+    );
+    await task.kill({ id: "c1", execId: "e1", signal: 15 });
+    assert.equal((await task.wait({ id: "c1", execId: "e1" })).exitStatus, 143);
+  }));
+
+Deno.test("what cannot be added is refused", () =>
+  withGuest(async (guest) => {
+    const { task, exec } = guest;
+    await sleeper(guest);
+    await exec("c1", "e1", "exit 0");
+    await assert.rejects(exec("c1", "e1", ""), refused(Code.AlreadyExists, /process "e1"/));
+    await assert.rejects(exec("c1", "c1", ""), refused(Code.AlreadyExists, /process "c1"/));
+    await assert.rejects(exec("c1", "..", ""), refused(Code.InvalidArgument, /invalid exec id/));
+    await assert.rejects(exec("c2", "e1", ""), refused(Code.NotFound, /no container "c2"/));
+    const bad = async (spec: ReturnType<typeof processSpec> | undefined, why: RegExp) =>
+      await assert.rejects(
+        task.exec({ id: "c1", execId: "e2", ...(spec === undefined ? {} : { spec }) }),
+        refused(Code.InvalidArgument, why),
+      );
+    await bad(undefined, /there is none/);
+    await bad({ ...processSpec({}), typeUrl: "x/Linux" }, /of type "x\/Linux"/);
+    await bad(processSpec({ cwd: "/" }), /args is not a list/);
+    await bad(processSpec({ args: ["x"], cwd: "x" }), /cwd is not an absolute path/);
+    await bad(processSpec([]), /it is not an object/);
+  }));
+
+Deno.test("the container's processes are told with their exec ids", () =>
+  withGuest(async (guest) => {
+    const { task, exec } = guest;
+    await sleeper(guest);
+    await exec("c1", "e1", "exec sleep 1000");
+    const { pid } = await task.start({ id: "c1", execId: "e1" });
+    const { processes } = await task.pids({ id: "c1" });
+    const info = processes.find((process) => process.pid === pid)?.info;
+    assert.equal(unpackAny(runcOptions.ProcessDetailsSchema, info!).execId, "e1");
+  }));
+
+Deno.test("fifty at a time", () =>
+  withGuest(async (guest) => {
+    const { task, exec, output } = guest;
+    await sleeper(guest);
+    const run = async (index: number): Promise<string> => {
+      const execId = `e${index}`;
+      await exec("c1", execId, `echo ${index}; exit ${index}`, "o");
+      const out = output(`c1/${execId}`);
+      await task.start({ id: "c1", execId });
+      const { exitStatus } = await task.wait({ id: "c1", execId });
+      await out;
+      await task.delete({ id: "c1", execId });
+      return `${exitStatus} ${await out}`;
+    };
+    const outcomes = await Promise.all(Array.from({ length: 50 }, (_, index) => run(index)));
+    assert.deepEqual(outcomes, Array.from({ length: 50 }, (_, index) => `${index} ${index}\n`));
+  }));

@@ -1,0 +1,73 @@
+import { type Fd, isSystemError, type Poller, type System } from "../../ffi/mod.ts";
+
+/** Where input comes from: a `FrameReader`, or a test's stand-in. Null is the clean end. */
+export interface InputSource {
+  read(): Promise<Uint8Array | null>;
+}
+
+/** Why {@linkcode copyInput} came to an end. */
+export type InputEnd =
+  | "ended" // the host sent the end frame
+  | "closed by the process" // nobody has the read end of the pipe any more
+  | "exited"; // the process is gone
+
+/**
+ * Copies `source` into the pipe `fd` (the write end of a process's stdin, non-blocking; stays the
+ * caller's). A process that does not read its stdin holds up this copy and nothing else: `exited`
+ * ends it.
+ *
+ * @throws whatever `source` throws when the host's connection breaks
+ */
+export async function copyInput(
+  system: System,
+  poller: Poller,
+  source: InputSource,
+  fd: Fd,
+  exited: AbortSignal,
+): Promise<InputEnd> {
+  const { promise: gone, resolve } = Promise.withResolvers<"exited">();
+  const onExit = (): void => resolve("exited");
+  exited.addEventListener("abort", onExit);
+  if (exited.aborted) onExit();
+  try {
+    for (;;) {
+      const chunk = await Promise.race([source.read(), gone]);
+      if (chunk === "exited") return "exited";
+      if (chunk === null) return "ended";
+      const end = await writeAll(system, poller, fd, chunk, exited);
+      if (end !== null) return end;
+    }
+  } finally {
+    exited.removeEventListener("abort", onExit);
+  }
+}
+
+async function writeAll(
+  system: System,
+  poller: Poller,
+  fd: Fd,
+  chunk: Uint8Array,
+  exited: AbortSignal,
+): Promise<InputEnd | null> {
+  let rest = chunk;
+  while (rest.length > 0) {
+    if (exited.aborted) return "exited";
+    let taken: number | null;
+    try {
+      taken = system.write(fd, rest);
+    } catch (error) {
+      if (isSystemError(error, "EPIPE")) return "closed by the process";
+      throw error;
+    }
+    if (taken !== null) {
+      rest = rest.subarray(taken);
+      continue;
+    }
+    try {
+      await poller.wait(fd, "writable", exited);
+    } catch (cause) {
+      if (!exited.aborted) throw cause;
+    }
+  }
+  return null;
+}

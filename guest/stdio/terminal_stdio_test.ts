@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { type Fd, poller, system } from "../../ffi/mod.ts";
+import { FrameReader, FrameWriter, memoryPair, openStream } from "../../proto/mod.ts";
+import { StreamRegistry } from "./stream_registry.ts";
+import { TerminalStdio } from "./terminal_stdio.ts";
+
+const IDS = { stdin: "c/stdin", stdout: "c/stdout" };
+
+/** A terminal's stdio in a folder of its own, the process's side, and a way to dial it. */
+async function withTerminal(
+  run: (terminal: {
+    readonly stdio: TerminalStdio;
+    /** What crun does: makes the terminal and sends it. Returns the process's side. */
+    readonly send: () => Fd;
+    readonly dial: (id: string) => Promise<ReturnType<typeof memoryPair>[0]>;
+    readonly served: Promise<void>[];
+  }) => Promise<void>,
+  ids: typeof IDS = IDS,
+): Promise<void> {
+  const folder = Deno.makeTempDirSync();
+  const before = openDescriptors();
+  const streams = new StreamRegistry();
+  const stdio = new TerminalStdio({ system, poller, streams }, ids, `${folder}/console`);
+  const served: Promise<void>[] = [];
+  const dial = async (id: string) => {
+    const [host, guest] = memoryPair();
+    served.push(streams.serve(guest));
+    await openStream(host, id);
+    return host;
+  };
+  const send = (): Fd => {
+    const { master, slave } = system.openTerminal();
+    const socket = system.connectUnix(stdio.consoleSocket);
+    system.sendFds(socket, new TextEncoder().encode("/dev/pts/0"), [master]);
+    system.close(socket);
+    system.close(master);
+    return slave;
+  };
+  await run({ stdio, send, dial, served });
+  stdio[Symbol.dispose]();
+  await Promise.all(served);
+  assert.deepEqual([...Deno.readDirSync(folder)], []);
+  await Deno.remove(folder);
+  assert.ok(openDescriptors() <= before + 2); // epoll and its eventfd
+}
+
+function openDescriptors(): number {
+  return [...Deno.readDirSync("/proc/self/fd")].length;
+}
+
+async function readAll(reader: FrameReader): Promise<string> {
+  let text = "";
+  for (let chunk; (chunk = await reader.read()) !== null;) text += new TextDecoder().decode(chunk);
+  return text;
+}
+
+Deno.test("what is typed comes in, what is written goes out, and its end with the last side", () =>
+  withTerminal(async ({ stdio, send, dial, served }) => {
+    // Dialed before there is a terminal, as the host does for an exec.
+    const input = new FrameWriter(await dial(IDS.stdin));
+    const output = readAll(new FrameReader(await dial(IDS.stdout)));
+    await input.write(new TextEncoder().encode("hi\n"));
+    const slave = send();
+    stdio.created();
+    await poller.wait(slave, "readable");
+    const buffer = new Uint8Array(8);
+    assert.equal(new TextDecoder().decode(buffer.subarray(0, system.read(slave, buffer)!)), "hi\n");
+    stdio.closeInput(); // no hang-up
+    await input.end();
+    await served[0];
+    system.write(slave, new TextEncoder().encode("bye\n"));
+    system.close(slave);
+    stdio.exited();
+    assert.equal(await output, "hi\r\nbye\r\n");
+  }));
+
+Deno.test("output ends with the process, also when another one has the terminal", () =>
+  withTerminal(async ({ stdio, send, dial }) => {
+    const slave = send();
+    stdio.created();
+    system.write(slave, new TextEncoder().encode("late"));
+    stdio.exited();
+    assert.equal(await readAll(new FrameReader(await dial(IDS.stdout))), "late");
+    system.close(slave);
+  }));
+
+Deno.test("a window size is kept for the terminal to come", () =>
+  withTerminal(({ stdio, send }) => {
+    stdio.resize({ rows: 24, columns: 80 });
+    const slave = send();
+    stdio.created();
+    assert.deepEqual(system.windowSize(slave), { rows: 24, columns: 80 });
+    stdio.resize({ rows: 50, columns: 132 });
+    assert.deepEqual(system.windowSize(slave), { rows: 50, columns: 132 });
+    system.close(slave);
+    stdio.exited();
+    stdio.resize({ rows: 1, columns: 1 }); // nobody to tell
+    return Promise.resolve();
+  }));
+
+Deno.test("output that nobody asked for does not hold the process up", () =>
+  withTerminal(async ({ stdio, send }) => {
+    const slave = send();
+    stdio.created();
+    const line = new TextEncoder().encode("x".repeat(1023) + "\n");
+    system.setNonblock(slave, true);
+    for (let written = 0; written < 1 << 17;) {
+      await poller.wait(slave, "writable");
+      written += system.write(slave, line) ?? 0;
+    }
+    system.close(slave);
+    stdio.exited();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }, { stdin: "", stdout: "" }));
+
+Deno.test("a process that came to nothing ends its streams", () =>
+  withTerminal(async ({ stdio, dial }) => {
+    const output = readAll(new FrameReader(await dial(IDS.stdout)));
+    const input = await dial(IDS.stdin);
+    assert.throws(() => stdio.created(), /crun sent no terminal: .*EAGAIN/);
+    stdio.exited();
+    assert.equal(await output, "");
+    assert.equal(await input.read(new Uint8Array(1)), null);
+  }));
+
+Deno.test("a message without a terminal is told", () =>
+  withTerminal(({ stdio }) => {
+    const socket = system.connectUnix(stdio.consoleSocket);
+    system.sendFds(socket, Uint8Array.of(0), []);
+    system.close(socket);
+    assert.throws(() => stdio.created(), /crun sent no terminal: .*ENODATA/);
+    return Promise.resolve();
+  }));

@@ -1,0 +1,69 @@
+/** Byte streams that behave badly on purpose, for tests. @module */
+import fc from "fast-check";
+import type { ByteStream, IoOptions } from "../streams/byte_stream.ts";
+
+/** Sizes into which a stream is cut; used in turn, over and over. */
+export const pieceSizes: fc.Arbitrary<number[]> = fc.array(
+  fc.oneof(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 200_000 })),
+  { minLength: 1, maxLength: 8 },
+);
+
+/** A stream that gives these bytes in pieces of these sizes and then ends, or fails. */
+export function streamOf(
+  bytes: Uint8Array,
+  sizes: readonly number[] = [bytes.length],
+  failure?: Error,
+): ByteStream & { closed: boolean } {
+  let position = 0;
+  let turn = 0;
+  return {
+    closed: false,
+    async read(into: Uint8Array): Promise<number | null> {
+      await Promise.resolve();
+      if (position === bytes.length && failure !== undefined) throw failure;
+      if (position === bytes.length) return null;
+      const size = Math.min(sizes[turn++ % sizes.length] || 1, into.length);
+      const piece = bytes.subarray(position, position + size);
+      into.set(piece);
+      position += piece.length;
+      return piece.length;
+    },
+    write: () => Promise.reject(new Error("nobody writes here")),
+    close() {
+      this.closed = true;
+    },
+  };
+}
+
+/** Collects what is written to it. */
+export function sink(): ByteStream & { bytes: () => Uint8Array; closed: boolean } {
+  const chunks: Uint8Array[] = [];
+  return {
+    bytes: () => concatenate(chunks),
+    closed: false,
+    read: () => Promise.reject(new Error("nobody reads here")),
+    async write(data: Uint8Array, _options?: IoOptions): Promise<void> {
+      // A copy taken late shows a writer that does not leave the bytes alone until then.
+      await Promise.resolve();
+      chunks.push(data.slice());
+    },
+    close() {
+      this.closed = true;
+    },
+  };
+}
+
+export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let position = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, position);
+    position += chunk.length;
+  }
+  return all;
+}
+
+/** Bytes that repeat late, so that a piece in the wrong place shows. */
+export function pattern(length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, index) => (index * 7 + (index >> 8) * 13) & 0xff);
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { processStartTime, system } from "../../ffi/mod.ts";
+import { Lease, type LeaseFacts } from "../lease/lease.ts";
+import { RESERVED_FOLDERS, sandboxPaths } from "../base/names.ts";
+import { isForgotten, reconcile } from "./reconcile.ts";
+import { exists, MemoryLog, temporaryFolder } from "../testing/test_support.ts";
+
+const pid = system.getpid();
+const alive = { role: "shim", pid, startTime: processStartTime(pid)! };
+const dead = { ...alive, startTime: `${alive.startTime}0` };
+
+function facts(init: Partial<LeaseFacts>): LeaseFacts {
+  return {
+    version: 1,
+    namespace: "default",
+    id: "c1",
+    bundle: "/no/such/bundle",
+    shim: dead,
+    socketPath: "/no/such/socket",
+    runtimeDir: "/no/such/folder",
+    cidLock: null,
+    processes: [],
+    cgroups: [],
+    network: null,
+    hooksOf: null,
+    intents: [],
+    ...init,
+  };
+}
+
+Deno.test("forgotten is what has neither a living shim nor a bundle", () => {
+  using folder = temporaryFolder();
+  assert.equal(isForgotten(facts({})), true);
+  assert.equal(isForgotten(facts({ shim: alive })), false);
+  assert.equal(isForgotten(facts({ bundle: folder.path })), false, "containerd will delete it");
+  assert.equal(isForgotten(facts({ shim: null, bundle: folder.path })), false, "it is starting");
+  assert.equal(isForgotten(facts({ shim: null })), true, "start was killed, and given up");
+  assert.equal(isForgotten(facts({ bundle: "/proc/self/stat/x" })), false, "who knows");
+});
+
+Deno.test("what is forgotten is removed, and nothing else", async () => {
+  using folder = temporaryFolder();
+  const config = { runDir: folder.path, stateDir: folder.path, cniBinDir: [] };
+  const make = (namespace: string, id: string, shim: typeof alive) => {
+    const name = { namespace, id };
+    const paths = sandboxPaths(config, name);
+    Deno.mkdirSync(paths.shared, { recursive: true });
+    const lease = Lease.create(paths, name, {
+      bundle: "/no/such/bundle",
+      socketPath: `${folder.path}/socket-${namespace}-${id}`,
+    });
+    lease.record(null, { shim });
+    return paths;
+  };
+  const forgotten = [
+    make("default", "c1", dead),
+    ...[...RESERVED_FOLDERS].map((namespace) => make(namespace, "c1", dead)),
+  ];
+  const kept = make("default", "c2", alive);
+  Deno.mkdirSync(`${folder.path}/default/c3`);
+  Deno.writeTextFileSync(`${folder.path}/default/c3/lease.json`, "null");
+  Deno.writeTextFileSync(`${folder.path}/file`, "");
+  const log = new MemoryLog();
+  await reconcile(system, config, log);
+  for (const paths of forgotten) {
+    assert.ok(!exists(paths.lease) && !exists(paths.runtime), paths.lease);
+  }
+  assert.ok(exists(kept.lease) && exists(kept.runtime));
+  assert.ok(exists(`${folder.path}/default/c3/lease.json`));
+  assert.equal(log.at("warn").length, forgotten.length);
+  assert.deepEqual(log.at("error"), []);
+});
+
+Deno.test("a host without any sandbox has nothing to reconcile", async () => {
+  const log = new MemoryLog();
+  await reconcile(system, { runDir: "/no/such/folder", stateDir: "/no/such", cniBinDir: [] }, log);
+  assert.deepEqual(log.lines, []);
+});

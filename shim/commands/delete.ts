@@ -1,0 +1,88 @@
+import { system } from "../../ffi/mod.ts";
+import { create, taskV3, timestampFromDate, toBinary } from "../../proto/mod.ts";
+import type { Flags } from "./cli.ts";
+import { type Config, ConfigError, loadConfig, resolveConfig } from "../config/config.ts";
+import { firstFacts, type LeaseFacts, readLease } from "../lease/lease.ts";
+import { CID_INTENT, type SandboxPaths, sandboxPaths, socketPath } from "../base/names.ts";
+import { networkFacts } from "../sandbox/network.ts";
+import { sandboxOf } from "./sandbox_of.ts";
+import { undoLease } from "../cleanup/undo.ts";
+
+/** What a task that was not seen to end ended with: as if killed by SIGKILL. */
+export const KILLED_STATUS = 137;
+
+/**
+ * `delete`: containerd lost the shim. Ends what is left of the sandbox, removes it, and answers as
+ * the shim would have. Succeeds when there is nothing to do: containerd calls it for shims that
+ * never came up as well, and for each container of a pod, of which one takes the sandbox along.
+ */
+export async function deleteSandbox(flags: Flags): Promise<void> {
+  const settings = config();
+  const sandboxId = podOf(flags);
+  const name = { namespace: flags.namespace, id: sandboxId ?? flags.id };
+  const paths = sandboxPaths(settings, name);
+  const lease = readLease(paths.lease);
+  const facts = lease ?? (sandboxId === null ? factsByName(paths, flags, settings) : null);
+  if (facts !== null && !isKeptForAnother(facts, flags)) {
+    for (const failure of await undoLease(system, facts, paths.lease)) {
+      console.error(`qemubox: ${name.namespace}/${name.id}: ${failure.message}`);
+    }
+  }
+  const response = create(taskV3.DeleteResponseSchema, {
+    pid: facts?.processes.find(({ role }) => role === "qemu")?.pid ?? 0,
+    exitStatus: KILLED_STATUS,
+    exitedAt: timestampFromDate(new Date()),
+  });
+  Deno.stdout.writeSync(toBinary(taskV3.DeleteResponseSchema, response));
+}
+
+/** The sandbox of a container of a pod, as far as that can be known. */
+function podOf({ bundle, namespace, id }: Flags): string | null {
+  try {
+    return sandboxOf(bundle);
+  } catch (error) {
+    console.error(`qemubox: ${namespace}/${id}: ${(error as Error).message}`);
+    return null;
+  }
+}
+
+/** Whether the sandbox is there for another container, of which containerd still has the bundle. */
+function isKeptForAnother({ bundle }: LeaseFacts, flags: Flags): boolean {
+  try {
+    return flags.bundle !== "" && Deno.realPathSync(bundle) !== Deno.realPathSync(flags.bundle);
+  } catch {
+    return false;
+  }
+}
+
+/** A configuration that was broken later must not keep what was made with a whole one. */
+function config(): Config {
+  try {
+    return loadConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(`qemubox: ${error.message}; the defaults are used`);
+    return withoutFile(Deno.env.toObject()) ?? withoutFile({})!;
+  }
+}
+
+function withoutFile(environment: Record<string, string>): Config | null {
+  try {
+    return resolveConfig({ file: null, environment, annotations: {} });
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * For a sandbox without a lease, because `start` was killed as it wrote it, or with one that cannot
+ * be read: all that is its own can be found by its name.
+ */
+function factsByName(paths: SandboxPaths, flags: Flags, config: Config): LeaseFacts {
+  const facts = { bundle: flags.bundle, socketPath: socketPath(flags, flags.address) };
+  return {
+    ...firstFacts(paths, flags, facts),
+    intents: [CID_INTENT],
+    network: networkFacts(config, paths, flags),
+  };
+}

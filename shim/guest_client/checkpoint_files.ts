@@ -1,0 +1,115 @@
+import { Code, RpcError } from "../../proto/mod.ts";
+import { answered, type GuestConnection } from "./guest_connection.ts";
+
+/** What moves in one message, a quarter of the most that one holds. Bytes. */
+const CHUNK_BYTES = 1_048_576;
+/** CRIU writes some 50 files for a process, and 3 more for each further one. */
+const FILES_MAX = 65_536;
+/** A message of a megabyte takes a guest under TCG some 0.1 s. Milliseconds. */
+const CALL_TIMEOUT_MS = 30_000;
+
+// A guest's file names become files of the host.
+const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
+
+/** A checkpoint in the guest. */
+export interface GuestCheckpoint {
+  readonly guest: Pick<GuestConnection, "checkpoints">;
+  /** By which the guest knows it. */
+  readonly name: string;
+}
+
+/**
+ * Copies the files of a checkpoint out of the guest into `folder`, which is made where it is missing. What
+ * fails leaves none of them.
+ *
+ * @param bytesMax more than that is nonsense: a guest holds them in its memory.
+ * @throws RpcError; Error of the file system, naming the file
+ */
+export async function fetchCheckpoint(
+  { guest, name }: GuestCheckpoint,
+  folder: string,
+  bytesMax: number,
+): Promise<void> {
+  await using made = new AsyncDisposableStack();
+  const { files } = await answered("Checkpoints.List", CALL_TIMEOUT_MS, (timeoutMs) => {
+    return guest.checkpoints.list({ name }, { timeoutMs });
+  });
+  checkList(files, bytesMax);
+  await makeFolder(folder, made);
+  for (const { name: file, sizeBytes } of files) {
+    const path = `${folder}/${file}`;
+    using target = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+    made.defer(() => Deno.remove(path));
+    for (let offset = 0n; offset < sizeBytes;) {
+      const left = sizeBytes - offset;
+      const length = left < CHUNK_BYTES ? Number(left) : CHUNK_BYTES;
+      const { data } = await answered("Checkpoints.Read", CALL_TIMEOUT_MS, (timeoutMs) => {
+        const part = { name, file, offsetBytes: offset, lengthBytes: length };
+        return guest.checkpoints.read(part, { timeoutMs });
+      });
+      if (data.length === 0 || data.length > length) {
+        throw hostile(`answered ${data.length} bytes of ${file} where ${length} were asked for`);
+      }
+      await writeAll(target, data);
+      offset += BigInt(data.length);
+    }
+  }
+  made.move();
+}
+
+/**
+ * Copies the files in `folder` into a checkpoint of the guest. Folders in it are no part of one.
+ *
+ * @throws RpcError; Error of the file system
+ */
+export async function sendCheckpoint(
+  { guest, name }: GuestCheckpoint,
+  folder: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for await (const { name: file, isFile } of Deno.readDir(folder)) {
+    if (!isFile) continue;
+    using source = await Deno.open(`${folder}/${file}`);
+    let offsetBytes = 0n;
+    const buffer = new Uint8Array(CHUNK_BYTES);
+    do {
+      const data = buffer.subarray(0, await source.read(buffer) ?? 0);
+      if (data.length === 0 && offsetBytes > 0n) break;
+      await answered("Checkpoints.Write", CALL_TIMEOUT_MS, (timeoutMs) => {
+        return guest.checkpoints.write({ name, file, offsetBytes, data }, { signal, timeoutMs });
+      });
+      offsetBytes += BigInt(data.length);
+    } while (offsetBytes > 0n);
+  }
+}
+
+function checkList(
+  files: readonly { readonly name: string; readonly sizeBytes: bigint }[],
+  bytesMax: number,
+): void {
+  if (files.length > FILES_MAX) throw hostile(`has ${files.length} files`);
+  const bad = files.find(({ name }) => !FILE_NAME.test(name));
+  if (bad !== undefined) throw hostile(`has a file ${JSON.stringify(bad.name.slice(0, 100))}`);
+  const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0n);
+  if (bytes > BigInt(bytesMax)) {
+    throw hostile(`has ${bytes} bytes, more than the guest's memory`);
+  }
+}
+
+function hostile(what: string): RpcError {
+  return new RpcError(Code.Internal, `the guest's checkpoint ${what}`);
+}
+
+async function makeFolder(path: string, made: AsyncDisposableStack): Promise<void> {
+  try {
+    await Deno.mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    throw error;
+  }
+  made.defer(() => Deno.remove(path));
+}
+
+async function writeAll(file: Deno.FsFile, data: Uint8Array): Promise<void> {
+  for (let done = 0; done < data.length;) done += await file.write(data.subarray(done));
+}

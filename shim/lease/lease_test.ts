@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { processStartTime, system } from "../../ffi/mod.ts";
+import { Lease, readLease } from "./lease.ts";
+import { sandboxPaths } from "../base/names.ts";
+import { exists, temporaryFolder } from "../testing/test_support.ts";
+
+const facts = { bundle: "/bundle", socketPath: "/run/containerd/s/0" };
+
+function makeLease(runDir: string, name = { namespace: "default", id: "c1" }) {
+  const paths = sandboxPaths({ runDir }, name);
+  return { paths, lease: Lease.create(paths, name, facts) };
+}
+
+Deno.test("another process reads what was written, at every moment", () => {
+  using folder = temporaryFolder();
+  const { lease, paths } = makeLease(folder.path);
+  const first = readLease(paths.lease);
+  assert.deepEqual(first, {
+    version: 1,
+    namespace: "default",
+    id: "c1",
+    ...facts,
+    shim: null,
+    runtimeDir: paths.runtime,
+    cidLock: null,
+    processes: [],
+    cgroups: [],
+    intents: [],
+    network: null,
+    hooksOf: null,
+  });
+  lease.intend("cid");
+  lease.intend("vm");
+  assert.deepEqual(readLease(paths.lease)?.intents, ["cid", "vm"]);
+  lease.record("cid", { cidLock: "/run/qemubox/cid/3" });
+  assert.deepEqual(readLease(paths.lease), {
+    ...first,
+    cidLock: "/run/qemubox/cid/3",
+    intents: ["vm"],
+  });
+});
+
+Deno.test("only root reads a lease", () => {
+  using folder = temporaryFolder();
+  const { paths } = makeLease(folder.path);
+  assert.equal(Deno.statSync(paths.lease).mode! & 0o077, 0);
+  assert.equal(Deno.statSync(`${paths.lease}/lease.json`).mode! & 0o077, 0);
+});
+
+Deno.test("the shim takes over the lease that start made", () => {
+  using folder = temporaryFolder();
+  const { paths } = makeLease(folder.path);
+  const opened = Lease.open(paths.lease);
+  opened.record("shim", { shim: { role: "shim", pid: 7, startTime: "9" } });
+  assert.deepEqual(readLease(paths.lease)?.shim, { role: "shim", pid: 7, startTime: "9" });
+  assert.throws(() => Lease.open(`${folder.path}/none`), /no lease in .*none/);
+});
+
+Deno.test("processes add up, with their start time, unless they have gone already", () => {
+  using folder = temporaryFolder();
+  const { lease, paths } = makeLease(folder.path);
+  const self = system.getpid();
+  const startTime = processStartTime(self)!;
+  lease.intend("qemu");
+  lease.recordProcesses("qemu", [{ role: "qemu", pid: self }]);
+  // No pid is as high as this one (proc_sys_kernel(5), pid_max).
+  lease.recordProcesses(null, [{ role: "gone", pid: 2 ** 30 as typeof self }]);
+  lease.recordProcesses(null, [{ role: "virtiofsd", pid: self }]);
+  assert.deepEqual(readLease(paths.lease)?.processes, [
+    { role: "qemu", pid: self, startTime },
+    { role: "virtiofsd", pid: self, startTime },
+  ]);
+  assert.deepEqual(readLease(paths.lease)?.intents, []);
+});
+
+Deno.test("what is no lease of this version is none", () => {
+  using folder = temporaryFolder();
+  const { lease, paths } = makeLease(folder.path);
+  const file = `${paths.lease}/lease.json`;
+  const good = lease.facts;
+  const foreign: [string, string][] = [
+    ["empty", ""],
+    ["cut off", JSON.stringify(good).slice(0, -5)],
+    ["null", "null"],
+    ["a number", "1"],
+    ["a list", "[]"],
+    ["a later version", JSON.stringify({ ...good, version: 2 })],
+    ["too large", JSON.stringify({ ...good, bundle: "x".repeat(70_000) })],
+    // An empty path is part of every command line: undoing such a lease would end the host.
+    ["an empty socket path", JSON.stringify({ ...good, socketPath: "" })],
+    ["a relative runtime folder", JSON.stringify({ ...good, runtimeDir: "tmp" })],
+    ["no processes", JSON.stringify({ ...good, processes: undefined })],
+    ["a process without a number", JSON.stringify({ ...good, processes: [{ pid: "-1" }] })],
+  ];
+  for (const [what, text] of foreign) {
+    Deno.writeTextFileSync(file, text);
+    assert.equal(readLease(paths.lease), null, what);
+  }
+  Deno.writeTextFileSync(file, JSON.stringify(good));
+  assert.deepEqual(readLease(paths.lease), good);
+  Deno.removeSync(file);
+  assert.equal(readLease(paths.lease), null);
+  assert.equal(readLease(`${folder.path}/none`), null);
+});
+
+Deno.test("a released lease leaves nothing, and other sandboxes theirs", () => {
+  using folder = temporaryFolder();
+  const one = makeLease(folder.path);
+  const two = makeLease(folder.path, { namespace: "default", id: "c2" });
+  one.lease.release();
+  assert.ok(!exists(one.paths.lease));
+  assert.ok(readLease(two.paths.lease) !== null);
+  two.lease.release();
+  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  two.lease.release();
+});

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { CONSOLE_BYTES_MAX, ConsoleLog } from "./console_log.ts";
+import { temporaryFolder } from "../testing/test_support.ts";
+
+const name = { namespace: "default", id: "c1" };
+const encoder = new TextEncoder();
+
+/** What is in the file after a guest wrote these chunks. */
+function written(chunks: Iterable<Uint8Array | string>): string {
+  using folder = temporaryFolder();
+  {
+    using log = new ConsoleLog(folder.path, name);
+    for (const chunk of chunks) {
+      log.write(typeof chunk === "string" ? encoder.encode(chunk) : chunk);
+    }
+  }
+  return Deno.readTextFileSync(`${folder.path}/console.log`);
+}
+
+Deno.test("each line carries the sandbox's name, wherever chunks are cut", () => {
+  const text = "first\r\nsecönd €\n\n   \nlast";
+  const expected = "default/c1: first\ndefault/c1: secönd €\ndefault/c1: last\n";
+  assert.equal(written([text]), expected);
+  const bytes = encoder.encode(text);
+  fc.assert(fc.property(fc.array(fc.nat(bytes.length)), (cuts) => {
+    const ends = [...cuts.sort((a, b) => a - b), bytes.length];
+    assert.equal(written(ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end))), expected);
+  }));
+});
+
+Deno.test("what a guest writes cannot look like another guest's line, or move a terminal", () => {
+  const tricks = [
+    "a\rdefault/c2: forged",
+    "b\u0085default/c2: forged",
+    "c\u2028default/c2: forged",
+    "d\x1b[2J\x9b2J\x7f\0",
+    "e\u202edesrever",
+  ];
+  const lines = written([tricks.join("\n")]).split("\n").slice(0, -1);
+  assert.equal(lines.length, tricks.length);
+  for (const line of lines) {
+    assert.ok(line.startsWith("default/c1: "), line);
+    assert.doesNotMatch(line, /[\p{C}\p{Zl}\p{Zp}]/u);
+  }
+});
+
+Deno.test("any bytes become lines of this sandbox", () => {
+  fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 8 }), (chunks) => {
+    const text = written(chunks);
+    if (text !== "") assert.match(text, /^(default\/c1: \P{C}+\n)+$/u);
+  }));
+});
+
+Deno.test("a hostile guest fills no more than its share, however it writes", () => {
+  const megabyte = "x".repeat(1 << 20);
+  const shapes: [string, string[]][] = [
+    ["one endless line", [megabyte, megabyte]],
+    ["long lines", [`${"x".repeat(2000)}\n`.repeat(1000)]],
+    ["many short lines, whose prefixes are most of it", ["x\n".repeat(1 << 19)]],
+    ["characters of many bytes", ["€€€€€€€€€€€€€€€€€€€€\n".repeat(1 << 14)]],
+    ["nothing but line ends", ["\n".repeat(1 << 20)]],
+  ];
+  for (const [what, chunks] of shapes) {
+    const text = written(chunks);
+    const longest = Math.max(...text.split("\n").map((line) => line.length));
+    assert.ok(longest <= 1100, `${what}: a line of ${longest}`);
+    const bytes = encoder.encode(text).length;
+    assert.ok(bytes <= CONSOLE_BYTES_MAX + 1100, `${what}: ${bytes} bytes`);
+  }
+});
+
+Deno.test("that output was dropped is said once", () => {
+  const text = written([`${"x".repeat(1000)}\n`.repeat(1000), "more\n"]);
+  assert.equal(text.match(/beyond the limit is dropped/g)?.length, 1);
+  assert.ok(text.endsWith("default/c1: console output beyond the limit is dropped\n"));
+});
+
+Deno.test("without a place to write to, a guest runs on", () => {
+  using log = new ConsoleLog("/proc/no-such-folder", name);
+  log.write(encoder.encode("lost\n"));
+});

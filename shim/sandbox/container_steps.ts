@@ -1,0 +1,144 @@
+import { type Any, guest, type MessageInitShape, packAny } from "../../proto/mod.ts";
+import type { GuestNetwork } from "../../net/mod.ts";
+import { type ContainerPlan, needsShare, type RootfsSource } from "../plan/container_plan.ts";
+import { answered, type GuestConnection } from "../guest_client/guest_connection.ts";
+import { openGuestIo } from "../guest_client/guest_io.ts";
+import { filesOf, layerName, layerRanges } from "../plan/rootfs/layer_disk.ts";
+import type { Logger } from "../base/log.ts";
+import { withNetworkFiles } from "../plan/network_files.ts";
+import { encodeOciJson } from "../plan/oci_json.ts";
+import type { ProcessIo } from "../stdio/process_io.ts";
+import type { SharedThings } from "../storage/shared_folder.ts";
+import { type PodPlace, SHARED_TAG } from "../plan/spec_plan.ts";
+import { streamIds } from "../guest_client/stream_ids.ts";
+import type { WritableLayer } from "../plan/writable_plan.ts";
+
+/** How long mounting, or crun, may take in a guest, under TCG on a busy host too. Milliseconds. */
+export const CREATE_CALL_TIMEOUT_MS = 30_000;
+/** The guest's name of the checkpoint that it restores. */
+export const RESTORED = "restored";
+/** The disk of all layers: its serial number. */
+export const LAYER_DISK = "layers";
+/** The disk that containers write to: its serial number. */
+export const WRITABLE_DISK = "writable";
+/** The image's name among what is shared. Opaque to the guest: host paths never travel into it. */
+const ROOTFS = "rootfs";
+/** The folder of a pod's first container, on the disk. */
+const FIRST_FOLDER = "c0";
+
+/** What the steps of a container work with. */
+export interface ContainerContext {
+  readonly log: Logger;
+  readonly namespace: string;
+  readonly onFirstByte?: () => void;
+}
+
+/** What is done for a container once there is a guest: the same for one alone and for each of a pod. */
+export class ContainerSteps {
+  readonly #plan: ContainerPlan;
+  readonly #context: ContainerContext;
+
+  constructor(plan: ContainerPlan, context: ContainerContext) {
+    this.#plan = plan;
+    this.#context = context;
+  }
+
+  /** What the VM has to see of the host's files. */
+  get shared(): SharedThings {
+    const { rootfs, spec: { volumes } } = this.#plan;
+    return {
+      rootfs: rootfs.kind === "mounted" ? { name: ROOTFS, mounts: rootfs.mounts } : null,
+      layers: rootfs.kind === "files" ? filesOf(rootfs.layers) : [],
+      volumes,
+    };
+  }
+
+  /** Whether something of it can be written to. Mounts of one share are all so, or none. */
+  get isWritable(): boolean {
+    return this.#plan.pod !== null || this.shared.volumes.some(({ readonly }) => !readonly);
+  }
+
+  /** How the guest is to make its bundle. */
+  bundle(network: GuestNetwork): Any {
+    const { request, spec: plan, rootfs, hostname, writable, pod } = this.#plan;
+    const { spec, files } = withNetworkFiles(plan.spec, hostname, network);
+    return packAny(guest.CreateBundleRequestSchema, {
+      id: request.id,
+      configJson: encodeOciJson(spec),
+      shares: needsShare(this.#plan) ? [{ tag: SHARED_TAG, writable: this.isWritable }] : [],
+      rootfs: {
+        lower: lowerLayers(rootfs, pod),
+        writable: { kind: writableKind(writable, pod) },
+      },
+      files: files.map((file) => ({ ...file, mode: 0o644 })),
+    });
+  }
+
+  /**
+   * The bundle in the guest and the container in it, created by crun and not yet started.
+   * @returns its init's pid in the guest, says the guest.
+   */
+  async create(guest: GuestConnection, bundle: Any, signal: AbortSignal): Promise<number> {
+    const { id, terminal, checkpoint } = this.#plan.request;
+    const request = {
+      id,
+      terminal,
+      checkpoint: checkpoint === "" ? "" : RESTORED,
+      ...streamIds({ ...this.#plan.request, execId: "" }),
+      options: bundle,
+    };
+    const { pid } = await answered("Task.Create", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
+      return guest.task.create(request, { signal, timeoutMs });
+    });
+    return pid;
+  }
+
+  /** The container's stdio, joined to what containerd named; dialled when the guest is asked for it. */
+  openIo(guest: GuestConnection, signal: AbortSignal): Promise<ProcessIo> {
+    return openGuestIo({ ...this.#plan.request, execId: "" }, guest, { ...this.#context, signal });
+  }
+}
+
+/** What the guest is told of what the container writes to. */
+function writableKind(
+  layer: WritableLayer,
+  pod: PodPlace | null,
+): NonNullable<MessageInitShape<typeof guest.WritableSchema>["kind"]> {
+  if (layer.kind === "tmpfs") {
+    return { case: "tmpfs", value: { sizeBytes: BigInt(layer.mib ?? 0) << 20n } };
+  }
+  const folder = pod === null ? "" : pod.folder || FIRST_FOLDER;
+  return { case: layer.kind, value: { serial: WRITABLE_DISK, folder } };
+}
+
+/** What the guest is told of the image, top-most first. */
+function lowerLayers(
+  rootfs: RootfsSource,
+  pod: PodPlace | null,
+): MessageInitShape<typeof guest.LayerSchema>[] {
+  const shared = (name: string) => {
+    const subdirectory = pod === null || pod.folder === "" ? name : `${pod.folder}/${name}`;
+    return { tag: SHARED_TAG, subdirectory };
+  };
+  if (rootfs.kind === "mounted") {
+    return [{ source: { case: "virtiofs", value: shared(ROOTFS) } }];
+  }
+  const ranges = layerRanges(filesOf(rootfs.layers));
+  let count = 0;
+  const next = (): ImageSource => {
+    const index = count++;
+    if (rootfs.kind === "files") return { case: "file", value: shared(layerName(index)) };
+    const { offset, length } = ranges[index]!;
+    const [offsetBytes, lengthBytes] = [BigInt(offset), BigInt(length)];
+    return { case: "block", value: { serial: LAYER_DISK, offsetBytes, lengthBytes } };
+  };
+  // In the order of filesOf.
+  return rootfs.layers.map(({ devices = [] }) => ({
+    source: next(),
+    devices: devices.map(() => ({ source: next() })),
+  }));
+}
+
+type ImageSource =
+  & NonNullable<MessageInitShape<typeof guest.LayerDeviceSchema>["source"]>
+  & { readonly case: "file" | "block" };

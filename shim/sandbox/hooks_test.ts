@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { openNamespace, system } from "../../ffi/mod.ts";
+import { endHooks, Hooks, hookState, hostHooks } from "./hooks.ts";
+import type { OciHook } from "../plan/oci.ts";
+import { MemoryLog, temporaryFolder } from "../testing/test_support.ts";
+
+const SETPRIV = "/usr/bin/setpriv";
+const ignore = Deno.uid() !== 0;
+
+/** A hook that is a script, with `$1` and `$2` from its arguments. */
+function script(text: string, more: Partial<OciHook> = {}): OciHook {
+  const env = ["PATH=/usr/bin:/bin", "GREETING=a=b"];
+  return { path: "/bin/sh", args: ["sh", "-c", text, "sh", "one", "two"], env, ...more };
+}
+
+async function withHooks(
+  create: OciHook[],
+  work: (enter: () => Promise<void>, log: MemoryLog) => Promise<void>,
+): Promise<void> {
+  const netns = openNamespace(system, "net");
+  const log = new MemoryLog();
+  const state = { ociVersion: "1.1.0", id: "c1", bundle: "/b", annotations: { a: "b" } };
+  const host = { system, log, vmName: "default/c1", setprivPath: SETPRIV };
+  try {
+    await work(() => new Hooks({ create, delete: [] }, state, host).enter(netns), log);
+  } finally {
+    system.close(netns);
+  }
+}
+
+Deno.test("the hooks that the host has to run are found, in their order", () => {
+  const hook = (path: string): OciHook => ({ path });
+  assert.equal(hostHooks({}), null);
+  assert.equal(hostHooks({ hooks: { startContainer: [hook("/a")] } }), null);
+  const last = { poststop: [hook("/a")], startContainer: [hook("/b")] };
+  assert.deepEqual(hostHooks({ hooks: last }), { create: [], delete: [hook("/a")] });
+  assert.deepEqual(
+    hostHooks({
+      hooks: { createRuntime: [hook("/b")], prestart: [hook("/a")], poststop: [hook("/c")] },
+    }),
+    { create: [hook("/a"), hook("/b")], delete: [hook("/c")] },
+  );
+  const state = hookState({ id: "c1", bundle: "/b" }, { annotations: { a: "b" } });
+  assert.deepEqual(state, { ociVersion: "1.0.2", id: "c1", bundle: "/b", annotations: { a: "b" } });
+});
+
+Deno.test({
+  name: "hooks run one after the other, with a process in the namespace, which ends (needs root)",
+  ignore,
+  fn: async () => {
+    using folder = temporaryFolder();
+    const said = `${folder.path}/said`;
+    const note = script(`
+      state=$(cat); pid=$(echo "$state" | sed 's/.*"pid":\\([0-9]*\\).*/\\1/')
+      echo "$1 $2 $GREETING $QEMUBOX_VM" >>${said}; echo "$state" >>${said}
+      readlink /proc/$pid/ns/net >>${said}; cat /proc/$pid/comm >>${said}; echo $pid >>${said}
+    `);
+    await withHooks([note, script(`echo last >>${said}`)], async (enter) => {
+      await enter();
+      const [words, state, namespace, comm, pid, last] = Deno.readTextFileSync(said).split("\n");
+      assert.equal(words, "one two a=b default/c1");
+      assert.deepEqual(JSON.parse(state!), {
+        ...{ ociVersion: "1.1.0", id: "c1", bundle: "/b", annotations: { a: "b" } },
+        ...{ status: "creating", pid: Number(pid) },
+      });
+      assert.equal(namespace, Deno.readLinkSync("/proc/self/ns/net"));
+      assert.deepEqual([comm, last], ["sleep", "last"]);
+      assert.throws(() => Deno.statSync(`/proc/${pid}`), Deno.errors.NotFound);
+    });
+  },
+});
+
+Deno.test({
+  name: "a hook that fails, is late or is not there is named, and none runs after it (needs root)",
+  ignore,
+  fn: async () => {
+    using folder = temporaryFolder();
+    const never = script(`touch ${folder.path}/never`);
+    const bad: [OciHook, RegExp][] = [
+      [
+        script("echo no such network >&2; exit 3"),
+        /hook \/bin\/sh .*exit status 3: no such network/,
+      ],
+      [script("sleep 100", { timeout: 0.1 }), /did not end within 0\.1 s/],
+      [{ path: "/no/such/hook" }, /hook \/no\/such\/hook .*ENOENT/],
+      [{ path: "hook" }, /hook hook .*not absolute/],
+    ];
+    for (const [hook, message] of bad) {
+      await withHooks([hook, never], (enter) => assert.rejects(enter(), message));
+    }
+    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  },
+});
+
+Deno.test("at the end all are tried, and what fails is told", async () => {
+  using folder = temporaryFolder();
+  const said = `${folder.path}/said`;
+  const log = new MemoryLog();
+  const hooks = { create: [], delete: [script("exit 1"), script(`cat >>${said}`)] };
+  const state = { ociVersion: "1.1.0", id: "c1", bundle: "/b", annotations: {} };
+  await endHooks(hooks, state, { system, log, vmName: "default/c1" });
+  assert.match(log.at("warn").join(), /exit status 1/);
+  assert.deepEqual(JSON.parse(Deno.readTextFileSync(said)), {
+    ...state,
+    status: "stopped",
+    pid: 0,
+  });
+});

@@ -1,0 +1,173 @@
+import type { System } from "../../ffi/mod.ts";
+import {
+  checkAttachments,
+  type CheckedAttachment,
+  collectGarbageOnce,
+  detachAll,
+  type GuestNetwork,
+  type NetnsUsers,
+  type NetworkHost,
+  removeNetns,
+  type SandboxNetwork,
+} from "../../net/mod.ts";
+import type { guest, MessageInitShape } from "../../proto/mod.ts";
+import type { NicPlan } from "../../qemu/mod.ts";
+import type { Config } from "../config/config.ts";
+import type { Logger } from "../base/log.ts";
+import { type SandboxName, type SandboxPaths, vmName } from "../base/names.ts";
+
+/** Does something where the host's mounts are seen, outside of the shim's own namespace. */
+export type OnHost = <T>(work: () => T) => T;
+
+/** Where the network of a sandbox is, and what undoing it takes; part of its lease. */
+export interface NetworkFacts {
+  /** What CNI plugins know it by. */
+  readonly containerId: string;
+  readonly netns: string;
+  /** The attachments of all sandboxes. */
+  readonly storePath: string;
+  /** Folders of CNI plugins. */
+  readonly pluginPath: readonly string[];
+  readonly lockFile: string;
+}
+
+/** How the network of a sandbox would be called, whether it has one or not. Pure. */
+export function networkFacts(
+  config: Pick<Config, "stateDir" | "cniBinDir">,
+  paths: Pick<SandboxPaths, "netns" | "netnsFolder">,
+  name: SandboxName,
+): NetworkFacts {
+  return {
+    containerId: containerIdOf(name),
+    netns: paths.netns,
+    storePath: `${config.stateDir}/network.db`,
+    pluginPath: config.cniBinDir,
+    lockFile: `${paths.netnsFolder}/.lock`,
+  };
+}
+
+/** No identifier of containerd has two separators in a row: no two sandboxes share one. */
+function containerIdOf({ namespace, id }: SandboxName): string {
+  return `${namespace}--${id}`;
+}
+
+/** What net/ works with; plugins carry the VM's name, by which stray ones are found. */
+export function networkHost(
+  facts: NetworkFacts,
+  name: SandboxName,
+  context: {
+    system: System;
+    log: Logger;
+    onHost?: OnHost;
+    signal?: AbortSignal;
+    others?: NetnsUsers;
+  },
+): NetworkHost {
+  const { system, log, onHost, signal, others } = context;
+  return {
+    system,
+    owner: name,
+    containerId: facts.containerId,
+    netnsPath: facts.netns,
+    storePath: facts.storePath,
+    ...(others === undefined ? {} : { others }),
+    chain: {
+      system,
+      path: facts.pluginPath,
+      lockFile: facts.lockFile,
+      environment: { QEMUBOX_VM: vmName(name) },
+      log: (line) => log.info(line),
+      ...(onHost === undefined ? {} : { onHost }),
+      ...(signal === undefined ? {} : { signal }),
+    },
+  };
+}
+
+/**
+ * Detaches a sandbox that has no process any more, and removes its network namespace.
+ * @returns what failed; all of it was tried.
+ */
+export async function undoNetwork(
+  system: System,
+  facts: NetworkFacts,
+  name: SandboxName,
+  onHost: OnHost = (work) => work(),
+): Promise<Error[]> {
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const { storePath, chain } = networkHost(facts, name, { system, log, onHost });
+  try {
+    const failures = await detachAll(name, storePath, chain);
+    // Plugins that failed want it the next time.
+    if (failures.length === 0) onHost(() => removeNetns(system, facts.netns));
+    return failures;
+  } catch (error) {
+    return [error as Error];
+  }
+}
+
+/** Asks the plugins whether a sandbox's networks are as they left them, from the store alone. */
+export async function checkNetwork(
+  system: System,
+  facts: NetworkFacts,
+  name: SandboxName,
+  log: Logger,
+): Promise<CheckedAttachment[]> {
+  const { storePath, chain } = networkHost(facts, name, { system, log });
+  return await checkAttachments(name, storePath, chain);
+}
+
+/**
+ * Lets the plugins of a sandbox's networks release what belongs to nobody, in the background: see
+ * `collectGarbageOnce`. What fails is logged.
+ * @returns when it is done; never rejects.
+ */
+export async function collectNetworkGarbage(
+  facts: NetworkFacts,
+  name: SandboxName,
+  context: { system: System; log: Logger; onHost: OnHost; signal: AbortSignal },
+): Promise<void> {
+  const { storePath, chain } = networkHost(facts, name, context);
+  const failures = await collectGarbageOnce(name, storePath, chain)
+    .catch((error) => [error as Error]);
+  if (context.signal.aborted) return;
+  for (const { message } of failures) context.log.warn(`garbage of networks: ${message}`);
+}
+
+/** The RPC that sets up the guest's network. Pure. */
+export function networkRequestOf(
+  { interfaces }: Pick<GuestNetwork, "interfaces">,
+  sysctls: Readonly<Record<string, string>>,
+): MessageInitShape<typeof guest.ConfigureNetworkRequestSchema> {
+  return {
+    sysctls: { ...sysctls },
+    interfaces: interfaces.map(({ deviceMac, name, mac, mtu, addresses, routes, neighbours }) => ({
+      deviceMac,
+      name,
+      mac,
+      mtu,
+      addresses: addresses.map((address) => ({ ...address })),
+      routes: routes.map(({ destination, gateway, source, metric, mtu, onlink, family }) => ({
+        destination: destination?.address ?? "",
+        prefixLength: destination?.prefixLength ?? 0,
+        gateway: gateway ?? "",
+        source: source ?? "",
+        metric,
+        mtu,
+        onlink,
+        ipv6: family === AF_INET6,
+      })),
+      neighbours: neighbours.map((neighbour) => ({ ...neighbour })),
+    })),
+  };
+}
+
+const AF_INET6 = 10;
+
+/** The devices that QEMU gets. */
+export function nicPlans({ nics }: Pick<SandboxNetwork, "nics">): NicPlan[] {
+  return nics.map(({ deviceMac, tap, vhost }) => ({
+    mac: deviceMac,
+    tap,
+    ...(vhost === null ? {} : { vhost }),
+  }));
+}

@@ -1,0 +1,203 @@
+import assert from "node:assert/strict";
+import { recording } from "../../ffi/mod.ts";
+import type { CreateSteps } from "./create_steps.ts";
+import type { GuestExit } from "../guest_client/guest_connection.ts";
+import { Sandbox } from "./sandbox.ts";
+import { MemoryLog, settle } from "../testing/test_support.ts";
+
+/** A VM and its guest, and a trace of what was made and released, in order. */
+class FakeSteps {
+  readonly trace: string[] = [];
+  readonly exited = Promise.withResolvers<{ message: string }>();
+  readonly closed = Promise.withResolvers<void>();
+  shutdownGuest: () => Promise<void> = () => Promise.resolve();
+  disposeVm: () => void = () => {};
+  /** What the guest's events end with; a promise that is pending for ever keeps them going. */
+  exits: (signal: AbortSignal) => AsyncGenerator<GuestExit> = pendingExits;
+
+  makeRuntimeFolder = () => this.#made("runtime folder");
+  prepareStorage = () => this.#made("rootfs");
+  leastGraceMs = 0;
+  makeWritableLayer = () => this.#made("writable layer");
+  openConsoleLog = () => this.#made("console log");
+  prepareNetwork = () => {
+    const made = this.#made("network");
+    let released = false;
+    return {
+      [Symbol.asyncDispose]: () => {
+        if (!released) made[Symbol.dispose]();
+        released = true;
+        return Promise.resolve();
+      },
+    };
+  };
+  configureNetwork = () => ({});
+  bootVm = () => ({
+    ...this.#made("vm"),
+    processes: [{ pid: 4711 }],
+    exited: this.exited.promise,
+    [Symbol.dispose]: () => {
+      this.trace.push("-vm");
+      this.disposeVm();
+    },
+  });
+  connectGuest = () => ({
+    ...this.#made("guest"),
+    closed: this.closed.promise,
+    events: (signal: AbortSignal) => this.exits(signal),
+    adjustClock: () => Promise.reject(new Error("not now")),
+    shutdown: (graceMs: number) => {
+      this.trace.push(`guest shutdown ${graceMs}`);
+      return this.shutdownGuest();
+    },
+  });
+  sendCheckpoint = () => {};
+  configureGuest = () => {};
+  createContainer = () => {};
+  pod = null;
+  openIo = () => ({
+    ...this.#made("io"),
+    [Symbol.asyncDispose]: () => Promise.resolve(void this.trace.push("-io")),
+  });
+
+  #made(what: string): Disposable {
+    this.trace.push(`+${what}`);
+    return { [Symbol.dispose]: () => void this.trace.push(`-${what}`) };
+  }
+
+  asSteps(): CreateSteps {
+    return this as unknown as CreateSteps;
+  }
+}
+
+// deno-lint-ignore require-yield -- it has none
+async function* pendingExits(signal: AbortSignal): AsyncGenerator<GuestExit> {
+  await new Promise((_, reject) =>
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+  );
+}
+
+/** The stdio is the container's, whose end is not the sandbox's. */
+const IO = "+io";
+const RELEASED = [
+  ...["-guest", "-vm", "-network", "-console log", "-writable layer", "-rootfs"],
+  "-runtime folder",
+];
+/** What an end does: the network's plugins run beside the guest's shutdown. */
+const ENDED = ["-network", "guest shutdown 500", ...RELEASED.filter((line) => line !== "-network")];
+const MADE = RELEASED.map((line) => `+${line.slice(1)}`).reverse();
+
+async function running(prepare: (steps: FakeSteps) => void = () => {}) {
+  const steps = new FakeSteps();
+  prepare(steps);
+  const log = new MemoryLog();
+  const { sandbox } = await Sandbox.create(steps.asSteps(), log);
+  const heard: string[] = [];
+  sandbox.watch({
+    onExit: ({ containerId, exit }) => heard.push(`${containerId} ${exit.status}`),
+    onOom: (id) => heard.push(`oom ${id}`),
+    onLost: (reason) => heard.push(`lost: ${reason}`),
+  });
+  steps.trace.length = 0;
+  return { steps, sandbox, heard, log };
+}
+
+Deno.test("a create that fails at any step releases all that was made before", async () => {
+  const whole = new FakeSteps();
+  const { double, calls } = recording(whole.asSteps());
+  const { sandbox } = await Sandbox.create(double, new MemoryLog());
+  assert.deepEqual(whole.trace, [...MADE, IO]);
+  assert.equal(sandbox.pid, 4711);
+  const steps = calls.length;
+  assert.equal(steps, 12);
+  for (let failAt = 0; failAt < steps; failAt++) {
+    const fake = new FakeSteps();
+    const { double } = recording(fake.asSteps(), { failAt, error: () => new Error("step failed") });
+    await assert.rejects(Sandbox.create(double, new MemoryLog()), /step failed/);
+    const made = fake.trace.filter((line) => line.startsWith("+"));
+    const released = fake.trace.filter((line) => line.startsWith("-"));
+    assert.deepEqual(released, made.map((line) => `-${line.slice(1)}`).reverse(), `step ${failAt}`);
+  }
+});
+
+Deno.test("an end asks the guest, and releases everything when it has answered", async () => {
+  const { sandbox, steps, heard } = await running();
+  await sandbox.end(500);
+  assert.deepEqual(steps.trace, ENDED);
+  steps.exited.resolve({ message: "guest reset" });
+  steps.closed.resolve();
+  await settle();
+  assert.deepEqual(heard, [], "an end that was wanted is no loss");
+});
+
+Deno.test("a guest with a disk that outlives it has time to write to it", async () => {
+  const { sandbox, steps } = await running((steps) => steps.leastGraceMs = 60_000);
+  await sandbox.end(500);
+  assert.equal(steps.trace[1], "guest shutdown 60000");
+});
+
+Deno.test("a guest that does not acknowledge ends all the same", async () => {
+  const { sandbox, steps } = await running();
+  steps.shutdownGuest = () => Promise.reject(new Error("unavailable"));
+  await sandbox.end(500);
+  assert.deepEqual(steps.trace, ENDED);
+});
+
+Deno.test("a VM that cannot be released still has the rest released", async () => {
+  const { sandbox, steps } = await running();
+  steps.disposeVm = () => {
+    throw new Error("qemu is stuck");
+  };
+  await assert.rejects(sandbox.end(500), /qemu is stuck/);
+  assert.deepEqual(steps.trace, ENDED);
+});
+
+Deno.test("everything is released once", async () => {
+  const { sandbox, steps } = await running();
+  await sandbox[Symbol.asyncDispose]();
+  await sandbox[Symbol.asyncDispose]();
+  await sandbox.end(500);
+  assert.deepEqual(
+    steps.trace.filter((line) => line.startsWith("-")).toSorted(),
+    RELEASED.toSorted(),
+  );
+});
+
+Deno.test("a loss is told once, whatever shows it first", async () => {
+  const causes: [string, (steps: FakeSteps) => void, RegExp][] = [
+    ["the VM ends", (steps) => steps.exited.resolve({ message: "qemu was killed" }), /qemu was/],
+    ["watching fails", (steps) => steps.exited.reject(new Error("no child")), /no child/],
+    ["the connection ends", (steps) => steps.closed.resolve(), /no longer answers/],
+  ];
+  for (const [what, cause, message] of causes) {
+    const { steps, heard } = await running();
+    cause(steps);
+    await settle();
+    steps.exited.resolve({ message: "later" });
+    steps.closed.resolve();
+    await settle();
+    assert.equal(heard.length, 1, what);
+    assert.match(heard[0]!, message);
+  }
+});
+
+Deno.test("exits are passed on, and when no more can come the VM is lost", async () => {
+  const exit = { containerId: "c1", processId: "c1", exit: { status: 3, at: new Date() } };
+  const { heard } = await running((steps) => {
+    steps.exits = async function* () {
+      await null;
+      yield exit;
+    };
+  });
+  await settle();
+  assert.deepEqual(heard, ["c1 3", "lost: the guest ended its events"]);
+  const broken = await running((steps) => {
+    // deno-lint-ignore require-yield -- it breaks off before
+    steps.exits = async function* () {
+      await null;
+      throw new Error("invalid message");
+    };
+  });
+  await settle();
+  assert.deepEqual(broken.heard, ["lost: the guest's events broke off: invalid message"]);
+});

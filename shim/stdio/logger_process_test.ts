@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { processStartTime } from "../../ffi/mod.ts";
+import { Code, RpcError } from "../../proto/mod.ts";
+import { loggerCommand, LoggerProcess } from "./logger_process.ts";
+import { openOutputs } from "./open_outputs.ts";
+import { temporaryFolder } from "../testing/test_support.ts";
+
+const never = { signal: new AbortController().signal };
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** A program that runs a script, in a folder that goes with the scope. */
+function program(script: string) {
+  const folder = temporaryFolder();
+  const path = `${folder.path}/logger`;
+  Deno.writeTextFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return {
+    address: `binary://${path}`,
+    log: `${folder.path}/log`,
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
+
+Deno.test("keys and values of the address are arguments", () => {
+  assert.deepEqual(loggerCommand("binary:///usr/bin/a%20b?--file=/x/y&--flag=&--file=/z"), {
+    path: "/usr/bin/a b",
+    args: ["--file", "/x/y", "--flag"],
+  });
+  for (const address of ["binary://host/x", "binary:x", "binary:///%zz", "binary://"]) {
+    assert.throws(() => loggerCommand(address), { code: Code.InvalidArgument }, address);
+  }
+});
+
+Deno.test("one logger gets both streams to their last byte, and knows whose they are", async () => {
+  using logger = program(`
+    exec 5>&-
+    cat <&4 >$2.err &
+    cat <&3 >$2
+    wait
+    echo "$CONTAINER_NAMESPACE/$CONTAINER_ID" >>$2`);
+  const address = `${logger.address}?--to=${logger.log}`;
+  const outputs = await openOutputs(
+    { stdout: address, stderr: address },
+    { CONTAINER_ID: "c1", CONTAINER_NAMESPACE: "ns" },
+  );
+  const big = new Uint8Array(300_000).fill(97);
+  for (const { kind, target } of outputs.targets) {
+    await target.write(kind === "stdout" ? big : bytes("oops"), never);
+    target[Symbol.dispose]();
+  }
+  await outputs.end();
+  assert.equal(Deno.readTextFileSync(logger.log), "a".repeat(300_000) + "ns/c1\n");
+  assert.equal(Deno.readTextFileSync(`${logger.log}.err`), "oops");
+});
+
+Deno.test("a stream that is not there is at its end for the logger", async () => {
+  using logger = program(`exec 5>&-; cat <&4 >$2; echo end >>$2`);
+  const address = `${logger.address}?-o=${logger.log}`;
+  const { targets, end } = await openOutputs({ stdout: address, stderr: "" }, {});
+  assert.deepEqual(targets.map(({ kind }) => kind), ["stdout"]);
+  await end();
+  assert.equal(Deno.readTextFileSync(logger.log), "end\n");
+});
+
+Deno.test("a logger that does not end is told to, and then killed", async () => {
+  using logger = program(`exec 5>&-; trap '' TERM; sleep 1000 & wait; wait`);
+  const started = await LoggerProcess.start(logger.address, ["stdout"], {});
+  assert.notEqual(processStartTime(started.pid), null);
+  await Promise.all([started.end(1, 20), started.end()]);
+  assert.equal(processStartTime(started.pid), null);
+});
+
+Deno.test("what cannot be started, or never gets ready, is an error that names it", async () => {
+  const code = (wanted: Code, message: RegExp) => (error: unknown) =>
+    error instanceof RpcError && error.code === wanted && message.test(error.message);
+  await assert.rejects(
+    openOutputs({ stdout: "binary:///no/such/logger", stderr: "" }, {}),
+    code(Code.InvalidArgument, /no\/such\/logger/),
+  );
+  using logger = program("exec sleep 1000");
+  await assert.rejects(
+    LoggerProcess.start(logger.address, ["stdout"], {}, 20),
+    code(Code.DeadlineExceeded, /did not say that it is ready within 0\.02 s/),
+  );
+});

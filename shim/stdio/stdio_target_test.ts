@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { FdStream, isSystemError, O, system } from "../../ffi/mod.ts";
+import { Code, RpcError } from "../../proto/mod.ts";
+import { findInput, openOutput, outputPath } from "./stdio_target.ts";
+import { openBelow, temporaryFolder } from "../testing/test_support.ts";
+
+const never = new AbortController().signal;
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** A FIFO in a folder of its own. */
+function fifo() {
+  const folder = temporaryFolder();
+  const path = `${folder.path}/fifo`;
+  system.mkfifo(path, 0o600);
+  return {
+    path,
+    reader: () => new FdStream(system.open(path, O.RDONLY | O.NONBLOCK)),
+    writer: () => new FdStream(system.open(path, O.WRONLY | O.NONBLOCK)),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
+
+async function readText(stream: FdStream): Promise<string | null> {
+  const buffer = new Uint8Array(1 << 16);
+  const count = await stream.read(buffer);
+  return count === null ? null : new TextDecoder().decode(buffer.subarray(0, count));
+}
+
+function refuses(work: () => unknown, code: Code, message: RegExp): void {
+  assert.throws(work, (error) => {
+    assert.ok(error instanceof RpcError, String(error));
+    assert.equal(Code[error.code], Code[code]);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+Deno.test("addresses are FIFOs or files", () => {
+  assert.deepEqual(outputPath("/run/fifo"), { kind: "fifo", path: "/run/fifo" });
+  assert.deepEqual(outputPath("fifo:///run/fifo"), { kind: "fifo", path: "/run/fifo" });
+  assert.deepEqual(outputPath("file:///var/log/a%20b.log"), {
+    kind: "file",
+    path: "/var/log/a b.log",
+  });
+  // A path may hold anything.
+  assert.deepEqual(outputPath("/run/a://b"), { kind: "fifo", path: "/run/a://b" });
+});
+
+Deno.test("other schemes are refused by name", () => {
+  refuses(() => outputPath("binary:///usr/bin/logger"), Code.Unimplemented, /not binary:\/\//);
+  refuses(() => outputPath("npipe:////pipe"), Code.Unimplemented, /not npipe:\/\//);
+  refuses(() => outputPath("relative/fifo"), Code.InvalidArgument, /relative\/fifo/);
+  refuses(() => outputPath(""), Code.InvalidArgument, /not absolute/);
+  refuses(() => outputPath("file://relative/path"), Code.InvalidArgument, /file:\/\/relative/);
+  refuses(() => outputPath("file:///%"), Code.InvalidArgument, /file:\/\/\/%/);
+});
+
+Deno.test("what cannot be opened is refused by name, and nothing stays open", () => {
+  using folder = temporaryFolder();
+  const file = `${folder.path}/file`;
+  Deno.writeTextFileSync(file, "");
+  refuses(() => openOutput(`${folder.path}/none`), Code.InvalidArgument, /none/);
+  refuses(() => openOutput(file), Code.InvalidArgument, /file is not a FIFO/);
+  refuses(() => openOutput(`file://${folder.path}`), Code.InvalidArgument, /stdout or stderr/);
+  refuses(() => findInput(`${folder.path}/none`), Code.InvalidArgument, /stdin .*none/);
+  refuses(() => findInput(file), Code.InvalidArgument, /file is not a FIFO/);
+  assert.deepEqual(openBelow(folder.path), []);
+});
+
+Deno.test("a file is appended to, beyond what fits between two turns of the event loop", async () => {
+  using folder = temporaryFolder();
+  const path = `${folder.path}/log`;
+  Deno.writeTextFileSync(path, "old\n");
+  using target = openOutput(`file://${path}`);
+  for (let i = 0; i < 200; i++) await target.write(bytes("new\n"), { signal: never });
+  target.expectReader();
+  await target.write(bytes("last\n"), { signal: never });
+  assert.equal(Deno.readTextFileSync(path), `old\n${"new\n".repeat(200)}last\n`);
+});
+
+Deno.test("a file:// that is a FIFO without a reader does not stop the shim", () => {
+  using pipe = fifo();
+  refuses(() => openOutput(`file://${pipe.path}`), Code.InvalidArgument, /fifo/);
+});
+
+Deno.test("a reader may detach and come back, without the container noticing", async () => {
+  using pipe = fifo();
+  using target = openOutput(pipe.path);
+  {
+    using reader = pipe.reader();
+    await target.write(bytes("first"), { signal: never });
+    assert.equal(await readText(reader), "first");
+  }
+  await target.write(bytes("alone"), { signal: never });
+  using reader = pipe.reader();
+  await target.write(bytes(" again"), { signal: never });
+  assert.equal(await readText(reader), "alone again");
+});
+
+Deno.test("without a reader a full FIFO holds the container, until somebody reads", async () => {
+  using pipe = fifo();
+  using target = openOutput(pipe.path);
+  const text = "x".repeat(200_000);
+  let taken = false;
+  const written = target.write(bytes(text), { signal: never }).then(() => taken = true);
+  using reader = pipe.reader();
+  assert.ok(!taken);
+  let read = 0;
+  while (read < text.length) read += (await readText(reader))!.length;
+  await written;
+});
+
+Deno.test("after the process, a reader that is gone is an error and not a signal", async () => {
+  using pipe = fifo();
+  using target = openOutput(pipe.path);
+  const blocked = target.write(bytes("x".repeat(200_000)), { signal: never });
+  target.expectReader();
+  await assert.rejects(blocked, (error) => isSystemError(error, "EPIPE"));
+  await assert.rejects(
+    target.write(bytes("more"), { signal: never }),
+    (error) => isSystemError(error, "EPIPE"),
+  );
+});
+
+Deno.test("after the process, a reader that is there gets all of it and then the end", async () => {
+  using pipe = fifo();
+  using reader = pipe.reader();
+  {
+    using target = openOutput(pipe.path);
+    target.expectReader();
+    target.expectReader();
+    await target.write(bytes("the rest"), { signal: never });
+  }
+  assert.equal(await readText(reader), "the rest");
+  assert.equal(await readText(reader), null);
+});
+
+Deno.test("it tells what is not read yet, unless there is nobody to read it", async () => {
+  using pipe = fifo();
+  using target = openOutput(pipe.path);
+  await target.write(bytes("alone"), { signal: never });
+  assert.equal(target.unreadBytes, 5, "somebody may come");
+  {
+    using reader = pipe.reader();
+    target.expectReader();
+    assert.equal(target.unreadBytes, 5);
+    await readText(reader);
+    assert.equal(target.unreadBytes, 0);
+    await target.write(bytes("more"), { signal: never });
+  }
+  assert.equal(target.unreadBytes, 0);
+});
+
+Deno.test("giving up ends a write that nobody takes", async () => {
+  using pipe = fifo();
+  using target = openOutput(pipe.path);
+  const giveUp = new AbortController();
+  const blocked = target.write(bytes("x".repeat(200_000)), { signal: giveUp.signal });
+  giveUp.abort(new Error("drained"));
+  await assert.rejects(blocked, /drained/);
+});
+
+Deno.test("stdin outlives its writers, and says what is there without waiting", async () => {
+  using pipe = fifo();
+  const input = findInput(pipe.path).open();
+  try {
+    const buffer = new Uint8Array(64);
+    const text = (count: number | null) =>
+      count === null ? null : new TextDecoder().decode(buffer.subarray(0, count));
+    assert.equal(input.readNow(buffer), null);
+    for (const word of ["one", "two"]) {
+      using writer = pipe.writer();
+      await writer.write(bytes(word));
+      assert.equal(text(await input.read(buffer)), word);
+    }
+    assert.equal(input.readNow(buffer), null);
+    using writer = pipe.writer();
+    await writer.write(bytes("three"));
+    assert.equal(text(input.readNow(buffer)), "three");
+    const stop = new AbortController();
+    const waiting = input.read(buffer, { signal: stop.signal });
+    stop.abort(new Error("closing"));
+    await assert.rejects(waiting, /closing/);
+  } finally {
+    input.close();
+    input.close();
+  }
+});
+
+Deno.test("stdin that was found has no reader until it is opened", async () => {
+  using pipe = fifo();
+  const found = findInput(pipe.path);
+  assert.throws(() => pipe.writer(), (error) => isSystemError(error, "ENXIO"));
+  // It is this very FIFO, whatever becomes of its name.
+  Deno.renameSync(pipe.path, `${pipe.path}.moved`);
+  const input = found.open();
+  using writer = new FdStream(system.open(`${pipe.path}.moved`, O.WRONLY | O.NONBLOCK));
+  await writer.write(bytes("hi"));
+  const buffer = new Uint8Array(8);
+  assert.equal(await input.read(buffer), 2);
+  input.close();
+  found.close();
+  found.close();
+  writer.close();
+  assert.deepEqual(openBelow(pipe.path), []);
+});
+
+Deno.test("stdin that was found and never opened is let go of", () => {
+  using pipe = fifo();
+  const found = findInput(pipe.path);
+  assert.deepEqual(openBelow(pipe.path), [pipe.path]);
+  found.close();
+  found.close();
+  assert.deepEqual(openBelow(pipe.path), []);
+});
