@@ -7,13 +7,14 @@
 
 /** Folder → the folders of ours it may import. Folders that are not listed may import anything. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
-  proto: [],
-  ffi: [],
-  qemu: ["ffi"],
-  net: ["ffi"],
-  shim: ["qemu", "net", "proto", "ffi"],
-  guest: ["proto", "ffi"],
-  build: ["scripts"],
+  base: [],
+  proto: ["base"],
+  ffi: ["base"],
+  qemu: ["ffi", "base"],
+  net: ["ffi", "base"],
+  shim: ["qemu", "net", "proto", "ffi", "base"],
+  guest: ["proto", "ffi", "base"],
+  build: ["scripts", "base"],
 };
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\s[^;"']*?from\s*["']([^"']+)["']|\bimport\s*\(?\s*["']([^"']+)["']/g;

@@ -1,3 +1,4 @@
+import { Limiter } from "../../base/mod.ts";
 import {
   type ByteStream,
   type Client,
@@ -17,7 +18,6 @@ import {
   TtrpcConnection,
   unpackAny,
 } from "../../proto/mod.ts";
-import { Limiter } from "../base/limiter.ts";
 import type { Exit } from "../task/process_state.ts";
 
 /** How to reach the guest's vsock ports. */

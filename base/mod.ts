@@ -1,0 +1,23 @@
+/**
+ * The ground floor: small things that everything may import and that import nothing of ours.
+ *
+ * @module
+ */
+export { after, type DeadlineOptions, endsWithin, withDeadline } from "./deadline.ts";
+export { delay } from "./delay.ts";
+export { describeError, messageOf, unsuppressed } from "./errors.ts";
+export {
+  ifPresent,
+  isDirectory,
+  isThere,
+  listIfPresent,
+  readIfPresent,
+  removeIfPresent,
+} from "./fs.ts";
+export { IDENTIFIER_CHARACTERS_MAX, isIdentifier } from "./identifier.ts";
+export { Limiter } from "./limiter.ts";
+export { poll, type PollOptions } from "./poll.ts";
+export { transition, type Transitions } from "./state_machine.ts";
+export { oneLine, printable, quoted } from "./text.ts";
+export { MIB } from "./units.ts";
+export { VERSION } from "./version.ts";

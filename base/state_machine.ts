@@ -1,0 +1,28 @@
+/** A state or an event: a union of objects told apart by `kind`. */
+interface Kinded {
+  readonly kind: string;
+}
+
+/**
+ * For each state, the events that may happen in it and the state after them. An event without an
+ * entry is illegal in that state.
+ */
+export type Transitions<S extends Kinded, E extends Kinded> = {
+  readonly [K in S["kind"]]: {
+    readonly [F in E["kind"]]?: (
+      state: Extract<S, { readonly kind: K }>,
+      event: Extract<E, { readonly kind: F }>,
+    ) => S;
+  };
+};
+
+/** Returns the state after `event`, or null if the event is illegal in `state`. Pure. */
+export function transition<S extends Kinded, E extends Kinded>(
+  table: Transitions<S, E>,
+  state: S,
+  event: E,
+): S | null {
+  const row = table[state.kind as S["kind"]];
+  const next = row[event.kind as E["kind"]] as ((state: S, event: E) => S) | undefined;
+  return next?.(state, event) ?? null;
+}
