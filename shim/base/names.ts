@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import type { Config } from "../config/config.ts";
 
 /** Which sandbox this is: containerd's namespace, and the id of the task that it was made for. */
 export interface SandboxName {
@@ -43,7 +42,7 @@ export const RESERVED_FOLDERS: ReadonlySet<string> = new Set([
   NETNS_FOLDER,
 ]);
 
-export function sandboxPaths(config: Pick<Config, "runDir">, name: SandboxName): SandboxPaths {
+export function sandboxPaths(config: { readonly runDir: string }, name: SandboxName): SandboxPaths {
   const runtime = `${config.runDir}/${RUNTIME_FOLDER}/${hash(`${name.namespace}/${name.id}`, 20)}`;
   return {
     lease: `${config.runDir}/${leaseFolder(name.namespace)}/${name.id}`,

@@ -4,8 +4,10 @@ import type { Config } from "../config/config.ts";
 import { type LeaseFacts, readLease } from "../lease/lease.ts";
 import type { Logger } from "../base/log.ts";
 import { RESERVED_FOLDERS, type SandboxName, sandboxPaths } from "../base/names.ts";
-import { networkFacts, type OnHost, undoNetwork } from "../sandbox/network.ts";
+import { undoNetwork } from "../sandbox/network.ts";
 import { undoLease } from "./undo.ts";
+import { networkFacts } from "../lease/network_facts.ts";
+import type { OnHost } from "../base/on_host.ts";
 
 /**
  * Undoes, in the background, what sandboxes of dead shims left that containerd will never ask to

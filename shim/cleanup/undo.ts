@@ -9,12 +9,14 @@ import {
 } from "../../ffi/mod.ts";
 import { removeCidLease } from "../../qemu/mod.ts";
 import { removeHostCgroup } from "../sandbox/host_cgroup.ts";
-import { endHooks, hookState, hostHooks } from "../sandbox/hooks.ts";
+import { endHooks } from "../sandbox/hooks.ts";
 import { type LeaseFacts, removeIfPresent, removeLease } from "../lease/lease.ts";
 import { CID_FOLDER, CID_INTENT, runFolderOf, vmName } from "../base/names.ts";
-import { type OnHost, undoNetwork } from "../sandbox/network.ts";
+import { undoNetwork } from "../sandbox/network.ts";
 import { readSpec } from "../plan/oci.ts";
 import { removeFolder } from "../base/remove_folder.ts";
+import { hookState, hostHooks } from "../plan/host_hooks.ts";
+import type { OnHost } from "../base/on_host.ts";
 
 /** How long killed processes may take to be gone. Milliseconds. */
 const KILL_TIMEOUT_MS = 3_000;

@@ -3,7 +3,8 @@ import type { CheckedAttachment } from "../../net/mod.ts";
 import type { Flags } from "./cli.ts";
 import { loadConfig } from "../config/config.ts";
 import { sandboxPaths } from "../base/names.ts";
-import { checkNetwork, networkFacts } from "../sandbox/network.ts";
+import { checkNetwork } from "../sandbox/network.ts";
+import { networkFacts } from "../lease/network_facts.ts";
 
 /**
  * `check`, for people: whether the networks of a container are as the plugins left them (CHECK of

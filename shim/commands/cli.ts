@@ -2,6 +2,7 @@
  * The command line that containerd calls a shim with: Go-style flags (`-id ID`, `--id=ID`) before
  * one verb. See containerd's docs/runtime-v2, "Command Line Flags".
  */
+import { IDENTIFIER_CHARACTERS_MAX, isIdentifier } from "../../base/mod.ts";
 
 /** `check` is for people, the others are containerd's and the shim's own. */
 export type Verb = "start" | "delete" | "serve" | "check";
@@ -91,20 +92,16 @@ function split(flag: string): [string, string | undefined] {
   return equals < 0 ? [flag, undefined] : [flag.slice(0, equals), flag.slice(equals + 1)];
 }
 
-/** containerd's own rule for identifiers (its package identifiers): they become path elements. */
-const IDENTIFIER = /^[A-Za-z0-9]+(?:[-._]+[A-Za-z0-9]+)*$/;
-const IDENTIFIER_BYTES_MAX = 76;
-
 /**
  * Checks a namespace or id before it becomes part of a path.
  * @throws UsageError that names the flag.
  */
 export function identifier(flag: string, value: string | undefined): string {
   if (!value) throw new UsageError(`flag -${flag} is required`);
-  if (value.length > IDENTIFIER_BYTES_MAX || !IDENTIFIER.test(value)) {
+  if (!isIdentifier(value)) {
     throw new UsageError(
       `${flag} ${JSON.stringify(value)} is not an identifier ` +
-        `(letters, digits, single - . _ between them, at most ${IDENTIFIER_BYTES_MAX})`,
+        `(letters, digits, single - . _ between them, at most ${IDENTIFIER_CHARACTERS_MAX})`,
     );
   }
   return value;

@@ -73,6 +73,9 @@ Deno.test("bad command lines are refused by name", () => {
     [["-namespace", "a", "start"], /flag -id is required/],
     [["-namespace", "a", "-id"], /-id needs a value/],
     [["-namespace", "a", "-id", "../../etc", "start"], /is not an identifier/],
+    // Two proofs that no two sandboxes share a name rest on this.
+    [["-namespace", "a", "-id", "a--b", "start"], /"a--b" is not an identifier/],
+    [["-namespace", "a.-b", "-id", "c", "start"], /"a.-b" is not an identifier/],
     [["-namespace", "a/b", "-id", "c", "start"], /namespace "a\/b"/],
     [["-namespace", "a", "-id", "x".repeat(77), "start"], /at most 76/],
   ];

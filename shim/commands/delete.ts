@@ -1,15 +1,13 @@
 import { system } from "../../ffi/mod.ts";
 import { create, taskV3, timestampFromDate, toBinary } from "../../proto/mod.ts";
+import { KILLED_STATUS } from "../guest_client/exit.ts";
 import type { Flags } from "./cli.ts";
 import { type Config, ConfigError, loadConfig, resolveConfig } from "../config/config.ts";
 import { firstFacts, type LeaseFacts, readLease } from "../lease/lease.ts";
 import { CID_INTENT, type SandboxPaths, sandboxPaths, socketPath } from "../base/names.ts";
-import { networkFacts } from "../sandbox/network.ts";
 import { sandboxOf } from "./sandbox_of.ts";
 import { undoLease } from "../cleanup/undo.ts";
-
-/** What a task that was not seen to end ended with: as if killed by SIGKILL. */
-export const KILLED_STATUS = 137;
+import { networkFacts } from "../lease/network_facts.ts";
 
 /**
  * `delete`: containerd lost the shim. Ends what is left of the sandbox, removes it, and answers as

@@ -10,7 +10,7 @@ import {
 import { TtrpcServer } from "../../proto/mod.ts";
 import type { Flags } from "./cli.ts";
 import { loadConfig } from "../config/config.ts";
-import { type CreateRequest, specOf } from "../plan/container_plan.ts";
+import { specOf } from "../plan/container_plan.ts";
 import { planCreate } from "../plan/create_plan.ts";
 import { CreateSteps } from "../sandbox/create_steps.ts";
 import { EventPublisher } from "../task/event_publisher.ts";
@@ -22,7 +22,7 @@ import { Lease, removeIfPresent } from "../lease/lease.ts";
 import { type Logger, openLog } from "../base/log.ts";
 import { planMember } from "../plan/member_plan.ts";
 import { sandboxPaths } from "../base/names.ts";
-import { collectNetworkGarbage, networkFacts, type OnHost } from "../sandbox/network.ts";
+import { collectNetworkGarbage } from "../sandbox/network.ts";
 import { reconcile } from "../cleanup/reconcile.ts";
 import { Sandbox } from "../sandbox/sandbox.ts";
 import { enterMountNamespace } from "../storage/shared_folder.ts";
@@ -31,6 +31,9 @@ import { TaskEvents } from "../task/task_events.ts";
 import { taskBindings } from "../task/task_bindings.ts";
 import { TaskService } from "../task/task_service.ts";
 import { Timeline } from "../base/timeline.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
+import { networkFacts } from "../lease/network_facts.ts";
+import type { OnHost } from "../base/on_host.ts";
 
 /** How long a shim that ends waits for containerd to take its last events. Milliseconds. */
 const EVENTS_FLUSH_MS = 2_000;

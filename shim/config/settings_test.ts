@@ -12,7 +12,6 @@ import { type Config, propertyOf, resolveConfig } from "./config.ts";
 import { type CreatePlan, planCreate } from "../plan/create_plan.ts";
 import { openLogFile } from "../base/log.ts";
 import { sandboxPaths } from "../base/names.ts";
-import { networkFacts } from "../sandbox/network.ts";
 import type { OciSpec } from "../plan/oci.ts";
 import {
   annotationOf,
@@ -24,7 +23,8 @@ import {
 } from "./settings.ts";
 import type { SnapshotMount } from "../plan/rootfs/snapshot_mount.ts";
 import { exists, temporaryFolder } from "../testing/test_support.ts";
-import { templatePath } from "../storage/writable_disk.ts";
+import { networkFacts } from "../lease/network_facts.ts";
+import { templatePath } from "../plan/disk_template.ts";
 
 /** A host with all files of a machine, and a bundle on it. */
 class Host implements Disposable {

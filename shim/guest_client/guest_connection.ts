@@ -18,7 +18,7 @@ import {
   TtrpcConnection,
   unpackAny,
 } from "../../proto/mod.ts";
-import type { Exit } from "../task/process_state.ts";
+import type { Exit } from "./exit.ts";
 
 /** How to reach the guest's vsock ports. */
 export type DialGuest = (port: number, options: { signal: AbortSignal }) => Promise<ByteStream>;

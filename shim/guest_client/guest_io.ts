@@ -1,8 +1,8 @@
 import type { GuestConnection } from "./guest_connection.ts";
 import type { Logger } from "../base/log.ts";
-import type { ProcessName } from "../task/process.ts";
 import { ProcessIo } from "../stdio/process_io.ts";
 import { streamId } from "./stream_ids.ts";
+import type { ProcessName } from "../stdio/process_name.ts";
 
 /** What joining a process's streams takes besides the two sides. */
 export interface GuestIoOptions {

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { processStartTime } from "../../ffi/mod.ts";
 import type { Pid } from "../../ffi/mod.ts";
 import type { SandboxName, SandboxPaths } from "../base/names.ts";
-import type { NetworkFacts } from "../sandbox/network.ts";
+import type { NetworkFacts } from "./network_facts.ts";
 
 /** A process, told apart from a later one with the same pid by its start time in clock ticks. */
 export interface ProcessFact {

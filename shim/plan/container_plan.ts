@@ -1,5 +1,6 @@
+import type { CreateRequest } from "./create_request.ts";
 import { basename } from "node:path";
-import { type Any, Code, RpcError } from "../../proto/mod.ts";
+import { Code, RpcError } from "../../proto/mod.ts";
 import type { Config } from "../config/config.ts";
 import { requireSameTerminal } from "./exec_plan.ts";
 import { type ErofsRootfs, type LayerFile, planErofs } from "./rootfs/erofs_plan.ts";
@@ -9,20 +10,6 @@ import type { SnapshotMount } from "./rootfs/rootfs_plan.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
 import { type HostPathKind, planSpec, type PodPlace, type SpecPlan } from "./spec_plan.ts";
 import type { WritableLayer } from "./writable_plan.ts";
-
-/** What containerd asks to be created; the parts of its CreateTaskRequest that matter. */
-export interface CreateRequest {
-  readonly id: string;
-  readonly bundle: string;
-  readonly rootfs: readonly SnapshotMount[];
-  readonly stdin: string;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly terminal: boolean;
-  readonly checkpoint: string;
-  /** Of the runtime, from containerd's configuration. */
-  readonly options?: Any | undefined;
-}
 
 /** Where the image comes from. */
 export type RootfsSource =

@@ -18,17 +18,17 @@ import type { Config } from "../config/config.ts";
 import {
   checkRequest,
   type ContainerPlan,
-  type CreateRequest,
   fileBytes,
   needsShare,
   pathKind,
   planImage,
 } from "./container_plan.ts";
-import { type HookState, hookState, type HostHooks, hostHooks } from "../sandbox/hooks.ts";
 import type { OciResources, OciSpec } from "./oci.ts";
 import { podResources, podRoleOf } from "./pod_role.ts";
 import { annotationOf } from "../config/settings.ts";
 import { planWritable } from "./writable_plan.ts";
+import type { CreateRequest } from "./create_request.ts";
+import { type HookState, hookState, type HostHooks, hostHooks } from "./host_hooks.ts";
 
 /** When what a VM has grows, and shrinks again. */
 export interface GrowthRules {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { Code, RpcError } from "../../proto/mod.ts";
 import { resolveConfig } from "../config/config.ts";
-import { type CreateRequest, specOf } from "./container_plan.ts";
+import { specOf } from "./container_plan.ts";
 import { planCreate } from "./create_plan.ts";
 import { SPEC_BYTES_MAX } from "./oci.ts";
 import { exists, temporaryFolder } from "../testing/test_support.ts";
+import type { CreateRequest } from "./create_request.ts";
 
 const request: CreateRequest = {
   id: "c1",

@@ -1,5 +1,5 @@
 import { type Any, Code, RpcError } from "../../proto/mod.ts";
-import { identifier } from "../commands/cli.ts";
+import { IDENTIFIER_CHARACTERS_MAX, isIdentifier, quoted } from "../../base/mod.ts";
 import { type OciProcess, typedJson } from "./oci.ts";
 import { dropLabels } from "./spec_plan.ts";
 
@@ -24,10 +24,12 @@ export const PROCESS_BYTES_MAX = 1024 * 1024;
  */
 export function planExec(request: ExecRequest): OciProcess {
   const { execId, terminal, spec } = request;
-  try {
-    identifier("exec-id", execId);
-  } catch (error) {
-    throw new RpcError(Code.InvalidArgument, (error as Error).message);
+  if (!isIdentifier(execId)) {
+    throw new RpcError(
+      Code.InvalidArgument,
+      `exec-id ${quoted(execId)} is not an identifier (letters, digits, single - . _ between ` +
+        `them, at most ${IDENTIFIER_CHARACTERS_MAX})`,
+    );
   }
   const what = `exec ${execId}`;
   const process = typedJson(spec, "Process", PROCESS_BYTES_MAX, what) as OciProcess;

@@ -1,14 +1,10 @@
 import { GUEST_OVERHEAD_MIB, limitMib, type VmSize } from "../../qemu/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
-import {
-  checkRequest,
-  type ContainerPlan,
-  type CreateRequest,
-  planImage,
-} from "./container_plan.ts";
-import { hostHooks } from "../sandbox/hooks.ts";
+import { checkRequest, type ContainerPlan, planImage } from "./container_plan.ts";
 import type { OciSpec } from "./oci.ts";
 import type { WritableLayer } from "./writable_plan.ts";
+import type { CreateRequest } from "./create_request.ts";
+import { hostHooks } from "./host_hooks.ts";
 
 /** What of a pod's VM the plan of a container depends on that comes into it. */
 export interface PodView {

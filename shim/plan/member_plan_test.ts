@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Code, RpcError } from "../../proto/mod.ts";
-import type { CreateRequest } from "./container_plan.ts";
 import { planMember } from "./member_plan.ts";
 import type { OciSpec } from "./oci.ts";
 import { temporaryFolder } from "../testing/test_support.ts";
+import type { CreateRequest } from "./create_request.ts";
 
 const POD = {
   ...{ hostPid: 4711, guestPid: 77, hostname: "pod" },

@@ -1,4 +1,3 @@
-import { HOST_HOOKS } from "../sandbox/hooks.ts";
 import type { OciDevice, OciLinux, OciProcess, OciResources, OciSpec } from "./oci.ts";
 import {
   type HostPathKind,
@@ -6,6 +5,7 @@ import {
   UnsupportedSpecError,
   type Volume,
 } from "./volume_plan.ts";
+import { HOST_HOOKS } from "./host_hooks.ts";
 
 export { type HostPathKind, UnsupportedSpecError } from "./volume_plan.ts";
 

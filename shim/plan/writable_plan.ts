@@ -1,6 +1,6 @@
 import { Code, RpcError } from "../../proto/mod.ts";
 import type { Config } from "../config/config.ts";
-import { templatePath } from "../storage/writable_disk.ts";
+import { templatePath } from "./disk_template.ts";
 
 /** Where what the container writes goes. */
 export type WritableLayer =

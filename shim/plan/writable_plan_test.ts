@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { Code, RpcError } from "../../proto/mod.ts";
 import { resolveConfig } from "../config/config.ts";
-import { templatePath } from "../storage/writable_disk.ts";
 import { planWritable } from "./writable_plan.ts";
+import { templatePath } from "./disk_template.ts";
 
 const MKFS = "/usr/sbin/mkfs.ext4";
 const TEMPLATE = templatePath({ stateDir: "/var/lib/qemubox", mib: 10_240 });

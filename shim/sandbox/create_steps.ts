@@ -31,13 +31,7 @@ import {
   type SandboxPaths,
   vmName,
 } from "../base/names.ts";
-import {
-  type NetworkFacts,
-  networkHost,
-  networkRequestOf,
-  nicPlans,
-  type OnHost,
-} from "./network.ts";
+import { networkHost, networkRequestOf, nicPlans } from "./network.ts";
 import { Pod } from "./pod.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import { removeFolder } from "../base/remove_folder.ts";
@@ -47,6 +41,8 @@ import { SHARED_TAG } from "../plan/spec_plan.ts";
 import type { Timeline } from "../base/timeline.ts";
 import { openSnapshotImage } from "../storage/snapshot_image.ts";
 import { makeWritableDisk } from "../storage/writable_disk.ts";
+import type { NetworkFacts } from "../lease/network_facts.ts";
+import type { OnHost } from "../base/on_host.ts";
 
 /** What the steps of Create work with. */
 export interface CreateContext {

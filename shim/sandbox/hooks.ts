@@ -1,3 +1,4 @@
+import type { HookState, HostHooks } from "../plan/host_hooks.ts";
 import {
   Child,
   type Fd,
@@ -9,51 +10,14 @@ import {
 } from "../../ffi/mod.ts";
 import type { NetnsUsers } from "../../net/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
-import type { CreateRequest } from "../plan/container_plan.ts";
 import type { Logger } from "../base/log.ts";
-import type { OciHook, OciSpec } from "../plan/oci.ts";
-import type { OnHost } from "./network.ts";
+import type { OciHook } from "../plan/oci.ts";
+import type { OnHost } from "../base/on_host.ts";
 
 /** How long one hook may take that does not say so itself. Milliseconds. */
 const HOOK_TIMEOUT_MS = 60_000;
 /** Of what a hook that failed said last. */
 const SAID_CHARACTERS_MAX = 500;
-
-/**
- * The hooks that the runtime specification has run outside of the container (config.md, "POSIX-platform
- * Hooks"): before its create, and after its end.
- */
-export interface HostHooks {
-  readonly create: readonly OciHook[];
-  readonly delete: readonly OciHook[];
-}
-
-/** The kinds of them, by when they are run here; all others would run in the container, or in its start. */
-export const HOST_HOOKS = { create: ["prestart", "createRuntime"], delete: ["poststop"] } as const;
-
-/** Those of a specification; null: it has none. Pure. */
-export function hostHooks({ hooks = {} }: OciSpec): HostHooks | null {
-  const of = (kinds: readonly string[]) => kinds.flatMap((kind) => hooks[kind] ?? []);
-  const found = { create: of(HOST_HOOKS.create), delete: of(HOST_HOOKS.delete) };
-  return found.create.length + found.delete.length === 0 ? null : found;
-}
-
-/** What hooks are told of their container: "State" of the specification, runtime.md. */
-export interface HookState {
-  readonly ociVersion: string;
-  readonly id: string;
-  readonly bundle: string;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
-/** Pure. */
-export function hookState(
-  { id, bundle }: Pick<CreateRequest, "id" | "bundle">,
-  spec: OciSpec,
-): HookState {
-  const { ociVersion = "1.0.2", annotations = {} } = spec;
-  return { ociVersion, id, bundle, annotations };
-}
 
 /** What running them needs of its surroundings. */
 export interface HookHost {

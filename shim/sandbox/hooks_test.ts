@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { openNamespace, system } from "../../ffi/mod.ts";
-import { endHooks, Hooks, hookState, hostHooks } from "./hooks.ts";
+import { endHooks, Hooks } from "./hooks.ts";
 import type { OciHook } from "../plan/oci.ts";
 import { MemoryLog, temporaryFolder } from "../testing/test_support.ts";
+import { hookState, hostHooks } from "../plan/host_hooks.ts";
 
 const SETPRIV = "/usr/bin/setpriv";
 const ignore = Deno.uid() !== 0;

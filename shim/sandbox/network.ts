@@ -1,3 +1,5 @@
+import type { NetworkFacts } from "../lease/network_facts.ts";
+import type { OnHost } from "../base/on_host.ts";
 import type { System } from "../../ffi/mod.ts";
 import {
   checkAttachments,
@@ -12,44 +14,8 @@ import {
 } from "../../net/mod.ts";
 import type { guest, MessageInitShape } from "../../proto/mod.ts";
 import type { NicPlan } from "../../qemu/mod.ts";
-import type { Config } from "../config/config.ts";
 import type { Logger } from "../base/log.ts";
-import { type SandboxName, type SandboxPaths, vmName } from "../base/names.ts";
-
-/** Does something where the host's mounts are seen, outside of the shim's own namespace. */
-export type OnHost = <T>(work: () => T) => T;
-
-/** Where the network of a sandbox is, and what undoing it takes; part of its lease. */
-export interface NetworkFacts {
-  /** What CNI plugins know it by. */
-  readonly containerId: string;
-  readonly netns: string;
-  /** The attachments of all sandboxes. */
-  readonly storePath: string;
-  /** Folders of CNI plugins. */
-  readonly pluginPath: readonly string[];
-  readonly lockFile: string;
-}
-
-/** How the network of a sandbox would be called, whether it has one or not. Pure. */
-export function networkFacts(
-  config: Pick<Config, "stateDir" | "cniBinDir">,
-  paths: Pick<SandboxPaths, "netns" | "netnsFolder">,
-  name: SandboxName,
-): NetworkFacts {
-  return {
-    containerId: containerIdOf(name),
-    netns: paths.netns,
-    storePath: `${config.stateDir}/network.db`,
-    pluginPath: config.cniBinDir,
-    lockFile: `${paths.netnsFolder}/.lock`,
-  };
-}
-
-/** No identifier of containerd has two separators in a row: no two sandboxes share one. */
-function containerIdOf({ namespace, id }: SandboxName): string {
-  return `${namespace}--${id}`;
-}
+import { type SandboxName, vmName } from "../base/names.ts";
 
 /** What net/ works with; plugins carry the VM's name, by which stray ones are found. */
 export function networkHost(

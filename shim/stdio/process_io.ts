@@ -1,16 +1,10 @@
+import type { StdioAddresses } from "./process_name.ts";
 import { type ByteStream, FrameReader, FrameWriter, waitForClose } from "../../proto/mod.ts";
 import { InputPump } from "./input_pump.ts";
 import type { Logger } from "../base/log.ts";
 import { type OutputEnd, OutputPump } from "./output_pump.ts";
 import { openOutputs } from "./open_outputs.ts";
 import { findInput, type InputFifo } from "./stdio_target.ts";
-
-/** Paths or URIs as containerd gives them; empty: none. */
-export interface StdioAddresses {
-  readonly stdin: string;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** Opens a stream of one process in the guest. */
 export type OpenGuestStream = (kind: "stdin" | "stdout" | "stderr") => Promise<ByteStream>;

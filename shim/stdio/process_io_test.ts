@@ -8,8 +8,9 @@ import {
   memoryPair,
   RpcError,
 } from "../../proto/mod.ts";
-import { ProcessIo, type StdioAddresses } from "./process_io.ts";
+import { ProcessIo } from "./process_io.ts";
 import { MemoryLog, openBelow, settle, temporaryFolder } from "../testing/test_support.ts";
+import type { StdioAddresses } from "./process_name.ts";
 
 type Kind = keyof StdioAddresses;
 

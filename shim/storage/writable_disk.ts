@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { MKFS_ARGUMENTS, templatePath } from "../plan/disk_template.ts";
 import { Child, type Fd, isSystemError, O, type System, SystemError } from "../../ffi/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
 
@@ -19,21 +19,6 @@ export interface WritableDisk {
   readonly mkfsPath: string | null;
 }
 
-/**
- * No journal: what a crash of the guest leaves is read by nobody. All that describes the file system is
- * at its beginning, once, and marked as zeroed: nothing is written later but what the container
- * writes. The rest makes two runs give the same bytes.
- */
-const MKFS_ARGUMENTS: readonly string[] = [
-  ...["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0"],
-  ...["-U", "00000000-0000-4000-8000-000000000000"],
-  "-O",
-  "none,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super2,large_file,huge_file,uninit_bg," +
-  "dir_nlink,extra_isize",
-  "-E",
-  "num_backup_sb=0,packed_meta_blocks=1,lazy_itable_init=0,assume_storage_prezeroed=1,nodiscard," +
-  "root_owner=0:0,hash_seed=00000000-0000-4000-8000-000000000000",
-];
 /** No configuration of the host's, and no time, goes into a template. */
 const MKFS_ENVIRONMENT = { MKE2FS_CONFIG: "/dev/null", E2FSPROGS_FAKE_TIME: "1", LC_ALL: "C" };
 const MIB = 1024 * 1024;
@@ -43,12 +28,6 @@ const COPY_BYTES = 256 * 1024;
 /** Each size that somebody asks for makes one. */
 const TEMPLATES_MAX = 16;
 const MESSAGE_BYTES_MAX = 1024;
-
-/** The file of a template: its name says all that it is made of. */
-export function templatePath({ stateDir, mib }: Pick<WritableDisk, "stateDir" | "mib">): string {
-  const recipe = createHash("sha256").update(MKFS_ARGUMENTS.join("\0")).digest("hex").slice(0, 16);
-  return `${stateDir}/templates/ext4-${mib}MiB-${recipe}`;
-}
 
 /**
  * Makes a disk.

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { isSystemError, type System, system, SystemError } from "../../ffi/mod.ts";
 import { exists, temporaryFolder } from "../testing/test_support.ts";
-import { makeWritableDisk, templatePath } from "./writable_disk.ts";
+import { makeWritableDisk } from "./writable_disk.ts";
+import { templatePath } from "../plan/disk_template.ts";
 
 const MKFS = "/usr/sbin/mkfs.ext4";
 const FSCK = "/usr/sbin/e2fsck";

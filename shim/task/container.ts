@@ -1,8 +1,8 @@
 import { Code, RpcError } from "../../proto/mod.ts";
 import type { VmSize } from "../../qemu/mod.ts";
-import type { CreateRequest } from "../plan/container_plan.ts";
 import { Process } from "./process.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
 
 /** One container of a sandbox, as the host knows it: its init and any number of execs. */
 export class Container {

@@ -1,6 +1,5 @@
 import { Code, RpcError } from "../../proto/mod.ts";
 import { Container } from "./container.ts";
-import type { CreateRequest } from "../plan/container_plan.ts";
 import type { GuestConnection } from "../guest_client/guest_connection.ts";
 import type { Member } from "../sandbox/join_pod.ts";
 import type { Logger } from "../base/log.ts";
@@ -8,6 +7,7 @@ import type { Pod } from "../sandbox/pod.ts";
 import { reasons } from "../base/reasons.ts";
 import type { TaskEvents } from "./task_events.ts";
 import type { Tasks } from "./tasks.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
 
 /** What coming and going of a pod's containers needs from the process that it happens in. */
 export interface MembersHost {

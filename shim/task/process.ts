@@ -1,21 +1,8 @@
 import { Code, RpcError } from "../../proto/mod.ts";
-import type { ProcessIo, StdioAddresses } from "../stdio/process_io.ts";
-import {
-  assertLegal,
-  type Exit,
-  next,
-  type ProcessState,
-  type StatefulCall,
-} from "./process_state.ts";
-
-/** Which process it is, and what its stdio was said to be. */
-export interface ProcessName extends StdioAddresses {
-  /** The container's id. */
-  readonly id: string;
-  /** Empty for the container's init. */
-  readonly execId: string;
-  readonly terminal: boolean;
-}
+import type { ProcessIo } from "../stdio/process_io.ts";
+import { assertLegal, next, type ProcessState, type StatefulCall } from "./process_state.ts";
+import type { ProcessName } from "../stdio/process_name.ts";
+import type { Exit } from "../guest_client/exit.ts";
 
 /** One process of a container, its init or an exec, as the host knows it. */
 export class Process {

@@ -1,11 +1,5 @@
 import { Code, RpcError } from "../../proto/mod.ts";
-
-/** How a process ended. */
-export interface Exit {
-  /** Exit code, or 128 plus the signal's number. */
-  readonly status: number;
-  readonly at: Date;
-}
+import type { Exit } from "../guest_client/exit.ts";
 
 /** Where a process is in its life. Paused is a container's init alone: its execs pause with it. */
 export type ProcessState =

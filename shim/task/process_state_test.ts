@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { Code, RpcError } from "../../proto/mod.ts";
 import {
   assertLegal,
-  type Exit,
   next,
   type ProcessEvent,
   type ProcessState,
   type StatefulCall,
 } from "./process_state.ts";
+import type { Exit } from "../guest_client/exit.ts";
 
 const exit: Exit = { status: 3, at: new Date(0) };
 const later: Exit = { status: 137, at: new Date(1) };

@@ -1,7 +1,7 @@
 import { events, timestampFromDate } from "../../proto/mod.ts";
-import type { CreateRequest } from "../plan/container_plan.ts";
 import type { EventPublisher } from "./event_publisher.ts";
-import type { Exit } from "./process_state.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
+import type { Exit } from "../guest_client/exit.ts";
 
 /** The events of a task's life, with the topics that containerd's runtime v2 document asks for. */
 export class TaskEvents {

@@ -9,8 +9,6 @@ import {
 } from "../../proto/mod.ts";
 import type { VmSize } from "../../qemu/mod.ts";
 import { Container } from "./container.ts";
-import type { CreateRequest } from "../plan/container_plan.ts";
-import { KILLED_STATUS } from "../commands/delete.ts";
 import { type ExecRequest, planExec } from "../plan/exec_plan.ts";
 import {
   answered,
@@ -21,15 +19,18 @@ import type { Logger } from "../base/log.ts";
 import { Members, type MembersHost } from "./members.ts";
 import { encodeOciJson } from "../plan/oci_json.ts";
 import { ociTypeUrl } from "../plan/oci.ts";
-import type { Process, ProcessName } from "./process.ts";
+import type { Process } from "./process.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
-import type { Exit, ProcessState } from "./process_state.ts";
+import type { ProcessState } from "./process_state.ts";
 import { reasons } from "../base/reasons.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
 import { streamIds } from "../guest_client/stream_ids.ts";
 import { TaskControls } from "./task_controls.ts";
 import type { TaskEvents } from "./task_events.ts";
 import { type ProcessId, Tasks } from "./tasks.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
+import { type Exit, KILLED_STATUS } from "../guest_client/exit.ts";
+import type { ProcessName } from "../stdio/process_name.ts";
 
 /** What the service needs from the process that it runs in. */
 export interface TaskServiceHost extends MembersHost {

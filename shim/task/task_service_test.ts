@@ -10,7 +10,6 @@ import {
   unpackAny,
 } from "../../proto/mod.ts";
 import { Balloon } from "../../qemu/mod.ts";
-import type { CreateRequest } from "../plan/container_plan.ts";
 import type { ExecRequest } from "../plan/exec_plan.ts";
 import type { Pod } from "../sandbox/pod.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
@@ -18,6 +17,7 @@ import type { Sandbox, SandboxListener } from "../sandbox/sandbox.ts";
 import { TaskEvents } from "./task_events.ts";
 import { TaskService } from "./task_service.ts";
 import { MemoryLog, settle } from "../testing/test_support.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
 
 const SIGTERM = 15, SIGKILL = 9;
 const QEMU = 4711, SHIM = 42;

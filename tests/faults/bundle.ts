@@ -1,6 +1,6 @@
 import { system } from "../../ffi/mod.ts";
-import type { CreateRequest } from "../../shim/plan/container_plan.ts";
 import type { OciSpec } from "../../shim/plan/oci.ts";
+import type { CreateRequest } from "../../shim/plan/create_request.ts";
 
 /**
  * A bundle's folder with a specification, a folder to mount from it, with a file in it, and, for a

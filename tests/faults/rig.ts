@@ -7,10 +7,10 @@ import type { CreatePlan } from "../../shim/plan/create_plan.ts";
 import { CreateSteps } from "../../shim/sandbox/create_steps.ts";
 import { Lease } from "../../shim/lease/lease.ts";
 import { type SandboxName, sandboxPaths } from "../../shim/base/names.ts";
-import { networkFacts } from "../../shim/sandbox/network.ts";
 import { Timeline } from "../../shim/base/timeline.ts";
 import { assertNothingLeft, snapshot, SYSTEM_KINDS } from "../lib/system_state.ts";
 import { chain, failing, type FailingSystem, silent } from "./failing_system.ts";
+import { networkFacts } from "../../shim/lease/network_facts.ts";
 
 /** How the sandboxes of all rigs are configured. */
 export const config = resolveConfig({
