@@ -20,4 +20,4 @@ export { poll, type PollOptions } from "./poll.ts";
 export { transition, type Transitions } from "./state_machine.ts";
 export { oneLine, printable, quoted } from "./text.ts";
 export { MIB } from "./units.ts";
-export { VERSION } from "./version.ts";
+export { BUILD, BUILD_GLOBAL, VERSION } from "./version.ts";

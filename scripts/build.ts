@@ -7,6 +7,7 @@
 import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
 import { buildBareRoot, buildRoot, compileVminitd } from "../build/root/build.ts";
+import { buildIdentity } from "./lib/build_identity.ts";
 import { compile } from "./lib/compile.ts";
 import { CRICTL } from "./lib/crictl.ts";
 import { UNAVAILABLE } from "./lib/exit_status.ts";
@@ -20,11 +21,13 @@ import { NEWER_CONTAINERD } from "./lib/newer_containerd.ts";
  */
 const SHIM_V8_FLAGS = ["--expose-gc", "--min-semi-space-size=1", "--max-semi-space-size=1"];
 
-/** What can be built, in the order in which it is. */
-const TARGETS: Readonly<Record<string, () => Promise<string>>> = {
-  shim: async () =>
-    (await compile("shim/main.ts", "containerd-shim-qemubox-v1", { v8Flags: SHIM_V8_FLAGS })).path,
-  guest: async () => (await compileVminitd()).path,
+/** What can be built, each by a function of the build's identity. */
+const TARGETS: Readonly<Record<string, (identity: string) => Promise<string>>> = {
+  shim: async (identity) => {
+    const options = { v8Flags: SHIM_V8_FLAGS, identity };
+    return (await compile("shim/main.ts", "containerd-shim-qemubox-v1", options)).path;
+  },
+  guest: async (identity) => (await compileVminitd(identity)).path,
   root: buildRoot,
   initrd: buildInitrd,
   bare: buildBareRoot,
@@ -39,13 +42,15 @@ export const INSTALLED: readonly string[] = ["shim", "root", "initrd", "kernel"]
 
 /** Builds the named targets; returns the paths of the results. */
 export async function build(targets: readonly string[] = INSTALLED): Promise<string[]> {
+  // Asked for once: shim and vminitd compare theirs, and a commit may happen meanwhile.
+  const identity = await buildIdentity();
   const results: string[] = [];
   for (const target of targets) {
     const make = TARGETS[target];
     if (make === undefined) {
       throw new Error(`unknown target ${target}: there are ${Object.keys(TARGETS).join(", ")}`);
     }
-    results.push(await make());
+    results.push(await make(identity));
   }
   return results;
 }
