@@ -4,6 +4,7 @@
  * CSI) go as a whole.
  */
 
+// deno-lint-ignore no-control-regex
 const ESCAPE_SEQUENCE = /\x1b\[[0-9;]*[A-Za-z]/g;
 // Control, format, surrogate, private and unassigned characters; line and paragraph separators.
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]+/gu;
