@@ -1,3 +1,4 @@
+import { BUILD } from "../base/mod.ts";
 import { poller, strayObservers, type System } from "../ffi/mod.ts";
 import {
   GUEST_READY_MARKER,
@@ -77,7 +78,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
       system,
       timeline,
       events,
-      version: VERSION,
+      version: BUILD,
       startGrowth: (rules) => {
         const onError = (what: string, error: unknown): void =>
           console.log(`growth of ${what}: ${describe(error)}`);

@@ -12,6 +12,7 @@ export interface SystemServiceDependencies {
   readonly system: System;
   readonly timeline: Timeline;
   readonly events: EventLog<GuestEvent>;
+  /** Build of this vminitd: the shim takes only its own. */
   readonly version: string;
   /** From now on the machine grows and shrinks by these rules. */
   readonly startGrowth: (rules: GrowthRules) => void;

@@ -1,5 +1,7 @@
-import { Limiter } from "../../base/mod.ts";
+import { Limiter, messageOf, withDeadline } from "../../base/mod.ts";
 import {
+  type Any,
+  type AnyMessageSchema,
   type ByteStream,
   type Client,
   Code,
@@ -10,6 +12,7 @@ import {
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
   type MessageInitShape,
+  type MessageShape,
   openStream,
   RpcError,
   taskV3,
@@ -19,41 +22,43 @@ import {
   unpackAny,
 } from "../../proto/mod.ts";
 import type { Exit } from "./exit.ts";
+import { checkGuestBuild } from "./guest_build.ts";
+import { GuestError, refusedByGuest } from "./guest_error.ts";
 
 /** How to reach the guest's vsock ports. */
 export type DialGuest = (port: number, options: { signal: AbortSignal }) => Promise<ByteStream>;
 
-/** What the guest reports of its own accord, checked. */
+/** A process in the guest exited; checked. */
 export interface GuestExit {
   readonly containerId: string;
-  /** The process: the container's id for its init, else the exec's. */
+  /** The container's id for its init, else the exec id. */
   readonly processId: string;
   readonly exit: Exit;
 }
 
-/** A process in the guest was killed because its container's memory was at its limit. */
+/** A process in the guest was OOM-killed at its container's memory limit. */
 export interface GuestOom {
   readonly containerId: string;
 }
 
-/** The guest asks for memory, or gives some back. */
+/** The guest asks for memory, or returns some. */
 export interface GuestMemory {
-  /** What it would use, all in all. */
+  /** All the memory that it would use. */
   readonly wantedMib: number;
 }
 
 const EXIT_TOPIC = "/tasks/exit";
 const OOM_TOPIC = "/tasks/oom";
 
-/** A short call to a healthy guest; a guest that takes longer is taken for dead. Milliseconds. */
+/** Timeout of a short call. A guest that takes longer counts as dead. Milliseconds. */
 const CALL_TIMEOUT_MS = 10_000;
-/** More at a time could be more than the guest's kernel keeps for vminitd to accept. */
+/** More at once may overflow the backlog of vminitd's listening socket in the guest's kernel. */
 const STREAMS_OPENING_MAX = 32;
 
 /**
- * The RPC connection to vminitd and the way to open byte streams.
+ * The RPC connection to vminitd, and how to open byte streams.
  *
- * The guest is hostile: what comes out of it is checked where it comes in.
+ * The guest is hostile: everything that comes out of it is checked here.
  */
 export class GuestConnection implements Disposable {
   readonly task: Client<typeof taskV3.Task>;
@@ -75,59 +80,67 @@ export class GuestConnection implements Disposable {
     this.#system = createClient(guest.System, connection);
   }
 
-  /** Dials the RPC port of a guest that is ready. */
+  /** Dials the RPC port of a guest that has reported ready. */
   static async open(dial: DialGuest, signal: AbortSignal): Promise<GuestConnection> {
     const stream = await dial(GUEST_RPC_PORT, { signal });
     return new GuestConnection(new TtrpcConnection(stream), dial);
   }
 
-  /** Resolves when the connection is gone, for whatever reason. */
+  /** Resolves when the connection is lost, for whatever reason. */
   get closed(): Promise<void> {
     return this.#connection.closed;
   }
 
-  /** Sets the guest's clock and host name, and more of the kind. */
+  /**
+   * Sets the guest's clock, host name and rules of growth.
+   *
+   * @throws {GuestError}
+   * @throws {RefusedError} if vminitd comes from another build than this shim.
+   */
   async configure(
     request: MessageInitShape<typeof guest.ConfigureRequestSchema>,
     signal: AbortSignal,
   ): Promise<void> {
-    await answered("Configure", CALL_TIMEOUT_MS, (timeoutMs) => {
+    const { vminitdVersion } = await answered("Configure", CALL_TIMEOUT_MS, (timeoutMs) => {
       return this.#system.configure(request, { signal, timeoutMs });
     });
+    checkGuestBuild(vminitdVersion);
   }
 
-  /** Moves the guest's clock, in nanoseconds; 0 only asks. Returns what it says then. */
+  /**
+   * Moves the guest's clock by `addNanoseconds`; 0 only reads it.
+   *
+   * @returns the guest's CLOCK_REALTIME afterwards, in nanoseconds.
+   * @throws {GuestError}
+   */
   async adjustClock(addNanoseconds: bigint): Promise<bigint> {
-    const options = { timeoutMs: CALL_TIMEOUT_MS };
-    return (await this.#system.adjustClock({ addNanoseconds }, options)).unixNanoseconds;
+    const { unixNanoseconds } = await answered("AdjustClock", CALL_TIMEOUT_MS, (timeoutMs) => {
+      return this.#system.adjustClock({ addNanoseconds }, { timeoutMs });
+    });
+    return unixNanoseconds;
   }
 
-  /** What the guest reports, in its order, until the connection ends. Other kinds are skipped. */
+  /**
+   * Yields the guest's events in their order until the connection ends. Skips unknown topics.
+   *
+   * @throws {GuestError} `hostile` for an event that cannot be decoded.
+   */
   async *events(signal: AbortSignal): AsyncGenerator<GuestExit | GuestOom | GuestMemory> {
-    for await (const message of this.#system.events({}, { signal })) {
-      if (message.event === undefined) continue;
-      if (message.topic === OOM_TOPIC) {
-        yield { containerId: unpackAny(events.TaskOOMSchema, message.event).containerId };
-        continue;
+    try {
+      for await (const { topic, event } of this.#system.events({}, { signal })) {
+        const decoded = event === undefined ? null : decode(topic, event);
+        if (decoded !== null) yield decoded;
       }
-      if (message.topic === GUEST_MEMORY_TOPIC) {
-        yield { wantedMib: unpackAny(guest.MemoryWantedSchema, message.event).mib };
-        continue;
-      }
-      if (message.topic !== EXIT_TOPIC) continue;
-      const event = unpackAny(events.TaskExitSchema, message.event);
-      yield {
-        containerId: event.containerId,
-        processId: event.id,
-        exit: {
-          status: event.exitStatus,
-          at: plausibleDate(event.exitedAt),
-        },
-      };
+    } catch (error) {
+      throw refusedByGuest(error);
     }
   }
 
-  /** Opens one byte stream by the id that the guest knows it by. */
+  /**
+   * Opens the byte stream that the guest knows by `id`.
+   *
+   * @throws {GuestError} if the guest refuses it, or does not answer in time.
+   */
   stream(
     id: string,
     signal: AbortSignal,
@@ -138,25 +151,26 @@ export class GuestConnection implements Disposable {
 
   async #open(id: string, signal: AbortSignal, timeoutMs: number): Promise<ByteStream> {
     const stream = await this.#dial(GUEST_STREAM_PORT, { signal });
-    const late = new AbortController();
-    const timer = setTimeout(
-      () => late.abort(unanswered(`for stream ${id}`, timeoutMs)),
-      timeoutMs,
-    );
+    const onTimeout = () => GuestError.unanswered(`for stream ${id}`, timeoutMs);
     try {
-      await openStream(stream, id, { signal: AbortSignal.any([signal, late.signal]) });
+      await withDeadline({ timeoutMs, signal, onTimeout }, (signal) => {
+        return openStream(stream, id, { signal });
+      });
       return stream;
     } catch (error) {
       stream.close();
-      throw error;
-    } finally {
-      clearTimeout(timer);
+      throw refusedByGuest(error);
     }
   }
 
-  /** Asks the guest to end; resolves with its acknowledgement. */
+  /**
+   * Asks the guest to shut down. Resolves when it has acknowledged that nothing is left in it that
+   * is not on disk.
+   *
+   * @throws {GuestError}
+   */
   async shutdown(timeoutMs: number): Promise<void> {
-    await this.#system.shutdown({}, { timeoutMs });
+    await answered("Shutdown", timeoutMs, (timeoutMs) => this.#system.shutdown({}, { timeoutMs }));
   }
 
   [Symbol.dispose](): void {
@@ -165,8 +179,11 @@ export class GuestConnection implements Disposable {
 }
 
 /**
- * Makes a call that the guest has to answer in time: a guest may be hostile, or hang.
- * @throws RpcError DeadlineExceeded that says which call it left unanswered.
+ * Makes a call that the guest has to answer in time: a guest may hang, or be hostile.
+ *
+ * @param method names the call in the error.
+ * @throws {GuestError} `unanswered` after `timeoutMs`; `refused` with the guest's own code, or with
+ *   Code.Unavailable or Code.DataLoss if the connection is lost.
  */
 export async function answered<T>(
   method: string,
@@ -177,19 +194,39 @@ export async function answered<T>(
     return await call(timeoutMs);
   } catch (error) {
     const isLate = error instanceof RpcError && error.code === Code.DeadlineExceeded;
-    throw isLate ? unanswered(method, timeoutMs) : error;
+    throw isLate ? GuestError.unanswered(method, timeoutMs) : refusedByGuest(error);
   }
 }
 
-function unanswered(what: string, timeoutMs: number): RpcError {
-  const message = `guest did not answer ${what} within ${timeoutMs / 1000} s`;
-  return new RpcError(Code.DeadlineExceeded, message);
+/** Decodes an event of a known topic; returns null for other topics. */
+function decode(topic: string, event: Any): GuestExit | GuestOom | GuestMemory | null {
+  switch (topic) {
+    case OOM_TOPIC:
+      return { containerId: unpacked(events.TaskOOMSchema, event).containerId };
+    case GUEST_MEMORY_TOPIC:
+      return { wantedMib: unpacked(guest.MemoryWantedSchema, event).mib };
+    case EXIT_TOPIC: {
+      const { containerId, id, exitStatus, exitedAt } = unpacked(events.TaskExitSchema, event);
+      const exit = { status: exitStatus, at: plausibleDate(exitedAt) };
+      return { containerId, processId: id, exit };
+    }
+    default:
+      return null;
+  }
 }
 
-/** Later times have no timestamp that containerd could write down. */
+function unpacked<D extends AnyMessageSchema>(schema: D, event: Any): MessageShape<D> {
+  try {
+    return unpackAny(schema, event);
+  } catch (error) {
+    throw GuestError.hostile(`guest sent a malformed event: ${messageOf(error)}`, error);
+  }
+}
+
+/** containerd cannot encode a later time (google.protobuf.Timestamp). */
 const LAST_DATE = Date.UTC(9999, 11, 31);
 
-/** When something was, says the guest; now, when it says nothing that can be. */
+/** Returns a time that the guest reports, or now if it is absent or out of range. */
 function plausibleDate(timestamp: Timestamp | undefined): Date {
   if (timestamp !== undefined) {
     const date = timestampDate(timestamp);

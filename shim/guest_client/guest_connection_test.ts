@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { BUILD } from "../../base/mod.ts";
 import {
   acceptStream,
   type ByteStream,
@@ -21,7 +22,7 @@ import { settle } from "../testing/test_support.ts";
 const never = new AbortController().signal;
 type GuestSystem = Partial<ServiceImpl<typeof guest.System>>;
 
-/** A guest in memory that serves these methods and knows these streams; null: it never says. */
+/** Connects to an in-memory guest with these methods and streams; null: it answers for no stream. */
 async function connected(system: GuestSystem, streams: string[] | null = []) {
   const server = new TtrpcServer([implement(guest.System, system)]);
   const dialled: ByteStream[] = [];
@@ -48,7 +49,7 @@ function exitEvent(init: Partial<events.TaskExit>): guest.GuestEvent {
   });
 }
 
-/** What a guest that sends these events is understood to say. */
+/** The exits that come out of a guest that sends these events. */
 async function exitsOf(...sent: guest.GuestEvent[]): Promise<GuestExit[]> {
   const { connection, server } = await connected({
     events: async function* () {
@@ -68,7 +69,7 @@ async function exitsOf(...sent: guest.GuestEvent[]): Promise<GuestExit[]> {
   return exits;
 }
 
-Deno.test("exits come in order, other events are skipped", async () => {
+Deno.test("events yields exits in order and skips unknown topics", async () => {
   const [first, second, ...more] = await exitsOf(
     create(guest.GuestEventSchema, { topic: "/tasks/oom" }),
     exitEvent({ containerId: "c1", id: "e1", exitStatus: 1 }),
@@ -89,7 +90,7 @@ Deno.test("exits come in order, other events are skipped", async () => {
   });
 });
 
-Deno.test("a time that cannot be is the time at which it is heard", async () => {
+Deno.test("an impossible time of an exit is replaced by the time of its arrival", async () => {
   const before = Date.now();
   const max = (1n << 63n) - 1n;
   for (const seconds of [max, -max, -1n, 253_402_300_800n]) {
@@ -101,25 +102,30 @@ Deno.test("a time that cannot be is the time at which it is heard", async () => 
   assert.ok(exit!.exit.at.getTime() >= before);
 });
 
-Deno.test("an event that cannot be understood ends the events with an error", async () => {
+Deno.test("a malformed event ends the events with a hostile error", async () => {
   const broken = create(guest.GuestEventSchema, {
     topic: "/tasks/exit",
     event: { typeUrl: "containerd.events.TaskExit", value: Uint8Array.of(0xff) },
   });
-  await assert.rejects(exitsOf(broken), RpcError);
+  const malformed = {
+    name: "GuestError",
+    kind: "hostile",
+    message: /^guest sent a malformed event: /,
+  };
+  await assert.rejects(exitsOf(broken), malformed);
   const foreign = create(guest.GuestEventSchema, {
     topic: "/tasks/exit",
     event: { typeUrl: "containerd.events.TaskStart", value: new Uint8Array() },
   });
-  await assert.rejects(exitsOf(foreign), RpcError);
+  await assert.rejects(exitsOf(foreign), malformed);
 });
 
-Deno.test("clock and name are set as asked", async () => {
+Deno.test("configure sets clock and host name", async () => {
   const asked: unknown[] = [];
   const { connection, server } = await connected({
     configure: ({ unixNanoseconds, hostname }) => {
       asked.push([unixNanoseconds, hostname]);
-      return {};
+      return { vminitdVersion: BUILD };
     },
   });
   await connection.configure({ hostname: "box", unixNanoseconds: 12_345n }, never);
@@ -133,44 +139,82 @@ Deno.test("a stream that the guest refuses is closed", async () => {
   assert.equal(await connection.stream("c1/init/stdout", never), dialled[1]);
   await assert.rejects(
     connection.stream("c1/init/stderr", never),
-    (error) => error instanceof RpcError && error.code === Code.NotFound,
+    { kind: "refused", code: Code.NotFound, message: /^guest refused stream c1\/init\/stderr: / },
   );
   await assert.rejects(dialled[2]!.write(Uint8Array.of(0)));
   connection[Symbol.dispose]();
   server.close();
 });
 
-Deno.test("a call that the guest leaves unanswered fails by name", async () => {
+Deno.test("a call without an answer in time fails by its name, a refused one keeps code and message", async () => {
   const { connection, server } = await connected({ shutdown: () => new Promise(() => {}) });
   await assert.rejects(
     answered("Shutdown", 20, (timeoutMs) => connection.shutdown(timeoutMs)),
-    { code: Code.DeadlineExceeded, message: "guest did not answer Shutdown within 0.02 s" },
+    { kind: "unanswered", message: "guest did not answer Shutdown within 0.02 s" },
   );
-  const other = new RpcError(Code.NotFound, "no such thing");
-  await assert.rejects(answered("Shutdown", 20, () => Promise.reject(other)), other);
+  const status = new RpcError(Code.NotFound, "no such thing");
+  await assert.rejects(answered("Shutdown", 20, () => Promise.reject(status)), {
+    name: "GuestError",
+    kind: "refused",
+    code: Code.NotFound,
+    message: "no such thing",
+    cause: status,
+  });
+  const local = new Error("of this host");
+  await assert.rejects(answered("Shutdown", 20, () => Promise.reject(local)), local);
   connection[Symbol.dispose]();
   server.close();
 });
 
-Deno.test("a stream for which the guest does not answer is closed in time", async () => {
+Deno.test("a stream that the guest does not answer for is closed at its deadline", async () => {
   const { connection, server, dialled } = await connected({}, null);
   await assert.rejects(
     connection.stream("c1/init/stdout", never, 20),
-    { code: Code.DeadlineExceeded, message: /^guest did not answer for stream c1\/init\/stdout/ },
+    { kind: "unanswered", message: /^guest did not answer for stream c1\/init\/stdout within / },
   );
   await assert.rejects(dialled[1]!.write(Uint8Array.of(0)));
   connection[Symbol.dispose]();
   server.close();
 });
 
-Deno.test("the end of the connection is told, and fails what is under way", async () => {
+Deno.test("closed resolves with the end of the connection, which fails pending calls", async () => {
   const { connection, server } = await connected({ shutdown: () => new Promise(() => {}) });
   const shutdown = connection.shutdown(60_000);
   await settle();
   server.close();
   await connection.closed;
-  await assert.rejects(
-    shutdown,
-    (error) => error instanceof RpcError && error.code === Code.Unavailable,
+  await assert.rejects(shutdown, { kind: "refused", code: Code.Unavailable });
+});
+
+Deno.test("configure refuses a guest of another build, if this is a compiled shim", async () => {
+  // BUILD is what it is when base/ is loaded: a process of its own.
+  const program = `
+    globalThis.__qemuboxBuild = "0.1.0 (commit bbbbbbbbbbbb)";
+    const { GuestConnection } = await import("./guest_connection.ts");
+    const { guest, GUEST_RPC_PORT, implement, memoryPair, TtrpcServer } =
+      await import("../../proto/mod.ts");
+    const { signal } = new AbortController();
+    for (const vminitdVersion of ["0.1.0 (commit aaaaaaaaaaaa)", "0.1.0 (commit bbbbbbbbbbbb)"]) {
+      const server = new TtrpcServer([
+        implement(guest.System, { configure: () => ({ vminitdVersion }) }),
+      ]);
+      const [ours, theirs] = memoryPair();
+      void server.serve(theirs);
+      using connection = await GuestConnection.open(() => Promise.resolve(ours), signal);
+      const outcome = await connection.configure({}, signal).then(() => "ok", String);
+      console.log(outcome);
+      server.close();
+    }
+  `;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-check", program],
+    cwd: import.meta.dirname!,
+  }).output();
+  assert.equal(
+    new TextDecoder().decode(stdout),
+    "RefusedError: root image has vminitd 0.1.0 (commit aaaaaaaaaaaa), the shim is " +
+      "0.1.0 (commit bbbbbbbbbbbb): install root image and shim of one build " +
+      "(deno task build makes both)\nok\n",
+    new TextDecoder().decode(stderr),
   );
 });
