@@ -1,12 +1,15 @@
+import { HOST_HOOKS } from "../plan/host_hooks.ts";
+
 /**
- * What this runtime does of the OCI runtime specification (features.md), for `-info`: what crun 1.28
- * says of itself (`crun features`) without what ends at the VM: hooks, a network namespace for the
- * container, seccomp listeners, labels of security modules and resctrl are the host's.
+ * Features structure of the OCI runtime specification (features.md), for `-info`: the output of
+ * `crun features` of crun 1.28 without what stops at the VM. The container's network namespace,
+ * seccomp listeners, labels of security modules and resctrl are not supported. Hooks run on the
+ * host, so those of the container are not supported either.
  */
 export const OCI_FEATURES = {
   ociVersionMin: "1.0.0",
   ociVersionMax: "1.2.1",
-  hooks: [],
+  hooks: Object.values(HOST_HOOKS).flat(),
   mountOptions: words(`
     async atime bind copy-symlink defaults dest-nofollow dev diratime dirsync exec idmap mand noatime
     nodev nodiratime noexec nomand norelatime nostrictatime nosuid private ratime rasync rbind rdev

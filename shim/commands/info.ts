@@ -1,31 +1,34 @@
+import { BUILD, VERSION } from "../../base/mod.ts";
 import { create, fromBinary, runcOptions, toBinary, types } from "../../proto/mod.ts";
 import { OCI_FEATURES } from "./features.ts";
 import { CLAIM_ANNOTATIONS } from "./mount_claims.ts";
 import { checkRuntimeOptions } from "../plan/runtime_options.ts";
 
 export const RUNTIME_NAME = "io.containerd.qemubox.v1";
-/** Released together: shim, kernel and root image. */
-export const VERSION = "0.1.0";
+/** The part of BUILD in parentheses: the commit, or why it is not known. */
+const REVISION = BUILD.slice(VERSION.length).replace(/^ \((.*)\)$/, "$1");
 
-/** `-v`: for people. */
+/** The text of `-v`, for people. */
 export function versionText(): string {
   return [
     "containerd-shim-qemubox-v1:",
     `  Version:  ${VERSION}`,
+    `  Revision: ${REVISION}`,
     `  Runtime:  ${RUNTIME_NAME}`,
     `  Deno:     ${Deno.version.deno}`,
     "",
   ].join("\n");
 }
 
-/** How containerd's typeurl names the features document of the OCI runtime specification. */
+/** Type URL of the OCI features structure in containerd's typeurl. */
 const FEATURES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
 /**
- * `-info`: a containerd.types.RuntimeInfo for containerd, which asks for it to know name, version
- * and features before it runs anything.
- * @param request what came on stdin: a containerd.types.RuntimeRequest, or nothing.
- * @throws RpcError for runtime options of a type that is not known.
+ * Returns the answer to `-info`, an encoded containerd.types.RuntimeInfo. containerd asks for name,
+ * version and features before it runs anything.
+ *
+ * @param request the encoded containerd.types.RuntimeRequest on stdin; empty if there is none.
+ * @throws {Error} for runtime options of an unknown type.
  */
 export function runtimeInfo(request: Uint8Array): Uint8Array {
   const { options } = fromBinary(types.RuntimeRequestSchema, request);
@@ -34,7 +37,7 @@ export function runtimeInfo(request: Uint8Array): Uint8Array {
     types.RuntimeInfoSchema,
     create(types.RuntimeInfoSchema, {
       name: RUNTIME_NAME,
-      version: { version: VERSION },
+      version: { version: VERSION, revision: REVISION },
       options: options ?? { typeUrl: runcOptions.OptionsSchema.typeName, value: new Uint8Array() },
       features: {
         typeUrl: FEATURES_TYPE,

@@ -1,9 +1,31 @@
 import assert from "node:assert/strict";
+import { BUILD, VERSION } from "../../base/mod.ts";
 import { fromBinary, packAny, runcOptions, toBinary, types } from "../../proto/mod.ts";
 import { create } from "../../proto/mod.ts";
-import { RUNTIME_NAME, runtimeInfo } from "./info.ts";
+import { HOST_HOOKS } from "../plan/host_hooks.ts";
+import { RUNTIME_NAME, runtimeInfo, versionText } from "./info.ts";
 
-Deno.test("-info names the runtime, what it does of the specification, and options it was given", () => {
+Deno.test("-v prints version and commit of the build, and -info carries both", () => {
+  const { version } = fromBinary(types.RuntimeInfoSchema, runtimeInfo(new Uint8Array()));
+  assert.equal(`${version!.version} (${version!.revision})`, BUILD);
+  assert.match(
+    versionText(),
+    new RegExp(
+      `^containerd-shim-qemubox-v1:\\n +Version: +${
+        RegExp.escape(VERSION)
+      }\\n +Revision: +source\\n`,
+    ),
+  );
+});
+
+Deno.test("-info lists the hooks that the shim runs, and no others", () => {
+  const { features } = fromBinary(types.RuntimeInfoSchema, runtimeInfo(new Uint8Array()));
+  const { hooks } = JSON.parse(new TextDecoder().decode(features!.value));
+  assert.deepEqual(hooks, ["prestart", "createRuntime", "poststop"]);
+  assert.deepEqual(hooks, [...HOST_HOOKS.create, ...HOST_HOOKS.delete]);
+});
+
+Deno.test("-info reports the runtime's name and features, and the options of its request", () => {
   const info = fromBinary(types.RuntimeInfoSchema, runtimeInfo(new Uint8Array()));
   assert.equal(info.name, RUNTIME_NAME);
   assert.equal(info.options?.typeUrl, "containerd.runc.v1.Options");
@@ -13,7 +35,6 @@ Deno.test("-info names the runtime, what it does of the specification, and optio
   );
   const features = JSON.parse(new TextDecoder().decode(info.features!.value));
   assert.equal(features.ociVersionMin, "1.0.0");
-  assert.deepEqual(features.hooks, []);
   assert.equal(features.linux.cgroup.v1, false);
   assert.equal(features.linux.capabilities.length, 41);
   assert.ok(features.linux.capabilities.includes("CAP_SYS_ADMIN"));
@@ -32,7 +53,7 @@ Deno.test("-info names the runtime, what it does of the specification, and optio
   assert.deepEqual(understood.options, options);
 });
 
-Deno.test("options that are not known are refused by -info as well", () => {
+Deno.test("-info refuses runtime options of an unknown type", () => {
   const request = create(types.RuntimeRequestSchema, {
     options: { typeUrl: "com.example.Options", value: new Uint8Array() },
   });
