@@ -1,47 +1,48 @@
 import { createHash } from "node:crypto";
 
-/** Which sandbox this is: containerd's namespace, and the id of the task that it was made for. */
+/** Identity of a sandbox: containerd's namespace and the id of the task that it was made for. */
 export interface SandboxName {
   readonly namespace: string;
   readonly id: string;
 }
 
-/** Every path on the host that belongs to one sandbox. */
+/** Paths on the host that belong to one sandbox. */
 export interface SandboxPaths {
-  /** Folder of the lease: `<run>/<namespace>/<id>`. */
+  /** Directory of the lease: `<run>/<namespace>/<id>`. */
   readonly lease: string;
   /**
-   * Folder of sockets and of what is shared with the VM. Its name is a hash of namespace and id,
-   * because both together do not fit into the 107 bytes of a unix socket's path (unix(7)).
+   * Directory of sockets and of the files shared with the VM. Its name is a hash of namespace and
+   * id, because both together do not fit into the 107 bytes of a unix socket's path (unix(7)).
    */
   readonly runtime: string;
-  /** What virtiofsd shares with the VM. */
+  /** Directory that virtiofsd shares with the VM. */
   readonly shared: string;
-  /** What lies under it where it grows: the places of containers that come later. */
+  /** Directory mounted under `shared` in a pod, in which later containers get mount points. */
   readonly places: string;
-  /** Where what such a container gets to see is put together. */
+  /** Directory in which the files of a later container are assembled before they are shared. */
   readonly members: string;
-  /** Where the sandbox's network namespace is mounted, if it has one of its own. */
+  /** Mount point of the sandbox's network namespace, if it has its own. */
   readonly netns: string;
-  /** Folder of all sandboxes' network namespaces. */
+  /** Directory of all sandboxes' network namespaces. */
   readonly netnsFolder: string;
 }
 
-/** Folder, below the run folder, of CID leases. */
+/** Directory of CID leases, below the run directory. */
 export const CID_FOLDER = "cid";
-/** What a lease calls a context id that is about to be drawn. */
+/** Intent in a lease for a context id that is about to be allocated. */
 export const CID_INTENT = "cid";
-/** Folder, below the run folder, of the sandboxes' runtime folders. */
+/** Directory of the sandboxes' runtime directories, below the run directory. */
 export const RUNTIME_FOLDER = "s";
-/** Folder, below the run folder, of network namespaces. */
+/** Directory of network namespaces, below the run directory. */
 export const NETNS_FOLDER = "netns";
-/** Names below the run folder that are no containerd namespaces. */
+/** Names below the run directory that are not containerd namespaces. */
 export const RESERVED_FOLDERS: ReadonlySet<string> = new Set([
   CID_FOLDER,
   RUNTIME_FOLDER,
   NETNS_FOLDER,
 ]);
 
+/** Returns the paths of a sandbox. Pure. */
 export function sandboxPaths(config: { readonly runDir: string }, name: SandboxName): SandboxPaths {
   const runtime = `${config.runDir}/${RUNTIME_FOLDER}/${hash(`${name.namespace}/${name.id}`, 20)}`;
   return {
@@ -50,33 +51,35 @@ export function sandboxPaths(config: { readonly runDir: string }, name: SandboxN
     shared: `${runtime}/shared`,
     places: `${runtime}/places`,
     members: `${runtime}/members`,
-    // No identifier of containerd has two separators in a row: no two sandboxes share one.
+    // No containerd identifier has two separators in a row, so no two sandboxes share this path.
     netns: `${config.runDir}/${NETNS_FOLDER}/${name.namespace}--${name.id}`,
     netnsFolder: `${config.runDir}/${NETNS_FOLDER}`,
   };
 }
 
-/** The run folder that a sandbox's runtime folder lies in. */
+/** Returns the run directory that holds a sandbox's runtime directory. */
 export function runFolderOf(runtime: string): string {
   return runtime.split("/").slice(0, -2).join("/");
 }
 
-/** A namespace that happens to be called like one of our own folders gets a name it cannot have. */
+/** A namespace named like a directory of ours gets a name that no namespace can have. */
 function leaseFolder(namespace: string): string {
   return RESERVED_FOLDERS.has(namespace) ? `_${namespace}` : namespace;
 }
 
 /**
- * What QEMU and its helpers are called in their arguments and environment. The slash is in neither
- * part, so no two sandboxes share a name.
+ * Returns the name of the VM in the arguments and environment of QEMU and its helpers. Neither part
+ * has a slash, so no two sandboxes share a name.
  */
 export function vmName(name: SandboxName): string {
   return `${name.namespace}/${name.id}`;
 }
 
 /**
- * The unix socket that containerd connects to, where containerd's own shims put theirs.
- * @param directory containerd's socket folder; its default when it does not say.
+ * Returns the path of the unix socket that containerd connects to, as containerd's own shims choose
+ * it.
+ *
+ * @param directory containerd's socket directory, by default that of containerd.
  */
 export function socketPath(
   name: SandboxName,

@@ -9,7 +9,7 @@ const longest = "n".repeat(76);
 const identifier = fc.stringMatching(/^[A-Za-z0-9]+([-._][A-Za-z0-9]+)*$/, { size: "small" });
 const name = fc.record({ namespace: identifier, id: identifier });
 
-Deno.test("every socket path fits, however long id and namespace are", () => {
+Deno.test("every socket path fits into sun_path, for the longest id and namespace", () => {
   const name = { namespace: longest, id: longest };
   const socket = socketPath(name, "/run/containerd/containerd.sock");
   assert.ok(socket.length <= SOCKET_PATH_BYTES_MAX, socket);
@@ -28,26 +28,26 @@ Deno.test("two sandboxes share no path", () => {
   }));
 });
 
-Deno.test("a name has the same paths at every call: delete finds what start made", () => {
+Deno.test("a name has the same paths at every call, so that delete finds what start made", () => {
   const name = { namespace: "default", id: "c1" };
   assert.deepEqual(sandboxPaths(config, name), sandboxPaths(config, { ...name }));
   assert.equal(sandboxPaths(config, name).lease, "/run/qemubox/default/c1");
   assert.equal(socketPath(name, "/a"), socketPath(name, "/a"));
 });
 
-Deno.test("two containerds on one host do not share a socket", () => {
+Deno.test("two containerds on one host share no socket", () => {
   const name = { namespace: "default", id: "c1" };
   assert.notEqual(socketPath(name, "/a"), socketPath(name, "/b"));
   assert.match(socketPath(name, "/a"), /^\/run\/containerd\/s\/[0-9a-f]{64}$/);
   assert.match(socketPath(name, "/a", "/elsewhere"), /^\/elsewhere\/[0-9a-f]{64}$/);
 });
 
-Deno.test("a namespace called like one of our folders does not fall into it", () => {
+Deno.test("a namespace named like a directory of ours does not use that directory", () => {
   for (const namespace of RESERVED_FOLDERS) {
     const { lease } = sandboxPaths(config, { namespace, id: "c1" });
     const folder = lease.split("/").at(-2)!;
     assert.ok(!RESERVED_FOLDERS.has(folder), lease);
-    // Nor into that of another namespace: an identifier begins with a letter or digit.
+    // Nor that of another namespace: an identifier begins with a letter or digit.
     assert.doesNotMatch(folder, /^[A-Za-z0-9]/);
   }
 });

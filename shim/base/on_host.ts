@@ -1,2 +1,2 @@
-/** Runs `work` where the host's mounts are seen, outside of the shim's own mount namespace. */
+/** Runs `work` in the host's mount namespace instead of the shim's own. */
 export type OnHost = <T>(work: () => T) => T;

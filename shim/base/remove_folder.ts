@@ -1,20 +1,18 @@
+import { removeIfPresent } from "../../base/mod.ts";
 import { MNT, type System } from "../../ffi/mod.ts";
 
 /**
- * Removes a folder with all that is in it, but nothing of what is mounted there: all mounts below
- * it are undone first, and while one is left nothing is removed. A container's image may be mounted
+ * Removes a directory with everything in it, but no file that is mounted there: unmounts everything
+ * below it first, and removes nothing while a mount is left. A container's image may be mounted
  * there, and its files are the host's.
  *
- * Looks at the mount namespace of the main thread. Does nothing when there is no such folder.
- * @throws Error naming the mounts that cannot be undone.
+ * Uses the mount namespace of the main thread. Does nothing if the directory does not exist.
+ *
+ * @throws {Error} naming the mounts that cannot be undone.
  */
 export function removeFolder(system: System, folder: string): void {
   unmountBelow(system, folder);
-  try {
-    Deno.removeSync(folder, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  removeIfPresent(folder, { recursive: true });
 }
 
 function unmountBelow(system: System, folder: string): void {
@@ -25,7 +23,7 @@ function unmountBelow(system: System, folder: string): void {
   if (left.length > 0) throw new Error(`still mounted: ${left.join(", ")}`);
 }
 
-/** Mount points at or below a folder, deepest first, from the text of mountinfo (proc(5)). */
+/** Returns the mount points at or below a directory, deepest first, from mountinfo (proc(5)). */
 export function mountsBelow(mountinfo: string, folder: string): string[] {
   return mountinfo.split("\n")
     .map((line) => (line.split(" ")[4] ?? "").replaceAll(/\\([0-7]{3})/g, unescape))

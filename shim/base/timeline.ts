@@ -1,4 +1,4 @@
-/** The moments of a container's start that the log tells about, in the order they are expected. */
+/** Moments of a container's start that are logged, in their expected order. */
 export const MOMENTS = [
   "start",
   "vm spawned",
@@ -10,37 +10,37 @@ export const MOMENTS = [
 ] as const;
 export type Moment = (typeof MOMENTS)[number];
 
-/** Collects when each moment was; the first report of a moment counts. */
+/** Collects the time of each moment. The first report of a moment counts. */
 export class Timeline {
   readonly #at = new Map<Moment, number>();
   readonly #now: () => number;
   readonly #onComplete: (line: string) => void;
-  #told = false;
+  #isReported = false;
 
   /**
-   * @param onComplete hears the line once, when every moment has come or `end` is called.
-   * @param now a monotonic clock in milliseconds.
+   * @param onComplete receives the line once, when every moment was marked or `end` is called.
+   * @param now monotonic clock in milliseconds.
    */
   constructor(onComplete: (line: string) => void, now: () => number = () => performance.now()) {
     this.#onComplete = onComplete;
     this.#now = now;
   }
 
-  /** @param at when it was, by the same clock; now when it is left out. */
+  /** @param at time of the moment by the same clock; now by default. */
   mark(moment: Moment, at: number = this.#now()): void {
     if (!this.#at.has(moment)) this.#at.set(moment, at);
-    // Not the last one alone: the first byte may overtake the answer of Start.
+    // The last moment is not enough: the first byte may overtake the answer of Start.
     if (this.#at.size === MOMENTS.length) this.end();
   }
 
-  /** Nothing more will come: a container without output has no first byte. */
+  /** Reports without the missing moments: a container without output has no first byte. */
   end(): void {
-    if (this.#told) return;
-    this.#told = true;
+    if (this.#isReported) return;
+    this.#isReported = true;
     this.#onComplete(this.describe());
   }
 
-  /** One line: each known moment with the milliseconds since `start`. */
+  /** Returns one line with the milliseconds from `start` to each known moment. */
   describe(): string {
     const origin = this.#at.get("start") ?? 0;
     const parts = MOMENTS.flatMap((moment) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { MOMENTS, Timeline } from "./timeline.ts";
 
-Deno.test("the line has every moment in order, relative to the start, and is told once", () => {
+Deno.test("the line has every moment in order, relative to the start, and is reported once", () => {
   let now = 1000;
   const told: string[] = [];
   const timeline = new Timeline((line) => told.push(line), () => now);
@@ -17,7 +17,7 @@ Deno.test("the line has every moment in order, relative to the start, and is tol
   ]);
 });
 
-Deno.test("a first byte that comes before the answer of Start waits for it", () => {
+Deno.test("a first byte before the answer of Start does not complete the timeline", () => {
   const told: string[] = [];
   const timeline = new Timeline((line) => told.push(line), () => 5);
   for (const moment of MOMENTS) if (moment !== "started") timeline.mark(moment, 1);
@@ -26,7 +26,7 @@ Deno.test("a first byte that comes before the answer of Start waits for it", () 
   assert.match(told.join(), /started 4, first output byte 0$/);
 });
 
-Deno.test("a container without output is told at its end, without the missing moments", () => {
+Deno.test("a container without output is reported at its end, without the missing moments", () => {
   const told: string[] = [];
   const timeline = new Timeline((line) => told.push(line), () => 5);
   timeline.mark("start");

@@ -1,33 +1,35 @@
-import { Code, RpcError } from "../../proto/mod.ts";
+import { MIB, quoted } from "../../base/mod.ts";
 import { answered, type GuestConnection } from "./guest_connection.ts";
+import { GuestError } from "./guest_error.ts";
 
-/** What moves in one message, a quarter of the most that one holds. Bytes. */
-const CHUNK_BYTES = 1_048_576;
-/** CRIU writes some 50 files for a process, and 3 more for each further one. */
+/** Bytes in one message, a quarter of its limit. */
+const CHUNK_BYTES = MIB;
+/** CRIU writes some 50 files for one process and 3 for each further one. */
 const FILES_MAX = 65_536;
-/** A message of a megabyte takes a guest under TCG some 0.1 s. Milliseconds. */
+/** A message of 1 MiB takes a guest under TCG about 0.1 s. Milliseconds. */
 const CALL_TIMEOUT_MS = 30_000;
 
-// A guest's file names become files of the host.
+// File names of the guest become file names of the host.
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 
 /** A checkpoint in the guest. */
 export interface GuestCheckpoint {
   readonly guest: Pick<GuestConnection, "checkpoints">;
-  /** By which the guest knows it. */
+  /** Its name in the guest. */
   readonly name: string;
 }
 
 /**
- * Copies the files of a checkpoint out of the guest into `folder`, which is made where it is missing. What
- * fails leaves none of them.
+ * Copies the files of a checkpoint from the guest into `directory`, which is created if absent. A
+ * failure leaves none of them. Never overwrites a file.
  *
- * @param bytesMax more than that is nonsense: a guest holds them in its memory.
- * @throws RpcError; Error of the file system, naming the file
+ * @param bytesMax limit of all files together: a guest holds them in its memory.
+ * @throws {GuestError}
+ * @throws {Error} of the file system, naming the file.
  */
 export async function fetchCheckpoint(
   { guest, name }: GuestCheckpoint,
-  folder: string,
+  directory: string,
   bytesMax: number,
 ): Promise<void> {
   await using made = new AsyncDisposableStack();
@@ -35,9 +37,9 @@ export async function fetchCheckpoint(
     return guest.checkpoints.list({ name }, { timeoutMs });
   });
   checkList(files, bytesMax);
-  await makeFolder(folder, made);
+  await makeDirectory(directory, made);
   for (const { name: file, sizeBytes } of files) {
-    const path = `${folder}/${file}`;
+    const path = `${directory}/${file}`;
     using target = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
     made.defer(() => Deno.remove(path));
     for (let offset = 0n; offset < sizeBytes;) {
@@ -48,7 +50,7 @@ export async function fetchCheckpoint(
         return guest.checkpoints.read(part, { timeoutMs });
       });
       if (data.length === 0 || data.length > length) {
-        throw hostile(`answered ${data.length} bytes of ${file} where ${length} were asked for`);
+        throw hostile(`answered ${data.length} bytes of ${file} instead of ${length}`);
       }
       await writeAll(target, data);
       offset += BigInt(data.length);
@@ -58,18 +60,19 @@ export async function fetchCheckpoint(
 }
 
 /**
- * Copies the files in `folder` into a checkpoint of the guest. Folders in it are no part of one.
+ * Copies the files in `directory` into a checkpoint of the guest. Skips subdirectories.
  *
- * @throws RpcError; Error of the file system
+ * @throws {GuestError}
+ * @throws {Error} of the file system, naming the file.
  */
 export async function sendCheckpoint(
   { guest, name }: GuestCheckpoint,
-  folder: string,
+  directory: string,
   signal: AbortSignal,
 ): Promise<void> {
-  for await (const { name: file, isFile } of Deno.readDir(folder)) {
+  for await (const { name: file, isFile } of Deno.readDir(directory)) {
     if (!isFile) continue;
-    using source = await Deno.open(`${folder}/${file}`);
+    using source = await Deno.open(`${directory}/${file}`);
     let offsetBytes = 0n;
     const buffer = new Uint8Array(CHUNK_BYTES);
     do {
@@ -89,18 +92,18 @@ function checkList(
 ): void {
   if (files.length > FILES_MAX) throw hostile(`has ${files.length} files`);
   const bad = files.find(({ name }) => !FILE_NAME.test(name));
-  if (bad !== undefined) throw hostile(`has a file ${JSON.stringify(bad.name.slice(0, 100))}`);
+  if (bad !== undefined) throw hostile(`has a file ${quoted(bad.name)}`);
   const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0n);
   if (bytes > BigInt(bytesMax)) {
     throw hostile(`has ${bytes} bytes, more than the guest's memory`);
   }
 }
 
-function hostile(what: string): RpcError {
-  return new RpcError(Code.Internal, `the guest's checkpoint ${what}`);
+function hostile(what: string): GuestError {
+  return GuestError.hostile(`guest's checkpoint ${what}`);
 }
 
-async function makeFolder(path: string, made: AsyncDisposableStack): Promise<void> {
+async function makeDirectory(path: string, made: AsyncDisposableStack): Promise<void> {
   try {
     await Deno.mkdir(path, { mode: 0o700 });
   } catch (error) {

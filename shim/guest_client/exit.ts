@@ -1,9 +1,9 @@
-/** How a process exited. */
+/** Exit of a process. */
 export interface Exit {
   /** Exit code, or 128 plus the signal's number. */
   readonly status: number;
   readonly at: Date;
 }
 
-/** Status of a task whose exit nobody saw: as if SIGKILL had ended it. */
+/** Exit status of a task whose exit was not seen, as if SIGKILL had ended it. */
 export const KILLED_STATUS = 137;

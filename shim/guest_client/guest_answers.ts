@@ -1,19 +1,19 @@
-/** What the guest answers, checked as if it came from the internet, for containerd. @module */
+/** Answers of the guest, checked as if they came from the internet. @module */
+import { messageOf } from "../../base/mod.ts";
 import {
   type Any,
   cgroups,
-  Code,
   create,
   fromBinary,
   packAny,
-  RpcError,
   runcOptions,
   type taskTypes,
   toBinary,
   unpackAny,
 } from "../../proto/mod.ts";
+import { GuestError } from "./guest_error.ts";
 
-/** Linux has no more (PID_MAX_LIMIT of include/linux/threads.h is 4 Mi, its default 32 Ki). */
+/** PID_MAX_DEFAULT of include/linux/threads.h, whose PID_MAX_LIMIT is 4 Mi. */
 const PIDS_MAX = 32_768;
 const STATS_BYTES_MAX = 256 * 1024;
 
@@ -24,16 +24,17 @@ export interface ListedProcess {
 }
 
 /**
- * The processes of a container, those of execs with the exec's id.
- * @param isExec whether the container has such an exec; what the guest makes up is left out.
- * @throws RpcError Internal for more than there can be.
+ * Returns the processes of a container, exec processes with their exec id.
+ *
+ * @param isExec whether the container has an exec process of this id. Others are listed without it.
+ * @throws {GuestError} `hostile` if there are more than a kernel has.
  */
 export function checkedProcesses(
   processes: readonly taskTypes.ProcessInfo[],
   isExec: (execId: string) => boolean,
 ): ListedProcess[] {
   if (processes.length > PIDS_MAX) {
-    throw new RpcError(Code.Internal, `guest lists ${processes.length} processes`);
+    throw GuestError.hostile(`guest listed ${processes.length} processes, more than ${PIDS_MAX}`);
   }
   return processes.map(({ pid, info }) => {
     const execId = info === undefined ? "" : execIdOf(info);
@@ -51,18 +52,22 @@ function execIdOf(info: Any): string {
 }
 
 /**
- * The metrics of a container: of the known type, and with its known fields alone.
- * @throws RpcError Internal for anything else.
+ * Returns the metrics of a container, reduced to the fields of their type.
+ *
+ * @throws {GuestError} `hostile` if they are absent, too large, or of another type.
  */
 export function checkedStats(stats: Any | undefined): Any {
   const schema = cgroups.MetricsSchema;
-  if (stats === undefined || stats.value.length > STATS_BYTES_MAX) {
-    throw new RpcError(Code.Internal, `guest gave ${stats?.value.length ?? "no"} bytes of metrics`);
+  if (stats === undefined) throw GuestError.hostile("guest sent no metrics");
+  if (stats.value.length > STATS_BYTES_MAX) {
+    throw GuestError.hostile(
+      `guest sent ${stats.value.length} bytes of metrics, more than ${STATS_BYTES_MAX}`,
+    );
   }
   try {
     const known = toBinary(schema, unpackAny(schema, stats));
     return packAny(schema, create(schema, fromBinary(schema, known)));
   } catch (error) {
-    throw new RpcError(Code.Internal, `guest's metrics: ${(error as Error).message}`);
+    throw GuestError.hostile(`guest sent malformed metrics: ${messageOf(error)}`, error);
   }
 }

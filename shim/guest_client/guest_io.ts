@@ -1,12 +1,12 @@
-import type { GuestConnection } from "./guest_connection.ts";
-import type { Logger } from "../base/log.ts";
+import { type Logger, withFields } from "../base/log.ts";
 import { ProcessIo } from "../stdio/process_io.ts";
-import { streamId } from "./stream_ids.ts";
 import type { ProcessName } from "../stdio/process_name.ts";
+import type { GuestConnection } from "./guest_connection.ts";
+import { streamId } from "./stream_ids.ts";
 
-/** What joining a process's streams takes besides the two sides. */
+/** Options of `openGuestIo`. */
 export interface GuestIoOptions {
-  /** containerd's. */
+  /** containerd's namespace. */
   readonly namespace: string;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -14,12 +14,15 @@ export interface GuestIoOptions {
   readonly onFirstByte?: () => void;
 }
 
-/** The guest may be at the creation of a container meanwhile. Milliseconds. */
+/** The guest may be creating a container meanwhile. Milliseconds. */
 const STREAM_TIMEOUT_MS = 30_000;
 
 /**
- * Opens the streams of a process that the guest knows already, joined to what containerd named.
- * @throws RpcError when an address or a stream cannot be opened; nothing stays open then.
+ * Opens the streams of a process that the guest knows already, and joins them to the stdio that
+ * containerd named.
+ *
+ * @throws {RefusedError} if an address cannot be opened. Nothing stays open then.
+ * @throws {GuestError} if the guest does not open a stream. Nothing stays open then.
  */
 export function openGuestIo(
   name: ProcessName,
@@ -31,9 +34,36 @@ export function openGuestIo(
     // A terminal is one stream each way.
     { stdin, stdout, stderr: terminal ? "" : stderr },
     (kind) => guest.stream(streamId(id, execId, kind), signal, STREAM_TIMEOUT_MS),
-    // An exec's logger is told the exec's id, as containerd's own shim does.
+    // The logger of an exec process gets the exec id, as with containerd's own shim.
     { CONTAINER_ID: execId || id, CONTAINER_NAMESPACE: namespace },
-    log,
+    withFields(log, execId === "" ? { container: id } : { container: id, exec: execId }),
     onFirstByte,
   );
+}
+
+/** Runs a call; one that throws becomes a promise that rejects. */
+export async function begin<T>(call: () => T | Promise<T>): Promise<T> {
+  return await call();
+}
+
+/**
+ * Waits for the stdio of a container and the steps that run beside its opening. The first failure
+ * aborts `failed`, waits for the other steps and closes what was opened.
+ *
+ * @throws what failed first.
+ */
+export async function ioOf(
+  opened: Promise<ProcessIo>,
+  others: readonly Promise<unknown>[],
+  failed: AbortController,
+): Promise<ProcessIo> {
+  try {
+    const [io] = await Promise.all([opened, ...others]);
+    return io;
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(others);
+    await opened.then((io) => io[Symbol.asyncDispose](), () => {});
+    throw error;
+  }
 }

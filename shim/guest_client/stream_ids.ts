@@ -1,15 +1,7 @@
-/** One of a process's standard streams. */
+/** A standard stream of a process. */
 export type StreamKind = "stdin" | "stdout" | "stderr";
 
-/**
- * What host and guest call a stream of a process. An init's has one part less than an exec's, so
- * that no exec's id can make the two the same.
- */
-export function streamId(containerId: string, execId: string, kind: StreamKind): string {
-  return execId === "" ? `${containerId}/${kind}` : `${containerId}/${execId}/${kind}`;
-}
-
-/** The ids of the streams that a process has, empty for those that it has not. */
+/** Stream ids of a process, empty for streams that it does not have. */
 export function streamIds(
   { id, execId, terminal, ...addresses }: {
     readonly id: string;
@@ -27,4 +19,12 @@ export function streamIds(
     stdout: named("stdout"),
     stderr: terminal ? "" : named("stderr"),
   };
+}
+
+/**
+ * Name of a process's stream that host and guest share. An init's has one part less than an exec
+ * process's, so no exec id can make the two the same.
+ */
+export function streamId(containerId: string, execId: string, kind: StreamKind): string {
+  return execId === "" ? `${containerId}/${kind}` : `${containerId}/${execId}/${kind}`;
 }

@@ -1,9 +1,8 @@
 import { Code, RpcError } from "../../proto/mod.ts";
-import { begin } from "../guest_client/begin.ts";
 import { type ContainerPlan, needsShare } from "../plan/container_plan.ts";
 import { type ContainerContext, ContainerSteps } from "./container_steps.ts";
 import { type GuestConnection } from "../guest_client/guest_connection.ts";
-import { ioOf } from "../guest_client/io_of.ts";
+import { begin, ioOf } from "../guest_client/guest_io.ts";
 import type { Pod } from "./pod.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 

@@ -1,10 +1,9 @@
 import type { SandboxNetwork } from "../../net/mod.ts";
 import type { Balloon, Vm } from "../../qemu/mod.ts";
-import { begin } from "../guest_client/begin.ts";
 import type { CreateSteps } from "./create_steps.ts";
 import { keepClock } from "./guest_clock.ts";
 import type { GuestConnection, GuestExit } from "../guest_client/guest_connection.ts";
-import { ioOf } from "../guest_client/io_of.ts";
+import { begin, ioOf } from "../guest_client/guest_io.ts";
 import type { Logger } from "../base/log.ts";
 import type { Pod } from "./pod.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";

@@ -1,59 +1,64 @@
-/** What several tests of this folder need. */
-import type { Logger } from "../base/log.ts";
+/** Doubles and helpers that tests of several rooms share. @module */
+import type { LogFields, Logger } from "../base/log.ts";
 
-/** A logger that keeps its lines as `level: message`. */
+/** A logger that keeps its lines as `level: message key=value`. */
 export class MemoryLog implements Logger {
   readonly lines: string[] = [];
 
-  debug(message: string): void {
-    this.lines.push(`debug: ${message}`);
+  debug(message: string, fields?: LogFields): void {
+    this.#keep("debug", message, fields);
   }
-  info(message: string): void {
-    this.lines.push(`info: ${message}`);
+  info(message: string, fields?: LogFields): void {
+    this.#keep("info", message, fields);
   }
-  warn(message: string): void {
-    this.lines.push(`warn: ${message}`);
+  warn(message: string, fields?: LogFields): void {
+    this.#keep("warn", message, fields);
   }
-  error(message: string): void {
-    this.lines.push(`error: ${message}`);
+  error(message: string, fields?: LogFields): void {
+    this.#keep("error", message, fields);
   }
 
-  /** What was logged at one level. */
+  #keep(level: string, message: string, fields: LogFields = {}): void {
+    const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${value}`);
+    this.lines.push(`${level}: ${message}${pairs.join("")}`);
+  }
+
+  /** Returns the lines of one level, without it. */
   at(level: "debug" | "info" | "warn" | "error"): string[] {
     return this.lines.filter((line) => line.startsWith(`${level}: `))
       .map((line) => line.slice(level.length + 2));
   }
 }
 
-/** A folder of its own for one test, removed with everything in it at the end of the scope. */
+/** Makes a directory that is removed with everything in it at the end of the scope. */
 export function temporaryFolder(): Disposable & { readonly path: string } {
   const path = Deno.makeTempDirSync({ prefix: "qemubox-shim-" });
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
 
-export { isThere as exists } from "../../ffi/mod.ts";
+export { isThere as exists } from "../../base/mod.ts";
 
-/** The files below a folder that this process has open. */
+/** Returns the files below a directory that this process has open. */
 export function openBelow(folder: string): string[] {
   return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
       const path = Deno.readLinkSync(`/proc/self/fd/${name}`);
       return path.startsWith(folder) ? [path] : [];
     } catch {
-      return []; // The one that lists the others.
+      return []; // The descriptor that lists the others.
     }
   });
 }
 
 const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
 
-/** Lets everything run that can run without waiting for the outside. */
+/** Runs everything that can run without waiting for another process. */
 export async function settle(): Promise<void> {
   // A timer's turn comes after all microtasks of the turns before it.
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => realSetTimeout(resolve, 0));
 }
 
-/** Timers that run when the test says so, until the end of the scope. */
+/** Timers that run only when the test advances the clock, until the end of the scope. */
 export class ManualClock implements Disposable {
   readonly #timers = new Map<number, { readonly at: number; readonly run: () => void }>();
   #now = 0;
@@ -67,12 +72,12 @@ export class ManualClock implements Disposable {
     globalThis.clearTimeout = ((id: number) => void this.#timers.delete(id)) as typeof clearTimeout;
   }
 
-  /** Timers that are set and have not run. */
+  /** Number of timers that are set and have not run. */
   get pending(): number {
     return this.#timers.size;
   }
 
-  /** Lets time go by, and everything happen that happens in it. */
+  /** Moves the clock by `ms`, and runs everything that is due by then. */
   async advance(ms: number): Promise<void> {
     this.#now += ms;
     for (const [id, { at, run }] of [...this.#timers]) {
