@@ -1,55 +1,57 @@
+import { messageOf } from "../../base/mod.ts";
 import { CLONE, MNT, MOUNT_ATTR, MS, type System, SystemError } from "../../ffi/mod.ts";
-import { Code, RpcError } from "../../proto/mod.ts";
 import type { DeviceFile } from "../plan/rootfs/erofs_plan.ts";
 import { layerName } from "../plan/rootfs/layer_disk.ts";
 import type { SandboxPaths } from "../base/names.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import { removeFolder } from "../base/remove_folder.ts";
 import { type PlannedMount, planRootfs, type SnapshotMount } from "../plan/rootfs/rootfs_plan.ts";
 import type { Volume } from "../plan/volume_plan.ts";
 
 /**
- * Moves this process into a mount namespace of its own.
+ * Moves this process into its own mount namespace.
  *
- * Whatever the shim mounts for its VM is seen by it and by its helpers alone, and is gone when the
- * last of them is: a shim that is killed leaves no mount behind. Mounts that the host makes later
- * still arrive here, as far as the host shares them (mount_namespaces(7), MS_SLAVE).
+ * Only the shim and its helpers see the mounts that the shim makes for its VM. The mounts are gone
+ * with the last of these processes: a killed shim leaks none. Mounts that the host makes later still
+ * arrive here, as far as the host shares them (mount_namespaces(7), MS_SLAVE).
  *
- * Deno has several threads and unshare(2) moves the calling one: mounts are made, and helpers
- * spawned, by the main thread only.
+ * Deno has several threads and unshare(2) moves the calling one: only the main thread makes mounts
+ * and spawns helpers.
  */
 export function enterMountNamespace(system: System): void {
   system.unshare(CLONE.NEWNS);
   system.mount("none", "/", null, MS.REC | MS.SLAVE);
 }
 
-/** What a VM sees of the host's files. */
+/** Files of the host that a VM sees. */
 export interface SharedThings {
-  /** The image, unless it is on disks: what the snapshotter hands over, to be a folder of this name. */
+  /** Mounts of the snapshotter and the directory name for them; null if the image is on disks. */
   readonly rootfs: { readonly name: string; readonly mounts: readonly SnapshotMount[] } | null;
-  /** EROFS images as files, called by their numbers (layer_disk.ts, `layerName`). */
+  /** EROFS images as files, named by their index (layer_disk.ts, `layerName`). */
   readonly layers: readonly DeviceFile[];
   readonly volumes: readonly Volume[];
 }
 
-/** What a mount needs to be made on. */
-interface Place {
+/** Mount point. */
+interface MountPoint {
   readonly target: string;
   readonly kind: "file" | "directory";
 }
 
 /**
- * Makes the folder that virtiofsd shares: everything in it is a mount.
+ * Fills the directory that virtiofsd shares: everything in it is a mount.
  *
- * What is read-only is so here, on the host, with all that lies below it: virtiofsd itself can write
- * wherever one volume can be written to. No device file in it can be opened from the guest, and what
- * the host mounts below a volume later does not appear. The folder itself is read-only too: it lies in
- * the host's memory.
+ * Read-only mounts are read-only here, on the host, with everything below them: virtiofsd itself can
+ * write wherever one volume is writable. The guest cannot open device files in them, and mounts that
+ * the host makes below a volume later do not appear. The directory itself is read-only too: it lies
+ * in the host's memory.
  *
- * Must run in a mount namespace of the shim's own.
- * @param folder is there, and empty.
- * @param under what lies under it: who keeps that can make places in it later.
- * @returns what undoes the mounts; the folder stays.
- * @throws RpcError that names the mount that failed.
+ * Must run in the shim's own mount namespace.
+ *
+ * @param folder exists and is empty.
+ * @param under directory mounted under it, in which mount points can be made later.
+ * @returns the undoing of the mounts; the directory stays.
+ * @throws {RefusedError} `host`, naming the mount that failed.
  */
 export function shareWithVm(
   system: System,
@@ -59,8 +61,13 @@ export function shareWithVm(
 ): Disposable {
   const { rootfs, layers, volumes } = things;
   using undo = new DisposableStack();
-  const bind = ({ target, kind }: Place, source: string, attributes: number, flags = 0) => {
-    makePlace({ target, kind });
+  const bind = (
+    { target, kind }: MountPoint,
+    source: string,
+    attributes: number,
+    flags = 0,
+  ) => {
+    makeMountPoint({ target, kind });
     described(
       `bind mount of ${source}`,
       () => system.mount(source, target, null, MS.BIND | flags),
@@ -71,11 +78,11 @@ export function shareWithVm(
   system.mount(under, folder, null, MS.BIND);
   undo.defer(() => system.unmount(folder, MNT.DETACH | MNT.NOFOLLOW));
   if (rootfs !== null) {
-    const places = new Set<string>();
+    const made = new Set<string>();
     for (const mount of planRootfs(rootfs.mounts, `${folder}/${rootfs.name}`)) {
       const { type, source, data, target, folders = [] } = mount;
-      if (!places.has(target)) makePlace({ target, kind: "directory" });
-      places.add(target);
+      if (!made.has(target)) makeMountPoint({ target, kind: "directory" });
+      made.add(target);
       for (const { path, mode } of folders) Deno.mkdirSync(path, { recursive: true, mode });
       const what = `root file system: mount of ${type} ${source} (${data || "no options"})`;
       described(what, () => attach(system, mount));
@@ -91,7 +98,7 @@ export function shareWithVm(
     const attributes = MOUNT_ATTR.NODEV | (readonly ? MOUNT_ATTR.RDONLY : 0);
     bind({ target: `${folder}/${name}`, kind }, hostPath, attributes, recursive ? MS.REC : 0);
   }
-  // A bind takes no flags on its way; mount(2), "Remounting an existing mount".
+  // A bind mount ignores MS_RDONLY when it is made; mount(2), "Remounting an existing mount".
   system.mount("none", folder, null, MS.BIND | MS.REMOUNT | MS.RDONLY);
   return undo.move();
 }
@@ -99,9 +106,9 @@ export function shareWithVm(
 type PodPaths = Pick<SandboxPaths, "shared" | "places" | "members">;
 
 /**
- * As {@linkcode shareWithVm}, for a VM in which containers come later: what {@linkcode shareWithMember}
- * mounts there arrives in the mount namespace that virtiofsd makes for itself (MS_SHARED: its mounts are
- * slaves of ours).
+ * As {@linkcode shareWithVm}, for a VM that later containers join: mounts of
+ * {@linkcode shareWithMember} arrive in the mount namespace that virtiofsd makes for itself
+ * (MS_SHARED: its mounts are slaves of ours).
  */
 export function shareWithPod(
   system: System,
@@ -116,12 +123,12 @@ export function shareWithPod(
 }
 
 /**
- * Shares more with a VM of which {@linkcode shareWithPod} was called, as a folder of the name `folder`. It
- * is put together elsewhere first: what is read-only has to be so when it arrives, since flags that a
- * mount gets later stay with it.
+ * Shares the files of a pod container with a VM for which {@linkcode shareWithPod} was called, as a
+ * directory named `folder`. It is assembled elsewhere first: a read-only mount must be read-only
+ * when it arrives, since flags set later do not propagate.
  *
- * @returns what undoes it. The guest has to let go of it before.
- * @throws RpcError that names the mount that failed.
+ * @returns the undoing; the guest must have released the directory before.
+ * @throws {RefusedError} `host`, naming the mount that failed.
  */
 export function shareWithMember(
   system: System,
@@ -137,12 +144,12 @@ export function shareWithMember(
   Deno.mkdirSync(place, { mode: 0o700 });
   undo.defer(() => Deno.removeSync(place));
   const target = `${shared}/${folder}`;
-  described(`what ${folder} shares`, () => system.mount(own, target, null, MS.BIND | MS.REC));
+  described(`bind mount of ${own}`, () => system.mount(own, target, null, MS.BIND | MS.REC));
   undo.defer(() => system.unmount(target, MNT.DETACH | MNT.NOFOLLOW));
   return undo.move();
 }
 
-function makePlace({ target, kind }: Place): void {
+function makeMountPoint({ target, kind }: MountPoint): void {
   if (kind === "directory") Deno.mkdirSync(target, { mode: 0o700 });
   else Deno.writeFileSync(target, new Uint8Array(), { createNew: true, mode: 0o600 });
 }
@@ -159,12 +166,12 @@ function attach(system: System, mount: PlannedMount): void {
   }
 }
 
-/** Names the mount that failed. */
-function described(what: string, work: () => void): void {
+/** Runs `work`; its error names the mount. */
+function described(mount: string, work: () => void): void {
   try {
     work();
   } catch (error) {
-    const reason = error instanceof SystemError ? error.code : (error as Error).message;
-    throw new RpcError(Code.Internal, `${what} failed: ${reason}`);
+    const reason = error instanceof SystemError ? error.code : messageOf(error);
+    throw new RefusedError("host", mount, `failed: ${reason}`, undefined, { cause: error });
   }
 }

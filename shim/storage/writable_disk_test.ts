@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { isSystemError, type System, system, SystemError } from "../../ffi/mod.ts";
 import { exists, temporaryFolder } from "../testing/test_support.ts";
+import { MIB } from "../../base/mod.ts";
 import { makeWritableDisk } from "./writable_disk.ts";
 import { templatePath } from "../plan/disk_template.ts";
 
 const MKFS = "/usr/sbin/mkfs.ext4";
 const FSCK = "/usr/sbin/e2fsck";
-const MIB = 1024 * 1024;
 const SECTOR_BYTES = 512;
 /** Without e2fsprogs there is nothing to test. */
 const ignore = !exists(MKFS) || !exists(FSCK);
 
 Deno.test({
-  name: "a disk is a sparse ext4 without a name, of each size",
+  name: "a disk of any size is a sparse ext4 without a name",
   ignore,
   fn: async () => {
     using folder = temporaryFolder();
@@ -25,7 +25,7 @@ Deno.test({
         const { size, blocks, nlink } = Deno.statSync(file);
         assert.deepEqual([size, nlink], [mib * MIB, 0]);
         assert(blocks! * SECTOR_BYTES < 3 * MIB, `${mib} MiB take ${blocks} blocks`);
-        // Under its descriptor's number here: a child has no other descriptors of ours.
+        // By the descriptor of this process: a child inherits none of ours.
         const { success, stdout } = await new Deno.Command(FSCK, {
           args: ["-fn", `/proc/${Deno.pid}/fd/${fd}`],
         }).output();
@@ -39,7 +39,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a template is made once, and is the same whoever makes it",
+  name: "a template is made once, and its bytes depend on nothing but its size",
   ignore,
   fn: async () => {
     using folder = temporaryFolder();
@@ -47,7 +47,7 @@ Deno.test({
     for (const disk of disks) {
       Deno.mkdirSync(disk.stateDir);
       system.close(await makeWritableDisk(system, { ...disk, mkfsPath: MKFS }));
-      // With no mkfs.ext4 to call.
+      // Without mkfs.ext4.
       system.close(await makeWritableDisk(system, { ...disk, mkfsPath: null }));
     }
     const hashes = disks.map((disk) =>
@@ -57,7 +57,7 @@ Deno.test({
   },
 });
 
-Deno.test("what fails is told and leaves nothing", async () => {
+Deno.test("a failure names the template or the program, and leaves no file", async () => {
   using folder = temporaryFolder();
   const disk = { stateDir: folder.path, mib: 64 };
   const left = () =>
@@ -66,17 +66,20 @@ Deno.test("what fails is told and leaves nothing", async () => {
     );
   await assert.rejects(
     makeWritableDisk(system, { ...disk, mkfsPath: null }),
-    /templates\/ext4-64MiB-[0-9a-f]{16} was removed just now; try again/,
+    {
+      kind: "aborted",
+      message: /^disk template .*templates\/ext4-64MiB-[0-9a-f]{16} was just removed: try again$/,
+    },
   );
   await assert.rejects(
     makeWritableDisk(system, { ...disk, mkfsPath: "/bin/false" }),
-    /\/bin\/false ended with exit status 1/,
+    { kind: "host", message: /^writable disk: \/bin\/false failed with exit status 1: / },
   );
   assert.deepEqual(left(), []);
 });
 
 Deno.test({
-  name: "a file system without nameless files, and one without holes",
+  name: "a file system without O_TMPFILE is used, one without holes is refused",
   ignore,
   fn: async () => {
     using folder = temporaryFolder();
@@ -96,12 +99,15 @@ Deno.test({
       ...system,
       nextData: (_, from) => from < disk.mib * MIB ? { start: from, end: disk.mib * MIB } : null,
     };
-    await assert.rejects(makeWritableDisk(noHoles, disk), /keeps no holes in files: set state_dir/);
+    await assert.rejects(makeWritableDisk(noHoles, disk), {
+      kind: "host",
+      message: /^file system of state_dir keeps no holes in files: set state_dir/,
+    });
   },
 });
 
 Deno.test({
-  name: "templates do not heap up",
+  name: "at most 16 templates are kept, the newest among them",
   ignore,
   fn: async () => {
     using folder = temporaryFolder();
@@ -114,7 +120,7 @@ Deno.test({
   },
 });
 
-Deno.test("a state folder that is not there is named", async () => {
+Deno.test("a missing state directory is named", async () => {
   const disk = { stateDir: "/proc/no-such-folder", mib: 64, mkfsPath: null };
   await assert.rejects(makeWritableDisk(system, disk), (error) => {
     return isSystemError(error, "ENOENT") || /no-such-folder/.test((error as Error).message);
