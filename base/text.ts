@@ -5,7 +5,7 @@
  */
 
 // deno-lint-ignore no-control-regex
-const ESCAPE_SEQUENCE = /\x1b\[[0-9;]*[A-Za-z]/g;
+const UNSHOWN = /(?:\x1b\[[0-9;]*[A-Za-z]|[\p{C}\p{Zl}\p{Zp}])+/gu;
 // Control, format, surrogate, private and unassigned characters; line and paragraph separators.
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]+/gu;
 const QUOTED_CHARACTERS_MAX = 100;
@@ -14,7 +14,7 @@ const QUOTED_CHARACTERS_MAX = 100;
 export function printable(text: string, charactersMax: number): string {
   const bounded = text.slice(0, 4 * charactersMax);
   return cut(
-    bounded.replaceAll(ESCAPE_SEQUENCE, " ").replaceAll(UNPRINTABLE, " ").trim(),
+    bounded.replaceAll(UNSHOWN, " ").trim(),
     charactersMax,
   );
 }

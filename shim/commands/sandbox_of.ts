@@ -17,5 +17,5 @@ export function sandboxOf(bundle: string): string | null {
   }
   if (!text.includes(CONTAINER_TYPE)) return null;
   const role = podRoleOf(readSpec(bundle).annotations ?? {});
-  return role.kind === "member" ? identifier("sandbox-id", role.sandboxId) : null;
+  return role.kind === "container" ? identifier("sandbox-id", role.sandboxId) : null;
 }

@@ -1,3 +1,4 @@
+import { endsWithin } from "../../base/mod.ts";
 import {
   FdListener,
   openNamespace,
@@ -8,169 +9,88 @@ import {
   withNamespace,
 } from "../../ffi/mod.ts";
 import { TtrpcServer } from "../../proto/mod.ts";
-import type { Flags } from "./cli.ts";
-import { loadConfig } from "../config/config.ts";
-import { specOf } from "../plan/container_plan.ts";
-import { planCreate } from "../plan/create_plan.ts";
-import { CreateSteps } from "../sandbox/create_steps.ts";
-import { EventPublisher } from "../task/event_publisher.ts";
-import { openGuestIo } from "../guest_client/guest_io.ts";
-import { enterHostCgroup, leaveHostCgroup, removeHostCgroup } from "../sandbox/host_cgroup.ts";
-import { releaseMemoryWhenIdle } from "./idle_memory.ts";
-import { joinPod } from "../sandbox/join_pod.ts";
-import { Lease, removeIfPresent } from "../lease/lease.ts";
 import { type Logger, openLog } from "../base/log.ts";
-import { planMember } from "../plan/member_plan.ts";
 import { sandboxPaths } from "../base/names.ts";
-import { collectNetworkGarbage } from "../sandbox/network.ts";
-import { reconcile } from "../cleanup/reconcile.ts";
-import { Sandbox } from "../sandbox/sandbox.ts";
-import { enterMountNamespace } from "../storage/shared_folder.ts";
-import { LISTENER_FD } from "./start.ts";
-import { TaskEvents } from "../task/task_events.ts";
-import { taskBindings } from "../task/task_bindings.ts";
-import { TaskService } from "../task/task_service.ts";
-import { Timeline } from "../base/timeline.ts";
-import type { CreateRequest } from "../plan/create_request.ts";
-import { networkFacts } from "../lease/network_facts.ts";
 import type { OnHost } from "../base/on_host.ts";
+import { Timeline } from "../base/timeline.ts";
+import { loadConfig } from "../config/config.ts";
+import { Lease, removeIfPresent } from "../lease/lease.ts";
+import { leaveHostCgroup, removeHostCgroup } from "../sandbox/host_cgroup.ts";
+import { SandboxMaker } from "../sandbox/sandbox_maker.ts";
+import { enterMountNamespace } from "../storage/shared_folder.ts";
+import { EventPublisher } from "../task/event_publisher.ts";
+import { taskBindings } from "../task/task_bindings.ts";
+import { TaskEvents } from "../task/task_events.ts";
+import { TaskService } from "../task/task_service.ts";
+import type { Flags } from "./cli.ts";
+import { ShimLife } from "./shim_life.ts";
+import { LISTENER_FD } from "./start.ts";
 
-/** How long a shim that ends waits for containerd to take its last events. Milliseconds. */
+/** How long an exiting shim waits for containerd to take its last events. */
 const EVENTS_FLUSH_MS = 2_000;
-/** How long it waits for clients to close their connections after the last answer. Milliseconds. */
+/** How long it waits for clients to close their connections after the last answer. */
 const HANG_UP_MS = 1_000;
 
 /**
  * `serve`: the long-lived shim of one sandbox. Answers on the socket that `start` bound, until
- * containerd shuts it down or a signal ends it; then everything it made is gone.
+ * containerd shuts it down or a signal ends it. Everything that it made is gone then.
  */
 export async function serveShim(flags: Flags): Promise<void> {
-  const timelineOrigin = performance.now();
-  const hostMounts = openNamespace(system, "mnt");
-  enterMountNamespace(system);
-  const onHost: OnHost = (work) => withNamespace(system, "mnt", hostMounts, work as () => never);
-  const bundle = Deno.cwd();
+  const servedAt = performance.now();
+  const onHost = enterOwnMounts();
   const config = loadConfig();
   const paths = sandboxPaths(config, flags);
   const lease = Lease.open(paths.lease);
   lease.record("shim", { shim: ownProcess(system) });
-  const log = openLog(flags, config.logDir, bundle, flags.debug);
+  const log = openLog(flags, config.logDir, Deno.cwd(), flags.debug);
   strayObservers.add((what) => log.warn(what));
   const publisher = new EventPublisher(Deno.env.get("TTRPC_ADDRESS") ?? "", flags.namespace, log);
-  const exit = Promise.withResolvers<void>();
-  const ending = new AbortController();
-  const ended = new AbortController();
-  let garbage = Promise.resolve();
   const timeline = new Timeline((line) => log.info(line));
   timeline.mark("start");
-  log.debug(`serving after ${Math.round(performance.now() - timelineOrigin)} ms`);
+  log.debug(`serving after ${Math.round(performance.now() - servedAt)} ms`);
 
+  const context = { system, config, paths, name: flags, lease, timeline, log, onHost };
+  const life = new ShimLife(context);
   const service = new TaskService({
     events: new TaskEvents(publisher),
     log,
-    createSandbox: (request) => createSandbox(request),
-    joinPod: (request, pod, guest) => {
-      const spec = specOf(request.bundle);
-      // What they say of the VM was said when it was made; they are checked all the same.
-      loadConfig(spec.annotations ?? {});
-      const plan = planMember(request, spec, pod, pod.nextFolder());
-      for (const line of [...plan.warnings, ...plan.spec.dropped]) {
-        log.warn(`${request.id}: ${line}`);
-      }
-      const { namespace } = flags;
-      return joinPod(plan, pod, guest, { log, namespace, signal: ending.signal });
-    },
-    openIo: (name, guest, refused) => {
-      const { namespace } = flags;
-      const signal = AbortSignal.any([ending.signal, refused]);
-      return openGuestIo(name, guest, { namespace, log, signal });
-    },
-    onLeft: (left, [other]) => {
-      if (lease.facts.bundle === left && other !== undefined) lease.record(null, { bundle: other });
-    },
-    onStarted: () => {
-      timeline.mark("started");
-      void healHost();
-      releaseMemoryWhenIdle(system);
-    },
-    onStopped: () => timeline.end(),
-    exit: () => exit.resolve(),
+    sandboxes: new SandboxMaker({ ...context, signal: life.toldToExit }),
+    shim: life,
     drainTimeoutMs: config.drainTimeoutMs,
     shutdownTimeoutMs: config.shutdownTimeoutMs,
     shimPid: Deno.pid,
   });
-
-  /** What others left behind; the container runs by now. */
-  async function healHost() {
-    await reconcile(system, config, log, onHost);
-    const context = { system, log, onHost, signal: ended.signal };
-    garbage = collectNetworkGarbage(networkFacts(config, paths, flags), flags, context);
-  }
-
-  async function isOutOfCgroup(): Promise<boolean> {
-    try {
-      leaveHostCgroup(lease.facts, Deno.pid);
-      await removeHostCgroup(lease.facts);
-      return true;
-    } catch (error) {
-      log.error(`host cgroup: ${(error as Error).message}`);
-      return false;
-    }
-  }
-
-  async function createSandbox(request: CreateRequest) {
-    const spec = specOf(request.bundle);
-    const effective = loadConfig(spec.annotations ?? {});
-    const plan = planCreate(request, spec, effective);
-    await enterHostCgroup(spec.linux?.cgroupsPath, { lease, log, pid: Deno.pid });
-    for (const line of [...plan.warnings, ...plan.spec.dropped]) log.warn(line);
-    const steps = new CreateSteps(plan, {
-      system,
-      paths,
-      runDir: config.runDir,
-      logDir: config.logDir,
-      stateDir: config.stateDir,
-      name: flags,
-      lease,
-      timeline,
-      log,
-      bootTimeoutMs: effective.bootTimeoutMs,
-      signal: ending.signal,
-      network: networkFacts(config, paths, flags),
-      onHost,
-    });
-    return { ...await Sandbox.create(steps, log), size: plan.size };
-  }
-
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    Deno.addSignalListener(signal, () => {
-      log.warn(`${signal}: ending the sandbox`);
-      ending.abort(new Error(`the shim was ended by ${signal}`));
-      void service.end().finally(() => exit.resolve());
-    });
-  }
+  life.exitOnSignals(service);
 
   const listener = new FdListener(LISTENER_FD);
-  const server = new TtrpcServer(taskBindings(service, log), {
-    onError: (error, where) => log.error(`${where}: ${(error as Error).message}`),
-  });
-  const connections = accept(listener, server, log);
-  await exit.promise;
-  // Whoever waits for its lock must not find a plugin that is still at it.
-  ended.abort(new Error("the shim ends"));
-  await garbage;
-  // As long as the socket is there and answers, no other shim is started for this id: when it goes,
-  // everything of this one that a successor would find at the same place has to be gone. If not all
-  // was undone, `delete` and the next start know from the lease what there is to be removed.
-  if (service.isClean && await isOutOfCgroup()) lease.release();
+  const connections = serveConnections(listener, service, log);
+  await life.over();
+  // As long as the socket answers, no other shim starts for this id. When it is gone, nothing of
+  // this one may be left that a successor would find in the same place. If something could not be
+  // undone, `delete` and the next start learn from the lease what there is to remove.
+  if (service.isClean && await leftHostCgroup(lease, log)) lease.release();
   removeIfPresent(lease.facts.socketPath);
   listener.close();
   await publisher.close(EVENTS_FLUSH_MS);
-  await Promise.race([connections, new Promise((resolve) => setTimeout(resolve, HANG_UP_MS))]);
+  await endsWithin(connections, HANG_UP_MS);
 }
 
-/** Serves every connection; resolves when the listener and all connections are closed. */
-async function accept(listener: FdListener, server: TtrpcServer, log: Logger): Promise<void> {
+/** Moves this process into a mount namespace of its own. Returns how to work in the host's. */
+function enterOwnMounts(): OnHost {
+  const hostMounts = openNamespace(system, "mnt");
+  enterMountNamespace(system);
+  return (work) => withNamespace(system, "mnt", hostMounts, work as () => never);
+}
+
+/** Serves every connection. Resolves when the listener and all connections are closed. */
+async function serveConnections(
+  listener: FdListener,
+  service: TaskService,
+  log: Logger,
+): Promise<void> {
+  const server = new TtrpcServer(taskBindings(service, log), {
+    onError: (error, where) => log.error(`${where}: ${(error as Error).message}`),
+  });
   const open = new Set<Promise<void>>();
   try {
     for (;;) {
@@ -179,9 +99,21 @@ async function accept(listener: FdListener, server: TtrpcServer, log: Logger): P
       void connection.finally(() => open.delete(connection));
     }
   } catch (error) {
-    log.debug(`no longer accepting: ${(error as Error).message}`);
+    log.debug(`no longer accepting connections: ${(error as Error).message}`);
   }
   await Promise.all(open);
+}
+
+/** Leaves and removes the sandbox's cgroup on the host. Returns whether nothing of it is left. */
+async function leftHostCgroup({ facts }: Lease, log: Logger): Promise<boolean> {
+  try {
+    leaveHostCgroup(facts, Deno.pid);
+    await removeHostCgroup(facts);
+    return true;
+  } catch (error) {
+    log.error(`host cgroup: ${(error as Error).message}`);
+    return false;
+  }
 }
 
 function ownProcess(system: System) {

@@ -71,7 +71,7 @@ class Host implements Disposable {
     settings: Partial<Record<SettingKey, unknown>>,
     spec: OciSpec = {},
     rootfs: readonly SnapshotMount[] = [this.layer()],
-  ): CreatePlan {
+  ): CreatePlan & CreatePlan["container"] & CreatePlan["vm"] & CreatePlan["growth"] {
     const request = {
       ...{ id: "c1", bundle: `${this.path}/bundle`, stdin: "", stdout: "", stderr: "" },
       ...{ terminal: false, checkpoint: "" },
@@ -79,7 +79,8 @@ class Host implements Disposable {
     };
     const namespaces = [{ type: "network" }];
     const whole = { process: { args: ["sh"] }, linux: { namespaces }, ...spec };
-    return planCreate(request, whole, this.config(settings));
+    const plan = planCreate(request, whole, this.config(settings));
+    return { ...plan, ...plan.container, ...plan.vm, ...plan.growth };
   }
 
   layer(): SnapshotMount {
@@ -97,7 +98,7 @@ function isOfContainer(key: SettingKey): boolean {
 }
 
 /** One of the files of a machine is another one. */
-function isFound(key: SettingKey, property: keyof CreatePlan["files"]): (host: Host) => void {
+function isFound(key: SettingKey, property: keyof CreatePlan["vm"]["files"]): (host: Host) => void {
   return (host) => {
     assert(host.plan({}).files[property]?.startsWith(`${host.path}/share/`), property);
     const other = host.file("other/file");

@@ -1,23 +1,18 @@
-import { type Any, Code, packAny, RpcError, runcOptions, unpackAny } from "../../proto/mod.ts";
+import { type Any, packAny, runcOptions } from "../../proto/mod.ts";
+import { isEmpty, typeNameOf, unknownType, unpack } from "./runtime_options.ts";
 
 /**
- * What a client asks of a checkpoint, as the guest is told of it: paths of the host stay here.
+ * Makes a client's checkpoint options fit for the guest: paths of the host stay here.
  *
- * @returns null: it asks for nothing in particular.
- * @throws RpcError InvalidArgument for a type that is not known, by its name, and for bytes that
- * are not of their type.
+ * @returns null: the client asks for nothing in particular.
+ * @throws RefusedError `invalid` for an unknown type, and for bytes that are not of their type.
  */
 export function checkpointOptions(options: Any | undefined): Any | null {
-  if (options === undefined || (options.typeUrl === "" && options.value.length === 0)) return null;
-  const type = options.typeUrl.slice(options.typeUrl.lastIndexOf("/") + 1);
+  if (options === undefined || isEmpty(options)) return null;
   const { typeName } = runcOptions.CheckpointOptionsSchema;
-  if (type !== typeName) {
-    throw new RpcError(
-      Code.InvalidArgument,
-      `checkpoint options of type ${JSON.stringify(options.typeUrl)} are not known; ` +
-        `known is ${typeName}`,
-    );
+  if (typeNameOf(options) !== typeName) {
+    throw unknownType("checkpoint options", options, [typeName]);
   }
-  const asked = unpackAny(runcOptions.CheckpointOptionsSchema, options);
+  const asked = unpack(runcOptions.CheckpointOptionsSchema, options);
   return packAny(runcOptions.CheckpointOptionsSchema, { ...asked, imagePath: "", workPath: "" });
 }

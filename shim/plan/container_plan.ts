@@ -1,35 +1,37 @@
-import type { CreateRequest } from "./create_request.ts";
 import { basename } from "node:path";
-import { Code, RpcError } from "../../proto/mod.ts";
+import { ifPresent } from "../../base/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import type { Config } from "../config/config.ts";
+import type { CreateRequest } from "./create_request.ts";
 import { requireSameTerminal } from "./exec_plan.ts";
+import type { OciSpec } from "./oci.ts";
 import { type ErofsRootfs, type LayerFile, planErofs } from "./rootfs/erofs_plan.ts";
 import { DISK_FILES_MAX, filesOf } from "./rootfs/layer_disk.ts";
-import { type OciSpec, readSpec } from "./oci.ts";
-import type { SnapshotMount } from "./rootfs/rootfs_plan.ts";
+import type { SnapshotMount } from "./rootfs/snapshot_mount.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
-import { type HostPathKind, planSpec, type PodPlace, type SpecPlan } from "./spec_plan.ts";
+import { planSpec, type PodPlace, type SpecPlan } from "./spec_plan.ts";
+import type { HostPathKind } from "./volume_plan.ts";
 import type { WritableLayer } from "./writable_plan.ts";
 
 /** Where the image comes from. */
 export type RootfsSource =
-  /** Mounted on the host, and a folder of what is shared. */
+  /** Mounted on the host, as a directory of the share. */
   | { readonly kind: "mounted"; readonly mounts: readonly SnapshotMount[] }
-  /** EROFS images, top-most first: parts of one disk, or files of what is shared. May be none. */
+  /** EROFS images, top-most first: parts of one disk, or files of the share. May be empty. */
   | { readonly kind: "disk" | "files"; readonly layers: readonly LayerFile[] };
 
-/** What is decided of a container, whatever VM it lives in. */
+/** What is decided of a container, in whatever VM it lives. */
 export interface ContainerPlan {
   readonly request: CreateRequest;
   readonly spec: SpecPlan;
   readonly rootfs: RootfsSource;
   readonly writable: WritableLayer;
   readonly hostname: string;
-  /** Its place among others; null: it is alone in its VM. */
+  /** Its place in a pod; null: it is alone in its VM. */
   readonly pod: PodPlace | null;
 }
 
-/** What a specification and the mounts of a snapshot come to. */
+/** The plan of a specification and of the mounts of its snapshot. */
 export interface ImagePlan {
   readonly spec: SpecPlan;
   readonly rootfs: RootfsSource;
@@ -38,22 +40,23 @@ export interface ImagePlan {
 }
 
 /**
- * Checks what needs no look at the host.
- * @returns what is ignored; one line each.
- * @throws RpcError InvalidArgument
+ * Checks a request without looking at the host.
+ *
+ * @returns one line for each option that is ignored.
+ * @throws RefusedError `invalid` naming the field.
  */
 export function checkRequest(request: CreateRequest, spec: OciSpec): string[] {
   if (spec.process !== undefined) {
-    requireSameTerminal(spec.process, request.terminal, "process of config.json");
+    requireSameTerminal(spec.process, request.terminal, "process of config.json:");
   }
   return checkRuntimeOptions(request.options);
 }
 
 /**
- * Decides what of the host a container gets to see. Reads the host, changes nothing.
+ * Decides which files of the host a container sees. Reads the host, changes nothing.
  *
  * @param layers how EROFS layers go into the VM.
- * @throws RpcError, UnsupportedSpecError: each names what is wrong and how to mend it.
+ * @throws RefusedError naming what is wrong and how to fix it.
  */
 export function planImage(
   request: CreateRequest,
@@ -64,7 +67,7 @@ export function planImage(
   const mounts = request.rootfs.length > 0
     ? request.rootfs
     : [rootfsOfBundle(request.bundle, spec)];
-  const erofs = planErofs(mounts, { fileBytes, isEmptyFolder });
+  const erofs = planErofs(mounts, { fileBytes, isEmptyDirectory });
   return {
     spec: planSpec(spec, request.id, pathKind, request.bundle, pod),
     rootfs: rootfsSource(erofs, mounts, layers),
@@ -72,7 +75,7 @@ export function planImage(
   };
 }
 
-/** Whether the host's files are needed, through a virtio-fs. */
+/** Whether the container needs files of the host, through a virtio-fs. */
 export function needsShare({ rootfs, spec }: Pick<ImagePlan, "rootfs" | "spec">): boolean {
   return rootfs.kind === "mounted" || rootfs.kind === "files" && rootfs.layers.length > 0 ||
     spec.volumes.length > 0;
@@ -89,29 +92,21 @@ function rootfsSource(
   return { kind: count > 0 && count <= DISK_FILES_MAX ? layersAs : "files", layers };
 }
 
-/** Reads the specification of a request's bundle. @throws RpcError InvalidArgument. */
-export function specOf(bundle: string): OciSpec {
-  try {
-    return readSpec(bundle);
-  } catch (error) {
-    throw new RpcError(Code.InvalidArgument, (error as Error).message);
-  }
-}
-
-/** Without a snapshotter, the folder that the specification names is the root file system. */
+/** Without a snapshotter, the directory that the specification names is the root file system. */
 function rootfsOfBundle(bundle: string, spec: OciSpec): SnapshotMount {
   const path = spec.root?.path || "rootfs";
   const source = path.startsWith("/") ? path : `${bundle}/${path}`;
   if (pathKind(source) !== "directory") {
-    throw new RpcError(
-      Code.InvalidArgument,
-      `no root file system: ${basename(source)} is no folder`,
+    throw new RefusedError(
+      "invalid",
+      "root file system:",
+      `${basename(source)} is not a directory`,
     );
   }
   return { type: "bind", source, options: ["rbind", "ro"] };
 }
 
-/** What is at a path of the host. */
+/** Returns the kind of file at a path of the host. */
 export function pathKind(path: string): HostPathKind {
   try {
     const info = Deno.statSync(path);
@@ -123,7 +118,7 @@ export function pathKind(path: string): HostPathKind {
   }
 }
 
-/** The size of a file; null: there is none. */
+/** Returns the size of a regular file in bytes; null: there is none. */
 export function fileBytes(path: string): number | null {
   try {
     const info = Deno.statSync(path);
@@ -133,11 +128,12 @@ export function fileBytes(path: string): number | null {
   }
 }
 
-function isEmptyFolder(path: string): boolean {
+/** A directory that cannot be read counts as one with files in it. */
+function isEmptyDirectory(path: string): boolean {
   try {
-    for (const _ of Deno.readDirSync(path)) return false;
-    return true;
-  } catch (error) {
-    return error instanceof Deno.errors.NotFound;
+    const first = ifPresent(() => Deno.readDirSync(path)[Symbol.iterator]().next());
+    return first?.done ?? true;
+  } catch {
+    return false;
   }
 }

@@ -1,7 +1,7 @@
 import type { Any } from "../../proto/mod.ts";
-import type { SnapshotMount } from "./rootfs/rootfs_plan.ts";
+import type { SnapshotMount } from "./rootfs/snapshot_mount.ts";
 
-/** What containerd asks to be created; the parts of its CreateTaskRequest that matter. */
+/** What containerd asks to create: the parts of its CreateTaskRequest that matter. */
 export interface CreateRequest {
   readonly id: string;
   readonly bundle: string;
@@ -11,6 +11,6 @@ export interface CreateRequest {
   readonly stderr: string;
   readonly terminal: boolean;
   readonly checkpoint: string;
-  /** Of the runtime, from containerd's configuration. */
+  /** Options of the runtime in containerd's configuration. */
   readonly options?: Any | undefined;
 }

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 
 /**
- * No journal: what a crash of the guest leaves is read by nobody. All that describes the file system is
- * at its beginning, once, and marked as zeroed: nothing is written later but what the container
- * writes. The rest makes two runs give the same bytes.
+ * Arguments of mkfs.ext4. No journal: nobody reads the disk after a crash of the guest. All metadata
+ * lies at the beginning, once, and is marked as zeroed, so that nothing but the container's own
+ * data is written later. The rest makes two runs give the same bytes.
  */
 export const MKFS_ARGUMENTS: readonly string[] = [
   ...["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0"],
@@ -15,7 +15,8 @@ export const MKFS_ARGUMENTS: readonly string[] = [
   "num_backup_sb=0,packed_meta_blocks=1,lazy_itable_init=0,assume_storage_prezeroed=1,nodiscard," +
   "root_owner=0:0,hash_seed=00000000-0000-4000-8000-000000000000",
 ];
-/** The file of a template: its name says all that it is made of. */
+
+/** Returns the file of a template, named after everything that it is made of. */
 export function templatePath(
   { stateDir, mib }: { readonly stateDir: string; readonly mib: number },
 ): string {

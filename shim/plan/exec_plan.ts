@@ -1,9 +1,10 @@
-import { type Any, Code, RpcError } from "../../proto/mod.ts";
-import { IDENTIFIER_CHARACTERS_MAX, isIdentifier, quoted } from "../../base/mod.ts";
+import { IDENTIFIER_CHARACTERS_MAX, isIdentifier, MIB, quoted } from "../../base/mod.ts";
+import type { Any } from "../../proto/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import { type OciProcess, typedJson } from "./oci.ts";
 import { dropLabels } from "./spec_plan.ts";
 
-/** What containerd asks to be executed; the parts of its ExecProcessRequest that matter. */
+/** What containerd asks to execute: the parts of its ExecProcessRequest that matter. */
 export interface ExecRequest {
   readonly id: string;
   readonly execId: string;
@@ -14,31 +15,30 @@ export interface ExecRequest {
   readonly spec?: Any | undefined;
 }
 
-/** A process's specification larger than this is refused: arguments and environment together. */
-export const PROCESS_BYTES_MAX = 1024 * 1024;
+/** Largest specification of a process: arguments and environment together. */
+export const PROCESS_BYTES_MAX = MIB;
 
 /**
- * Checks what is to be executed, and makes it fit for the guest: labels of security modules name
- * what the guest's kernel has not. Pure. See "process" in the OCI runtime specification, config.md.
- * @throws RpcError InvalidArgument that names what is wrong.
+ * Checks an exec process and makes it fit for the guest: labels of security modules name what the
+ * guest's kernel does not have. Pure. See "process" in the OCI runtime specification, config.md.
+ *
+ * @throws RefusedError `invalid` naming the field.
  */
 export function planExec(request: ExecRequest): OciProcess {
   const { execId, terminal, spec } = request;
   if (!isIdentifier(execId)) {
-    throw new RpcError(
-      Code.InvalidArgument,
-      `exec-id ${quoted(execId)} is not an identifier (letters, digits, single - . _ between ` +
-        `them, at most ${IDENTIFIER_CHARACTERS_MAX})`,
-    );
+    const why = "is not an identifier (letters, digits, single - . _ between them, at most " +
+      `${IDENTIFIER_CHARACTERS_MAX})`;
+    throw new RefusedError("invalid", `exec-id ${quoted(execId)}`, why);
   }
-  const what = `exec ${execId}`;
+  const what = `exec ${execId}:`;
   const process = typedJson(spec, "Process", PROCESS_BYTES_MAX, what) as OciProcess;
-  const args: unknown = process.args;
+  const { args, cwd } = process;
   if (!Array.isArray(args) || args.length === 0 || args.some((arg) => typeof arg !== "string")) {
-    throw new RpcError(Code.InvalidArgument, `${what}: args is no command; give one to run`);
+    throw new RefusedError("invalid", `${what} args`, "must be a non-empty list of strings");
   }
-  if (typeof process["cwd"] !== "string" || !process["cwd"].startsWith("/")) {
-    throw new RpcError(Code.InvalidArgument, `${what}: cwd is no absolute path`);
+  if (typeof cwd !== "string" || !cwd.startsWith("/")) {
+    throw new RefusedError("invalid", `${what} cwd ${show(cwd)}`, "must be an absolute path");
   }
   requireSameTerminal(process, terminal, what);
   dropLabels(process);
@@ -46,14 +46,21 @@ export function planExec(request: ExecRequest): OciProcess {
 }
 
 /**
- * Whether there is a terminal is said twice, in the specification and in the request.
- * @throws RpcError InvalidArgument when the two differ.
+ * A terminal is asked for twice, in the specification and in the request.
+ *
+ * @param what names the process in the error.
+ * @throws RefusedError `invalid` if the two differ.
  */
 export function requireSameTerminal(process: OciProcess, terminal: boolean, what: string): void {
   if ((process.terminal ?? false) === terminal) return;
-  throw new RpcError(
-    Code.InvalidArgument,
-    `${what}: terminal is ${process.terminal ?? false} in its specification and ${terminal} in ` +
-      "the request; they have to be the same",
+  throw new RefusedError(
+    "invalid",
+    `${what} terminal`,
+    `is ${process.terminal ?? false} in its specification and ${terminal} in the request`,
+    "make them the same",
   );
+}
+
+function show(value: unknown): string {
+  return quoted(typeof value === "string" ? value : String(value));
 }

@@ -1,19 +1,20 @@
 import { formatHosts, formatResolvConf, type GuestNetwork } from "../../net/mod.ts";
 import type { OciSpec } from "./oci.ts";
 
-/** A file that travels into the guest's bundle. */
+/** A file that is sent into the guest's bundle. */
 export interface BundleFile {
   readonly name: string;
   readonly content: Uint8Array;
 }
 
-/** How other runtimes mount these: writable, for the container alone. */
+/** As other runtimes mount these: writable, private to the container. */
 const MOUNT_OPTIONS = ["rbind", "rprivate", "rw"];
 
 /**
- * Gives a container /etc/hostname, /etc/hosts and, when it is on a network, /etc/resolv.conf, unless
- * its specification mounts its own there. Pure.
- * @param spec already fit for the guest.
+ * Adds /etc/hostname, /etc/hosts and, for a container on a network, /etc/resolv.conf, unless its
+ * specification mounts its own there. Pure.
+ *
+ * @param spec as `planSpec` made it for the guest.
  */
 export function withNetworkFiles(
   spec: OciSpec,

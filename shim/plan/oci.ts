@@ -1,5 +1,6 @@
-import { type Any, Code, RpcError } from "../../proto/mod.ts";
-import { parseOciJson } from "./oci_json.ts";
+import { messageOf, MIB, quoted } from "../../base/mod.ts";
+import { type Any, parseOciJson } from "../../proto/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 
 /**
  * The parts of an OCI runtime specification (config.json) that the host reads or rewrites.
@@ -17,10 +18,10 @@ export interface OciSpec {
   [key: string]: unknown;
 }
 
-/** A program that is run at some point of a container's life: config.md, "POSIX-platform Hooks". */
+/** A program to run at some point of a container's life: config.md, "POSIX-platform Hooks". */
 export interface OciHook {
   path: string;
-  /** With argv[0]. */
+  /** Includes argv[0]. */
   args?: string[];
   env?: string[];
   /** Seconds. */
@@ -64,7 +65,7 @@ export interface OciDevice {
 export interface OciResources {
   devices?: { allow: boolean; type?: string; major?: number; minor?: number }[];
   memory?: { limit?: number | bigint; [key: string]: unknown };
-  /** Its lists whose names begin with "throttle" limit a device each. */
+  /** Each list whose name begins with "throttle" limits devices. */
   blockIO?: { weightDevice?: unknown[]; [key: string]: unknown };
   hugepageLimits?: { pageSize: string; limit: number | bigint }[];
   cpu?: {
@@ -77,37 +78,44 @@ export interface OciResources {
   [key: string]: unknown;
 }
 
-/** config.json larger than this is refused: the specification travels in one RPC of at most 4 MiB. */
-export const SPEC_BYTES_MAX = 2 * 1024 * 1024;
+/** Largest config.json: the specification travels in one RPC of at most 4 MiB. */
+export const SPEC_BYTES_MAX = 2 * MIB;
 
 /**
  * Reads `<bundle>/config.json`.
- * @throws Error when the file is missing, too large or not a JSON object.
+ *
+ * @throws RefusedError `invalid` if the file is missing, too large or not a JSON object.
  */
 export function readSpec(bundle: string): OciSpec {
   const path = `${bundle}/config.json`;
-  const size = Deno.statSync(path).size;
-  if (size > SPEC_BYTES_MAX) {
-    throw new Error(`${path} has ${size} bytes, more than the limit of ${SPEC_BYTES_MAX}`);
+  let spec: unknown;
+  try {
+    const { size } = Deno.statSync(path);
+    if (size > SPEC_BYTES_MAX) {
+      throw new Error(`has ${size} bytes, more than the limit of ${SPEC_BYTES_MAX}`);
+    }
+    spec = parseOciJson(Deno.readTextFileSync(path));
+    if (!isObject(spec)) throw new Error("is not a JSON object");
+  } catch (error) {
+    throw new RefusedError("invalid", path, messageOf(error), undefined, { cause: error });
   }
-  const spec = parseOciJson(Deno.readTextFileSync(path));
-  if (!isObject(spec)) throw new Error(`${path} is not a JSON object`);
   return spec as OciSpec;
 }
 
-/** How containerd's typeurl names a type of the specification: with its major version. */
+/** containerd's typeurl of a type of the specification, with its major version. */
 const TYPE_URL = /^types\.containerd\.io\/opencontainers\/runtime-spec\/1\/([A-Za-z]+)$/;
 
-/** The type URL of a type of the specification. */
+/** Returns the type URL of a type of the specification. */
 export function ociTypeUrl(type: string): string {
   return `types.containerd.io/opencontainers/runtime-spec/1/${type}`;
 }
 
 /**
- * The JSON object in an Any that containerd made of a Go structure of the specification.
- * @param type its name: `Process`.
- * @param what the request, for the message.
- * @throws RpcError InvalidArgument for another type, too many bytes, and what is no JSON object.
+ * Returns the JSON object in an Any that containerd made of a Go structure of the specification.
+ *
+ * @param type name of the structure: `Process`.
+ * @param what names the request in the error.
+ * @throws RefusedError `invalid` for another type, too many bytes, and anything but a JSON object.
  */
 export function typedJson(
   any: Any | undefined,
@@ -115,21 +123,21 @@ export function typedJson(
   bytesMax: number,
   what: string,
 ): Record<string, unknown> {
-  const refusal = (why: string) => new RpcError(Code.InvalidArgument, `${what}: ${why}`);
-  if (any === undefined) throw refusal(`there is no ${type}`);
+  const refusal = (why: string) => new RefusedError("invalid", `${what} ${type}`, why);
+  if (any === undefined) throw refusal("is missing");
   if (TYPE_URL.exec(any.typeUrl)?.[1] !== type) {
-    throw refusal(`expected ${ociTypeUrl(type)}, found ${JSON.stringify(any.typeUrl)}`);
+    throw refusal(`must be of type ${ociTypeUrl(type)}, found ${quoted(any.typeUrl)}`);
   }
   if (any.value.length > bytesMax) {
-    throw refusal(`${any.value.length} bytes of ${type} are more than the limit of ${bytesMax}`);
+    throw refusal(`has ${any.value.length} bytes, more than the limit of ${bytesMax}`);
   }
   let value: unknown;
   try {
     value = parseOciJson(new TextDecoder("utf-8", { fatal: true }).decode(any.value));
   } catch (error) {
-    throw refusal(`${type} is not JSON: ${(error as Error).message}`);
+    throw refusal(`is not JSON: ${messageOf(error)}`);
   }
-  if (!isObject(value)) throw refusal(`${type} is not a JSON object`);
+  if (!isObject(value)) throw refusal("is not a JSON object");
   return value;
 }
 

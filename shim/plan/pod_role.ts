@@ -1,13 +1,14 @@
+import { RefusedError } from "../base/refused_error.ts";
 import type { OciResources } from "./oci.ts";
 
 /**
- * What a container is to others, as containerd's CRI plugin says by annotations: alone in its VM, the
- * one that a pod's VM is made for (the "pause" container), or one that comes into such a VM.
+ * A container's role, by the annotations of containerd's CRI plugin: alone in its VM, the one that
+ * a pod's VM is made for (the "pause" container), or one that joins such a VM.
  */
 export type PodRole =
   | { readonly kind: "alone" }
   | { readonly kind: "sandbox" }
-  | { readonly kind: "member"; readonly sandboxId: string };
+  | { readonly kind: "container"; readonly sandboxId: string };
 
 type Annotations = Readonly<Record<string, string>>;
 
@@ -16,26 +17,27 @@ const PREFIX = "io.kubernetes.cri.";
 export const CONTAINER_TYPE = `${PREFIX}container-type`;
 const SANDBOX_ID = `${PREFIX}sandbox-id`;
 
-/** @throws Error naming the annotation that says what cannot be. */
+/** @throws RefusedError `invalid` naming the annotation. */
 export function podRoleOf(annotations: Annotations): PodRole {
   const type = annotations[CONTAINER_TYPE];
   if (type === undefined) return { kind: "alone" };
   if (type === "sandbox") return { kind: "sandbox" };
   if (type !== "container") {
-    throw new Error(`annotation ${CONTAINER_TYPE}=${type} is neither "sandbox" nor "container"`);
+    const why = 'is neither "sandbox" nor "container"';
+    throw new RefusedError("invalid", `annotation ${CONTAINER_TYPE}=${type}`, why);
   }
   const sandboxId = annotations[SANDBOX_ID] ?? "";
   if (sandboxId === "") {
-    throw new Error(
-      `a container of a pod needs the annotation ${SANDBOX_ID} with the sandbox's id`,
-    );
+    const why = "is missing";
+    const fix = "a pod container needs it with the sandbox's id";
+    throw new RefusedError("invalid", `annotation ${SANDBOX_ID}`, why, fix);
   }
-  return { kind: "member", sandboxId };
+  return { kind: "container", sandboxId };
 }
 
 /**
- * The limits that a pod's VM is made for: what the kubelet has summed up over the pod's containers. Where
- * it says nothing, those of its first container, which has none. Pure.
+ * Returns the limits that a pod's VM is made for, which the kubelet sums up over the pod's
+ * containers; null: the annotations have none. Pure.
  */
 export function podResources(annotations: Annotations): OciResources | null {
   const amount = (name: string) => {

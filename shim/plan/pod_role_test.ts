@@ -12,7 +12,7 @@ Deno.test("annotations say what a container is to others", () => {
   const sandbox = cri({ "container-type": "sandbox", "sandbox-id": "p" });
   assert.deepEqual(podRoleOf(sandbox), { kind: "sandbox" });
   const member = cri({ "container-type": "container", "sandbox-id": "p" });
-  assert.deepEqual(podRoleOf(member), { kind: "member", sandboxId: "p" });
+  assert.deepEqual(podRoleOf(member), { kind: "container", sandboxId: "p" });
   assert.throws(
     () => podRoleOf(cri({ "container-type": "container" })),
     /needs the annotation io\.kubernetes\.cri\.sandbox-id/,

@@ -1,38 +1,65 @@
+import { messageOf, quoted } from "../../base/mod.ts";
 import {
   type Any,
-  Code,
-  RpcError,
+  type AnyMessageSchema,
+  type MessageShape,
   runcOptions,
   runtimeOptions,
   unpackAny,
 } from "../../proto/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 
 /**
- * Checks the options that containerd was told to give its runtime (`[…runtimes.NAME.options]`). All
- * that can be set here is set in our own configuration; what is not ours to set is refused or named.
+ * Checks the options that containerd was configured to give its runtime
+ * (`[…runtimes.NAME.options]`). Everything that can be set is set in our own configuration: other
+ * options are refused or named.
  *
  * @returns one line for each option that has no meaning here.
- * @throws RpcError InvalidArgument for a type that is not known, by its name, and for bytes that
- * are not of their type.
+ * @throws RefusedError `invalid` for an unknown type, and for bytes that are not of their type.
  */
 export function checkRuntimeOptions(options: Any | undefined): string[] {
-  if (options === undefined || (options.typeUrl === "" && options.value.length === 0)) return [];
-  const type = options.typeUrl.slice(options.typeUrl.lastIndexOf("/") + 1);
-  switch (type) {
+  if (options === undefined || isEmpty(options)) return [];
+  switch (typeNameOf(options)) {
     case runcOptions.OptionsSchema.typeName:
-      return ignored(unpackAny(runcOptions.OptionsSchema, options));
+      return ignored(unpack(runcOptions.OptionsSchema, options));
     case runtimeOptions.OptionsSchema.typeName:
-      return checkGeneric(unpackAny(runtimeOptions.OptionsSchema, options));
+      return checkGeneric(unpack(runtimeOptions.OptionsSchema, options));
     default:
-      throw new RpcError(
-        Code.InvalidArgument,
-        `runtime options of type ${JSON.stringify(options.typeUrl)} are not known; known are ` +
-          `${runcOptions.OptionsSchema.typeName} and ${runtimeOptions.OptionsSchema.typeName}`,
-      );
+      throw unknownType("runtime options", options, [
+        runcOptions.OptionsSchema.typeName,
+        runtimeOptions.OptionsSchema.typeName,
+      ]);
   }
 }
 
-/** Those of runc say how runc is called and where; there is none on this side of the VM. */
+/** Whether a request brings no options: neither a type nor bytes. */
+export function isEmpty({ typeUrl, value }: Any): boolean {
+  return typeUrl === "" && value.length === 0;
+}
+
+/** The name of a message's type, without the domain before it. */
+export function typeNameOf({ typeUrl }: Any): string {
+  return typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
+}
+
+/** Makes the error for options of a type that is not in `known`. */
+export function unknownType(what: string, { typeUrl }: Any, known: string[]): RefusedError {
+  const why = "are not known";
+  const fix = `known are ${known.join(" and ")}`;
+  return new RefusedError("invalid", `${what} of type ${quoted(typeUrl)}`, why, fix);
+}
+
+/** @throws RefusedError `invalid` for bytes that are not of the type. */
+export function unpack<S extends AnyMessageSchema>(schema: S, options: Any): MessageShape<S> {
+  try {
+    return unpackAny(schema, options);
+  } catch (error) {
+    const why = `are malformed: ${messageOf(error)}`;
+    throw new RefusedError("invalid", `options of type ${typeNameOf(options)}`, why);
+  }
+}
+
+/** Options of runc say how runc is called and where: there is none on this side of the VM. */
 function ignored(options: runcOptions.Options): string[] {
   const set = Object.entries(options).filter(([name, value]) => {
     return !name.startsWith("$") && value !== "" && value !== 0 && value !== false;
@@ -42,9 +69,7 @@ function ignored(options: runcOptions.Options): string[] {
 
 function checkGeneric({ configPath, configBody }: runtimeOptions.Options): string[] {
   if (configPath === "" && configBody.length === 0) return [];
-  throw new RpcError(
-    Code.InvalidArgument,
-    `runtime option ${configPath === "" ? "config_body" : `config_path ${configPath}`}: ` +
-      "settings are read from /etc/qemubox/config.json",
-  );
+  const option = configPath === "" ? "config_body" : `config_path ${configPath}`;
+  const fix = "settings are read from /etc/qemubox/config.json";
+  throw new RefusedError("invalid", `runtime option ${option}`, "is not supported", fix);
 }

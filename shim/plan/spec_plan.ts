@@ -1,62 +1,58 @@
 import type { OciDevice, OciLinux, OciProcess, OciResources, OciSpec } from "./oci.ts";
-import {
-  type HostPathKind,
-  planVolumes,
-  UnsupportedSpecError,
-  type Volume,
-} from "./volume_plan.ts";
+import { type HostPathKind, planVolumes, type Volume } from "./volume_plan.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import { HOST_HOOKS } from "./host_hooks.ts";
 
-export { type HostPathKind, UnsupportedSpecError } from "./volume_plan.ts";
-
-/** A specification that is fit for the guest, and what was taken out of it on the way. */
+/** A specification made fit for the guest, and what was taken out of it. */
 export interface SpecPlan {
   readonly spec: OciSpec;
-  /** What of the host the container has mounted. */
+  /** Files and directories of the host that the container mounts. */
   readonly volumes: readonly Volume[];
-  /** Path of the network namespace that it names, null when it wants one of its own. */
+  /** Path of the network namespace that it names; null: it wants one of its own. */
   readonly netns: string | null;
-  /** The network's sysctls, which vminitd sets: crun refuses them without a network namespace. */
+  /** Sysctls of the network. vminitd sets them: crun refuses them without a network namespace. */
   readonly networkSysctls: Readonly<Record<string, string>>;
-  /** One line for each thing that was dropped and that a user may miss. */
+  /** One line for each dropped field that a user may miss. */
   readonly dropped: readonly string[];
 }
 
 const HOST_HOOK_KINDS: readonly string[] = [...HOST_HOOKS.create, ...HOST_HOOKS.delete];
-/** The virtio-fs that all of a VM's volumes are on, and its image, unless that is on disks. */
+/** Tag of the virtio-fs with all volumes of a VM, and with its image, unless that is on disks. */
 export const SHARED_TAG = "qemubox";
-/** Where a bundle in the guest has it; guest.proto, Share. */
-const SHARED_FOLDER = `shares/${SHARED_TAG}`;
-/** What the containers of a pod have as /dev/shm: their guest's own. */
+/** Where a bundle in the guest mounts it (guest.proto, Share). */
+const SHARED_DIRECTORY = `shares/${SHARED_TAG}`;
+/** /dev/shm of a pod's containers: the guest's own. */
 const GUEST_SHARED_MEMORY = "/dev/shm";
 
 /** A container's place in a pod. */
 export interface PodPlace {
-  /** Its folder of what is shared with the VM; empty for the first container. */
-  readonly folder: string;
-  /** The namespaces of the pod's first container; null for that one itself. */
+  /** Its directory in the share; empty for the first container. */
+  readonly directory: string;
+  /** Namespaces of the pod's first container; null for that container itself. */
   readonly namespaces: {
-    /** As paths of this host name them: of the process that stands for all in the VM. */
+    /** Process on this host that stands for all in the VM; paths of namespaces name it. */
     readonly hostPid: number;
-    /** As the guest knows it. */
+    /** Init of the first container, in the guest. */
     readonly guestPid: number;
   } | null;
 }
-/** Namespaces that the containers of a pod may have in common; their network they have by their VM. */
+/** Namespaces that a pod's containers may share. They share the network by sharing the VM. */
 const POD_NAMESPACES: ReadonlySet<string> = new Set(["ipc", "uts", "pid"]);
 
 /**
  * Rewrites a specification made for this host into one for the guest:
  *
- * - no network namespace: the container shares the VM's network, which is its own;
- * - namespace paths, cgroup paths and security labels name host objects and are dropped; those of a
- *   pod's sandbox become the guest's;
- * - hooks that would run inside the VM, where their binaries are not, are dropped; hooks.ts has the others;
- * - the sources of bind mounts become what the guest has of them.
+ * - no network namespace: the container uses the VM's network, which is its own;
+ * - namespace paths, cgroup paths and security labels name host objects and are dropped; namespaces
+ *   of a pod's sandbox become the guest's;
+ * - hooks that would run inside the VM, which lacks their binaries, are dropped; host_hooks.ts has
+ *   the others;
+ * - sources of bind mounts become their places in the guest.
  *
- * @param id the container's id; it becomes its cgroup's name in the guest.
- * @param bundle what relative sources of bind mounts start at.
- * @throws UnsupportedSpecError for an empty command, and mounts and devices that a VM cannot have.
+ * @param id the container's id, which names its cgroup in the guest.
+ * @param bundle directory that relative sources of bind mounts start at.
+ * @throws RefusedError `unsupported` for an empty command, and mounts and devices that a VM cannot
+ * have.
  */
 export function planSpec(
   host: OciSpec,
@@ -68,11 +64,12 @@ export function planSpec(
   const spec = structuredClone(host);
   const dropped: string[] = [];
   if (spec.process?.args === undefined || spec.process.args.length === 0) {
-    throw new UnsupportedSpecError("process.args of config.json is empty; give a command to run");
+    const field = "process.args of config.json";
+    throw new RefusedError("unsupported", field, "is empty", "give a command to run");
   }
   spec.root = { ...spec.root, path: "rootfs" };
   const hooks = Object.keys(spec.hooks ?? {}).filter((kind) => !HOST_HOOK_KINDS.includes(kind));
-  if (hooks.length > 0) dropped.push(`hooks ${hooks.join(", ")}: they cannot run inside the VM`);
+  if (hooks.length > 0) dropped.push(`hooks ${hooks.join(", ")} cannot run inside the VM`);
   delete spec.hooks;
   dropped.push(...dropLabels(spec.process));
   const netns = networkNamespaceOf(host);
@@ -83,14 +80,16 @@ export function planSpec(
   checkHugePages(spec);
   const volumes = planVolumes(spec.mounts ?? [], {
     bundle,
-    share: pod === null || pod.folder === "" ? SHARED_FOLDER : `${SHARED_FOLDER}/${pod.folder}`,
+    share: pod === null || pod.directory === ""
+      ? SHARED_DIRECTORY
+      : `${SHARED_DIRECTORY}/${pod.directory}`,
     sharedMemory: pod === null ? null : GUEST_SHARED_MEMORY,
     kindOf,
   });
   return { spec, volumes, netns, networkSysctls, dropped };
 }
 
-/** Takes the labels of security modules out of a process; one line for each that was there. */
+/** Drops the labels of security modules from a process; returns one line for each. */
 export function dropLabels(process: OciProcess): string[] {
   return (["apparmorProfile", "selinuxLabel"] as const).flatMap((label) => {
     const had = process[label];
@@ -99,7 +98,7 @@ export function dropLabels(process: OciProcess): string[] {
   });
 }
 
-/** The host's processors and memory nodes mean nothing in the guest; its VM has as many at most. */
+/** Drops CPU and memory sets: they number the host's, not the guest's. Returns one line for each. */
 export function dropCpuset(resources: OciResources | undefined): string[] {
   const { cpu } = resources ?? {};
   const had = (["cpus", "mems"] as const).filter((key) => cpu?.[key]);
@@ -107,7 +106,7 @@ export function dropCpuset(resources: OciResources | undefined): string[] {
   return had.map((key) => `linux.resources.cpu.${key}: the VM is not bound to a part of the host`);
 }
 
-/** Weights of single devices, which are the host's. Limits of devices become the guest's own disks'. */
+/** Drops weights of the host's devices. Limits of devices apply to the guest's own disks instead. */
 function dropWeights(resources: OciResources | undefined): string[] {
   const { blockIO } = resources ?? {};
   const had = blockIO?.weightDevice?.length;
@@ -115,14 +114,16 @@ function dropWeights(resources: OciResources | undefined): string[] {
   return had ? ["linux.resources.blockIO.weightDevice: the devices are the host's"] : [];
 }
 
-/** @throws UnsupportedSpecError for a specification that wants the host's network. */
+/** @throws RefusedError `unsupported` for a specification that wants the host's network. */
 function networkNamespaceOf(spec: OciSpec): string | null {
   const network = spec.linux?.namespaces?.find(({ type }) => type === "network");
   if (network !== undefined) return network.path || null;
-  throw new UnsupportedSpecError(
-    "linux.namespaces has no network namespace (--net-host, hostNetwork): a container in a VM has a kernel of " +
-      "its own and cannot share the host's network; run it without, and publish its ports with " +
-      "the annotation io.qemubox.port-mappings",
+  throw new RefusedError(
+    "unsupported",
+    "linux.namespaces",
+    "has no network namespace (--net-host, hostNetwork), but a container in a VM has a kernel of " +
+      "its own and cannot share the host's network",
+    "run it without, and publish its ports with the annotation io.qemubox.port-mappings",
   );
 }
 
@@ -147,20 +148,20 @@ function planLinux(spec: OciSpec, id: string, pod: PodPlace | null, dropped: str
       const ofPod = path ? podNamespace(type, path, pod) : null;
       if (ofPod !== null) return { type, path: ofPod };
       if (path) {
-        dropped.push(`linux.namespaces: ${type} of ${path} is the host's; a new one is made`);
+        dropped.push(`linux.namespaces: ${type} of ${path} is the host's, a new one is made`);
       }
       return { type };
     });
 }
 
-/** The path in the guest of a namespace of the pod's first container; null: it is none of its. */
+/** The path in the guest of a namespace of the pod's first container; null: it is not one. */
 function podNamespace(type: string, path: string, pod: PodPlace | null): string | null {
   if (pod === null || pod.namespaces === null || !POD_NAMESPACES.has(type)) return null;
   const { hostPid, guestPid } = pod.namespaces;
   return path === `/proc/${hostPid}/ns/${type}` ? `/proc/${guestPid}/ns/${type}` : null;
 }
 
-/** Character devices that a guest has, by "major:minor": the kernel's devices.txt. */
+/** Character devices that a guest has, by "major:minor" of the kernel's devices.txt. */
 const GUEST_DEVICES: ReadonlySet<string> = new Set([
   ...["1:3", "1:5", "1:7", "1:8", "1:9", "1:11"], // null, zero, full, random, urandom, kmsg
   ...["5:0", "5:1", "5:2"], // tty, console, ptmx
@@ -168,10 +169,10 @@ const GUEST_DEVICES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Devices that no VM has are refused; a privileged container is given all that the host has, and does
- * without them.
+ * Refuses devices that no VM has. For a privileged container, which lists all devices of the host,
+ * it drops them instead.
  *
- * @throws UnsupportedSpecError
+ * @throws RefusedError `unsupported` naming the device.
  */
 function planDevices({ linux }: OciSpec, dropped: string[]): void {
   const strange = (linux?.devices ?? []).filter((device) => !isInGuest(device));
@@ -180,38 +181,35 @@ function planDevices({ linux }: OciSpec, dropped: string[]): void {
   const { path, type, major, minor } = first;
   const name = `${JSON.stringify(path)} (${type} ${major}:${minor})`;
   if (!isPrivileged(linux!)) {
-    throw new UnsupportedSpecError(
-      `linux.devices: ${name} is a device of the host, which a container in a VM cannot have; run it ` +
-        "without",
-    );
+    const why = "is a device of the host, which a container in a VM cannot have";
+    throw new RefusedError("unsupported", `linux.devices: ${name}`, why, "run it without");
   }
   linux!.devices = linux!.devices!.filter(isInGuest);
   const more = others.length === 0 ? "" : ` and ${others.length} more`;
   dropped.push(
-    `linux.devices: ${name}${more} are the host's; the container is privileged in its VM`,
+    `linux.devices: ${name}${more} are the host's, the container is privileged in its VM`,
   );
 }
 
 function isInGuest({ type, major, minor }: OciDevice): boolean {
-  if (type === "p") return true; // a FIFO, which crun makes
+  if (type === "p") return true; // crun makes the FIFO
   return (type === "c" || type === "u") && GUEST_DEVICES.has(`${major}:${minor}`);
 }
 
-/** May use each device that there is. */
+/** Whether the container may use every device. */
 function isPrivileged({ resources }: OciLinux): boolean {
   return (resources?.devices ?? []).some(({ allow, type = "a", major, minor }) =>
     allow && type === "a" && major === undefined && minor === undefined
   );
 }
 
-/** Limits of huge pages: Kubernetes always gives them, and they are 0. */
+/** Kubernetes always sets limits of huge pages, to 0. */
 function checkHugePages({ linux }: OciSpec): void {
   const limits = linux?.resources?.hugepageLimits;
   const some = limits?.find(({ limit }) => BigInt(limit) !== 0n);
   if (some !== undefined) {
-    throw new UnsupportedSpecError(
-      `linux.resources.hugepageLimits: the VM has no huge pages (${some.pageSize})`,
-    );
+    const why = `asks for huge pages (${some.pageSize}), and the VM has none`;
+    throw new RefusedError("unsupported", "linux.resources.hugepageLimits", why);
   }
   if (limits !== undefined) delete linux!.resources!.hugepageLimits;
 }

@@ -1,47 +1,44 @@
+import { quoted } from "../../base/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import type { OciMount } from "./oci.ts";
 
-/** A file or folder of the host that a container has mounted. */
+/** A file or directory of the host that a container mounts. */
 export interface Volume {
   readonly hostPath: string;
   readonly kind: "file" | "directory";
-  /** What the guest knows it by, below what is shared: opaque, since it names nothing of the host. */
+  /** Its name in the share. Opaque to the guest: it names nothing of the host. */
   readonly name: string;
   readonly readonly: boolean;
-  /** With what is mounted below it on the host (rbind). */
+  /** Includes mounts below it on the host (rbind). */
   readonly recursive: boolean;
 }
 
-/** What a path is on the host; the planner asks, so that it stays a pure function. */
+/** The kind of file at a path of the host. The planner asks for it, to stay a pure function. */
 export type HostPathKind = "file" | "directory" | "socket" | "device" | "fifo" | "missing";
 
-/** Thrown for a specification that this runtime cannot honour; the message names the field. */
-export class UnsupportedSpecError extends Error {
-  override readonly name = "UnsupportedSpecError";
-}
-
-/** Most volumes of a container; a bound against nonsense. */
+/** Most volumes of a container: a sanity limit. */
 export const VOLUMES_MAX = 1024;
-/** File systems that the guest's kernel makes out of nothing; all others need something of the host. */
+/** File systems that need nothing of the host. */
 const GUEST_FILE_SYSTEMS: ReadonlySet<string> = new Set([
   ...["proc", "sysfs", "tmpfs", "ramfs", "devpts", "mqueue", "cgroup", "cgroup2"],
 ]);
-/** mount_namespaces(7): a mount made on one side would have to be seen on the other. */
+/** Propagation types by which a mount on one side is seen on the other: mount_namespaces(7). */
 const PROPAGATIONS: ReadonlySet<string> = new Set(["shared", "rshared", "slave", "rslave"]);
 const NOT_SHARED: Readonly<Record<Exclude<HostPathKind, "file" | "directory">, string>> = {
   missing: "the source does not exist on the host",
-  socket: "a unix socket of the host cannot be reached from inside a VM",
-  device: "a device of the host cannot be had inside a VM",
+  socket: "a Unix socket of the host cannot be reached from inside a VM",
+  device: "a device of the host cannot be used inside a VM",
   fifo: "a FIFO of the host cannot be reached from inside a VM",
 };
 
 /**
- * Takes the host's paths out of a specification's mounts, which it changes: the source of a bind
- * mount becomes where the guest has it, relative to the bundle.
+ * Takes the host's paths out of a specification's mounts. Changes `mounts`: the source of a bind
+ * mount becomes its place in the guest, relative to the bundle.
  *
- * @param bundle what relative sources start at.
- * @param share the folder of the bundle in which the guest has what is shared.
- * @param sharedMemory what of the guest's is bound to /dev/shm where the host's would be; null: nothing.
- * @throws UnsupportedSpecError that names the mount and says why it cannot be had.
+ * @param bundle directory that relative sources start at.
+ * @param share directory of the bundle where the guest mounts the share.
+ * @param sharedMemory the guest's directory for /dev/shm instead of the host's; null: unchanged.
+ * @throws RefusedError `unsupported` naming the mount and the reason.
  */
 export function planVolumes(
   mounts: OciMount[],
@@ -64,13 +61,13 @@ export function planVolumes(
       continue;
     }
     if (volumes.length === VOLUMES_MAX) {
-      throw new UnsupportedSpecError(`more than ${VOLUMES_MAX} bind mounts`);
+      throw new RefusedError("unsupported", "mounts", `has more than ${VOLUMES_MAX} bind mounts`);
     }
     const options = mount.options ?? [];
     const source = mount.source ?? "";
     const hostPath = source.startsWith("/") ? source : `${bundle}/${source}`;
     const kind = source === "" ? "missing" : kindOf(hostPath);
-    if (kind !== "file" && kind !== "directory") throw refusal(mount, NOT_SHARED[kind]);
+    if (kind !== "file" && kind !== "directory") throw refused(mount, NOT_SHARED[kind]);
     const name = `volume-${volumes.length}`;
     volumes.push({
       hostPath,
@@ -88,7 +85,7 @@ function isBind({ type, options = [] }: OciMount): boolean {
   return type === "bind" || options.some((option) => option === "bind" || option === "rbind");
 }
 
-/** The last one counts, as with mount(8). */
+/** The last option counts, as with mount(8). */
 function isReadonly(options: readonly string[]): boolean {
   const last = options.findLast((option) => ["ro", "rro", "rw", "rrw"].includes(option));
   return last === "ro" || last === "rro";
@@ -97,26 +94,25 @@ function isReadonly(options: readonly string[]): boolean {
 function checkPropagation(mount: OciMount): void {
   const option = mount.options?.find((one) => PROPAGATIONS.has(one));
   if (option === undefined) return;
-  throw refusal(
-    mount,
-    `mounts do not propagate between the host and a VM (option ${option}); use rprivate`,
-  );
+  const why = `mounts do not propagate between the host and a VM (option ${option})`;
+  throw refused(mount, why, "use rprivate");
 }
 
 function checkFileSystem(mount: OciMount): void {
   const { type = "none" } = mount;
   if (GUEST_FILE_SYSTEMS.has(type)) return;
-  throw refusal(
+  if (type === "hugetlbfs") {
+    throw refused(mount, "hugetlbfs: the VM has no huge pages to give away", "use tmpfs");
+  }
+  throw refused(
     mount,
-    type === "hugetlbfs"
-      ? "hugetlbfs: the VM has no huge pages to give away; use tmpfs"
-      : `file systems of type ${JSON.stringify(type)} cannot be mounted inside a VM; ` +
-        "mount it on the host and give its folder as a bind mount",
+    `file systems of type ${quoted(type)} cannot be mounted inside a VM`,
+    "mount it on the host and use its directory as a bind mount",
   );
 }
 
-function refusal({ source, destination }: OciMount, why: string): UnsupportedSpecError {
-  const quoted = (path: string) => /^[\x21-\x7e]+$/.test(path) ? path : JSON.stringify(path);
-  const from = source ? quoted(source) : "nothing";
-  return new UnsupportedSpecError(`mount of ${from} at ${quoted(destination)}: ${why}`);
+function refused({ source, destination }: OciMount, why: string, fix?: string): RefusedError {
+  const show = (path: string) => /^[\x21-\x7e]+$/.test(path) ? path : quoted(path);
+  const from = source ? show(source) : "nothing";
+  return new RefusedError("unsupported", `mount of ${from} at ${show(destination)}:`, why, fix);
 }

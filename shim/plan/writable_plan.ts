@@ -1,16 +1,16 @@
-import { Code, RpcError } from "../../proto/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import type { Config } from "../config/config.ts";
 import { templatePath } from "./disk_template.ts";
 
-/** Where what the container writes goes. */
+/** Where the container's writable layer lies. */
 export type WritableLayer =
   /** null: half of the VM's memory. */
   | { readonly kind: "tmpfs"; readonly mib: number | null }
   | { readonly kind: "disk"; readonly mib: number; readonly mkfsPath: string | null }
-  /** The snapshot's own: an ext4 image. */
+  /** On the snapshot's own ext4 image. */
   | { readonly kind: "snapshot"; readonly path: string };
 
-/** What the plan depends on besides the settings. */
+/** Facts that the plan depends on, besides the settings. */
 export interface WritableFacts {
   /** The snapshot's own image; null: it has none. */
   readonly ofSnapshot: string | null;
@@ -19,17 +19,17 @@ export interface WritableFacts {
   readonly slotLeft: boolean;
 }
 
-/** Of a disk whose size nobody says; it is as large as what is written to it. */
+/** Default size. The file takes no more than what is written to it. */
 const DISK_MIB = 10 * 1024;
 const MKFS_PLACES = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4", "/usr/bin/mkfs.ext4"];
 
 /**
- * A snapshot's own image is what containerd commits: no setting says otherwise. Else it is
- * a disk, unless a tmpfs is asked for. Nothing has to be installed or configured for a container to
- * start: where nobody has said which, and a disk cannot be made, it is a tmpfs, with a warning. Pure.
+ * Decides where the writable layer lies. A snapshot's own image is what containerd commits, so it
+ * comes before every setting. Otherwise the layer is a disk, unless a tmpfs is asked for. A
+ * container starts with nothing installed or configured: where no setting chooses and a disk cannot
+ * be made, the layer is a tmpfs, with a warning. Pure.
  *
- * @throws RpcError FailedPrecondition that says how to mend it: a disk is asked for, or a mkfs.ext4,
- *   and that is not there.
+ * @throws RefusedError `host` with the fix: a disk, or a mkfs.ext4, is asked for and missing.
  */
 export function planWritable(
   { writable, writableMib, stateDir, mkfsPath }: Config,
@@ -43,7 +43,7 @@ export function planWritable(
   const mib = writableMib ?? DISK_MIB;
   const isChosen = writable === "disk";
   if (!isChosen && !slotLeft) {
-    const warning = "no virtio slot is left for a disk: what the container writes goes to memory";
+    const warning = "no virtio slot is left for a disk: the writable layer is in memory";
     return { writable: tmpfs, warning };
   }
   if (isFile(templatePath({ stateDir, mib }))) {
@@ -54,9 +54,13 @@ export function planWritable(
   if (found !== undefined) {
     return { writable: { kind: "disk", mib, mkfsPath: found }, warning: null };
   }
-  const missing =
-    `mkfs.ext4 not found at ${places.join(", nor at ")}: install e2fsprogs, set mkfs_path ` +
-    "in /etc/qemubox/config.json, or have the writable layer in memory (writable: tmpfs)";
-  if (isChosen || mkfsPath !== null) throw new RpcError(Code.FailedPrecondition, missing);
-  return { writable: tmpfs, warning: `what the container writes goes to memory: ${missing}` };
+  const missing = new RefusedError(
+    "host",
+    "mkfs.ext4",
+    `not found at ${places.join(", nor at ")}`,
+    "install e2fsprogs, set mkfs_path in /etc/qemubox/config.json, or put the writable layer in " +
+      "memory (writable: tmpfs)",
+  );
+  if (isChosen || mkfsPath !== null) throw missing;
+  return { writable: tmpfs, warning: `the writable layer is in memory: ${missing.message}` };
 }

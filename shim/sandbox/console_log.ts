@@ -1,16 +1,17 @@
+import { printable } from "../../base/mod.ts";
 import { type Fd, system } from "../../ffi/mod.ts";
 import { openLogFile } from "../base/log.ts";
 import type { SandboxName } from "../base/names.ts";
 
-/** This much of the file one guest may fill, prefixes of lines included; the rest is dropped. */
+/** How much of the file one guest may fill, prefixes of lines included. The rest is dropped. */
 export const CONSOLE_BYTES_MAX = 256 * 1024;
 const LINE_CHARS_MAX = 1024;
 const DROPPED = "console output beyond the limit is dropped";
 
 /**
- * Copies a guest's console into `<logDir>/console.log`, which all shims share: each line carries
- * the sandbox's name. The guest is hostile: lines and total are bounded, and control characters
- * are replaced, so that a guest can neither fill the disk nor speak for another one.
+ * Copies a guest's console into `<logDir>/console.log`, which all shims share: each line carries the
+ * sandbox's name. The guest is hostile: lines and total are bounded, and control characters are
+ * replaced, so that a guest can neither fill the disk nor speak for another one.
  */
 export class ConsoleLog implements Disposable {
   #fd: Fd | null;
@@ -25,7 +26,7 @@ export class ConsoleLog implements Disposable {
     this.#prefix = `${name.namespace}/${name.id}: `;
   }
 
-  /** Takes bytes as they come from the console. */
+  /** Takes the next bytes of the console. */
   write(chunk: Uint8Array): void {
     if (this.#fd === null || this.#left <= 0) return;
     const lines = (this.#line + this.#decoder.decode(chunk, { stream: true })).split("\n");
@@ -42,8 +43,7 @@ export class ConsoleLog implements Disposable {
 
   #append(line: string): void {
     if (this.#fd === null || this.#left <= 0) return;
-    // Line separators, terminal sequences and what reverses the direction of text are among them.
-    const clean = line.slice(0, LINE_CHARS_MAX).replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, " ").trimEnd();
+    const clean = printable(line, LINE_CHARS_MAX);
     if (clean === "") return;
     const record = this.#record(clean);
     this.#left -= record.length;

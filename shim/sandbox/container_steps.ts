@@ -1,4 +1,4 @@
-import { type Any, guest, type MessageInitShape, packAny } from "../../proto/mod.ts";
+import { type Any, encodeOciJson, guest, type MessageInitShape, packAny } from "../../proto/mod.ts";
 import type { GuestNetwork } from "../../net/mod.ts";
 import { type ContainerPlan, needsShare, type RootfsSource } from "../plan/container_plan.ts";
 import { answered, type GuestConnection } from "../guest_client/guest_connection.ts";
@@ -6,34 +6,33 @@ import { openGuestIo } from "../guest_client/guest_io.ts";
 import { filesOf, layerName, layerRanges } from "../plan/rootfs/layer_disk.ts";
 import type { Logger } from "../base/log.ts";
 import { withNetworkFiles } from "../plan/network_files.ts";
-import { encodeOciJson } from "../plan/oci_json.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import type { SharedThings } from "../storage/shared_folder.ts";
 import { type PodPlace, SHARED_TAG } from "../plan/spec_plan.ts";
 import { streamIds } from "../guest_client/stream_ids.ts";
 import type { WritableLayer } from "../plan/writable_plan.ts";
 
-/** How long mounting, or crun, may take in a guest, under TCG on a busy host too. Milliseconds. */
+/** Deadline for mounting and crun in a guest, also under TCG on a busy host. */
 export const CREATE_CALL_TIMEOUT_MS = 30_000;
-/** The guest's name of the checkpoint that it restores. */
+/** Name in the guest of the checkpoint that it restores. */
 export const RESTORED = "restored";
-/** The disk of all layers: its serial number. */
+/** Serial number of the disk of all layers. */
 export const LAYER_DISK = "layers";
-/** The disk that containers write to: its serial number. */
+/** Serial number of the disk that containers write to. */
 export const WRITABLE_DISK = "writable";
-/** The image's name among what is shared. Opaque to the guest: host paths never travel into it. */
+/** Name of the image in the share. Opaque to the guest: host paths are never sent into it. */
 const ROOTFS = "rootfs";
-/** The folder of a pod's first container, on the disk. */
-const FIRST_FOLDER = "c0";
+/** Directory of a pod's first container on the disk. */
+const FIRST_DIRECTORY = "c0";
 
-/** What the steps of a container work with. */
+/** The surroundings of the steps of a container. */
 export interface ContainerContext {
   readonly log: Logger;
   readonly namespace: string;
   readonly onFirstByte?: () => void;
 }
 
-/** What is done for a container once there is a guest: the same for one alone and for each of a pod. */
+/** What is done for a container once a guest is up, for one alone and for each of a pod. */
 export class ContainerSteps {
   readonly #plan: ContainerPlan;
   readonly #context: ContainerContext;
@@ -43,7 +42,7 @@ export class ContainerSteps {
     this.#context = context;
   }
 
-  /** What the VM has to see of the host's files. */
+  /** Files of the host that the VM has to see. */
   get shared(): SharedThings {
     const { rootfs, spec: { volumes } } = this.#plan;
     return {
@@ -53,12 +52,12 @@ export class ContainerSteps {
     };
   }
 
-  /** Whether something of it can be written to. Mounts of one share are all so, or none. */
+  /** Whether the share is writable. The mounts of one share are all writable, or none is. */
   get isWritable(): boolean {
     return this.#plan.pod !== null || this.shared.volumes.some(({ readonly }) => !readonly);
   }
 
-  /** How the guest is to make its bundle. */
+  /** Encodes the request for the bundle in the guest. */
   bundle(network: GuestNetwork): Any {
     const { request, spec: plan, rootfs, hostname, writable, pod } = this.#plan;
     const { spec, files } = withNetworkFiles(plan.spec, hostname, network);
@@ -75,8 +74,9 @@ export class ContainerSteps {
   }
 
   /**
-   * The bundle in the guest and the container in it, created by crun and not yet started.
-   * @returns its init's pid in the guest, says the guest.
+   * Makes bundle and container in the guest. crun creates the container and does not start it.
+   *
+   * @returns the pid of its init in the guest, as the guest reports it.
    */
   async create(guest: GuestConnection, bundle: Any, signal: AbortSignal): Promise<number> {
     const { id, terminal, checkpoint } = this.#plan.request;
@@ -93,13 +93,13 @@ export class ContainerSteps {
     return pid;
   }
 
-  /** The container's stdio, joined to what containerd named; dialled when the guest is asked for it. */
+  /** Connects the container's stdio, dialed while the guest is asked for the container. */
   openIo(guest: GuestConnection, signal: AbortSignal): Promise<ProcessIo> {
     return openGuestIo({ ...this.#plan.request, execId: "" }, guest, { ...this.#context, signal });
   }
 }
 
-/** What the guest is told of what the container writes to. */
+/** The writable layer as the guest is told of it. */
 function writableKind(
   layer: WritableLayer,
   pod: PodPlace | null,
@@ -107,17 +107,17 @@ function writableKind(
   if (layer.kind === "tmpfs") {
     return { case: "tmpfs", value: { sizeBytes: BigInt(layer.mib ?? 0) << 20n } };
   }
-  const folder = pod === null ? "" : pod.folder || FIRST_FOLDER;
+  const folder = pod === null ? "" : pod.directory || FIRST_DIRECTORY;
   return { case: layer.kind, value: { serial: WRITABLE_DISK, folder } };
 }
 
-/** What the guest is told of the image, top-most first. */
+/** The image as the guest is told of it, top-most layer first. */
 function lowerLayers(
   rootfs: RootfsSource,
   pod: PodPlace | null,
 ): MessageInitShape<typeof guest.LayerSchema>[] {
   const shared = (name: string) => {
-    const subdirectory = pod === null || pod.folder === "" ? name : `${pod.folder}/${name}`;
+    const subdirectory = pod === null || pod.directory === "" ? name : `${pod.directory}/${name}`;
     return { tag: SHARED_TAG, subdirectory };
   };
   if (rootfs.kind === "mounted") {
@@ -132,7 +132,7 @@ function lowerLayers(
     const [offsetBytes, lengthBytes] = [BigInt(offset), BigInt(length)];
     return { case: "block", value: { serial: LAYER_DISK, offsetBytes, lengthBytes } };
   };
-  // In the order of filesOf.
+  // In the order of `filesOf`.
   return rootfs.layers.map(({ devices = [] }) => ({
     source: next(),
     devices: devices.map(() => ({ source: next() })),

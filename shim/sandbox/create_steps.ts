@@ -1,4 +1,4 @@
-import { type System } from "../../ffi/mod.ts";
+import type { System } from "../../ffi/mod.ts";
 import { type GuestNetwork, type NetnsUsers, SandboxNetwork } from "../../net/mod.ts";
 import { type Any, GUEST_READY_MARKER } from "../../proto/mod.ts";
 import {
@@ -8,21 +8,8 @@ import {
   leaseCid,
   type ScratchDisk,
   type Vm,
+  type VmSize,
 } from "../../qemu/mod.ts";
-import { sendCheckpoint } from "../guest_client/checkpoint_files.ts";
-import { ConsoleLog } from "./console_log.ts";
-import { needsShare } from "../plan/container_plan.ts";
-import {
-  ContainerSteps,
-  CREATE_CALL_TIMEOUT_MS,
-  LAYER_DISK,
-  RESTORED,
-  WRITABLE_DISK,
-} from "./container_steps.ts";
-import type { CreatePlan, GrowthRules } from "../plan/create_plan.ts";
-import { answered, GuestConnection } from "../guest_client/guest_connection.ts";
-import { Hooks } from "./hooks.ts";
-import type { Lease } from "../lease/lease.ts";
 import type { Logger } from "../base/log.ts";
 import {
   CID_FOLDER,
@@ -31,20 +18,36 @@ import {
   type SandboxPaths,
   vmName,
 } from "../base/names.ts";
-import { networkHost, networkRequestOf, nicPlans } from "./network.ts";
-import { Pod } from "./pod.ts";
-import type { ProcessIo } from "../stdio/process_io.ts";
+import type { OnHost } from "../base/on_host.ts";
 import { removeFolder } from "../base/remove_folder.ts";
-import { filesOf, makeLayerDisk } from "../plan/rootfs/layer_disk.ts";
-import { shareWithPod, shareWithVm } from "../storage/shared_folder.ts";
-import { SHARED_TAG } from "../plan/spec_plan.ts";
 import type { Timeline } from "../base/timeline.ts";
+import { sendCheckpoint } from "../guest_client/checkpoint_files.ts";
+import { answered, GuestConnection } from "../guest_client/guest_connection.ts";
+import type { Lease } from "../lease/lease.ts";
+import type { NetworkFacts } from "../lease/network_facts.ts";
+import { needsShare } from "../plan/container_plan.ts";
+import type { CreatePlan } from "../plan/create_plan.ts";
+import type { GrowthRules } from "../plan/growth_plan.ts";
+import { filesOf } from "../plan/rootfs/layer_disk.ts";
+import { SHARED_TAG } from "../plan/spec_plan.ts";
+import type { ProcessIo } from "../stdio/process_io.ts";
+import { makeLayerDisk } from "../storage/layer_disk.ts";
+import { shareWithPod, shareWithVm } from "../storage/shared_folder.ts";
 import { openSnapshotImage } from "../storage/snapshot_image.ts";
 import { makeWritableDisk } from "../storage/writable_disk.ts";
-import type { NetworkFacts } from "../lease/network_facts.ts";
-import type { OnHost } from "../base/on_host.ts";
+import { ConsoleLog } from "./console_log.ts";
+import {
+  ContainerSteps,
+  CREATE_CALL_TIMEOUT_MS,
+  LAYER_DISK,
+  RESTORED,
+  WRITABLE_DISK,
+} from "./container_steps.ts";
+import { Hooks } from "./hooks.ts";
+import { networkHost, networkRequestOf, nicPlans } from "./network.ts";
+import { Pod } from "./pod.ts";
 
-/** What the steps of Create work with. */
+/** The surroundings of the steps of Create. */
 export interface CreateContext {
   readonly system: System;
   readonly paths: SandboxPaths;
@@ -61,100 +64,121 @@ export interface CreateContext {
   readonly onHost?: OnHost;
 }
 
-/** How long the guest may take for what it has not written to a snapshot's disk yet. Milliseconds. */
+/** How long the guest may take to write its cache to a snapshot's disk. */
 const FLUSH_GRACE_MS = 60_000;
 
+/** The disk of EROFS layers; null: there is none. Disposing it releases what is shared. */
+export interface Storage extends Disposable {
+  readonly layerDisk: DiskConfig | null;
+}
+
+/** The disk that the container writes to; null: the VM's memory. */
+export interface WritableLayer extends Disposable {
+  readonly disk: ScratchDisk | null;
+}
+
+/** What a VM boots with, made by the steps before. */
+export interface BootParts {
+  readonly console: ConsoleLog;
+  readonly network: SandboxNetwork;
+  readonly storage: Storage;
+  readonly writable: WritableLayer;
+}
+
+/** A container's bundle as the guest gets it, and the network that its files describe. */
+export interface Bundle {
+  readonly request: Any;
+  readonly network: GuestNetwork;
+}
+
 /**
- * The steps of Create that acquire something, in the order in which they are taken. Each returns
- * what undoes it. They stand together in one object so that a test can fail each of them.
+ * The steps of Create that acquire something, in their order. Each returns what undoes it, and what
+ * later steps need of it. They are one object so that a test can fail each of them.
  */
 export class CreateSteps {
   readonly #plan: CreatePlan;
   readonly #context: CreateContext;
   readonly #container: ContainerSteps;
-  #layerDisk: DiskConfig | null = null;
-  #writableDisk: ScratchDisk | null = null;
-  #bundle: Promise<Any> | null = null;
-  #network: GuestNetwork | null = null;
-  #hostPid = 0;
-  #guestPid = 0;
 
   constructor(plan: CreatePlan, context: CreateContext) {
     this.#plan = plan;
     this.#context = context;
     const { log, name: { namespace }, timeline } = context;
     const onFirstByte = () => timeline.mark("first output byte");
-    this.#container = new ContainerSteps(plan, { log, namespace, onFirstByte });
+    this.#container = new ContainerSteps(plan.container, { log, namespace, onFirstByte });
   }
 
-  /** The folder of sockets and of what is shared. */
-  makeRuntimeFolder(): Disposable {
+  get size(): VmSize {
+    return this.#plan.vm.size;
+  }
+
+  /** Makes the directory of sockets and of the share. */
+  makeRuntimeDirectory(): Disposable {
     const { paths, system } = this.#context;
     Deno.mkdirSync(paths.shared, { recursive: true, mode: 0o700 });
     return { [Symbol.dispose]: () => removeFolder(system, paths.runtime) };
   }
 
-  /** The image and the volumes, as far as the host has to do something for them. */
-  prepareStorage(): Disposable {
+  /** Prepares image and volumes, as far as the host has to do something for them. */
+  prepareStorage(): Storage {
     const { system, paths } = this.#context;
-    const { rootfs } = this.#plan;
-    if (rootfs.kind === "disk") {
-      this.#layerDisk = {
-        serial: LAYER_DISK,
-        // Gone with the runtime folder.
-        path: makeLayerDisk(filesOf(rootfs.layers), paths.runtime),
-        format: "vmdk",
-        readonly: true,
-      };
-    }
-    if (!this.#isShared) return new DisposableStack();
+    const { rootfs, pod } = this.#plan.container;
+    const layerDisk = rootfs.kind !== "disk" ? null : {
+      serial: LAYER_DISK,
+      // Removed with the runtime directory.
+      path: makeLayerDisk(filesOf(rootfs.layers), paths.runtime),
+      format: "vmdk" as const,
+      readonly: true,
+    };
+    if (!this.#isShared) return { layerDisk, [Symbol.dispose]() {} };
     const { shared } = this.#container;
-    return this.#plan.pod === null
+    const share = pod === null
       ? shareWithVm(system, shared, paths.shared)
       : shareWithPod(system, shared, paths);
+    return { layerDisk, [Symbol.dispose]: () => share[Symbol.dispose]() };
   }
 
-  /** What the container writes to, unless that is the VM's memory. */
-  async makeWritableLayer(): Promise<Disposable> {
+  /** Makes the disk that the container writes to, unless that is the VM's memory. */
+  async makeWritableLayer(): Promise<WritableLayer> {
     const { system, stateDir } = this.#context;
-    const { writable } = this.#plan;
-    if (writable.kind === "tmpfs") return new DisposableStack();
+    const { writable } = this.#plan.container;
+    if (writable.kind === "tmpfs") return { disk: null, [Symbol.dispose]() {} };
     const outlives = writable.kind === "snapshot";
     const file = outlives
       ? openSnapshotImage(system, writable.path)
       : await makeWritableDisk(system, { stateDir, ...writable });
-    this.#writableDisk = { serial: WRITABLE_DISK, file, outlives };
-    return { [Symbol.dispose]: () => system.close(file) };
+    const disk = { serial: WRITABLE_DISK, file, outlives };
+    return { disk, [Symbol.dispose]: () => system.close(file) };
   }
 
-  /** How long a guest may take for its end, whatever the settings say: it has something to write. */
+  /** Least time for the guest to shut down, whatever the settings are: it has data to write. */
   get leastGraceMs(): number {
-    return this.#plan.writable.kind === "snapshot" ? FLUSH_GRACE_MS : 0;
+    return this.#plan.container.writable.kind === "snapshot" ? FLUSH_GRACE_MS : 0;
   }
 
-  /** Where the guest's console is kept. */
+  /** Opens the log of the guest's console. */
   openConsoleLog(): ConsoleLog {
     return new ConsoleLog(this.#context.logDir, this.#context.name);
   }
 
-  /** The network, as far as QEMU needs it; the plugins run beside the boot where they can. */
+  /** Makes the network as far as QEMU needs it. The plugins run beside the boot where they can. */
   async prepareNetwork(): Promise<SandboxNetwork> {
     const { network, lease, name, log } = this.#context;
     const startedAt = performance.now();
     lease.record(null, { network });
-    const host = networkHost(network, name, { ...this.#context, ...this.#others() });
+    const host = networkHost(network, name, { ...this.#context, ...this.#hooks() });
     const prepared = await SandboxNetwork.prepare(this.#plan.network, host);
     const elapsed = () => Math.round(performance.now() - startedAt);
     prepared.connect().then(() => log.debug(`network connected after ${elapsed()} ms`), () => {});
     return prepared;
   }
 
-  /** The hooks of the specification, if it has some. The lease knows before the first is run. */
-  #others(): { others?: NetnsUsers } {
-    const { hooks, files: { setprivPath }, request: { bundle } } = this.#plan;
+  /** The hooks of the specification, if it has any. The lease knows before the first one runs. */
+  #hooks(): { others?: NetnsUsers } {
+    const { hooks, vm: { files: { setprivPath } }, container: { request } } = this.#plan;
     if (hooks === null) return {};
     const { system, log, onHost, signal, name, lease } = this.#context;
-    lease.record(null, { hooksOf: bundle });
+    lease.record(null, { hooksOf: request.bundle });
     const host = { system, log, onHost, signal, setprivPath, vmName: vmName(name) };
     const run = new Hooks(hooks.hooks, hooks.state, host);
     return {
@@ -168,15 +192,15 @@ export class CreateSteps {
     };
   }
 
-  /** The virtual machine, up to the guest's word that it is ready. */
-  async bootVm(console: ConsoleLog, network: SandboxNetwork): Promise<Vm> {
-    const { files, size, accelerator, transport, tscKhz, returnsMemory } = this.#plan;
+  /** Boots the virtual machine, until its guest reports that it is ready. */
+  async bootVm({ console, network, storage, writable }: BootParts): Promise<Vm> {
+    const { files, size, accelerator, transport, tscKhz, returnsMemory } = this.#plan.vm;
     const { lease, paths, timeline, system, log, name, signal, bootTimeoutMs } = this.#context;
     const bootedAt = performance.now();
-    // A network that fails need not wait for the guest.
+    // A network that fails does not wait for the guest.
     const disconnected = new AbortController();
     network.connect().catch((error) => disconnected.abort(error));
-    const booting = bootVm({
+    const vm = await bootVm({
       name: vmName(name),
       files,
       ...size,
@@ -186,17 +210,9 @@ export class CreateSteps {
       vsockTransport: transport,
       runDirectory: paths.runtime,
       nics: nicPlans(network),
-      disks: this.#layerDisk === null ? [] : [this.#layerDisk],
-      scratchDisks: this.#writableDisk === null ? [] : [this.#writableDisk],
-      // Without one there is no virtiofsd.
-      shares: this.#isShared
-        ? [{
-          tag: SHARED_TAG,
-          directory: paths.shared,
-          readonly: !this.#container.isWritable,
-          isFixed: this.#isFixed,
-        }]
-        : [],
+      disks: storage.layerDisk === null ? [] : [storage.layerDisk],
+      scratchDisks: writable.disk === null ? [] : [writable.disk],
+      shares: this.#shares(),
       readyMarker: GUEST_READY_MARKER,
       ...(bootTimeoutMs === null ? {} : { bootTimeoutMs }),
     }, {
@@ -211,21 +227,19 @@ export class CreateSteps {
       disconnected.signal.throwIfAborted();
       throw error;
     });
-    // While the helpers start. The step that sends it tells what went wrong.
-    this.#bundle = network.connect().then((connected) => {
-      this.#network = connected;
-      return this.#container.bundle(connected);
-    });
-    this.#bundle.catch(() => {});
-    const vm = await booting;
-    this.#hostPid = vm.processes[0]!.pid;
     timeline.mark("vm spawned", bootedAt + vm.timeline.spawnedMs);
     timeline.mark("kernel up", bootedAt + vm.timeline.firstConsoleMs);
     timeline.mark("vminitd ready", bootedAt + vm.timeline.readyMs);
     return vm;
   }
 
-  /** The RPC connection. */
+  /** Encodes the container's bundle, once the plugins have said what its network is. */
+  async encodeBundle(network: SandboxNetwork): Promise<Bundle> {
+    const connected = await network.connect();
+    return { request: this.#container.bundle(connected), network: connected };
+  }
+
+  /** Opens the RPC connection. */
   connectGuest(vm: Vm): Promise<GuestConnection> {
     return GuestConnection.open(
       (port, options) => vm.dialGuest(port, options),
@@ -233,10 +247,10 @@ export class CreateSteps {
     );
   }
 
-  /** The guest's clock and name. */
+  /** Sets the guest's clock and host name, and what grows in it. */
   async configureGuest(guest: GuestConnection, failed: AbortSignal): Promise<void> {
     const { system } = this.#context;
-    const { hostname, byLoad, memoryByPressure, size } = this.#plan;
+    const { container: { hostname }, growth: { byLoad, memoryByPressure }, vm } = this.#plan;
     await guest.configure({
       hostname,
       unixNanoseconds: system.clock("realtime"),
@@ -244,59 +258,82 @@ export class CreateSteps {
       ...(memoryByPressure === null ? {} : {
         memoryByPressure: {
           ...rulesOnWire(memoryByPressure),
-          leastMib: size.memoryMib,
+          leastMib: vm.size.memoryMib,
           mostMib: memoryByPressure.mostMib,
         },
       }),
     }, this.#until(failed));
   }
 
-  /** The guest's interfaces, when the plugins have said what they are. */
+  /** Sets up the guest's interfaces, once the plugins have said what they are. */
   async configureNetwork(
     guest: GuestConnection,
     network: SandboxNetwork,
     failed: AbortSignal,
   ): Promise<void> {
-    const request = networkRequestOf(await network.connect(), this.#plan.spec.networkSysctls);
+    const request = networkRequestOf(
+      await network.connect(),
+      this.#plan.container.spec.networkSysctls,
+    );
     const signal = this.#until(failed);
     await answered("Network.Configure", CREATE_CALL_TIMEOUT_MS, (timeoutMs) => {
       return guest.network.configure(request, { signal, timeoutMs });
     });
   }
 
-  /** The files of the checkpoint that the container is to be restored from, if it is. */
+  /** Sends the files of the checkpoint that the container is restored from, if any. */
   async sendCheckpoint(guest: GuestConnection): Promise<void> {
-    const { checkpoint } = this.#plan.request;
+    const { checkpoint } = this.#plan.container.request;
     if (checkpoint === "") return;
     await sendCheckpoint({ guest, name: RESTORED }, checkpoint, this.#context.signal);
   }
 
-  /** The bundle in the guest and the container in it, created by crun and not yet started. */
-  async createContainer(guest: GuestConnection, failed: AbortSignal): Promise<void> {
-    this.#guestPid = await this.#container.create(
-      guest,
-      (await this.#bundle)!,
-      this.#until(failed),
-    );
+  /**
+   * Makes bundle and container in the guest. crun creates the container and does not start it.
+   *
+   * @returns the pid of its init in the guest, as the guest reports it.
+   */
+  async createContainer(
+    guest: GuestConnection,
+    bundle: Promise<Bundle>,
+    failed: AbortSignal,
+  ): Promise<number> {
+    const { request } = await bundle;
+    const pid = await this.#container.create(guest, request, this.#until(failed));
     this.#context.timeline.mark("crun created");
+    return pid;
   }
 
-  /** The container's stdio, joined to what containerd named; dialled when the guest is asked for it. */
-  async openIo(guest: GuestConnection, failed: AbortSignal): Promise<ProcessIo> {
-    await this.#bundle;
+  /** Connects the container's stdio, dialed while the guest is asked for the container. */
+  async openIo(
+    guest: GuestConnection,
+    bundle: Promise<Bundle>,
+    failed: AbortSignal,
+  ): Promise<ProcessIo> {
+    await bundle;
     return await this.#container.openIo(guest, this.#until(failed));
   }
 
-  /** What the VM, once the container is in it, has for others; null: it is one container's. */
-  get pod(): Pod | null {
-    const { pod, hostname, size, writable } = this.#plan;
+  /** What the VM has for further containers; null: it is for one container. */
+  podOf(
+    { hostPid, guestPid, network }: {
+      readonly hostPid: number;
+      readonly guestPid: number;
+      readonly network: GuestNetwork;
+    },
+  ): Pod | null {
+    const { pod, hostname, writable } = this.#plan.container;
     if (pod === null) return null;
     const { system, paths } = this.#context;
-    const [hostPid, guestPid] = [this.#hostPid, this.#guestPid];
-    return new Pod(system, paths, { hostPid, guestPid, hostname, size, writable }, this.#network!);
+    return new Pod(
+      system,
+      paths,
+      { hostPid, guestPid, hostname, size: this.size, writable },
+      network,
+    );
   }
 
-  /** A vsock context id that no other VM of this host has. */
+  /** Leases a vsock context id that no other VM of this host has. */
   #leaseCid(): CidLease {
     const { lease, runDir, system } = this.#context;
     lease.intend(CID_INTENT);
@@ -305,19 +342,26 @@ export class CreateSteps {
     return cid;
   }
 
-  /** Aborted when the shim is told to end, or `failed` is. */
+  /** Aborts when the shim is told to exit, or with `failed`. */
   #until(failed: AbortSignal): AbortSignal {
     return AbortSignal.any([this.#context.signal, failed]);
   }
 
   get #isShared(): boolean {
-    return this.#plan.pod !== null || needsShare(this.#plan);
+    return this.#plan.container.pod !== null || needsShare(this.#plan.container);
   }
 
-  /** An image of a snapshotter and no volume; a folder that somebody names as root may be changed. */
-  get #isFixed(): boolean {
-    const { pod, spec, request } = this.#plan;
-    return pod === null && spec.volumes.length === 0 && request.rootfs.length > 0;
+  /** Without a share there is no virtiofsd. */
+  #shares() {
+    if (!this.#isShared) return [];
+    const { pod, spec, request } = this.#plan.container;
+    return [{
+      tag: SHARED_TAG,
+      directory: this.#context.paths.shared,
+      readonly: !this.#container.isWritable,
+      // A snapshotter's image without volumes. A directory that somebody names as root may change.
+      isFixed: pod === null && spec.volumes.length === 0 && request.rootfs.length > 0,
+    }];
   }
 }
 

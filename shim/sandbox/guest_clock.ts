@@ -1,26 +1,24 @@
 import { system } from "../../ffi/mod.ts";
-import { pause } from "../base/pause.ts";
+import { delay, messageOf } from "../../base/mod.ts";
 
-/** The guest's clock may be off by this much; a container's life is longer than a clock is good. */
+/** Tolerated offset of the guest's clock, which drifts over a container's life. */
 const TOLERANCE_NS = 10_000_000n;
 const CHECK_EVERY_MS = 10 * 60_000;
-/** Answers that took long say little: the best of so many counts. */
+/** Slow answers say little, so the best of several readings counts. */
 const READINGS = 4;
 
-/**
- * Moves the guest's clock, in nanoseconds (0: not at all), and resolves with what it says then.
- */
+/** Moves the guest's clock by nanoseconds (0: not at all). Resolves with its time after that. */
 export type AdjustClock = (addNanoseconds: bigint) => Promise<bigint>;
 
-/** How far a clock is behind this host's, in nanoseconds, and by how much that may be wrong. */
+/** How far a clock is behind this host's, in nanoseconds, and the uncertainty of that. */
 export interface ClockReading {
   readonly behind: bigint;
   readonly uncertainty: bigint;
 }
 
 /**
- * Keeps the guest's clock near the host's, until the signal: it was set by a call that was some time
- * on its way, and runs at the pace of its own machine. Never rejects.
+ * Keeps the guest's clock near the host's, until `signal` aborts. The call that set it took some
+ * time on its way, and the guest's clock runs at the pace of its own machine. Never rejects.
  */
 export async function keepClock(
   adjust: AdjustClock,
@@ -32,13 +30,13 @@ export async function keepClock(
     try {
       await setRight(adjust, now);
     } catch (error) {
-      log(`the guest's clock was not looked at: ${(error as Error).message}`);
+      log(`the guest's clock was not read: ${messageOf(error)}`);
     }
-    await pause(CHECK_EVERY_MS, signal);
+    await delay(CHECK_EVERY_MS, signal);
   }
 }
 
-/** Looks at the guest's clock, and moves it when it is wrong for sure. */
+/** Reads the guest's clock, and moves it when its offset is beyond tolerance and uncertainty. */
 export async function setRight(adjust: AdjustClock, now: () => bigint): Promise<void> {
   const { behind, uncertainty } = await read(adjust, now);
   const off = behind < 0n ? -behind : behind;

@@ -9,31 +9,32 @@ import {
   withNamespace,
 } from "../../ffi/mod.ts";
 import type { NetnsUsers } from "../../net/mod.ts";
-import { Code, RpcError } from "../../proto/mod.ts";
+import { oneLine } from "../../base/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import type { Logger } from "../base/log.ts";
 import type { OciHook } from "../plan/oci.ts";
 import type { OnHost } from "../base/on_host.ts";
 
-/** How long one hook may take that does not say so itself. Milliseconds. */
+/** Timeout of a hook without one of its own. */
 const HOOK_TIMEOUT_MS = 60_000;
-/** Of what a hook that failed said last. */
-const SAID_CHARACTERS_MAX = 500;
+/** How much of the end of a failed hook's stderr is reported. */
+const STDERR_CHARACTERS_MAX = 500;
 
-/** What running them needs of its surroundings. */
+/** The surroundings of hooks. */
 export interface HookHost {
   readonly system: System;
   readonly log: Pick<Logger, "warn">;
   readonly onHost?: OnHost | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** By which stray ones are found: QEMUBOX_VM. */
+  /** Value of QEMUBOX_VM, by which stray hooks are found. */
   readonly vmName: string;
-  /** By which a process dies with this one. */
+  /** setpriv(1), by which a process dies with this one. */
   readonly setprivPath: string;
 }
 
 /**
- * Runs the hooks of a container as users of its network namespace. They are given a process that is in
- * it, as a container's would be, and in the host's other namespaces.
+ * Runs the hooks of a container as users of its network namespace. They get the pid of a process in
+ * that namespace, as they would of a container, and in the host's other namespaces.
  */
 export class Hooks implements NetnsUsers {
   readonly #hooks: HostHooks;
@@ -46,7 +47,7 @@ export class Hooks implements NetnsUsers {
     this.#host = host;
   }
 
-  /** @throws RpcError FailedPrecondition naming the hook that failed, and what it said. */
+  /** @throws RefusedError `host` naming the hook that failed, with the end of its stderr. */
   async enter(netns: Fd): Promise<void> {
     if (this.#hooks.create.length === 0) return;
     const { system } = this.#host;
@@ -60,7 +61,7 @@ export class Hooks implements NetnsUsers {
     }
   }
 
-  /** All of them are tried; what fails is logged, as the specification has it. */
+  /** Tries all of them and logs failures, as the specification asks. */
   async leave(): Promise<void> {
     await endHooks(this.#hooks, this.#state, this.#host);
   }
@@ -77,13 +78,13 @@ export class Hooks implements NetnsUsers {
   }
 }
 
-/** Runs what is to be run at a container's end. Never rejects. */
+/** Runs the hooks after a container's delete. Never rejects. */
 export async function endHooks(
   hooks: HostHooks,
   state: HookState,
   host: Omit<HookHost, "setprivPath">,
 ): Promise<void> {
-  // What is undone is not given up because the shim is told to end.
+  // Undoing goes on when the shim is told to exit.
   const { signal: _, ...patient } = host;
   for (const hook of hooks.delete) {
     try {
@@ -100,7 +101,7 @@ async function runHook(
   host: Omit<HookHost, "setprivPath">,
 ): Promise<void> {
   const { path, args = [], env = [], timeout } = hook;
-  if (!path.startsWith("/")) throw refusal(path, "its path is not absolute");
+  if (!path.startsWith("/")) throw refused(path, "has a path that is not absolute");
   const program: Program = {
     path: () => path,
     args: args.slice(1),
@@ -112,13 +113,14 @@ async function runHook(
     timeoutMs: timeout === undefined ? HOOK_TIMEOUT_MS : timeout * 1000,
   };
   const { status, stderr, late } = await runProgram(program, host).catch((error) => {
-    throw refusal(path, (error as Error).message);
+    throw refused(path, `cannot be run: ${(error as Error).message}`);
   });
   host.signal?.throwIfAborted();
-  if (late) throw refusal(path, `it did not end within ${program.timeoutMs / 1000} s`);
+  if (late) throw refused(path, `did not exit within ${program.timeoutMs / 1000} s`);
   if (status.code === 0) return;
   const how = status.signal === null ? `exit status ${status.code}` : `signal ${status.signal}`;
-  throw refusal(path, `${how}: ${stderr.trim().slice(-SAID_CHARACTERS_MAX)}`);
+  const said = oneLine(stderr.trim().slice(-STDERR_CHARACTERS_MAX), STDERR_CHARACTERS_MAX);
+  throw refused(path, `failed with ${how}: ${said}`);
 }
 
 function split(variable: string): [string, string] {
@@ -126,6 +128,6 @@ function split(variable: string): [string, string] {
   return equals < 0 ? [variable, ""] : [variable.slice(0, equals), variable.slice(equals + 1)];
 }
 
-function refusal(path: string, why: string): RpcError {
-  return new RpcError(Code.FailedPrecondition, `hook ${path} of config.json: ${why}`);
+function refused(path: string, why: string): RefusedError {
+  return new RefusedError("host", `hook ${path} of config.json`, why);
 }

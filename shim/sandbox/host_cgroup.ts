@@ -1,45 +1,45 @@
-import { isThere } from "../../ffi/mod.ts";
+import { delay, isThere, messageOf } from "../../base/mod.ts";
 import type { Lease, LeaseFacts } from "../lease/lease.ts";
 import type { Logger } from "../base/log.ts";
 import { enterSystemdScope, type SystemdScope, systemdScopeOf } from "./systemd_scope.ts";
 
-/** Where cgroup v2 is mounted, when the host has no other: cgroups(7). */
+/** Mount point of cgroup v2 on a host without v1: cgroups(7). */
 const CGROUP_ROOT = "/sys/fs/cgroup";
 const SYSTEMD_FOLDER = "/run/systemd/system";
-/** What a lease calls a cgroup that is about to be made; its path follows. */
+/** Intent in a lease for a cgroup about to be made. Its path follows. */
 const CGROUP_INTENT = "cgroup ";
-/** The kernel needs a moment to let go of processes that have ended. */
+/** The kernel takes a moment to release processes that have exited. */
 const REMOVE_TRIES = 100;
-const REMOVE_PAUSE_MS = 20;
+const REMOVE_RETRY_MS = 20;
 
 /**
- * The cgroup of a specification, as a path below the root; null when it names none that has a parent,
- * or names it as systemd does. Pure.
+ * Returns the cgroup of a specification as a path below the root; null: it names none with a parent,
+ * or names it in systemd's form. Pure.
  */
 export function hostCgroupOf(cgroupsPath: string | undefined): string | null {
   if (cgroupsPath === undefined || !cgroupsPath.startsWith("/")) return null;
   if (cgroupsPath.includes(":")) return null;
   const parts = cgroupsPath.split("/").filter((part) => part !== "");
-  // "/name" is what clients say that want no parent: it would be one for all.
+  // Clients that want no parent pass "/name", which would be one cgroup for all.
   if (parts.length < 2 || parts.some((part) => part === "." || part === "..")) return null;
   return `/${parts.join("/")}`;
 }
 
-/** What making a cgroup rests on. */
+/** The surroundings of a host cgroup. */
 export interface CgroupHost {
   readonly lease: Pick<Lease, "intend" | "record" | "facts">;
   readonly log: Pick<Logger, "debug" | "warn">;
   /** This process. */
   readonly pid: number;
   readonly root?: string;
-  /** Is there where systemd runs: sd_booted(3). */
+  /** Exists where systemd runs: sd_booted(3). */
   readonly systemdFolder?: string;
 }
 
 /**
- * Makes the host's cgroup of a sandbox and moves this process into it, so that what it spawns is born
- * there. No limit is written: the specification's are the container's, and hold in the guest. Nothing
- * happens without cgroup v2. What fails is told, and the container runs without.
+ * Makes the host's cgroup of a sandbox and moves this process into it, so that its children start
+ * there. Writes no limit: the specification's limits apply to the container, in the guest. Does
+ * nothing without cgroup v2. Logs a failure, and the container runs without.
  */
 export async function enterHostCgroup(
   cgroupsPath: string | undefined,
@@ -56,14 +56,14 @@ export async function enterHostCgroup(
   log.debug(`host cgroup: ${cgroupsPath ?? "none"} is not used`);
 }
 
-/** The scope is systemd's, and goes with the last process in it: there is nothing to undo. */
+/** systemd owns the scope and removes it with its last process: there is nothing to undo. */
 async function enterScope(scope: SystemdScope, { log, pid }: CgroupHost): Promise<void> {
   try {
-    // A second try for the same sandbox finds this process in there already.
+    // A second try for the same sandbox finds this process in it already.
     const isIn = Deno.readTextFileSync(`/proc/${pid}/cgroup`).trimEnd().endsWith(`/${scope.unit}`);
     if (!isIn) await enterSystemdScope(scope, pid);
   } catch (error) {
-    log.warn(`host cgroup: ${(error as Error).message}; the VM stays where containerd is`);
+    log.warn(`host cgroup: ${messageOf(error)}, the VM stays in containerd's`);
   }
 }
 
@@ -71,28 +71,29 @@ function makeCgroup(path: string, root: string, { lease, log, pid }: CgroupHost)
   // A second try, as above.
   if (lease.facts.cgroups.length > 0) return;
   const made = missingFolders(root, path);
-  // One that is there is somebody else's, and may have limits for something else.
-  if (made.length === 0) return log.warn(`host cgroup ${path} is there already: not used`);
+  // An existing one belongs to another owner, whose limits are for something else.
+  if (made.length === 0) return log.warn(`host cgroup ${path} already exists, not using it`);
   const intent = `${CGROUP_INTENT}${JSON.stringify(made)}`;
   lease.intend(intent);
   try {
     for (const folder of made) Deno.mkdirSync(folder);
     Deno.writeTextFileSync(`${root}${path}/cgroup.procs`, String(pid));
   } catch (error) {
-    log.warn(`host cgroup ${path}: ${(error as Error).message}; the VM stays where containerd is`);
+    log.warn(`host cgroup ${path}: ${messageOf(error)}, the VM stays in containerd's`);
   }
   lease.record(intent, { cgroups: made });
 }
 
-/** Moves this process out of what the lease names, so that it can be removed. */
+/** Moves this process out of the lease's cgroup, so that it can be removed. */
 export function leaveHostCgroup({ cgroups }: LeaseFacts, pid: number, root = CGROUP_ROOT): void {
   if (cgroups.length === 0) return;
   Deno.writeTextFileSync(`${root}/cgroup.procs`, String(pid));
 }
 
 /**
- * Removes what a lease names, or was about to make. A parent in which others are stays.
- * @throws Error for the sandbox's own when a process stays in it.
+ * Removes the cgroups that a lease names or intended to make. A parent with other children stays.
+ *
+ * @throws Error if a process stays in the sandbox's own cgroup.
  */
 export async function removeHostCgroup({ cgroups, intents }: LeaseFacts): Promise<void> {
   const intended = intents.filter((intent) => intent.startsWith(CGROUP_INTENT))
@@ -101,12 +102,12 @@ export async function removeHostCgroup({ cgroups, intents }: LeaseFacts): Promis
   if (own === undefined) return;
   for (let attempt = 1; !removed(own); attempt++) {
     if (attempt === REMOVE_TRIES) throw new Error(`${own} still has processes`);
-    await new Promise((resolve) => setTimeout(resolve, REMOVE_PAUSE_MS));
+    await delay(REMOVE_RETRY_MS);
   }
   for (const parent of parents) if (!removed(parent)) return;
 }
 
-/** rmdir(2), which takes a cgroup with its files, and none with processes or cgroups in it. */
+/** rmdir(2) removes a cgroup with its files, unless it has processes or cgroups in it. */
 function removed(folder: string): boolean {
   try {
     Deno.removeSync(folder);
@@ -117,7 +118,7 @@ function removed(folder: string): boolean {
   }
 }
 
-/** The folders of a path that are not there, the outermost first. */
+/** Returns the missing directories of a path, the outermost first. */
 function missingFolders(root: string, path: string): string[] {
   const parts = path.slice(1).split("/");
   return parts.map((_, index) => `${root}/${parts.slice(0, index + 1).join("/")}`)

@@ -1,39 +1,41 @@
-import { Code, RpcError } from "../../proto/mod.ts";
-import { type ContainerPlan, needsShare } from "../plan/container_plan.ts";
-import { type ContainerContext, ContainerSteps } from "./container_steps.ts";
-import { type GuestConnection } from "../guest_client/guest_connection.ts";
+import { Code } from "../../proto/mod.ts";
+import { answered, type GuestConnection } from "../guest_client/guest_connection.ts";
+import { GuestError } from "../guest_client/guest_error.ts";
 import { begin, ioOf } from "../guest_client/guest_io.ts";
-import type { Pod } from "./pod.ts";
+import { type ContainerPlan, needsShare } from "../plan/container_plan.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
+import { type ContainerContext, ContainerSteps } from "./container_steps.ts";
+import type { Pod } from "./pod.ts";
 
-/** What the guest has to do for a container's end. Milliseconds; what it wrote may be a million files. */
+/** Deadline for deleting a container in the guest, whose files may be a million. */
 const LEAVE_TIMEOUT_MS = 30_000;
 
-/** A container that has come into the VM of its pod. */
-export interface Member {
+/** A container that has joined the VM of its pod. */
+export interface PodContainer {
   readonly io: ProcessIo;
-  /** Takes what it had of the VM and of the host, once its processes have ended. */
+  /** Releases what it has of the VM and of the host, once its processes have exited. */
   readonly leave: AsyncDisposable;
 }
 
 /**
- * Brings a container into the VM of its pod. A failure undoes what was done for it, and the pod is what
- * it was before.
+ * Adds a container to the VM of its pod. A failure undoes what was done for it, and the pod is as it
+ * was before.
  *
  * @param plan has a place in the pod.
+ * @throws GuestError, RefusedError, SystemError
  */
 export async function joinPod(
   plan: ContainerPlan,
   pod: Pod,
   guest: GuestConnection,
   context: ContainerContext & { readonly signal: AbortSignal },
-): Promise<Member> {
+): Promise<PodContainer> {
   await using undo = new AsyncDisposableStack();
   const steps = new ContainerSteps(plan, context);
-  if (needsShare(plan)) undo.use(pod.share(steps.shared, plan.pod!.folder));
+  if (needsShare(plan)) undo.use(pod.share(steps.shared, plan.pod!.directory));
   const bundle = steps.bundle(pod.network);
   const failed = new AbortController();
-  // A call that fails here may have been done there; one that was given up would still be under way.
+  // The guest may have done a call that failed here. A call that was given up would still run.
   undo.defer(() => leaveGuest(guest, plan.request.id));
   const created = begin(() => steps.create(guest, bundle, context.signal));
   const opened = begin(() => {
@@ -44,19 +46,23 @@ export async function joinPod(
 }
 
 async function leaveGuest(guest: GuestConnection, id: string): Promise<void> {
-  const options = { timeoutMs: LEAVE_TIMEOUT_MS };
   try {
-    await orNone(guest.task.delete({ id, execId: "" }, options));
+    await deleted("Task.Delete", (timeoutMs) => {
+      return guest.task.delete({ id, execId: "" }, { timeoutMs });
+    });
   } finally {
-    await orNone(guest.bundles.delete({ id }, options));
+    await deleted("Bundles.Delete", (timeoutMs) => guest.bundles.delete({ id }, { timeoutMs }));
   }
 }
 
-/** What is not there need not be deleted. */
-async function orNone(deletion: Promise<unknown>): Promise<void> {
+/** Deletes something in the guest that may be absent. */
+async function deleted(
+  method: string,
+  call: (timeoutMs: number) => Promise<unknown>,
+): Promise<void> {
   try {
-    await deletion;
+    await answered(method, LEAVE_TIMEOUT_MS, call);
   } catch (error) {
-    if (!(error instanceof RpcError) || error.code !== Code.NotFound) throw error;
+    if (!(error instanceof GuestError) || error.code !== Code.NotFound) throw error;
   }
 }

@@ -17,7 +17,7 @@ import type { NicPlan } from "../../qemu/mod.ts";
 import type { Logger } from "../base/log.ts";
 import { type SandboxName, vmName } from "../base/names.ts";
 
-/** What net/ works with; plugins carry the VM's name, by which stray ones are found. */
+/** The surroundings of net/. Plugins carry the VM's name, by which stray ones are found. */
 export function networkHost(
   facts: NetworkFacts,
   name: SandboxName,
@@ -50,8 +50,9 @@ export function networkHost(
 }
 
 /**
- * Detaches a sandbox that has no process any more, and removes its network namespace.
- * @returns what failed; all of it was tried.
+ * Detaches a sandbox without processes, and removes its network namespace.
+ *
+ * @returns what failed. Everything is tried.
  */
 export async function undoNetwork(
   system: System,
@@ -63,7 +64,7 @@ export async function undoNetwork(
   const { storePath, chain } = networkHost(facts, name, { system, log, onHost });
   try {
     const failures = await detachAll(name, storePath, chain);
-    // Plugins that failed want it the next time.
+    // Plugins that failed need it for the next try.
     if (failures.length === 0) onHost(() => removeNetns(system, facts.netns));
     return failures;
   } catch (error) {
@@ -71,7 +72,7 @@ export async function undoNetwork(
   }
 }
 
-/** Asks the plugins whether a sandbox's networks are as they left them, from the store alone. */
+/** Asks the plugins, from the store alone, whether a sandbox's networks are as they left them. */
 export async function checkNetwork(
   system: System,
   facts: NetworkFacts,
@@ -83,9 +84,10 @@ export async function checkNetwork(
 }
 
 /**
- * Lets the plugins of a sandbox's networks release what belongs to nobody, in the background: see
- * `collectGarbageOnce`. What fails is logged.
- * @returns when it is done; never rejects.
+ * Lets the plugins of a sandbox's networks release what belongs to nobody: see
+ * `collectGarbageOnce`. Logs failures.
+ *
+ * @returns a promise that resolves when it is done, and never rejects.
  */
 export async function collectNetworkGarbage(
   facts: NetworkFacts,
@@ -96,10 +98,10 @@ export async function collectNetworkGarbage(
   const failures = await collectGarbageOnce(name, storePath, chain)
     .catch((error) => [error as Error]);
   if (context.signal.aborted) return;
-  for (const { message } of failures) context.log.warn(`garbage of networks: ${message}`);
+  for (const { message } of failures) context.log.warn(`network garbage collection: ${message}`);
 }
 
-/** The RPC that sets up the guest's network. Pure. */
+/** Returns the request that sets up the guest's network. Pure. */
 export function networkRequestOf(
   { interfaces }: Pick<GuestNetwork, "interfaces">,
   sysctls: Readonly<Record<string, string>>,
@@ -129,7 +131,7 @@ export function networkRequestOf(
 
 const AF_INET6 = 10;
 
-/** The devices that QEMU gets. */
+/** Returns the network devices that QEMU gets. */
 export function nicPlans({ nics }: Pick<SandboxNetwork, "nics">): NicPlan[] {
   return nics.map(({ deviceMac, tap, vhost }) => ({
     mac: deviceMac,

@@ -1,12 +1,12 @@
 import type { System } from "../../ffi/mod.ts";
 import type { GuestNetwork } from "../../net/mod.ts";
 import type { VmSize } from "../../qemu/mod.ts";
-import type { PodView } from "../plan/member_plan.ts";
 import type { SandboxPaths } from "../base/names.ts";
-import { type SharedThings, shareWithMember } from "../storage/shared_folder.ts";
+import type { PodView } from "../plan/pod_container_plan.ts";
 import type { WritableLayer } from "../plan/writable_plan.ts";
+import { type SharedThings, shareWithMember } from "../storage/shared_folder.ts";
 
-/** What the VM of a pod has for containers that come into it after the first. */
+/** What the VM of a pod has for containers that join after the first. */
 export class Pod implements PodView {
   readonly hostPid: number;
   readonly guestPid: number;
@@ -29,13 +29,13 @@ export class Pod implements PodView {
     this.#paths = paths;
   }
 
-  /** A folder's name for one more container: no two get the same, one after the other neither. */
-  nextFolder(): string {
+  /** Returns a directory name for one more container. No name is used twice in the life of a pod. */
+  nextDirectory(): string {
     return `c${++this.#places}`;
   }
 
-  /** Shares what a container may see with the VM. */
-  share(things: SharedThings, folder: string): Disposable {
-    return shareWithMember(this.#system, things, folder, this.#paths);
+  /** Shares a container's files with the VM, until the result is disposed. */
+  share(things: SharedThings, directory: string): Disposable {
+    return shareWithMember(this.#system, things, directory, this.#paths);
   }
 }

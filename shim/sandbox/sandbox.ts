@@ -1,24 +1,31 @@
 import type { SandboxNetwork } from "../../net/mod.ts";
-import type { Balloon, Vm } from "../../qemu/mod.ts";
-import type { CreateSteps } from "./create_steps.ts";
-import { keepClock } from "./guest_clock.ts";
+import type { Balloon, Vm, VmSize } from "../../qemu/mod.ts";
+import type { Logger } from "../base/log.ts";
 import type { GuestConnection, GuestExit } from "../guest_client/guest_connection.ts";
 import { begin, ioOf } from "../guest_client/guest_io.ts";
-import type { Logger } from "../base/log.ts";
-import type { Pod } from "./pod.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
+import type { Bundle, CreateSteps } from "./create_steps.ts";
+import { keepClock } from "./guest_clock.ts";
+import type { Pod } from "./pod.ts";
 
-/** What a sandbox tells its owner. */
+/** What a sandbox reports to its owner. */
 export interface SandboxListener {
-  /** A process in the guest has ended, says the guest. */
+  /** The guest reports the exit of a process. */
   onExit(exit: GuestExit): void;
-  /** The container's memory was at its limit and one of its processes was killed, says the guest. */
+  /** The guest reports that a process was killed because its container's memory was at its limit. */
   onOom(containerId: string): void;
-  /** The VM is gone, or no longer answers; every process in it is dead. */
+  /** The VM is gone, or no longer answers. Every process in it is dead. */
   onLost(reason: string): void;
 }
 
-/** What a sandbox is made of. */
+/** A sandbox, and the stdio of its first container. */
+export interface NewSandbox {
+  readonly sandbox: Sandbox;
+  readonly io: ProcessIo;
+  readonly size: VmSize;
+}
+
+/** The parts of a sandbox. */
 interface SandboxParts {
   readonly vm: Vm;
   readonly network: AsyncDisposable;
@@ -30,12 +37,12 @@ interface SandboxParts {
 }
 
 /**
- * A VM with its helpers, its share of the host and the connection into it. Containers live in it
+ * A VM with its helpers, its resources on the host and the connection into it. Containers live in it
  * and are kept apart from it: it owns none of them.
  */
 export class Sandbox implements AsyncDisposable {
   readonly guest: GuestConnection;
-  /** What it has for containers that come later; null: it is one container's. */
+  /** What it has for containers that join later; null: it is for one container. */
   readonly pod: Pod | null;
   readonly #vm: Vm;
   readonly #network: AsyncDisposable;
@@ -54,28 +61,32 @@ export class Sandbox implements AsyncDisposable {
     this.#leastGraceMs = parts.leastGraceMs;
   }
 
-  /**
-   * Makes a sandbox and the first container in it. A failure at any step undoes all before it.
-   * @returns both, and the container's stdio.
-   */
-  static async create(
-    steps: CreateSteps,
-    log: Logger,
-  ): Promise<{ sandbox: Sandbox; io: ProcessIo }> {
+  /** Makes a sandbox and its first container. A failure at any step undoes all before it. */
+  static async create(steps: CreateSteps, log: Logger): Promise<NewSandbox> {
     await using undo = new AsyncDisposableStack();
-    undo.use(await steps.makeRuntimeFolder());
-    undo.use(await steps.prepareStorage());
-    undo.use(await steps.makeWritableLayer());
+    undo.use(await steps.makeRuntimeDirectory());
+    const storage = undo.use(await steps.prepareStorage());
+    const writable = undo.use(await steps.makeWritableLayer());
     const console = undo.use(await steps.openConsoleLog());
     const network = undo.use(await steps.prepareNetwork());
-    const vm = undo.use(await steps.bootVm(console, network));
+    const booting = begin(() => steps.bootVm({ console, network, storage, writable }));
+    // Encoded while the helpers start. The step that sends it reports a failure.
+    const bundle = begin(() => steps.encodeBundle(network));
+    bundle.catch(() => {});
+    const vm = undo.use(await booting);
     const guest = undo.use(await steps.connectGuest(vm));
     await steps.sendCheckpoint(guest);
-    // The last step that can fail: the container owns it, since its output outlives a lost VM.
-    const io = await createInGuest(steps, guest, network);
-    const { leastGraceMs, pod } = steps;
+    // Not among the sandbox's resources: the container owns its io, and output outlives a lost VM.
+    await using ofContainer = new AsyncDisposableStack();
+    const { io, guestPid } = await createInGuest(steps, guest, network, bundle);
+    ofContainer.use(io);
+    const { size, leastGraceMs } = steps;
+    const { pid: hostPid } = vm.processes[0]!;
+    const pod = steps.podOf({ hostPid, guestPid, network: (await bundle).network });
+    ofContainer.move();
     const resources = undo.move();
-    return { sandbox: new Sandbox({ vm, network, guest, pod, resources, log, leastGraceMs }), io };
+    const sandbox = new Sandbox({ vm, network, guest, pod, resources, log, leastGraceMs });
+    return { sandbox, io, size };
   }
 
   /** The host process that stands for the sandbox: QEMU's. */
@@ -83,15 +94,12 @@ export class Sandbox implements AsyncDisposable {
     return this.#vm.processes[0]!.pid;
   }
 
-  /** What holds back memory that the guest does not need yet; null: it has all. */
+  /** Holds back memory that the guest does not need yet; null: the guest has all. */
   get balloon(): Balloon | null {
     return this.#vm.balloon;
   }
 
-  /**
-   * Begins to report to `listener`, and to keep the guest's clock, until the sandbox is ended on
-   * purpose.
-   */
+  /** Reports to `listener` and keeps the guest's clock, until the sandbox is ended on purpose. */
   watch(listener: SandboxListener): void {
     const clock = (ask: bigint) => this.guest.adjustClock(ask);
     void keepClock(clock, this.#ending.signal, (message) => this.#log.debug(message));
@@ -108,19 +116,19 @@ export class Sandbox implements AsyncDisposable {
         else if ("wantedMib" in event) this.#vm.balloon?.want(event.wantedMib);
         else listener.onOom(event.containerId);
       }
-      // Without them no end of a process would be seen any more.
+      // Without events no exit of a process would be seen.
       lost("the guest ended its events");
     })().catch((error: Error) => lost(`the guest's events broke off: ${error.message}`));
   }
 
   /**
-   * Ends the VM. The guest is asked first, and has answered, or `graceMs` have passed, when QEMU is
-   * killed: what it answers is that nothing is left in it that is not on disk. It may take longer when
-   * the disk outlives the VM. All resources are released, even when some of it fails.
+   * Ends the VM. Asks the guest first, and kills QEMU when the guest has answered or `graceMs` have
+   * passed. The answer means that everything in the guest is on disk. It may take longer when the
+   * disk outlives the VM. Releases all resources, even when some of that fails.
    */
   async end(graceMs: number): Promise<void> {
     this.#ending.abort();
-    // Plugins take as long as the guest does. What fails of it is told below, once.
+    // Plugins run beside the guest's shutdown. The stack below reports their failure, once.
     this.#network[Symbol.asyncDispose]().then(undefined, () => {});
     try {
       await this.guest.shutdown(Math.max(graceMs, this.#leastGraceMs));
@@ -130,7 +138,7 @@ export class Sandbox implements AsyncDisposable {
     await this.#resources.disposeAsync();
   }
 
-  /** Ends the VM at once; the guest is not asked. */
+  /** Ends the VM at once, without asking the guest. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
     await this.#resources.disposeAsync();
@@ -138,20 +146,22 @@ export class Sandbox implements AsyncDisposable {
 }
 
 /**
- * What the guest has to do for a container, asked for in one breath: round trips are what it costs.
- * The guest takes the calls in this order, and streams wait in it for the container they are of.
- * The first that fails ends the others.
+ * Asks the guest for everything that a container needs, all at once: round trips are the cost. The
+ * guest takes the calls in this order, and streams wait in it for their container. The first call
+ * that fails ends the others.
  */
 async function createInGuest(
   steps: CreateSteps,
   guest: GuestConnection,
   network: SandboxNetwork,
-): Promise<ProcessIo> {
+  bundle: Promise<Bundle>,
+): Promise<{ readonly io: ProcessIo; readonly guestPid: number }> {
   const failed = new AbortController();
   const { signal } = failed;
   const configured = begin(() => steps.configureGuest(guest, signal));
   const connected = begin(() => steps.configureNetwork(guest, network, signal));
-  const created = begin(() => steps.createContainer(guest, signal));
-  const opened = begin(() => steps.openIo(guest, signal));
-  return await ioOf(opened, [created, connected, configured], failed);
+  const created = begin(() => steps.createContainer(guest, bundle, signal));
+  const opened = begin(() => steps.openIo(guest, bundle, signal));
+  const io = await ioOf(opened, [created, connected, configured], failed);
+  return { io, guestPid: await created };
 }

@@ -5,20 +5,25 @@ import type { GuestExit } from "../guest_client/guest_connection.ts";
 import { Sandbox } from "./sandbox.ts";
 import { MemoryLog, settle } from "../testing/test_support.ts";
 
-/** A VM and its guest, and a trace of what was made and released, in order. */
+const QEMU_PID = 4711, GUEST_PID = 77;
+const BUNDLE = { typeUrl: "bundle" };
+const NETWORK = { interfaces: [] };
+
+/** Fake steps of Create, with a trace of what was made and released, in order. */
 class FakeSteps {
   readonly trace: string[] = [];
   readonly exited = Promise.withResolvers<{ message: string }>();
   readonly closed = Promise.withResolvers<void>();
   shutdownGuest: () => Promise<void> = () => Promise.resolve();
   disposeVm: () => void = () => {};
-  /** What the guest's events end with; a promise that is pending for ever keeps them going. */
+  /** Events of the guest. They stay pending unless a test replaces this. */
   exits: (signal: AbortSignal) => AsyncGenerator<GuestExit> = pendingExits;
 
-  makeRuntimeFolder = () => this.#made("runtime folder");
-  prepareStorage = () => this.#made("rootfs");
+  size = { memoryMib: 384, memoryMibMax: 384, vcpus: 1, vcpusMax: 1 };
   leastGraceMs = 0;
-  makeWritableLayer = () => this.#made("writable layer");
+  makeRuntimeDirectory = () => this.#made("runtime directory");
+  prepareStorage = () => ({ layerDisk: null, ...this.#made("rootfs") });
+  makeWritableLayer = () => ({ disk: null, ...this.#made("writable layer") });
   openConsoleLog = () => this.#made("console log");
   prepareNetwork = () => {
     const made = this.#made("network");
@@ -31,10 +36,11 @@ class FakeSteps {
       },
     };
   };
+  encodeBundle = () => Promise.resolve({ request: BUNDLE, network: NETWORK });
   configureNetwork = () => ({});
   bootVm = () => ({
     ...this.#made("vm"),
-    processes: [{ pid: 4711 }],
+    processes: [{ pid: QEMU_PID }],
     exited: this.exited.promise,
     [Symbol.dispose]: () => {
       this.trace.push("-vm");
@@ -53,12 +59,21 @@ class FakeSteps {
   });
   sendCheckpoint = () => {};
   configureGuest = () => {};
-  createContainer = () => {};
-  pod = null;
-  openIo = () => ({
-    ...this.#made("io"),
-    [Symbol.asyncDispose]: () => Promise.resolve(void this.trace.push("-io")),
-  });
+  createContainer = async (_: unknown, bundle: Promise<{ request: unknown }>) => {
+    assert.equal((await bundle).request, BUNDLE);
+    return GUEST_PID;
+  };
+  openIo = async (_: unknown, bundle: Promise<unknown>) => {
+    await bundle;
+    return {
+      ...this.#made("io"),
+      [Symbol.asyncDispose]: () => Promise.resolve(void this.trace.push("-io")),
+    };
+  };
+  podOf = (pod: unknown) => {
+    assert.deepEqual(pod, { hostPid: QEMU_PID, guestPid: GUEST_PID, network: NETWORK });
+    return null;
+  };
 
   #made(what: string): Disposable {
     this.trace.push(`+${what}`);
@@ -77,13 +92,13 @@ async function* pendingExits(signal: AbortSignal): AsyncGenerator<GuestExit> {
   );
 }
 
-/** The stdio is the container's, whose end is not the sandbox's. */
+/** The container owns the stdio: the end of the sandbox does not release it. */
 const IO = "+io";
 const RELEASED = [
   ...["-guest", "-vm", "-network", "-console log", "-writable layer", "-rootfs"],
-  "-runtime folder",
+  "-runtime directory",
 ];
-/** What an end does: the network's plugins run beside the guest's shutdown. */
+/** Trace of an end: the network's plugins run beside the guest's shutdown. */
 const ENDED = ["-network", "guest shutdown 500", ...RELEASED.filter((line) => line !== "-network")];
 const MADE = RELEASED.map((line) => `+${line.slice(1)}`).reverse();
 
@@ -102,14 +117,14 @@ async function running(prepare: (steps: FakeSteps) => void = () => {}) {
   return { steps, sandbox, heard, log };
 }
 
-Deno.test("a create that fails at any step releases all that was made before", async () => {
+Deno.test("a create that fails at any step releases everything made before", async () => {
   const whole = new FakeSteps();
   const { double, calls } = recording(whole.asSteps());
   const { sandbox } = await Sandbox.create(double, new MemoryLog());
   assert.deepEqual(whole.trace, [...MADE, IO]);
-  assert.equal(sandbox.pid, 4711);
+  assert.equal(sandbox.pid, QEMU_PID);
   const steps = calls.length;
-  assert.equal(steps, 12);
+  assert.equal(steps, 14);
   for (let failAt = 0; failAt < steps; failAt++) {
     const fake = new FakeSteps();
     const { double } = recording(fake.asSteps(), { failAt, error: () => new Error("step failed") });
@@ -120,30 +135,30 @@ Deno.test("a create that fails at any step releases all that was made before", a
   }
 });
 
-Deno.test("an end asks the guest, and releases everything when it has answered", async () => {
+Deno.test("end asks the guest, and releases everything when it has answered", async () => {
   const { sandbox, steps, heard } = await running();
   await sandbox.end(500);
   assert.deepEqual(steps.trace, ENDED);
   steps.exited.resolve({ message: "guest reset" });
   steps.closed.resolve();
   await settle();
-  assert.deepEqual(heard, [], "an end that was wanted is no loss");
+  assert.deepEqual(heard, [], "an intended end is not a loss");
 });
 
-Deno.test("a guest with a disk that outlives it has time to write to it", async () => {
+Deno.test("end gives a guest time to write to a disk that outlives it", async () => {
   const { sandbox, steps } = await running((steps) => steps.leastGraceMs = 60_000);
   await sandbox.end(500);
   assert.equal(steps.trace[1], "guest shutdown 60000");
 });
 
-Deno.test("a guest that does not acknowledge ends all the same", async () => {
+Deno.test("end goes on when the guest does not acknowledge its shutdown", async () => {
   const { sandbox, steps } = await running();
   steps.shutdownGuest = () => Promise.reject(new Error("unavailable"));
   await sandbox.end(500);
   assert.deepEqual(steps.trace, ENDED);
 });
 
-Deno.test("a VM that cannot be released still has the rest released", async () => {
+Deno.test("end releases the rest when the VM cannot be released", async () => {
   const { sandbox, steps } = await running();
   steps.disposeVm = () => {
     throw new Error("qemu is stuck");
@@ -152,7 +167,7 @@ Deno.test("a VM that cannot be released still has the rest released", async () =
   assert.deepEqual(steps.trace, ENDED);
 });
 
-Deno.test("everything is released once", async () => {
+Deno.test("every resource is released once", async () => {
   const { sandbox, steps } = await running();
   await sandbox[Symbol.asyncDispose]();
   await sandbox[Symbol.asyncDispose]();
@@ -163,7 +178,7 @@ Deno.test("everything is released once", async () => {
   );
 });
 
-Deno.test("a loss is told once, whatever shows it first", async () => {
+Deno.test("a loss is reported once, whatever shows it first", async () => {
   const causes: [string, (steps: FakeSteps) => void, RegExp][] = [
     ["the VM ends", (steps) => steps.exited.resolve({ message: "qemu was killed" }), /qemu was/],
     ["watching fails", (steps) => steps.exited.reject(new Error("no child")), /no child/],
@@ -181,7 +196,7 @@ Deno.test("a loss is told once, whatever shows it first", async () => {
   }
 });
 
-Deno.test("exits are passed on, and when no more can come the VM is lost", async () => {
+Deno.test("exits are passed on, and the VM is lost when the events end", async () => {
   const exit = { containerId: "c1", processId: "c1", exit: { status: 3, at: new Date() } };
   const { heard } = await running((steps) => {
     steps.exits = async function* () {

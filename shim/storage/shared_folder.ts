@@ -5,7 +5,8 @@ import { layerName } from "../plan/rootfs/layer_disk.ts";
 import type { SandboxPaths } from "../base/names.ts";
 import { RefusedError } from "../base/refused_error.ts";
 import { removeFolder } from "../base/remove_folder.ts";
-import { type PlannedMount, planRootfs, type SnapshotMount } from "../plan/rootfs/rootfs_plan.ts";
+import { type PlannedMount, planRootfs } from "../plan/rootfs/rootfs_plan.ts";
+import type { SnapshotMount } from "../plan/rootfs/snapshot_mount.ts";
 import type { Volume } from "../plan/volume_plan.ts";
 
 /**
@@ -80,10 +81,10 @@ export function shareWithVm(
   if (rootfs !== null) {
     const made = new Set<string>();
     for (const mount of planRootfs(rootfs.mounts, `${folder}/${rootfs.name}`)) {
-      const { type, source, data, target, folders = [] } = mount;
+      const { type, source, data, target, directories = [] } = mount;
       if (!made.has(target)) makeMountPoint({ target, kind: "directory" });
       made.add(target);
-      for (const { path, mode } of folders) Deno.mkdirSync(path, { recursive: true, mode });
+      for (const { path, mode } of directories) Deno.mkdirSync(path, { recursive: true, mode });
       const what = `root file system: mount of ${type} ${source} (${data || "no options"})`;
       described(what, () => attach(system, mount));
       undo.defer(() => system.unmount(target, MNT.DETACH | MNT.NOFOLLOW));

@@ -1,6 +1,6 @@
-import { Code, RpcError } from "../../proto/mod.ts";
 import type { VmSize } from "../../qemu/mod.ts";
 import { Process } from "./process.ts";
+import { TaskError } from "./task_error.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import type { CreateRequest } from "../plan/create_request.ts";
 
@@ -8,17 +8,17 @@ import type { CreateRequest } from "../plan/create_request.ts";
 export class Container {
   readonly request: CreateRequest;
   readonly init: Process;
-  /** Of the VM that it lives in. */
+  /** Size of the VM that it lives in. */
   readonly size: VmSize;
   readonly #execs = new Map<string, Process>();
-  /** Ids of execs that are being added. */
+  /** Ids of exec processes that are being added. */
   readonly #reserved = new Set<string>();
   readonly #drainMs: number;
   /** What it has of a VM that others live in; null: the VM is its own. */
   readonly #membership: AsyncDisposable | null;
   readonly #occupied = new Set<Promise<unknown>>();
 
-  /** @param drainMs how long an exit waits for a reader of output that takes nothing. */
+  /** @param drainMs how long an exit waits for a stalled reader of output. */
   constructor(
     request: CreateRequest,
     { io, size, membership = null }: {
@@ -43,31 +43,30 @@ export class Container {
     return [...this.#execs.values()];
   }
 
-  /** The init for an empty id. @throws RpcError NotFound. */
+  /** Returns the init for an empty id. @throws TaskError `not-found` */
   process(execId: string): Process {
     const process = execId === "" ? this.init : this.#execs.get(execId);
     if (process === undefined) {
-      throw new RpcError(Code.NotFound, `no process ${execId} in container ${this.id}`);
+      throw new TaskError("not-found", `no process ${execId} in container ${this.id}`);
     }
     return process;
   }
 
   /**
    * Keeps an exec's id from being taken twice while it is added.
-   * @throws RpcError AlreadyExists.
+   *
+   * @throws TaskError `already-exists`
    */
   reserve(execId: string): Disposable {
     if (this.#execs.has(execId) || this.#reserved.has(execId)) {
-      throw new RpcError(
-        Code.AlreadyExists,
-        `process ${execId} of container ${this.id} already exists`,
-      );
+      const message = `process ${execId} of container ${this.id} already exists`;
+      throw new TaskError("already-exists", message);
     }
     this.#reserved.add(execId);
     return { [Symbol.dispose]: () => void this.#reserved.delete(execId) };
   }
 
-  /** Does something during which its VM may not end. */
+  /** Runs `work`, during which its VM must not end. */
   async occupy(work: () => Promise<void>): Promise<void> {
     const working = work();
     const done = working.catch(() => {}).finally(() => this.#occupied.delete(done));
@@ -75,12 +74,12 @@ export class Container {
     await working;
   }
 
-  /** Resolves when nothing occupies it. */
+  /** Resolves when no such work is running. */
   async unoccupied(): Promise<void> {
     await Promise.all(this.#occupied);
   }
 
-  /** Lets go of what it has of a VM that goes on. */
+  /** Releases what it has of a VM that goes on. */
   async leave(): Promise<void> {
     await this.#membership?.[Symbol.asyncDispose]();
   }
@@ -93,7 +92,7 @@ export class Container {
     this.#execs.delete(execId);
   }
 
-  /** Lets go of execs that nobody deleted; whoever waits for one that never ran is told. */
+  /** Releases exec processes that nobody deleted. Waiters for one that never ran get its exit. */
   async deleteExecs(): Promise<void> {
     const execs = this.execs;
     this.#execs.clear();

@@ -1,14 +1,31 @@
-import { SystemError } from "../../ffi/mod.ts";
-import { Code, RpcError, rpcErrorFrom } from "../../proto/mod.ts";
+import { messageOf, printable } from "../../base/mod.ts";
 import { NetworkError, type NetworkErrorKind } from "../../net/mod.ts";
+import { Code, RpcError } from "../../proto/mod.ts";
 import { VmError, type VmErrorKind } from "../../qemu/mod.ts";
+import { type RefusalKind, RefusedError } from "../base/refused_error.ts";
 import { ConfigError } from "../config/config.ts";
-import { RootfsError } from "../plan/rootfs/rootfs_plan.ts";
-import { UnsupportedSpecError } from "../plan/spec_plan.ts";
+import { GuestError } from "../guest_client/guest_error.ts";
+import { SystemError } from "../../ffi/mod.ts";
+import { TaskError, type TaskErrorKind } from "./task_error.ts";
+
+/** Only these are about the task itself, so that NotFound may say that it is gone. */
+const TASK_CODES: Readonly<Record<TaskErrorKind, Code>> = {
+  "not-found": Code.NotFound,
+  "already-exists": Code.AlreadyExists,
+  precondition: Code.FailedPrecondition,
+  invalid: Code.InvalidArgument,
+  unavailable: Code.Unavailable,
+};
+
+const REFUSAL_CODES: Readonly<Record<RefusalKind, Code>> = {
+  invalid: Code.InvalidArgument,
+  unsupported: Code.Unimplemented,
+  host: Code.FailedPrecondition,
+  aborted: Code.Aborted,
+};
 
 const VM_CODES: Readonly<Record<VmErrorKind, Code>> = {
   config: Code.InvalidArgument,
-  // Not Code.NotFound: containerd would take it for a task that is gone.
   "not-found": Code.FailedPrecondition,
   host: Code.FailedPrecondition,
   boot: Code.Internal,
@@ -25,25 +42,38 @@ const NETWORK_CODES: Readonly<Record<NetworkErrorKind, Code>> = {
   host: Code.FailedPrecondition,
 };
 
-/** Longer messages are cut; some are a hostile guest's. */
+/** Longest message of a status. Some messages are a hostile guest's. */
 const MESSAGE_CHARS_MAX = 2048;
 
-/** The one table from this program's errors to RPC statuses, used at the RPC boundary alone. */
+/**
+ * Makes the status for an error: the one table from this program's errors to RPC codes, used at the
+ * RPC boundary alone. NotFound is left to TaskError: containerd takes it for a task that is gone.
+ */
 export function toRpcError(error: unknown): RpcError {
-  if (error instanceof RpcError) return new RpcError(error.code, clean(error.message));
-  return new RpcError(codeOf(error), clean(rpcErrorFrom(error).message), { cause: error });
+  const message = printable(messageOf(error), MESSAGE_CHARS_MAX - 1);
+  return new RpcError(codeOf(error), message, { cause: error });
 }
 
 function codeOf(error: unknown): Code {
+  if (error instanceof TaskError) return TASK_CODES[error.kind];
+  if (error instanceof RefusedError) return REFUSAL_CODES[error.kind];
   if (error instanceof VmError) return VM_CODES[error.kind];
   if (error instanceof NetworkError) return NETWORK_CODES[error.kind];
-  if (error instanceof ConfigError || error instanceof RootfsError) return Code.InvalidArgument;
-  if (error instanceof UnsupportedSpecError) return Code.Unimplemented;
+  if (error instanceof GuestError) return guestCode(error);
+  if (error instanceof ConfigError) return Code.InvalidArgument;
   if (error instanceof SystemError) return Code.Internal;
+  if (error instanceof RpcError && error.code !== Code.NotFound) return error.code;
   return Code.Unknown;
 }
 
-function clean(message: string): string {
-  // deno-lint-ignore no-control-regex
-  return message.slice(0, MESSAGE_CHARS_MAX).replaceAll(/[\x00-\x1f\x7f]+/g, " ");
+/** A guest may answer NotFound for a missing file as well: an errno says nothing about the task. */
+function guestCode({ kind, code }: GuestError): Code {
+  switch (kind) {
+    case "unanswered":
+      return Code.DeadlineExceeded;
+    case "hostile":
+      return Code.Internal;
+    case "refused":
+      return code === null || code === Code.NotFound ? Code.Internal : code;
+  }
 }

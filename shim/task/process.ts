@@ -1,6 +1,6 @@
-import { Code, RpcError } from "../../proto/mod.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import { assertLegal, next, type ProcessState, type StatefulCall } from "./process_state.ts";
+import { TaskError } from "./task_error.ts";
 import type { ProcessName } from "../stdio/process_name.ts";
 import type { Exit } from "../guest_client/exit.ts";
 
@@ -14,7 +14,7 @@ export class Process {
   #exiting: Promise<Exit> | null = null;
   #starting: Promise<unknown> | null = null;
 
-  /** @param drainMs how long an exit waits for a reader of output that takes nothing. */
+  /** @param drainMs how long an exit waits for a stalled reader of output. */
   constructor(name: ProcessName, io: ProcessIo, drainMs: number) {
     this.name = name;
     this.#io = io;
@@ -29,31 +29,32 @@ export class Process {
     return this.#state;
   }
 
-  /** Whether it has run and ended; its output may still be on the way. */
+  /** Whether it has run and exited. Its output may still be on the way. */
   get hasEnded(): boolean {
     return this.#exiting !== null || "exit" in this.#state;
   }
 
-  /** How it ended, once its output is delivered and its exit told. */
+  /** Resolves with its exit, once its output is delivered and the exit is published. */
   get stopped(): Promise<Exit> {
     return this.#stopped.promise;
   }
 
-  /** @throws RpcError when the state does not allow the call. */
+  /** @throws TaskError if the state does not allow the call. */
   assertLegal(call: StatefulCall): void {
     assertLegal(this.#state, call, describe(this.name));
   }
 
   /**
-   * Starts it; an exit that comes in the meantime is reported after it.
+   * Starts it. An exit that arrives meanwhile is reported after the start.
+   *
    * @param start makes the guest start it.
-   * @param tell publishes that it has started.
+   * @param tell publishes the start.
    */
   async start(start: () => Promise<void>, tell: () => void): Promise<void> {
     this.assertLegal("start");
     if (this.#starting !== null) {
-      const what = describe(this.name);
-      throw new RpcError(Code.FailedPrecondition, `cannot start ${what}: it is being started`);
+      const message = `cannot start ${describe(this.name)}: it is being started`;
+      throw new TaskError("precondition", message);
     }
     const starting = (async () => {
       await start();
@@ -69,21 +70,23 @@ export class Process {
     }
   }
 
-  /** Notes that the container was paused, or resumed; false when it has ended in the meantime. */
+  /** Notes that the container was paused or resumed. Returns false if it has exited meanwhile. */
   note(kind: "paused" | "resumed"): boolean {
     this.#state = next(this.#state, { kind });
     return this.#state.kind === (kind === "paused" ? "paused" : "running");
   }
 
   /**
-   * It has ended, says the guest or, when the VM is gone, the shim itself. Resolves when its output
-   * is delivered and the exit may be told; null when it was told before, or never ran.
-   * @param others what has to be told before.
+   * Notes its exit, as reported by the guest or, when the VM is gone, by the shim itself. Resolves
+   * when its output is delivered and the exit may be published; null: it was published before, or
+   * the process never ran.
+   *
+   * @param others what has to be published before.
    */
   async exit(exit: Exit, others?: Promise<unknown>): Promise<Exit | null> {
     if (this.#starting !== null) await this.#starting;
     if (this.hasEnded) return null;
-    // An init that was created is a process already, an exec is not.
+    // A created init is a process already, an added exec is not.
     if (this.isExec && this.#state.kind === "created") return null;
     this.#exiting = (async () => {
       await Promise.all([this.#io.drain(this.#drainMs), others]);
@@ -93,7 +96,7 @@ export class Process {
     return await this.#exiting;
   }
 
-  /** Lets those who wait for the end go on; to be called once the exit has been published. */
+  /** Lets waiters for the exit go on. Call it once the exit has been published. */
   announce(exit: Exit): void {
     this.#stopped.resolve(exit);
   }
@@ -103,17 +106,17 @@ export class Process {
     this.#io.closeStdin();
   }
 
-  /** @throws RpcError when it runs, is about to, or is deleted already. */
+  /** @throws TaskError if it runs, is being started, or is deleted already. */
   assertDeletable(): void {
     this.assertLegal("delete");
     if (this.#starting === null) return;
-    const what = describe(this.name);
-    throw new RpcError(Code.FailedPrecondition, `cannot delete ${what}: it is being started`);
+    const message = `cannot delete ${describe(this.name)}: it is being started`;
+    throw new TaskError("precondition", message);
   }
 
   /**
-   * Marks it deleted and returns how it had ended. An exit that is under way is told before; output
-   * that was not delivered by now is lost.
+   * Marks it deleted and returns its exit. An exit on its way is published before. Output that was
+   * not delivered by now is lost.
    */
   async delete(): Promise<Exit> {
     const released = this.#io[Symbol.asyncDispose]();
@@ -126,7 +129,7 @@ export class Process {
   }
 }
 
-/** As messages name it. */
+/** Names a process in messages. */
 export function describe({ id, execId }: Pick<ProcessName, "id" | "execId">): string {
   return execId === "" ? `container ${id}` : `process ${execId} of container ${id}`;
 }

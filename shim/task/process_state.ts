@@ -1,7 +1,8 @@
-import { Code, RpcError } from "../../proto/mod.ts";
+import { transition, type Transitions } from "../../base/mod.ts";
 import type { Exit } from "../guest_client/exit.ts";
+import { TaskError } from "./task_error.ts";
 
-/** Where a process is in its life. Paused is a container's init alone: its execs pause with it. */
+/** Where a process is in its life. Only a container's init is paused: its execs pause with it. */
 export type ProcessState =
   | { readonly kind: "created" }
   | { readonly kind: "running" }
@@ -9,7 +10,7 @@ export type ProcessState =
   | { readonly kind: "stopped"; readonly exit: Exit }
   | { readonly kind: "deleted"; readonly exit: Exit };
 
-/** What can happen to a process. */
+/** An event in the life of a process. */
 export type ProcessEvent =
   | { readonly kind: "started" }
   | { readonly kind: "paused" }
@@ -17,7 +18,7 @@ export type ProcessEvent =
   | { readonly kind: "exited"; readonly exit: Exit }
   | { readonly kind: "deleted" };
 
-/** The calls whose outcome depends on the state. */
+/** Calls whose outcome depends on the state. */
 export type StatefulCall =
   | "start"
   | "kill"
@@ -32,35 +33,37 @@ export type StatefulCall =
   | "update"
   | "checkpoint";
 
+type ProcessTransitions = Transitions<ProcessState, ProcessEvent>;
+
+const stopped = (_: unknown, { exit }: { readonly exit: Exit }): ProcessState => {
+  return { kind: "stopped", exit };
+};
+
+const TRANSITIONS: ProcessTransitions = {
+  created: {
+    started: () => ({ kind: "running" }),
+    exited: stopped,
+    deleted: () => ({ kind: "deleted", exit: neverRan() }),
+  },
+  running: { paused: () => ({ kind: "paused" }), exited: stopped },
+  paused: { resumed: () => ({ kind: "running" }), exited: stopped },
+  stopped: { deleted: ({ exit }) => ({ kind: "deleted", exit }) },
+  deleted: {},
+};
+
 /**
- * The state after an event. Total: an event that comes late, as the second of two reports of the
- * same exit does, changes nothing.
+ * Returns the state after an event. An event that comes late changes nothing, for instance the
+ * second of two reports of the same exit.
  */
 export function next(state: ProcessState, event: ProcessEvent): ProcessState {
-  switch (state.kind) {
-    case "created":
-      if (event.kind === "started") return { kind: "running" };
-      if (event.kind === "exited") return { kind: "stopped", exit: event.exit };
-      if (event.kind === "deleted") return { kind: "deleted", exit: neverRan() };
-      return state;
-    case "running":
-      if (event.kind === "exited") return { kind: "stopped", exit: event.exit };
-      return event.kind === "paused" ? { kind: "paused" } : state;
-    case "paused":
-      if (event.kind === "exited") return { kind: "stopped", exit: event.exit };
-      return event.kind === "resumed" ? { kind: "running" } : state;
-    case "stopped":
-      return event.kind === "deleted" ? { kind: "deleted", exit: state.exit } : state;
-    case "deleted":
-      return state;
-  }
+  return transition(TRANSITIONS, state, event) ?? state;
 }
 
 function neverRan(): Exit {
   return { status: 0, at: new Date() };
 }
 
-/** For each state, the calls that it answers; what is missing is refused. */
+/** Calls that are legal in each state. All others are refused. */
 const LEGAL: Readonly<Record<ProcessState["kind"], readonly StatefulCall[]>> = {
   created: ["start", "kill", "delete", "close-io", "pids", "exec", "resize", "stats", "update"],
   // deno-fmt-ignore
@@ -72,15 +75,14 @@ const LEGAL: Readonly<Record<ProcessState["kind"], readonly StatefulCall[]>> = {
 
 /**
  * Checks that a call is legal, as containerd's own shim would.
- * @param what the process, for the message: `container c1`.
- * @throws RpcError NotFound for a process that has finished and is to be killed, or that is gone;
- * FailedPrecondition naming the state otherwise.
+ *
+ * @param what names the process in the message: `container c1`.
+ * @throws TaskError `not-found` for a kill of a process that has exited, and for a deleted process;
+ * `precondition` naming the state otherwise.
  */
 export function assertLegal(state: ProcessState, call: StatefulCall, what: string): void {
   if (LEGAL[state.kind].includes(call)) return;
-  if (state.kind === "deleted") throw new RpcError(Code.NotFound, `${what} is deleted`);
-  if (call === "kill") {
-    throw new RpcError(Code.NotFound, `${what}: process already finished`);
-  }
-  throw new RpcError(Code.FailedPrecondition, `cannot ${call} ${what}: it is ${state.kind}`);
+  if (state.kind === "deleted") throw new TaskError("not-found", `${what} is deleted`);
+  if (call === "kill") throw new TaskError("not-found", `${what}: process already finished`);
+  throw new TaskError("precondition", `cannot ${call} ${what}: it is ${state.kind}`);
 }

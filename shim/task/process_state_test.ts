@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { Code, RpcError } from "../../proto/mod.ts";
 import {
   assertLegal,
   next,
@@ -7,6 +6,7 @@ import {
   type ProcessState,
   type StatefulCall,
 } from "./process_state.ts";
+import { TaskError, type TaskErrorKind } from "./task_error.ts";
 import type { Exit } from "../guest_client/exit.ts";
 
 const exit: Exit = { status: 3, at: new Date(0) };
@@ -62,9 +62,9 @@ Deno.test("the first exit counts", () => {
   assert.deepEqual(stopped, { kind: "stopped", exit });
 });
 
-Deno.test("every call in every state", () => {
-  const [early, no] = [Code.FailedPrecondition, Code.NotFound];
-  const expected: Record<StatefulCall, (Code | null)[]> = {
+Deno.test("each call is legal in its states, and refused in all others", () => {
+  const [early, no]: TaskErrorKind[] = ["precondition", "not-found"];
+  const expected: Record<StatefulCall, (TaskErrorKind | null | undefined)[]> = {
     start: [null, early, early, early, no],
     kill: [null, null, null, no, no],
     delete: [null, early, early, null, no],
@@ -84,7 +84,7 @@ Deno.test("every call in every state", () => {
       const code = codes[index];
       if (code === null) return check();
       assert.throws(check, (error) => {
-        assert.ok(error instanceof RpcError && error.code === code, `${call} in ${state.kind}`);
+        assert.ok(error instanceof TaskError && error.kind === code, `${call} in ${state.kind}`);
         assert.match(error.message, /container c1/);
         return true;
       });

@@ -9,9 +9,10 @@ import {
   TtrpcConnection,
   TtrpcServer,
 } from "../../proto/mod.ts";
-import { UnsupportedSpecError } from "../plan/spec_plan.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import { taskBindings } from "./task_bindings.ts";
 import type { TaskControls } from "./task_controls.ts";
+import { TaskError } from "./task_error.ts";
 import type { TaskService } from "./task_service.ts";
 import { MemoryLog } from "../testing/test_support.ts";
 
@@ -50,11 +51,12 @@ Deno.test("both versions of the task service reach the same methods", async () =
   assert.deepEqual(seen, ["two", "three", ["two", true]]);
 });
 
-Deno.test("errors go through the table, and what was thrown is logged", async () => {
+Deno.test("errors go through the table and are logged", async () => {
   using served = serving({
-    create: () => Promise.reject(new UnsupportedSpecError("process.terminal\nis not supported")),
+    create: () =>
+      Promise.reject(new RefusedError("unsupported", "process.terminal", "is\nnot supported")),
     state: () => {
-      throw new RpcError(Code.NotFound, "no container c1");
+      throw new TaskError("not-found", "no container c1");
     },
   });
   const fails = (code: Code, message: string) => (error: unknown) => {
@@ -76,7 +78,7 @@ Deno.test("errors go through the table, and what was thrown is logged", async ()
 Deno.test("every method of the API is served, in both versions", async () => {
   const missing = new Proxy({}, {
     get: (_, name) => () => {
-      throw new RpcError(Code.FailedPrecondition, String(name));
+      throw new TaskError("precondition", String(name));
     },
   });
   const service = new Proxy({}, {

@@ -1,5 +1,12 @@
-import { type Any, Code, type MessageInitShape, RpcError, type taskV3 } from "../../proto/mod.ts";
+import { MIB, quoted } from "../../base/mod.ts";
 import { SIG } from "../../ffi/mod.ts";
+import {
+  type Any,
+  Code,
+  encodeOciJson,
+  type MessageInitShape,
+  type taskV3,
+} from "../../proto/mod.ts";
 import type { Balloon } from "../../qemu/mod.ts";
 import { fetchCheckpoint } from "../guest_client/checkpoint_files.ts";
 import { checkpointOptions } from "../plan/checkpoint_options.ts";
@@ -9,53 +16,61 @@ import {
   type ListedProcess,
 } from "../guest_client/guest_answers.ts";
 import { answered } from "../guest_client/guest_connection.ts";
+import { GuestError } from "../guest_client/guest_error.ts";
 import type { Logger } from "../base/log.ts";
-import { encodeOciJson } from "../plan/oci_json.ts";
 import { ociTypeUrl } from "../plan/oci.ts";
+import { describe } from "./process.ts";
+import { TaskError } from "./task_error.ts";
 import type { TaskEvents } from "./task_events.ts";
 import type { ProcessId, Tasks } from "./tasks.ts";
 import { memoryFor, planUpdate } from "../plan/update_plan.ts";
 
-/** A guest that does not answer within this is given up on; SIGKILL then ends it. Milliseconds. */
+/** Deadline for short calls. A guest that does not answer a SIGKILL by then is ended. */
 const CALL_TIMEOUT_MS = 10_000;
-/** The guest first writes what it has in memory to a snapshot's disk (its FLUSH_TIMEOUT_MS). Milliseconds. */
+/** The guest first writes its cache to a snapshot's disk (FLUSH_TIMEOUT_MS in guest/). */
 const PAUSE_TIMEOUT_MS = 60_000;
-/** CRIU writes all of the container's memory. Milliseconds. */
+/** CRIU writes all of the container's memory. */
 const CHECKPOINT_TIMEOUT_MS = 610_000;
-const BYTES_PER_MIB = 1_048_576;
-/** The rows and columns of a terminal are 16 bits wide: struct winsize of ioctl_tty(2). */
+/** Rows and columns of a terminal have 16 bits: struct winsize of ioctl_tty(2). */
 const WINDOW_SIDE_MAX = 65_535;
 
-/** What the controls need besides the tasks. */
-export interface TaskControlsHost {
+/** The surroundings of the controls. */
+export interface TaskControlsDeps {
   readonly events: TaskEvents;
   readonly log: Logger;
-  /** Ends the VM, since the guest does not answer. */
+  /** Ends the VM, whose guest does not answer. */
   giveUp(reason: string): Promise<void>;
 }
 
-/** The calls that steer or look at what runs: checked against the state, forwarded into the guest. */
+/** The calls that control or inspect what runs: checked against the state, sent to the guest. */
 export class TaskControls {
   readonly #tasks: Tasks;
-  readonly #host: TaskControlsHost;
+  readonly #deps: TaskControlsDeps;
   #checkpoints = 0;
 
-  constructor(tasks: Tasks, host: TaskControlsHost) {
+  constructor(tasks: Tasks, deps: TaskControlsDeps) {
     this.#tasks = tasks;
-    this.#host = host;
+    this.#deps = deps;
   }
 
   async kill(
     { id, execId, signal, all }: ProcessId & { signal: number; all: boolean },
   ): Promise<void> {
-    this.#tasks.process({ id, execId }).assertLegal("kill");
+    const process = this.#tasks.process({ id, execId });
+    process.assertLegal("kill");
     const { guest } = this.#tasks.required();
     try {
-      await guest.task.kill({ id, execId, signal, all }, { timeoutMs: CALL_TIMEOUT_MS });
+      await answered("Task.Kill", CALL_TIMEOUT_MS, (timeoutMs) => {
+        return guest.task.kill({ id, execId, signal, all }, { timeoutMs });
+      });
     } catch (error) {
+      if (hasExited(error)) {
+        const message = `${describe(process.name)}: process already finished`;
+        throw new TaskError("not-found", message);
+      }
       if (execId !== "" || signal !== SIG.KILL || !isUnanswered(error)) throw error;
-      this.#host.log.warn(`the guest does not answer a kill: the VM is ended`);
-      await this.#host.giveUp("the guest does not answer");
+      this.#deps.log.warn("the guest does not answer a kill, ending the VM");
+      await this.#deps.giveUp("the guest does not answer");
     }
   }
 
@@ -66,7 +81,7 @@ export class TaskControls {
     await answered("Task.Pause", PAUSE_TIMEOUT_MS, (timeoutMs) => {
       return guest.task.pause({ id }, { timeoutMs });
     });
-    if (init.note("paused")) this.#host.events.paused(id);
+    if (init.note("paused")) this.#deps.events.paused(id);
   }
 
   async resume({ id }: { id: string }): Promise<void> {
@@ -76,13 +91,13 @@ export class TaskControls {
     await answered("Task.Resume", CALL_TIMEOUT_MS, (timeoutMs) => {
       return guest.task.resume({ id }, { timeoutMs });
     });
-    if (init.note("resumed")) this.#host.events.resumed(id);
+    if (init.note("resumed")) this.#deps.events.resumed(id);
   }
 
   /**
-   * The processes with their pids in the guest; after the end, the VM's own on the host, which stays
-   * until the container is deleted. A containerd that starts takes a shim that lists nothing for what
-   * a crash left, and would remove it with the exit status that nobody has asked for yet.
+   * Lists the processes with their pids in the guest. After the exit it lists the VM's own process
+   * on the host until the container is deleted: a starting containerd takes a shim that lists
+   * nothing for one left by a crash, and would remove it with an exit status that nobody has read.
    */
   async pids({ id }: { id: string }): Promise<{ processes: ListedProcess[] }> {
     const container = this.#tasks.container(id);
@@ -94,7 +109,7 @@ export class TaskControls {
       return guest.task.pids({ id }, { timeoutMs });
     });
     const isExec = (execId: string) => container.execs.some(({ name }) => name.execId === execId);
-    // The guest knows of the end before we do.
+    // The guest knows of the exit before we do.
     return processes.length === 0 ? ended : { processes: checkedProcesses(processes, isExec) };
   }
 
@@ -119,23 +134,22 @@ export class TaskControls {
       answered("Task.Update", CALL_TIMEOUT_MS, (timeoutMs) => {
         return guest.task.update({ id, resources: any }, { timeoutMs });
       });
-    // What the containers of a pod need is not what one of them does.
+    // One container's limit says nothing about what its whole pod needs.
     const needed = pod === null ? memoryFor(plan, container.size) : null;
     if (balloon === null || needed === null) await update();
     else await withMemoryOf(balloon, needed, update);
   }
 
-  /** Harmless for a process without a terminal, as with containerd's own shim. */
+  /** Does nothing for a process without a terminal, as containerd's own shim. */
   async resizePty(
     { id, execId, width, height }: ProcessId & { width: number; height: number },
   ): Promise<void> {
     const process = this.#tasks.process({ id, execId });
     process.assertLegal("resize");
     if (Math.max(width, height) > WINDOW_SIDE_MAX) {
-      throw new RpcError(
-        Code.InvalidArgument,
-        `a terminal of ${width} by ${height} is more than ${WINDOW_SIDE_MAX} either way`,
-      );
+      const message =
+        `terminal of ${width} by ${height} is more than ${WINDOW_SIDE_MAX} either way`;
+      throw new TaskError("invalid", message);
     }
     if (!process.name.terminal) return;
     const { guest } = this.#tasks.required();
@@ -150,8 +164,8 @@ export class TaskControls {
   }
 
   /**
-   * Writes what runs in the container into the folder `path`, by CRIU in the guest. It stands still
-   * meanwhile; with the option `exit` it has ended afterwards.
+   * Writes the container's processes into the directory `path`, by CRIU in the guest. The container
+   * is stopped meanwhile. With the option `exit` it has exited afterwards.
    */
   async checkpoint(
     { id, path, options }: { id: string; path: string; options?: Any | undefined },
@@ -159,8 +173,8 @@ export class TaskControls {
     const container = this.#tasks.container(id);
     container.init.assertLegal("checkpoint");
     if (!path.startsWith("/")) {
-      const why = `a checkpoint needs the absolute path of a folder, not ${JSON.stringify(path)}`;
-      throw new RpcError(Code.InvalidArgument, why);
+      const message = `checkpoint path ${quoted(path)} must be the absolute path of a directory`;
+      throw new TaskError("invalid", message);
     }
     const asked = checkpointOptions(options);
     const { guest } = this.#tasks.required();
@@ -173,16 +187,16 @@ export class TaskControls {
             { timeoutMs },
           );
         });
-        await fetchCheckpoint({ guest, name }, path, container.size.memoryMibMax * BYTES_PER_MIB);
+        await fetchCheckpoint({ guest, name }, path, container.size.memoryMibMax * MIB);
       } finally {
         await guest.checkpoints.delete({ name }, { timeoutMs: CALL_TIMEOUT_MS }).catch(() => {});
       }
     });
-    this.#host.events.checkpointed(id, path);
+    this.#deps.events.checkpointed(id, path);
   }
 }
 
-/** While its limit changes, a container has the larger of what it needs before and after. */
+/** While its limit changes, a container has the larger of its memory before and after. */
 async function withMemoryOf(
   balloon: Balloon,
   mib: number,
@@ -199,7 +213,12 @@ async function withMemoryOf(
   }
 }
 
+/** The guest knows of the exit, and its report is on the way. */
+function hasExited(error: unknown): boolean {
+  return error instanceof GuestError && error.code === Code.NotFound;
+}
+
 function isUnanswered(error: unknown): boolean {
-  return error instanceof RpcError &&
-    (error.code === Code.DeadlineExceeded || error.code === Code.Unavailable);
+  return error instanceof GuestError &&
+    (error.kind === "unanswered" || error.code === Code.Unavailable);
 }

@@ -1,67 +1,61 @@
+import { unsuppressed } from "../../base/mod.ts";
 import {
   Code,
+  encodeOciJson,
   type MessageInitShape,
-  RpcError,
   type taskTypes,
   type taskV3,
   type Timestamp,
   timestampFromDate,
 } from "../../proto/mod.ts";
-import type { VmSize } from "../../qemu/mod.ts";
-import { Container } from "./container.ts";
-import { type ExecRequest, planExec } from "../plan/exec_plan.ts";
-import {
-  answered,
-  type GuestConnection,
-  type GuestExit,
-} from "../guest_client/guest_connection.ts";
 import type { Logger } from "../base/log.ts";
-import { Members, type MembersHost } from "./members.ts";
-import { encodeOciJson } from "../plan/oci_json.ts";
-import { ociTypeUrl } from "../plan/oci.ts";
-import type { Process } from "./process.ts";
-import type { ProcessIo } from "../stdio/process_io.ts";
-import type { ProcessState } from "./process_state.ts";
-import { reasons } from "../base/reasons.ts";
-import type { Sandbox } from "../sandbox/sandbox.ts";
+import { type Exit, KILLED_STATUS } from "../guest_client/exit.ts";
+import { answered, type GuestExit } from "../guest_client/guest_connection.ts";
+import { GuestError } from "../guest_client/guest_error.ts";
 import { streamIds } from "../guest_client/stream_ids.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
+import { type ExecRequest, planExec } from "../plan/exec_plan.ts";
+import { ociTypeUrl } from "../plan/oci.ts";
+import type { SandboxMaker } from "../sandbox/sandbox_maker.ts";
+import type { ProcessIo } from "../stdio/process_io.ts";
+import { Container } from "./container.ts";
+import { PodContainers } from "./pod_containers.ts";
+import type { Process } from "./process.ts";
+import type { ProcessState } from "./process_state.ts";
 import { TaskControls } from "./task_controls.ts";
+import { TaskError } from "./task_error.ts";
 import type { TaskEvents } from "./task_events.ts";
 import { type ProcessId, Tasks } from "./tasks.ts";
-import type { CreateRequest } from "../plan/create_request.ts";
-import { type Exit, KILLED_STATUS } from "../guest_client/exit.ts";
-import type { ProcessName } from "../stdio/process_name.ts";
 
-/** What the service needs from the process that it runs in. */
-export interface TaskServiceHost extends MembersHost {
-  readonly events: TaskEvents;
-  readonly log: Logger;
-  /** Plans and makes a sandbox with its first container; nothing is left when it fails. */
-  createSandbox(
-    request: CreateRequest,
-  ): Promise<{ sandbox: Sandbox; io: ProcessIo; size: VmSize }>;
-  /**
-   * Joins an exec's streams in the guest to what containerd named.
-   * @param refused the guest will not have the exec: gives up.
-   */
-  openIo(name: ProcessName, guest: GuestConnection, refused: AbortSignal): Promise<ProcessIo>;
-  onStarted(): void;
-  onStopped(): void;
+/** The shim's process, which hears of the life of its container. */
+export interface ShimEvents {
+  /** The first container has started. */
+  started(): void;
+  /** The init of a container has exited. */
+  stopped(): void;
   /** Ends this process, soon after the answer is on its way. */
   exit(): void;
+}
+
+/** The surroundings of the task service. */
+export interface TaskServiceDeps {
+  readonly events: TaskEvents;
+  readonly log: Logger;
+  readonly sandboxes: Pick<SandboxMaker, "create" | "join" | "openIo" | "keepFor">;
+  readonly shim: ShimEvents;
   readonly drainTimeoutMs: number;
   readonly shutdownTimeoutMs: number;
   readonly shimPid: number;
 }
 
-/** A start, or crun's part of an exec, that takes longer has failed. Milliseconds. */
+/** Deadline for a start, and for crun's part of an exec. */
 const START_TIMEOUT_MS = 60_000;
-/** CRIU reads all of the container's memory. Milliseconds. */
+/** CRIU reads all of the container's memory. */
 const RESTORE_TIMEOUT_MS = 610_000;
-/** What the guest has to answer soon. Milliseconds. */
+/** Deadline for short calls. */
 const CALL_TIMEOUT_MS = 10_000;
 
-/** How a process ended, as several answers tell it. */
+/** The exit of a process, as several answers have it. */
 interface ExitFields {
   readonly exitStatus: number;
   readonly exitedAt: Timestamp;
@@ -77,26 +71,26 @@ const STATUS: Readonly<Record<ProcessState["kind"], taskTypes.Status>> = {
 };
 
 /**
- * The task service: containerd's calls, checked against the state and forwarded into the guest. It
- * serves containerd.task.v2 and v3, whose messages have the same shapes.
+ * The task service: containerd's calls, checked against the state and sent to the guest. It serves
+ * containerd.task.v2 and v3, whose messages have the same shapes.
  *
- * A task's pid is QEMU's: the process on this host whose end is the task's end.
+ * A task's pid is QEMU's: the process on this host whose exit is the task's exit.
  */
 export class TaskService {
   readonly controls: TaskControls;
-  readonly #host: TaskServiceHost;
+  readonly #deps: TaskServiceDeps;
   readonly #tasks = new Tasks();
   #creating: Promise<unknown> | null = null;
-  readonly #members: Members;
+  readonly #podContainers: PodContainers;
   #ending = false;
   /** Whether a container runs, or has run, in the sandbox. */
   #isStarted = false;
   #clean = true;
 
-  constructor(host: TaskServiceHost) {
-    this.#host = host;
-    const { events, log } = host;
-    this.#members = new Members(this.#tasks, host);
+  constructor(deps: TaskServiceDeps) {
+    this.#deps = deps;
+    const { events, log } = deps;
+    this.#podContainers = new PodContainers(this.#tasks, deps);
     this.controls = new TaskControls(this.#tasks, {
       events,
       log,
@@ -104,21 +98,21 @@ export class TaskService {
     });
   }
 
+  /** Creates a container, in a new sandbox or in the pod's. */
   async create(request: CreateRequest): Promise<{ pid: number }> {
-    if (this.#ending) throw new RpcError(Code.Unavailable, "the shim was told to end");
+    if (this.#ending) throw new TaskError("unavailable", "the shim was told to exit");
     const { sandbox } = this.#tasks;
     if (sandbox !== null && sandbox.pod !== null) {
-      return await this.#members.join(request, sandbox.pod, sandbox.guest).catch((error) => {
+      return await this.#podContainers.join(request, sandbox.pod, sandbox.guest).catch((error) => {
         throw this.#reasonOf(error);
       });
     }
     if (sandbox !== null || this.#creating !== null) {
-      throw new RpcError(
-        Code.AlreadyExists,
-        `a sandbox holds one container; ${request.id} is not it`,
-      );
+      const [other = "another one"] = this.#tasks.containers.keys();
+      const message = `sandbox holds container ${other} already, cannot create ${request.id}`;
+      throw new TaskError("already-exists", message);
     }
-    const creation = this.#host.createSandbox(request);
+    const creation = this.#deps.sandboxes.create(request);
     this.#creating = creation;
     try {
       const { sandbox, io, size } = await creation;
@@ -126,10 +120,10 @@ export class TaskService {
       this.#tasks.pid = sandbox.pid;
       this.#tasks.containers.set(
         request.id,
-        new Container(request, { io, size }, this.#host.drainTimeoutMs),
+        new Container(request, { io, size }, this.#deps.drainTimeoutMs),
       );
-      this.#host.events.created(request, sandbox.pid);
-      const failed = (error: Error) => this.#host.log.error(`reporting an exit: ${error.message}`);
+      this.#deps.events.created(request, sandbox.pid);
+      const failed = ({ message }: Error) => this.#deps.log.error(`exit not reported: ${message}`);
       sandbox.watch({
         onExit: (exit) => void this.#onGuestExit(exit).catch(failed),
         onOom: (id) => this.#onOom(id),
@@ -143,12 +137,12 @@ export class TaskService {
     }
   }
 
+  /** Starts a container, or an exec process. */
   async start({ id, execId }: ProcessId): Promise<{ pid: number }> {
     const container = this.#tasks.container(id);
     const process = container.process(execId);
     if (process.isExec && container.init.hasEnded) {
-      const why = `container ${id}: its init process is not running`;
-      throw new RpcError(Code.FailedPrecondition, why);
+      throw new TaskError("precondition", `container ${id}: its init process is not running`);
     }
     const { guest, pid } = this.#tasks.required();
     const isRestore = !process.isExec && container.request.checkpoint !== "";
@@ -158,20 +152,20 @@ export class TaskService {
         await guest.task.start({ id, execId }, { timeoutMs });
       });
     };
-    const { events } = this.#host;
+    const { events, shim } = this.#deps;
     await process.start(inGuest, () => {
       if (process.isExec) events.execStarted(id, execId, pid);
       else events.started(id, pid);
     });
     if (process.isExec || this.#isStarted) return { pid };
     this.#isStarted = true;
-    this.#host.onStarted();
-    // Not before: while it starts, it needs the processor for itself.
+    shim.started();
+    // Not before: while it starts, it needs the CPU for itself.
     this.#tasks.sandbox?.balloon?.hold();
     return { pid };
   }
 
-  /** Adds a process to a container; it runs from its start on. */
+  /** Adds an exec process to a container. Its start runs it. */
   async exec(request: ExecRequest): Promise<void> {
     const { id, execId, terminal, stdin, stdout, stderr } = request;
     const container = this.#tasks.container(id);
@@ -181,10 +175,10 @@ export class TaskService {
     const { guest } = this.#tasks.required();
     const spec = { typeUrl: ociTypeUrl("Process"), value: encodeOciJson(plan) };
     const name = { id, execId, terminal, stdin, stdout, stderr };
-    // Beside the call, which they may overtake (the guest lets them wait): it saves round trips.
+    // Beside the call, which the streams may overtake (they wait in the guest): saves round trips.
     const refused = new AbortController();
-    const opening = this.#host.openIo(name, guest, refused.signal);
-    opening.catch(() => {}); // heard below, once the guest has answered
+    const opening = this.#deps.sandboxes.openIo(name, guest, refused.signal);
+    opening.catch(() => {}); // awaited below, once the guest has answered
     try {
       await answered("Task.Exec", START_TIMEOUT_MS, (timeoutMs) => {
         return guest.task.exec(
@@ -206,12 +200,13 @@ export class TaskService {
     }
     if (this.#tasks.containers.get(id) !== container) {
       await io[Symbol.asyncDispose]();
-      throw new RpcError(Code.NotFound, `container ${id} was deleted`);
+      throw new TaskError("not-found", `container ${id} was deleted`);
     }
     container.addExec(name, io);
-    this.#host.events.execAdded(id, execId);
+    this.#deps.events.execAdded(id, execId);
   }
 
+  /** Returns the state of a container, or of an exec process. */
   state({ id, execId }: ProcessId): MessageInitShape<typeof taskV3.StateResponseSchema> {
     const { bundle } = this.#tasks.container(id).request;
     const { state, name } = this.#tasks.process({ id, execId });
@@ -227,17 +222,18 @@ export class TaskService {
     };
   }
 
-  /** What runs in a paused container is paused with it. */
+  /** The execs of a paused container are paused with it. */
   #kindOf(id: string, { kind }: ProcessState): ProcessState["kind"] {
     const { init } = this.#tasks.container(id);
     return kind === "running" && init.state.kind === "paused" ? "paused" : kind;
   }
 
+  /** Resolves when a process has exited and its exit is published. */
   async wait(process: ProcessId): Promise<ExitFields> {
     return exitFields(await this.#tasks.process(process).stopped);
   }
 
-  /** Deletes an exec, or the container; the sandbox ends with its last one. */
+  /** Deletes an exec process, or a container. The sandbox ends with its last container. */
   async delete({ id, execId }: ProcessId): Promise<ExitFields & { readonly pid: number }> {
     const container = this.#tasks.container(id);
     const process = container.process(execId);
@@ -245,57 +241,60 @@ export class TaskService {
     const { pid } = this.#tasks;
     if (process.isExec) {
       container.removeExec(execId);
-      // Until the guest has forgotten it too, its id is not free.
+      // Its id is not free until the guest has forgotten it too.
       using _reserved = container.reserve(execId);
       const exit = await process.delete();
       await this.#deleteInGuest({ id, execId });
       return { pid, ...exitFields(exit) };
     }
-    // From here on, nobody else finds it to delete it a second time.
+    // From here on no other call finds it, to delete it a second time.
     this.#tasks.containers.delete(id);
     await container.unoccupied();
     await container.deleteExecs();
     const exit = await process.delete();
     if (!this.#isOccupied) await this.#endSandbox();
-    else await this.#members.leave(container);
-    this.#host.events.deleted(id, pid, exit);
+    else await this.#podContainers.leave(container);
+    this.#deps.events.deleted(id, pid, exit);
     return { pid, ...exitFields(exit) };
   }
 
-  /** Whether the sandbox has a container, or is about to get one. */
+  /** Whether the sandbox has a container, or one is on its way. */
   get #isOccupied(): boolean {
-    return this.#tasks.containers.size + this.#members.joining > 0 || this.#creating !== null;
+    return this.#tasks.containers.size + this.#podContainers.joining > 0 || this.#creating !== null;
   }
 
-  /** The guest forgets an exec. What it does not forget goes with the VM. */
+  /** Makes the guest forget an exec process. What it does not forget goes with the VM. */
   async #deleteInGuest({ id, execId }: ProcessId): Promise<void> {
     if (this.#tasks.sandbox === null) return;
     const { guest } = this.#tasks.sandbox;
     try {
-      await guest.task.delete({ id, execId }, { timeoutMs: CALL_TIMEOUT_MS });
+      await answered("Task.Delete", CALL_TIMEOUT_MS, (timeoutMs) => {
+        return guest.task.delete({ id, execId }, { timeoutMs });
+      });
     } catch (error) {
-      if (error instanceof RpcError && error.code === Code.NotFound) return;
-      this.#host.log.warn(`guest did not delete process ${execId}: ${(error as Error).message}`);
+      if (error instanceof GuestError && error.code === Code.NotFound) return;
+      this.#deps.log.warn(`guest did not delete process ${execId}: ${(error as Error).message}`);
     }
   }
 
+  /** Returns the pids of the shim and of the task. */
   connect({ id }: { id: string }): { shimPid: number; taskPid: number; version: string } {
     this.#tasks.container(id);
-    const { shimPid } = this.#host;
+    const { shimPid } = this.#deps;
     return { shimPid, taskPid: this.#tasks.pid, version: "v2" };
   }
 
-  /** Ends this shim, unless it still has a container. */
+  /** Ends this shim, unless it has a container. */
   async shutdown(): Promise<void> {
     if (this.#isOccupied) return;
     await this.#endSandbox();
-    this.#host.exit();
+    this.#deps.shim.exit();
   }
 
-  /** Ends everything without being asked by containerd: the shim itself was told to end. */
+  /** Ends everything without being asked by containerd: the shim was told to exit. */
   async end(): Promise<void> {
     this.#ending = true;
-    await Promise.allSettled([this.#creating, this.#members.settled()]);
+    await Promise.allSettled([this.#creating, this.#podContainers.settled()]);
     await this.#endSandbox();
     await this.#allKilled();
   }
@@ -305,32 +304,32 @@ export class TaskService {
     this.#tasks.sandbox = null;
     if (sandbox === null) return;
     try {
-      await sandbox.end(this.#host.shutdownTimeoutMs);
+      await sandbox.end(this.#deps.shutdownTimeoutMs);
     } catch (error) {
       this.#notClean(`the sandbox did not end cleanly: ${(error as Error).message}`);
     }
   }
 
-  /** Whether all that sandboxes acquired was released again, as far as they have ended. */
+  /** Whether everything that ended sandboxes had acquired was released. */
   get isClean(): boolean {
     return this.#clean;
   }
 
-  /** What made a Create fail, where undoing what had been acquired failed after it. */
+  /** Returns the error that made a Create fail. Logs those of undoing what it had acquired. */
   #reasonOf(error: unknown): Error {
-    const [reason, ...notUndone] = reasons(error);
+    const [reason, ...notUndone] = unsuppressed(error);
     for (const { message } of notUndone) {
-      this.#notClean(`a create that failed was not undone cleanly: ${message}`);
+      this.#notClean(`failed create was not undone cleanly: ${message}`);
     }
     return reason;
   }
 
   #notClean(what: string): void {
     this.#clean = false;
-    this.#host.log.error(what);
+    this.#deps.log.error(what);
   }
 
-  /** What is not ours, as a hostile guest would report it, is ignored. */
+  /** Ignores processes that are not there: a hostile guest may report any. */
   async #onGuestExit({ containerId, processId, exit }: GuestExit): Promise<void> {
     const container = this.#tasks.containers.get(containerId);
     if (container === undefined) return;
@@ -340,20 +339,20 @@ export class TaskService {
   }
 
   #onOom(containerId: string): void {
-    if (this.#tasks.containers.has(containerId)) this.#host.events.oom(containerId);
+    if (this.#tasks.containers.has(containerId)) this.#deps.events.oom(containerId);
   }
 
   async #onLost(reason: string): Promise<void> {
-    this.#host.log.error(`the VM is lost: ${reason}`);
+    this.#deps.log.error(`the VM is lost: ${reason}`);
     this.#tasks.isLost = true;
-    // Without its VM no stream can be waited for: the rest of the resources goes first.
+    // The streams of a lost VM never end by themselves, so the resources go first.
     await this.#tasks.sandbox?.[Symbol.asyncDispose]().catch((error: Error) =>
       this.#notClean(`the lost VM's resources: ${error.message}`)
     );
     await this.#allKilled();
   }
 
-  /** What runs in a VM ends with it. */
+  /** Every process of a VM ends with it. */
   async #allKilled(): Promise<void> {
     const exit = { status: KILLED_STATUS, at: new Date() };
     const containers = [...this.#tasks.containers.values()];
@@ -361,8 +360,8 @@ export class TaskService {
   }
 
   /**
-   * The init's exit is the last one to be told of a container. Nothing outlives an init: an exec
-   * whose end the guest has not reported by now was killed.
+   * Publishes the init's exit as the last one of its container. Nothing outlives an init: an exec
+   * process whose exit the guest has not reported by now was killed.
    */
   async #onInitExit(container: Container, exit: Exit): Promise<void> {
     const others = Promise.all(container.execs.map(async (exec) => {
@@ -377,8 +376,8 @@ export class TaskService {
     if (exit === null) return;
     const { id, execId } = process.name;
     try {
-      if (!process.isExec) this.#host.onStopped();
-      this.#host.events.exited(id, execId || id, this.#tasks.pid, exit);
+      if (!process.isExec) this.#deps.shim.stopped();
+      this.#deps.events.exited(id, execId || id, this.#tasks.pid, exit);
     } finally {
       process.announce(exit);
     }

@@ -52,7 +52,7 @@ async function failSteps(plan: CreatePlan, count: number): Promise<void> {
     const injected = new Error(`injected at step ${failAt}`);
     let failed = "no step";
     const error = await nothingLeftAfter(
-      plan.request.bundle,
+      plan.container.request.bundle,
       () =>
         create(plan, system, (steps) => {
           const fail = (call: { name: string }) => {
@@ -80,11 +80,11 @@ assert.equal(first, null);
 try {
   if (Deno.args[0] === "steps") await failSteps(plan, steps.length);
   else {
-    await failCalls(plan.request.bundle, CALLS_MAX, ({ seam, disarm }) => {
+    await failCalls(plan.container.request.bundle, CALLS_MAX, ({ seam, disarm }) => {
       return create(plan, seam, (real) => real, disarm);
     });
   }
 } finally {
-  Deno.removeSync(plan.request.bundle, { recursive: true });
+  Deno.removeSync(plan.container.request.bundle, { recursive: true });
 }
 Deno.exit(0);

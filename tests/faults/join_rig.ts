@@ -12,7 +12,7 @@ import { type System, system } from "../../ffi/mod.ts";
 import { planCreate } from "../../shim/plan/create_plan.ts";
 import type { GuestConnection } from "../../shim/guest_client/guest_connection.ts";
 import { joinPod } from "../../shim/sandbox/join_pod.ts";
-import { planMember } from "../../shim/plan/member_plan.ts";
+import { planPodContainer } from "../../shim/plan/pod_container_plan.ts";
 import type { SandboxName } from "../../shim/base/names.ts";
 import type { OciSpec } from "../../shim/plan/oci.ts";
 import type { Pod } from "../../shim/sandbox/pod.ts";
@@ -54,9 +54,9 @@ const request = requestOf("member");
 /** Brings it in, and out again; null when both succeeded. */
 async function join(pod: Pod, guest: GuestConnection, onJoined = () => {}): Promise<Error | null> {
   try {
-    const plan = planMember(request, SPEC, pod, pod.nextFolder());
+    const plan = planPodContainer(request, SPEC, pod, pod.nextDirectory());
     const context = { log: silent, namespace: name.namespace, signal };
-    const { io, leave } = await joinPod(plan, pod, guest, context);
+    const { io, leave } = await joinPod(plan.container, pod, guest, context);
     onJoined();
     await io[Symbol.asyncDispose]();
     await leave[Symbol.asyncDispose]();

@@ -26,7 +26,7 @@ export function sandboxSteps(
   system: System,
 ): { lease: Lease; steps: CreateSteps } {
   const paths = sandboxPaths(config, name);
-  const { bundle } = plan.request;
+  const { bundle } = plan.container.request;
   const lease = Lease.create(paths, name, { bundle, socketPath: `${bundle}/shim.sock` });
   const steps = new CreateSteps(plan, {
     system,

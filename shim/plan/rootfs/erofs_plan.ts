@@ -1,55 +1,57 @@
 import { mountsOf, notUnderstood, plainType } from "./mount_templates.ts";
-import { idsAreMapped, RootfsError, type SnapshotMount } from "./rootfs_plan.ts";
+import { idsAreMapped, splitLayers } from "./rootfs_plan.ts";
+import { badRootfs, type SnapshotMount } from "./snapshot_mount.ts";
 
 /**
- * EROFS layers out of the mounts that a snapshotter hands over. They go into the VM as the files
- * that they are: the host neither mounts nor reads them. So does the image that the container is to
- * write to, where the snapshot brings one along.
+ * EROFS layers from a snapshotter's mounts. The files go into the VM as they are: the host neither
+ * mounts nor reads them. The same holds for the snapshot's writable image, if it has one.
  *
- * containerd's EROFS snapshotter has mounted each layer at `<snapshot>/fs`, beside its image
- * `<snapshot>/layer.erofs`, and hands over an overlay of these folders. From containerd 2.2 on it
- * hands over the images themselves, as mounts of type `erofs`, and below them an overlay whose options
- * are templates: `{{ overlay 0 2 }}` are the mounts of these numbers (containerd's docs/mounts.md). With
- * its option `default_size` the first mount is an ext4 image, `rwlayer.img`, and the overlay's upper
- * folder is `{{ mount 0 }}/upper`.
+ * containerd's EROFS snapshotter mounts each layer at `<snapshot>/fs`, beside its image
+ * `<snapshot>/layer.erofs`, and hands over an overlay of these directories. From containerd 2.2 on
+ * it hands over the images themselves, as mounts of type `erofs`, and after them an overlay whose
+ * options are templates: `{{ overlay 0 2 }}` are the mounts of these numbers (containerd's
+ * docs/mounts.md). With its option `default_size` the first mount is an ext4 image, `rwlayer.img`,
+ * and the overlay's upper directory is `{{ mount 0 }}/upper`.
  */
 
 /** The image of one layer. */
 export interface LayerFile {
   readonly path: string;
   readonly bytes: number;
-  /** Further devices of the image, in their order: it is the index of what is in them. */
+  /** Further devices of the image, in order: the image is the index of their data. */
   readonly devices?: readonly DeviceFile[];
 }
 
-/** A file with data of an image. */
+/** A file with the data of an image. */
 export type DeviceFile = Omit<LayerFile, "devices">;
 
-/** What a root file system is made of. */
+/** The parts of a root file system. */
 export interface ErofsRootfs {
   /** Top-most first. */
   readonly layers: readonly LayerFile[];
-  /** The ext4 image of the snapshot, which the container writes to; null: it brings none. */
+  /** The snapshot's ext4 image that the container writes to; null: it has none. */
   readonly writable: string | null;
 }
 
-/** What the planner asks the host. */
+/** Questions of the planner to the host. */
 export interface LayerProbe {
-  /** The size of a regular file, null when it is none. */
+  /** The size of a regular file; null: there is none. */
   fileBytes(path: string): number | null;
-  /** Whether there is nothing in a folder, or no such folder. */
-  isEmptyFolder(path: string): boolean;
+  /** Whether a directory is empty or absent. */
+  isEmptyDirectory(path: string): boolean;
 }
 
 const SECTOR_BYTES = 512;
 const LAYER_IMAGE = "layer.erofs";
-/** The folder that the guest writes to in the snapshot's image (guest.proto, Writable). */
-const UPPER_FOLDER = /^(\{\{[^{}]*\}\})\/upper$/;
+/** The directory that the guest writes to in the snapshot's image (guest.proto, Writable). */
+const UPPER_DIRECTORY = /^(\{\{[^{}]*\}\})\/upper$/;
 
 /**
- * The layers of a root file system; null when they are not all EROFS images, and can be mounted.
+ * Returns the layers of a root file system; null: not all are EROFS images, and they can be
+ * mounted.
  *
- * @throws RootfsError for EROFS images that cannot be had this way, nor by mounting them on the host.
+ * @throws RefusedError `invalid` for EROFS images that can neither be used this way nor mounted on
+ * the host.
  */
 export function planErofs(
   mounts: readonly SnapshotMount[],
@@ -61,7 +63,7 @@ export function planErofs(
   if (type === "overlay") return ofOverlay(mounts, last.options, probe);
   if (isBind({ ...last, type })) return ofBind(mounts, last, probe);
   if (mounts.length > 1 || type !== "erofs") return null;
-  // A device of the host is no layer of a snapshot.
+  // A device of the host is not a layer of a snapshot.
   return probe.fileBytes(last.source) === null ? null : {
     layers: [imageOf(last, probe)],
     writable: null,
@@ -74,12 +76,12 @@ function ofBind(
   probe: LayerProbe,
 ): ErofsRootfs | null {
   if (!source.includes("{{")) {
-    const image = mounts.length > 1 ? null : besideFolder(source);
+    const image = mounts.length > 1 ? null : besideDirectory(source);
     const layer = image === null ? null : layerAt(image, probe);
     return layer === null ? null : { layers: [layer], writable: null };
   }
-  // A snapshot without a parent: all that there is is in its image.
-  if (!options.includes("ro") && UPPER_FOLDER.test(source)) {
+  // A snapshot without a parent: everything is in its image.
+  if (!options.includes("ro") && UPPER_DIRECTORY.test(source)) {
     return { layers: [], writable: imageOfUpper(mounts, source) };
   }
   const images = mountsOf(source, mounts);
@@ -106,7 +108,7 @@ function ofOverlay(
       if (!images.some(isErofs)) return null;
       layers.push(...images.map((mount) => imageOf(mount, probe)));
     } else {
-      const image = besideFolder(part.replaceAll(/\\(.)/g, "$1"));
+      const image = besideDirectory(part.replaceAll(/\\(.)/g, "$1"));
       const layer = image === null ? null : layerAt(image, probe);
       if (layer === null) return null;
       layers.push(layer);
@@ -119,44 +121,43 @@ function ofOverlay(
     if (writable === null) throw notUnderstood(upper);
     return { layers, writable };
   }
-  if (upper === undefined || probe.isEmptyFolder(upper)) return { layers, writable: null };
-  // What somebody put there belongs to the container, and is in no image.
+  if (upper === undefined || probe.isEmptyDirectory(upper)) return { layers, writable: null };
+  // Files in there belong to the container, and no image has them.
   if (!isRaw) return null;
-  throw new RootfsError(
-    `root file system: something was written to ${upper} outside of a VM, and what lies above EROFS ` +
-      "images has to be an image as well: give the EROFS snapshotter a default_size, or commit the snapshot",
+  throw badRootfs(
+    `${upper} has files that were written outside of a VM, and a layer above EROFS images has to ` +
+      "be an image as well",
+    "give the EROFS snapshotter a default_size, or commit the snapshot",
   );
 }
 
-/** The image that a template for the upper folder stands for; null when it is of another kind. */
+/** The image that a template for the upper directory stands for; null: another kind of template. */
 function imageOfUpper(mounts: readonly SnapshotMount[], upper: string): string | null {
-  const template = UPPER_FOLDER.exec(upper)?.[1];
+  const template = UPPER_DIRECTORY.exec(upper)?.[1];
   if (template === undefined) return null;
   const [image, ...more] = mountsOf(template, mounts);
   if (image === undefined || more.length > 0) throw notUnderstood(upper);
   const { type, source, options } = image;
   if (type !== "ext4" || options.includes("ro") || !source.startsWith("/")) {
-    throw new RootfsError(
-      `root file system: ${source} of type ${type} (${options.join(",")}) cannot be written to; ` +
-        "a snapshot's writable image has to be an ext4, made by containerd",
+    throw badRootfs(
+      `${source} of type ${type} (${options.join(",")}) cannot be written to: a snapshot's ` +
+        "writable image has to be an ext4 that containerd made",
     );
   }
   return source;
 }
 
-/** The image that an `erofs` mount mounts. @throws RootfsError: nobody else could mount it. */
+/** The image of an `erofs` mount. @throws RefusedError `invalid`: nobody else could mount it. */
 function imageOf({ type, source, options }: SnapshotMount, probe: LayerProbe): LayerFile {
   if (plainType(type) !== "erofs") {
-    throw new RootfsError(`root file system: a layer is of type ${type} and not erofs`);
+    throw badRootfs(`a layer is of type ${type} and not erofs`);
   }
   const unknown = options.find((option) => /^(fsoffset|offset|X-containerd\.)/.test(option));
   if (unknown !== undefined) {
-    const mend = unknown.startsWith("X-containerd.dmverity=")
+    const fix = unknown.startsWith("X-containerd.dmverity=")
       ? 'its hashes would not be checked in the VM; set dmverity_mode = "off" of the snapshotter'
       : "let the snapshotter make an image of its own for each layer";
-    throw new RootfsError(
-      `root file system: EROFS image ${source} with option ${unknown} is not supported: ${mend}`,
-    );
+    throw badRootfs(`EROFS image ${source} with option ${unknown} is not supported`, fix);
   }
   const devices = options.filter((option) => option.startsWith("device="))
     .map((option) => fileAt(option.slice("device=".length), probe));
@@ -166,20 +167,20 @@ function imageOf({ type, source, options }: SnapshotMount, probe: LayerProbe): L
 function fileAt(path: string, probe: LayerProbe): DeviceFile {
   const file = layerAt(path, probe);
   if (file !== null) return file;
-  throw new RootfsError(
-    `root file system: ${path} is no EROFS image (a file of some sectors of ${SECTOR_BYTES} bytes)`,
+  throw badRootfs(
+    `${path} is not an EROFS image (a file of whole sectors of ${SECTOR_BYTES} bytes)`,
   );
 }
 
-/** null when no image can be there. */
+/** null: there can be no image. */
 function layerAt(path: string, probe: LayerProbe): DeviceFile | null {
   const bytes = probe.fileBytes(path);
   return bytes === null || bytes === 0 || bytes % SECTOR_BYTES !== 0 ? null : { path, bytes };
 }
 
-/** Where the image of a folder that the snapshotter has mounted would be. */
-function besideFolder(folder: string): string | null {
-  return folder.endsWith("/fs") ? `${folder.slice(0, -"fs".length)}${LAYER_IMAGE}` : null;
+/** Where the image of a directory that the snapshotter mounted would be. */
+function besideDirectory(directory: string): string | null {
+  return directory.endsWith("/fs") ? `${directory.slice(0, -"fs".length)}${LAYER_IMAGE}` : null;
 }
 
 function refuseMappedIds(options: readonly string[]): void {
@@ -193,9 +194,4 @@ function isErofs({ type }: SnapshotMount): boolean {
 
 function isBind({ type, options }: SnapshotMount): boolean {
   return type === "bind" || options.some((option) => option === "bind" || option === "rbind");
-}
-
-/** Splits at colons that no backslash escapes and that are in no template. */
-function splitLayers(layers: string): string[] {
-  return layers.split(/(?<!\\):/);
 }

@@ -1,10 +1,9 @@
-import { type PlannedFolder, withoutTemplates } from "./mount_templates.ts";
-import { RootfsError, type SnapshotMount } from "./snapshot_mount.ts";
-
-export { RootfsError, type SnapshotMount } from "./snapshot_mount.ts";
+import { type PlannedDirectory, withoutTemplates } from "./mount_templates.ts";
+import type { RefusedError } from "../../base/refused_error.ts";
+import { badRootfs, type SnapshotMount } from "./snapshot_mount.ts";
 
 /**
- * From the mounts that a snapshotter hands over to one read-only view of the image.
+ * From a snapshotter's mounts to one read-only view of the image.
  *
  * The writable layer of a container lives in its VM, so the host never needs the snapshot's upper
  * directory for writing: an overlay's upper directory becomes its top-most lower one, and every
@@ -13,25 +12,25 @@ export { RootfsError, type SnapshotMount } from "./snapshot_mount.ts";
  * See the kernel's Documentation/filesystems/overlayfs.rst for the options.
  */
 
-/** One call of mount(2), to be made in order. */
+/** One call of mount(2), in order. */
 export interface PlannedMount {
   readonly source: string;
   readonly target: string;
   readonly type: string;
-  /** What kind of mount: a bind becomes read-only with a remount after it. */
+  /** A bind mount becomes read-only by a remount after it. */
   readonly kind: "bind" | "filesystem";
   /** File-system options, comma separated, as mount(2) takes them. */
   readonly data: string;
-  /** Paths in `data` are relative to this folder; absent when they are absolute. */
+  /** Paths in `data` are relative to this directory; absent: they are absolute. */
   readonly workingDirectory?: string;
-  /** What the mount needs, of the host's. */
-  readonly folders?: readonly PlannedFolder[];
+  /** Directories of the host that the mount needs. */
+  readonly directories?: readonly PlannedDirectory[];
 }
 
 /** mount(2) copies at most one page of options. */
 export const MOUNT_DATA_BYTES_MAX = 4095;
 
-/** Options that are flags of mount(2) and not for the file system; read-only is always set. */
+/** Options that are flags of mount(2), not of the file system. Read-only is always set. */
 const FLAG_OPTIONS = new Set([
   "ro",
   "rw",
@@ -55,15 +54,16 @@ const WRITE_OPTIONS =
   /^(upperdir|workdir)=|^(volatile|index=|nfs_export=|xino=|metacopy=|redirect_dir=)/;
 
 /**
- * Plans the mounts that show the image at `target`; those that only serve the last one are beside it.
+ * Plans the mounts that show the image at `target`. Mounts that only serve the last one lie beside
+ * it.
  *
- * @param mounts in the order containerd gives them; each covers the one before it, unless a template
- * names it (mount_templates.ts).
- * @throws RootfsError when there is none, or one cannot be mounted read-only as described.
+ * @param mounts in containerd's order; each covers the one before it, unless a template names it
+ * (mount_templates.ts).
+ * @throws RefusedError `invalid` if there is none, or one cannot be mounted read-only.
  */
 export function planRootfs(mounts: readonly SnapshotMount[], target: string): PlannedMount[] {
   if (mounts.length === 0) {
-    throw new RootfsError("containerd handed over no root file system; run with a snapshotter");
+    throw badRootfs("containerd handed over no mounts", "run with a snapshotter");
   }
   if (!mounts.some(({ type }) => type.includes("/"))) {
     return mounts.map((mount) => planMount(mount, target));
@@ -72,27 +72,28 @@ export function planRootfs(mounts: readonly SnapshotMount[], target: string): Pl
     index === mounts.length - 1 ? target : `${target}-${index}`
   );
   return mounts.map((mount, index) => {
-    const { folders, ...plain } = withoutTemplates(mount, places.slice(0, index));
-    return { ...planMount(plain, places[index]!), ...(folders.length > 0 ? { folders } : {}) };
+    const { directories, ...plain } = withoutTemplates(mount, places.slice(0, index));
+    return {
+      ...planMount(plain, places[index]!),
+      ...(directories.length > 0 ? { directories } : {}),
+    };
   });
 }
 
 function planMount(mount: SnapshotMount, target: string): PlannedMount {
   if (mount.target) {
-    throw new RootfsError(`root file system mount with target ${mount.target} is not supported`);
+    throw badRootfs(`mount with target ${mount.target} is not supported`);
   }
   if (mount.type === "bind" || mount.options.some((o) => o === "bind" || o === "rbind")) {
     return { source: mount.source, target, type: "bind", kind: "bind", data: "" };
   }
   if (mount.type.includes("/")) {
-    throw new RootfsError(
-      `root file system mount type ${mount.type} needs containerd's mount manager to prepare it`,
-    );
+    throw badRootfs(`mount type ${mount.type} needs containerd's mount manager to prepare it`);
   }
   if (mount.type === "erofs" && mount.options.includes("loop")) {
-    throw new RootfsError(
-      `root file system: EROFS image ${mount.source} is not mounted on the host, and these mounts say ` +
-        "nothing else that could be done with it",
+    throw badRootfs(
+      `EROFS image ${mount.source} is not mounted on the host, and these mounts give no other ` +
+        "use for it",
     );
   }
   const options = mount.options.filter((option) => !FLAG_OPTIONS.has(option));
@@ -115,7 +116,7 @@ function planOverlay(options: readonly string[], target: string): PlannedMount {
     options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
   const upper = value("upperdir");
   const lower = value("lowerdir");
-  if (lower === undefined) throw new RootfsError("overlay mount without lowerdir");
+  if (lower === undefined) throw badRootfs("overlay mount has no lowerdir");
   if (upper === undefined && splitLayers(lower).length === 1) {
     return { source: lower, target, type: "bind", kind: "bind", data: "" };
   }
@@ -130,10 +131,10 @@ function planOverlay(options: readonly string[], target: string): PlannedMount {
   });
   const whole = plan(layers);
   if (byteLength(whole.data) <= MOUNT_DATA_BYTES_MAX) return whole;
-  const { folder, names } = relativeLayers(layers);
-  const short = { ...plan(names), workingDirectory: folder };
+  const { directory, names } = relativeLayers(layers);
+  const short = { ...plan(names), workingDirectory: directory };
   if (byteLength(short.data) > MOUNT_DATA_BYTES_MAX) {
-    throw new RootfsError(
+    throw badRootfs(
       `the ${splitLayers(layers).length} layers of the image need more than the ` +
         `${MOUNT_DATA_BYTES_MAX} bytes of options that mount(2) takes`,
     );
@@ -141,27 +142,25 @@ function planOverlay(options: readonly string[], target: string): PlannedMount {
   return short;
 }
 
-/** Images and folders are shown with the ids that are in them. */
-export function idsAreMapped(option: string): RootfsError {
-  return new RootfsError(
-    `root file system: option ${option} is not supported; set remap_ids = false of the snapshotter`,
-  );
+/** Makes the error for mapped ids: images and directories are shown with the ids in them. */
+export function idsAreMapped(option: string): RefusedError {
+  return badRootfs(`option ${option} is not supported`, "set remap_ids = false of the snapshotter");
 }
 
-/** Shortens layers to names relative to the folder that all of them lie under. */
-function relativeLayers(layers: string): { folder: string; names: string } {
+/** Shortens layers to names relative to the directory above all of them. */
+function relativeLayers(layers: string): { directory: string; names: string } {
   const parts = splitLayers(layers).map((layer) => layer.split("/"));
   let depth = 0;
   const first = parts[0]!;
   while (depth < first.length - 1 && parts.every((part) => part[depth] === first[depth])) depth++;
   return {
-    folder: first.slice(0, depth).join("/") || "/",
+    directory: first.slice(0, depth).join("/") || "/",
     names: parts.map((part) => part.slice(depth).join("/")).join(":"),
   };
 }
 
-/** Splits at colons that no backslash escapes. */
-function splitLayers(layers: string): string[] {
+/** Splits at colons without a backslash before them. */
+export function splitLayers(layers: string): string[] {
   return layers.split(/(?<!\\):/);
 }
 

@@ -1,3 +1,5 @@
+import { RefusedError } from "../../base/refused_error.ts";
+
 /** One mount as containerd describes it (containerd.types.Mount). */
 export interface SnapshotMount {
   readonly type: string;
@@ -6,7 +8,7 @@ export interface SnapshotMount {
   readonly options: readonly string[];
 }
 
-/** Thrown for mounts that cannot be understood; the message names the mount. */
-export class RootfsError extends Error {
-  override readonly name = "RootfsError";
+/** Makes the error for mounts that make no root file system; `why` names the mount. */
+export function badRootfs(why: string, fix?: string): RefusedError {
+  return new RefusedError("invalid", "root file system:", why, fix);
 }

@@ -1,0 +1,108 @@
+import type { System } from "../../ffi/mod.ts";
+import type { OnHost } from "../base/on_host.ts";
+import type { Logger } from "../base/log.ts";
+import type { SandboxName, SandboxPaths } from "../base/names.ts";
+import type { Timeline } from "../base/timeline.ts";
+import { type Config, loadConfig } from "../config/config.ts";
+import type { GuestConnection } from "../guest_client/guest_connection.ts";
+import { openGuestIo } from "../guest_client/guest_io.ts";
+import type { Lease } from "../lease/lease.ts";
+import { networkFacts } from "../lease/network_facts.ts";
+import { planCreate } from "../plan/create_plan.ts";
+import type { CreateRequest } from "../plan/create_request.ts";
+import { readSpec } from "../plan/oci.ts";
+import { planPodContainer } from "../plan/pod_container_plan.ts";
+import type { ProcessIo } from "../stdio/process_io.ts";
+import type { ProcessName } from "../stdio/process_name.ts";
+import { CreateSteps } from "./create_steps.ts";
+import { enterHostCgroup } from "./host_cgroup.ts";
+import { joinPod, type PodContainer } from "./join_pod.ts";
+import type { Pod } from "./pod.ts";
+import { type NewSandbox, Sandbox } from "./sandbox.ts";
+
+/** The surroundings of every sandbox of this shim. */
+export interface SandboxMakerDeps {
+  readonly system: System;
+  /** Settings of the host; a container's annotations are read on top of them. */
+  readonly config: Config;
+  readonly paths: SandboxPaths;
+  readonly name: SandboxName;
+  readonly lease: Lease;
+  readonly timeline: Timeline;
+  readonly log: Logger;
+  readonly onHost: OnHost;
+  /** Aborts when the shim is told to exit. */
+  readonly signal: AbortSignal;
+}
+
+/** Plans and makes sandboxes, containers in them, and the stdio of exec processes. */
+export class SandboxMaker {
+  readonly #deps: SandboxMakerDeps;
+
+  constructor(deps: SandboxMakerDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Makes a VM and its first container. When it fails, everything acquired is released.
+   *
+   * @throws RefusedError, VmError, NetworkError, ConfigError, GuestError: each names its cause.
+   */
+  async create(request: CreateRequest): Promise<NewSandbox> {
+    const { system, config, paths, name, lease, timeline, log, onHost, signal } = this.#deps;
+    const spec = readSpec(request.bundle);
+    const effective = loadConfig(spec.annotations ?? {});
+    const plan = planCreate(request, spec, effective);
+    await enterHostCgroup(spec.linux?.cgroupsPath, { lease, log, pid: system.getpid() });
+    for (const line of [...plan.warnings, ...plan.container.spec.dropped]) log.warn(line);
+    const steps = new CreateSteps(plan, {
+      ...{ system, paths, name, lease, timeline, log, onHost, signal },
+      runDir: config.runDir,
+      logDir: config.logDir,
+      stateDir: config.stateDir,
+      bootTimeoutMs: effective.bootTimeoutMs,
+      network: networkFacts(config, paths, name),
+    });
+    return await Sandbox.create(steps, log);
+  }
+
+  /**
+   * Adds a container to the VM of its pod. When it fails, the pod is as it was.
+   *
+   * @throws as `create`.
+   */
+  async join(request: CreateRequest, pod: Pod, guest: GuestConnection): Promise<PodContainer> {
+    const { log, name: { namespace }, signal } = this.#deps;
+    const spec = readSpec(request.bundle);
+    // Annotations about the VM took effect when it was made. They are checked all the same.
+    loadConfig(spec.annotations ?? {});
+    const plan = planPodContainer(request, spec, pod, pod.nextDirectory());
+    for (const line of [...plan.warnings, ...plan.container.spec.dropped]) {
+      log.warn(`${request.id}: ${line}`);
+    }
+    return await joinPod(plan.container, pod, guest, { log, namespace, signal });
+  }
+
+  /**
+   * Connects the streams of an exec process in the guest to what containerd named.
+   *
+   * @param refused aborts when the guest refuses the exec.
+   * @throws RefusedError, GuestError; nothing stays open then.
+   */
+  openIo(name: ProcessName, guest: GuestConnection, refused: AbortSignal): Promise<ProcessIo> {
+    const { log, name: { namespace } } = this.#deps;
+    const signal = AbortSignal.any([this.#deps.signal, refused]);
+    return openGuestIo(name, guest, { namespace, log, signal });
+  }
+
+  /**
+   * Keeps the sandbox for another container when the one of bundle `left` is deleted: the lease
+   * names a bundle that containerd still has.
+   *
+   * @param others bundles of the containers that stay or are on their way.
+   */
+  keepFor(left: string, [other]: readonly string[]): void {
+    const { lease } = this.#deps;
+    if (lease.facts.bundle === left && other !== undefined) lease.record(null, { bundle: other });
+  }
+}
