@@ -1,4 +1,4 @@
-import { isThere } from "../ffi/mod.ts";
+import { isThere, messageOf } from "../base/mod.ts";
 import {
   addChain,
   type Attachment,
@@ -8,9 +8,9 @@ import {
   deleteChain,
 } from "./chain.ts";
 import { withFileLock } from "./file_lock.ts";
-import { gcFile } from "./gc_file.ts";
 import { standInFor } from "./lost_netns.ts";
 import { PluginError } from "./plugin.ts";
+import { gcFile } from "./plugin_lock.ts";
 import { AttachmentStore, type Owner, type StoredAttachment } from "./store.ts";
 
 /**
@@ -105,7 +105,7 @@ export async function checkAttachments(
       const asked = stored.result !== null && await checkChain(stored, stored.result, host);
       checked.push({ ...about, state: asked ? "as added" : "unchecked", reason: "" });
     } catch (error) {
-      checked.push({ ...about, state: "changed", reason: (error as Error).message });
+      checked.push({ ...about, state: "changed", reason: messageOf(error) });
     }
   }
   return checked;

@@ -1,3 +1,4 @@
+import { messageOf } from "../base/mod.ts";
 import type { NetworkConf, PluginConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
 import {
@@ -104,7 +105,7 @@ export async function deleteChain(
     });
   }
   if (failures.length === 0) return;
-  const messages = failures.map((error) => (error as Error).message).join("; ");
+  const messages = failures.map(messageOf).join("; ");
   throw new AggregateError(failures, messages);
 }
 

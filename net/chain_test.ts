@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { poll } from "../base/mod.ts";
 import { addChain, checkChain, collectGarbage, deleteChain, requestConf } from "./chain.ts";
 import { parseConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
@@ -123,7 +124,8 @@ Deno.test("a plugin that does not end is killed with its children", async () => 
     /slow of network net did not end its ADD within 0.3 s and was killed/,
   );
   const child = Deno.readTextFileSync(`${plugins.path}/child`).trim();
-  while (isRunning(child)) await new Promise((resolve) => setTimeout(resolve, 2));
+  const isGone = () => isRunning(child) ? null : true;
+  assert(await poll(isGone, { everyMs: 2, timeoutMs: 10_000 }), "child of the plugin still runs");
   const reason = new Error("called off");
   const aborting = new AbortController();
   const added = addChain(attachment, hostOf(plugins, { signal: aborting.signal }));

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { ifPresent, messageOf } from "../base/mod.ts";
 import { NetworkError } from "./error.ts";
 
 /** One plugin's part of a network configuration, as it goes to the plugin. */
@@ -50,7 +51,7 @@ export function parseConf(text: string, file: string): NetworkConf {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new NetworkError("config", `${file} is not JSON: ${(error as Error).message}`);
+    throw new NetworkError("config", `${file} is not JSON: ${messageOf(error)}`);
   }
   const parsed = LIST.safeParse(asList(value));
   if (!parsed.success) {
@@ -130,14 +131,14 @@ export function findNetwork(folder: ConfFolder, name: string): NetworkConf {
 
 function confFiles(path: string): string[] {
   try {
+    if (ifPresent(() => Deno.statSync(path)) === null) return [];
     return [...Deno.readDirSync(path)]
       .filter(({ name, isDirectory }) =>
         !isDirectory && EXTENSIONS.some((extension) => name.endsWith(extension))
       )
       .map(({ name }) => name).sort();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw new NetworkError("config", `${path} cannot be read: ${(error as Error).message}`);
+    throw new NetworkError("config", `${path} cannot be read: ${messageOf(error)}`);
   }
 }
 
@@ -147,7 +148,7 @@ function readLimited(path: string): string {
     size = Deno.statSync(path).size;
     if (size <= CONF_BYTES_MAX) return Deno.readTextFileSync(path);
   } catch (error) {
-    throw new NetworkError("config", `${path} cannot be read: ${(error as Error).message}`);
+    throw new NetworkError("config", `${path} cannot be read: ${messageOf(error)}`);
   }
   throw new NetworkError("config", `${path} has ${size} bytes, the limit is ${CONF_BYTES_MAX}`);
 }

@@ -1,3 +1,4 @@
+import { poll } from "../base/mod.ts";
 import { O, type System, system as realSystem } from "../ffi/mod.ts";
 
 /** How often a lock that somebody else holds is tried again. Milliseconds. */
@@ -23,10 +24,9 @@ export async function withFileLock<T>(
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
   const fd = system.open(path, O.RDWR | O.CREAT, 0o600);
   try {
-    while (!system.tryLock(fd)) {
-      signal?.throwIfAborted();
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
+    const take = () => system.tryLock(fd) ? true : null;
+    const taken = await poll(take, { everyMs: RETRY_MS, timeoutMs: Infinity, signal });
+    if (taken === null) throw signal?.reason;
     return await work();
   } finally {
     system.close(fd);

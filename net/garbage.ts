@@ -2,8 +2,8 @@ import { listAttachments } from "./attachments.ts";
 import { type ChainHost, collectGarbage } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
 import { withFileLock } from "./file_lock.ts";
-import { gcFile } from "./gc_file.ts";
 import { attachedByOthers, LIBCNI_CACHE } from "./libcni_cache.ts";
+import { gcFile } from "./plugin_lock.ts";
 import type { Owner } from "./store.ts";
 
 /** How long a plugin may take: whoever starts a container meanwhile waits for it. Milliseconds. */

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { poll } from "../base/mod.ts";
 import { attach, checkAttachments, detachAll, note } from "./attachments.ts";
 import type { Attachment, ChainHost } from "./chain.ts";
 import { parseConf } from "./conf.ts";
 import { collectGarbageOnce } from "./garbage.ts";
-import { gcFile } from "./gc_file.ts";
+import { gcFile } from "./plugin_lock.ts";
 import { AttachmentStore } from "./store.ts";
 import { FakePlugins } from "./testing/fake_plugins.ts";
 
@@ -45,6 +46,11 @@ function hostOf(plugins: FakePlugins) {
 
 const collections = (plugins: FakePlugins) =>
   plugins.calls.filter((call) => call.trim() === "new GC").length;
+
+async function collectionHasBegun(plugins: FakePlugins): Promise<void> {
+  const hasBegun = () => collections(plugins) > 0 ? true : null;
+  assert(await poll(hasBegun, { everyMs: 2, timeoutMs: 10_000 }), "no GC within 10 s");
+}
 
 Deno.test("garbage is collected once after a boot, and what the store has is valid", async () => {
   using plugins = new FakePlugins();
@@ -110,7 +116,7 @@ Deno.test("nothing is noted while garbage is collected, and what fails is told o
   await attached("a", attachmentOf("a"), store, host);
   plugins.add("new", `test $CNI_COMMAND != GC || { sleep 0.3; exit 7; }\n${SPEAKS_GC}`);
   const collected = collectGarbageOnce(owner("a"), store, host);
-  while (collections(plugins) === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+  await collectionHasBegun(plugins);
   const noted = note(owner("b"), attachmentOf("b"), store, host).then(() => "noted");
   const [failure] = await Promise.race([collected, noted.then(() => [])]);
   assert.match(String(failure), /new of network net exited with code 7 in its GC/);
@@ -125,7 +131,7 @@ Deno.test("a collection that is called off is none", async () => {
   plugins.add("new", `test $CNI_COMMAND != GC || sleep 1000\n${SPEAKS_GC}`);
   const ending = new AbortController();
   const collected = collectGarbageOnce(owner("a"), store, { ...host, signal: ending.signal });
-  while (collections(plugins) === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+  await collectionHasBegun(plugins);
   ending.abort(new Error("the shim ends"));
   assert.match(String(await collected), /the shim ends/);
   plugins.add("new", SPEAKS_GC);

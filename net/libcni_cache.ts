@@ -1,3 +1,4 @@
+import { listIfPresent } from "../base/mod.ts";
 import * as z from "zod";
 
 /** Where libcni, which other runtimes call plugins with, keeps what is attached. */
@@ -13,22 +14,13 @@ const CACHED = z.looseObject({ networkName: z.string() });
  * that may be of this network and cannot be read counts.
  */
 export function attachedByOthers(network: string, folder: string): string | null {
-  for (const name of namesIn(folder)) {
+  for (const name of listIfPresent(folder).map(({ name }) => name).sort()) {
     // <network>-<container>-<interface>; both of the first may have hyphens.
     if (!name.startsWith(`${network}-`)) continue;
     const cached = CACHED.safeParse(contentOf(`${folder}/${name}`));
     if (!cached.success || cached.data.networkName === network) return `${folder}/${name}`;
   }
   return null;
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
 }
 
 /** Null for what cannot be read. */

@@ -1,3 +1,4 @@
+import { messageOf } from "../base/mod.ts";
 import {
   type Fd,
   isSystemError,
@@ -41,7 +42,7 @@ export function standInFor(
     }
     return stack.move();
   } catch (error) {
-    host.log?.(`no stand-in for network namespace ${path}: ${(error as Error).message}`);
+    host.log?.(`no stand-in for network namespace ${path}: ${messageOf(error)}`);
     return null;
   }
 }

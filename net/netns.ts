@@ -1,3 +1,4 @@
+import { removeIfPresent } from "../base/mod.ts";
 import { CLONE, isSystemError, MNT, MS, netlink, openNamespace, type System } from "../ffi/mod.ts";
 
 /** The loopback device has index 1 in every network namespace. */
@@ -48,9 +49,5 @@ export function removeNetns(system: System, path: string): void {
     // Nothing there, or a file on which nothing is mounted.
     if (!isSystemError(error, "ENOENT", "EINVAL")) throw error;
   }
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  removeIfPresent(path);
 }

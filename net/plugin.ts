@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { ifPresent, messageOf } from "../base/mod.ts";
 import { type ExitStatus, OUTPUT_BYTES_MAX, runProgram, type System } from "../ffi/mod.ts";
 import { NetworkError } from "./error.ts";
 
@@ -106,11 +107,7 @@ export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promis
 export function locatePlugin(call: Pick<PluginCall, "type" | "path" | "network">): string {
   for (const folder of call.path) {
     const candidate = `${folder}/${call.type}`;
-    try {
-      if (Deno.statSync(candidate).isFile) return candidate;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    if (ifPresent(() => Deno.statSync(candidate))?.isFile) return candidate;
   }
   throw new MissingPluginError(call);
 }
@@ -163,7 +160,7 @@ function parse(text: string, from: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new NetworkError("result", `${from} did not print JSON: ${(error as Error).message}`);
+    throw new NetworkError("result", `${from} did not print JSON: ${messageOf(error)}`);
   }
 }
 

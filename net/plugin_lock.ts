@@ -12,7 +12,16 @@ export interface LockHost extends LockTaker {
   readonly lockFile: string;
 }
 
-/** Whether a plugin must not run beside another that writes firewall rules. Pure. */
+/**
+ * Returns the file that is locked while an attachment is recorded in the store, and while garbage is
+ * collected. It lists the networks whose garbage has been collected, one per line. Like `lockFile` it
+ * is in the run directory, and so is gone after a reboot. Pure.
+ */
+export function gcFile({ lockFile }: Pick<LockHost, "lockFile">): string {
+  return `${lockFile}.gc`;
+}
+
+/** Returns whether a plugin must not run beside another one that writes firewall rules. Pure. */
 export function writesFirewall({ type, ipMasq }: PluginConf): boolean {
   return FIREWALL_TYPES.has(type) || ipMasq === true;
 }

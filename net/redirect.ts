@@ -1,3 +1,4 @@
+import { ifPresent } from "../base/mod.ts";
 import { type Fd, isSystemError, netlink, type System, withNamespace } from "../ffi/mod.ts";
 
 /** The name of the guest's tap number `index` in a network namespace. */
@@ -72,9 +73,5 @@ export function removeRedirect(rtnetlink: netlink.Rtnetlink, link: netlink.Link)
 
 /** Of a link of this thread's network namespace; a kernel without IPv6 has nothing to switch off. */
 function disableIpv6(link: string): void {
-  try {
-    Deno.writeTextFileSync(`/proc/sys/net/ipv6/conf/${link}/disable_ipv6`, "1");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  ifPresent(() => Deno.writeTextFileSync(`/proc/sys/net/ipv6/conf/${link}/disable_ipv6`, "1"));
 }

@@ -1,3 +1,4 @@
+import { readIfPresent } from "../base/mod.ts";
 import { type Fd, isSystemError, O, type System } from "../ffi/mod.ts";
 import { attach, detachAll, note } from "./attachments.ts";
 import type { Attachment, ChainHost } from "./chain.ts";
@@ -302,16 +303,9 @@ function guestNetwork(
       ...guest,
       deviceMac: nics[index]!.deviceMac,
     })),
-    resolver: mergeDns(dns) ?? hostResolver(RESOLV_CONFS.flatMap(readIfPresent)),
+    resolver: mergeDns(dns) ??
+      hostResolver(RESOLV_CONFS.flatMap((path) => readIfPresent(path) ?? [])),
   };
-}
-
-function readIfPresent(path: string): string[] {
-  try {
-    return [Deno.readTextFileSync(path)];
-  } catch {
-    return [];
-  }
 }
 
 function throwFirst(failures: readonly Error[]): void {

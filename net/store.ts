@@ -1,5 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import * as z from "zod";
+import { messageOf } from "../base/mod.ts";
 import type { Attachment } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
@@ -85,7 +86,7 @@ export class AttachmentStore implements Disposable {
         return AttachmentStore.#openOnce(path);
       } catch (error) {
         // Changing to WAL, and recovering it, do not wait for others as all else does.
-        const busy = /database is locked|SQLITE_BUSY/.test((error as Error).message);
+        const busy = /database is locked|SQLITE_BUSY/.test(messageOf(error));
         if (!busy || performance.now() > deadline) throw failed(path, error);
         sleepAMoment();
       }
@@ -210,7 +211,7 @@ function stored(value: unknown): StoredAttachment {
 
 function failed(path: string, error: unknown): NetworkError {
   if (error instanceof NetworkError) return error;
-  const message = `${path}: ${(error as Error).message}; ` +
+  const message = `${path}: ${messageOf(error)}; ` +
     "the folder has to be writable and its disk not full (QEMUBOX_STATE_DIR)";
   return new NetworkError("host", message, { cause: error });
 }

@@ -1,6 +1,7 @@
+import { messageOf } from "../base/mod.ts";
 import { type Fd, isSystemError, O, type System, system as realSystem } from "../ffi/mod.ts";
 import type { Accelerator } from "./config.ts";
-import { messageOf, VmError } from "./error.ts";
+import { VmError } from "./error.ts";
 
 export type AcceleratorChoice = "auto" | Accelerator;
 

@@ -1,3 +1,5 @@
+import { messageOf, MIB } from "../base/mod.ts";
+
 /** What of a machine's memory its guest may use, in MiB. */
 export interface BalloonBounds {
   /** At first. */
@@ -10,8 +12,6 @@ export interface BalloonBounds {
 export interface BalloonMonitor {
   execute(command: string, args: Record<string, unknown>): Promise<unknown>;
 }
-
-const BYTES_PER_MIB = 1024 * 1024;
 
 /**
  * Holds back what a machine has of memory and its guest shall not use yet: a virtio balloon
@@ -78,11 +78,9 @@ export class Balloon {
     while (this.size !== this.#told) {
       const mib = this.#told = this.size;
       try {
-        await this.#monitor.execute("balloon", { value: mib * BYTES_PER_MIB });
+        await this.#monitor.execute("balloon", { value: mib * MIB });
       } catch (error) {
-        this.#log(
-          `the guest's memory stays as it is, and not ${mib} MiB: ${(error as Error).message}`,
-        );
+        this.#log(`guest memory not set to ${mib} MiB: ${messageOf(error)}`);
       }
     }
     this.#isTelling = false;

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
+import { MIB } from "../base/mod.ts";
 import { Balloon, type BalloonMonitor } from "./balloon.ts";
-
-const MIB = 1024 * 1024;
 
 /** A monitor that answers when it is told to. */
 class Monitor implements BalloonMonitor {
@@ -79,7 +78,7 @@ Deno.test("a refusal is told, and the next wish is tried", async () => {
   const { monitor, lines, balloon: held } = balloon();
   held.hold();
   await monitor.answer(new Error("no balloon"));
-  assert.deepEqual(lines, ["the guest's memory stays as it is, and not 384 MiB: no balloon"]);
+  assert.deepEqual(lines, ["guest memory not set to 384 MiB: no balloon"]);
   held.want(512);
   await monitor.answer();
   assert.deepEqual(monitor.told, [384, 512]);

@@ -1,3 +1,4 @@
+import { poll, removeIfPresent, withDeadline } from "../base/mod.ts";
 import {
   Child,
   type Fd,
@@ -13,8 +14,9 @@ import { qemuArguments } from "./arguments.ts";
 import { Balloon } from "./balloon.ts";
 import type { CidLease } from "./cid.ts";
 import { type Accelerator, checkSlots } from "./config.ts";
-import { withDeadline } from "./deadline.ts";
-import { VmError } from "./error.ts";
+import { vmDeadline, VmError } from "./error.ts";
+import { FdTable } from "./fd_table.ts";
+import { GuestConsole } from "./guest_console.ts";
 import { vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
 import {
   balloonOf,
@@ -26,7 +28,8 @@ import {
   wantedBalloon,
 } from "./plan.ts";
 import { QmpClient } from "./qmp.ts";
-import { GuestConsole, Vm, VmEnd } from "./vm.ts";
+import { Vm } from "./vm.ts";
+import { VmEnd } from "./vm_end.ts";
 import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
 import { kernelVsock, vhostUserVsock } from "./vsock.ts";
 
@@ -79,8 +82,9 @@ export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
     return await withDeadline({
       timeoutMs,
       signal: deps.signal,
-      onTimeout: () =>
-        `guest did not become ready within ${timeoutMs / 1000} s; ${console.describe()}`,
+      ...vmDeadline(() =>
+        `guest did not become ready within ${timeoutMs / 1000} s; ${console.describe()}`
+      ),
     }, (signal) => boot = bootWithFreeCid(plan, deps, console, signal));
   } catch (error) {
     // The boot has the signal and unwinds; it may also have succeeded in this instant.
@@ -184,7 +188,7 @@ class Boot {
     const path = this.plan.files.vhostDeviceVsockPath;
     if (path === null) throw new VmError("config", "vhost-device-vsock was not located");
     for (const name of [VHOST_SOCKET, DIAL_SOCKET]) {
-      this.#stack.defer(() => removeIfThere(`${folder}/${name}`));
+      this.#stack.defer(() => removeIfPresent(`${folder}/${name}`));
     }
     const helper = this.#spawn({
       role: "vhost-device-vsock",
@@ -227,7 +231,7 @@ class Boot {
       this.#stack.defer(() => this.#closeHandedOver());
       return socket;
     } finally {
-      removeIfThere(socketPath);
+      removeIfPresent(socketPath);
       this.#system.close(listener);
     }
   }
@@ -297,8 +301,7 @@ class Boot {
   async #connectWhenThere(path: string, helper: VmProcess): Promise<Fd> {
     let status: unknown = null;
     helper.exited.then((one) => status = one, () => {});
-    const giveUpAt = performance.now() + HELPER_TIMEOUT_MS;
-    for (;;) {
+    const connect = async () => {
       this.signal.throwIfAborted();
       if (status !== null) {
         throw new VmError("boot", await helper.describeExit(" before it was ready"));
@@ -308,15 +311,20 @@ class Boot {
       } catch (error) {
         // Not made yet, or made and not yet listening.
         if (!isSystemError(error, "ENOENT", "ECONNREFUSED")) throw error;
+        return null;
       }
-      if (performance.now() > giveUpAt) {
-        throw new VmError(
-          "timeout",
-          `${helper.info.role} did not make its socket within ${HELPER_TIMEOUT_MS / 1000} s`,
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, HELPER_POLL_MS));
-    }
+    };
+    const socket = await poll(connect, {
+      everyMs: HELPER_POLL_MS,
+      timeoutMs: HELPER_TIMEOUT_MS,
+      signal: this.signal,
+    });
+    if (socket !== null) return socket;
+    this.signal.throwIfAborted();
+    throw new VmError(
+      "timeout",
+      `${helper.info.role} did not make its socket within ${HELPER_TIMEOUT_MS / 1000} s`,
+    );
   }
 
   #spawn(
@@ -362,33 +370,9 @@ class Boot {
   }
 }
 
-/** Numbers for the descriptors of a child. */
-class FdTable {
-  readonly fds: Record<number, Fd>;
-  #next: number;
-
-  constructor(fixed: Record<number, Fd>, first: number) {
-    this.fds = { ...fixed };
-    this.#next = first;
-  }
-
-  add(fd: Fd): number {
-    this.fds[this.#next] = fd;
-    return this.#next++;
-  }
-}
-
 function rejectionOf(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason);
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

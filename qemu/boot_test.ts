@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
+import { poll } from "../base/mod.ts";
 import { isSystemError, recording, SIG, system, SystemError } from "../ffi/mod.ts";
 import { type BootDeps, bootVm } from "./boot.ts";
 import { leaseCid } from "./cid.ts";
@@ -259,12 +260,9 @@ Deno.test("too many devices are refused before anything is made", async () => {
 
 /** A child that could not even be watched is reaped in the background. */
 async function settled(folder: string, expected: unknown): Promise<unknown> {
-  const giveUpAt = performance.now() + 5_000;
-  for (;;) {
-    const now = resources(folder);
-    if (isDeepStrictEqual(now, expected) || performance.now() > giveUpAt) return now;
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
+  const isSettled = () => isDeepStrictEqual(resources(folder), expected) ? true : null;
+  await poll(isSettled, { everyMs: 1, timeoutMs: 5_000 });
+  return resources(folder);
 }
 
 /** Calls that give something back: a double that failed them would leave it, as the kernel never does. */

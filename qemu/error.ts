@@ -1,3 +1,5 @@
+import type { DeadlineOptions } from "../base/mod.ts";
+
 /**
  * What went wrong with a virtual machine:
  * - `config`: what was asked for cannot be had, whatever the host;
@@ -30,7 +32,15 @@ export class VmError extends Error {
   }
 }
 
-/** The text of anything that was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/**
+ * Returns the errors of a `withDeadline`: VmError `timeout`, whose message `late` makes when the
+ * deadline passes, and VmError `cancelled`.
+ */
+export function vmDeadline(
+  late: () => string,
+): Required<Pick<DeadlineOptions, "onTimeout" | "onAbort">> {
+  return {
+    onTimeout: () => new VmError("timeout", late()),
+    onAbort: (cause) => new VmError("cancelled", "cancelled by the caller", { cause }),
+  };
 }

@@ -50,5 +50,6 @@ export type { BootDeps } from "./boot.ts";
 export { Balloon } from "./balloon.ts";
 export type { BalloonBounds, BalloonMonitor } from "./balloon.ts";
 export { Vm } from "./vm.ts";
-export type { VmExit, VmTimeline } from "./vm.ts";
+export type { VmTimeline } from "./vm.ts";
+export type { VmExit } from "./vm_end.ts";
 export type { ChildLike, Ledger, ProcessInfo } from "./vm_process.ts";

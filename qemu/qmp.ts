@@ -1,5 +1,5 @@
-import { withDeadline } from "./deadline.ts";
-import { messageOf, VmError } from "./error.ts";
+import { messageOf, withDeadline } from "../base/mod.ts";
+import { vmDeadline, VmError } from "./error.ts";
 import { QmpDecoder, type QmpEvent, type QmpMessage } from "./qmp_decoder.ts";
 
 /** What QMP needs of a stream; FdStream is one. */
@@ -52,7 +52,7 @@ export class QmpClient implements AsyncDisposable {
       const version = await withDeadline({
         timeoutMs,
         signal: options.signal,
-        onTimeout: () => `qemu did not greet on its QMP socket within ${timeoutMs} ms`,
+        ...vmDeadline(() => `qemu did not greet on its QMP socket within ${timeoutMs} ms`),
       }, () => connection.greeting);
       const client = new QmpClient(connection, version, timeoutMs);
       await client.execute("qmp_capabilities", undefined, options);
@@ -78,7 +78,7 @@ export class QmpClient implements AsyncDisposable {
       return await withDeadline({
         timeoutMs,
         signal: options.signal,
-        onTimeout: () => `qemu did not answer QMP command ${command} within ${timeoutMs} ms`,
+        ...vmDeadline(() => `qemu did not answer QMP command ${command} within ${timeoutMs} ms`),
       }, () => call.answer);
     } finally {
       call.forget();

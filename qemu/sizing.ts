@@ -1,3 +1,4 @@
+import { MIB } from "../base/mod.ts";
 import { MEMORY_MIB_MIN, VCPUS_MAX } from "./config.ts";
 
 /** The part of an OCI specification's linux.resources that sizes a machine. */
@@ -49,7 +50,6 @@ export interface VmSize {
 export const GUEST_OVERHEAD_MIB = 256;
 export const MEMORY_STEP_MIB = 128;
 const CPU_PERIOD_DEFAULT_US = 100_000;
-const MIB = 1024 * 1024;
 
 /**
  * The size of the machine for a container. Pure. Its memory is what the container may use (the wish,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { MIB } from "../base/mod.ts";
 import {
   GUEST_OVERHEAD_MIB,
   type HostSize,
@@ -19,7 +20,6 @@ const NO_WISHES: SizeWishes = {
   memoryMib: null,
   memoryMibMax: null,
 };
-const MIB = 1024 * 1024;
 
 interface Row {
   readonly name: string;

@@ -1,25 +1,11 @@
+import { endsWithin } from "../base/mod.ts";
 import type { FdStream } from "../ffi/mod.ts";
 import type { Balloon } from "./balloon.ts";
-import { LastLine, MarkerScanner } from "./console.ts";
-import { endsWithin } from "./deadline.ts";
-import { messageOf, VmError } from "./error.ts";
+import { VmError } from "./error.ts";
 import type { QmpClient } from "./qmp.ts";
-import type { QmpEvent } from "./qmp_decoder.ts";
-import type { ProcessInfo, VmProcess } from "./vm_process.ts";
+import type { VmEnd, VmExit } from "./vm_end.ts";
+import type { ProcessInfo } from "./vm_process.ts";
 import type { VsockTransport } from "./vsock.ts";
-
-/** How a machine ended. */
-export interface VmExit {
-  /**
-   * - `reset`: the guest reset, which is how it powers off. Whether it was told to, or panicked, is
-   *   for the caller to know.
-   * - `stopped`: this process stopped it.
-   * - `crashed`: QEMU or one of its helpers ended.
-   */
-  readonly kind: "reset" | "stopped" | "crashed";
-  /** One sentence. */
-  readonly message: string;
-}
 
 /** Milliseconds since `bootVm` was called. */
 export interface VmTimeline {
@@ -109,142 +95,5 @@ export class Vm implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposal ??= this.#parts.resources.disposeAsync();
     return this.#disposal;
-  }
-}
-
-/** Watches the processes of a machine: when one of them ends, so does the machine. */
-export class VmEnd {
-  readonly ended: Promise<VmExit>;
-  readonly #qemu: VmProcess;
-  readonly #helpers: readonly VmProcess[];
-  readonly #console: GuestConsole;
-  #stopping = false;
-  #shutdownReason: string | null = null;
-
-  constructor(qemu: VmProcess, helpers: readonly VmProcess[], console: GuestConsole) {
-    this.#qemu = qemu;
-    this.#helpers = helpers;
-    this.#console = console;
-    this.ended = this.#watch();
-  }
-
-  /** From now on an end is wanted. */
-  noteStop(): void {
-    this.#stopping = true;
-  }
-
-  noteEvent({ name, data }: QmpEvent): void {
-    const reason = data["reason"];
-    if (name === "SHUTDOWN" && typeof reason === "string") this.#shutdownReason = reason;
-  }
-
-  /** Kills QEMU and waits for its end. */
-  async stop(): Promise<void> {
-    this.noteStop();
-    this.#qemu.kill();
-    await this.ended;
-  }
-
-  async #watch(): Promise<VmExit> {
-    const first = await Promise.race([
-      this.#qemu.exited.then(() => null),
-      ...this.#helpers.map((helper) => helper.exited.then((status) => ({ helper, status }))),
-    ]);
-    if (first !== null) {
-      // virtiofsd ends by itself, with 0, when QEMU's end of the socket closes: then it is QEMU
-      // that ended, and is about to be seen to.
-      if (first.status.code !== 0) this.#qemu.kill();
-      else await endsWithin(this.#qemu.exited, QUIT_TIMEOUT_MS);
-      this.#qemu.kill();
-    }
-    const status = await this.#qemu.exited;
-    await this.#console.ended();
-    if (this.#stopping) return { kind: "stopped", message: "virtual machine was stopped" };
-    if (first !== null && first.status.code !== 0) {
-      const why = await first.helper.describeExit();
-      return { kind: "crashed", message: `${why}, so the virtual machine was stopped` };
-    }
-    if (status.code === 0 && status.signal === null) {
-      const reason = this.#shutdownReason ?? "guest-reset";
-      const what = reason.startsWith("guest") ? "guest reset" : `qemu ended (${reason})`;
-      return { kind: "reset", message: `${what}; ${this.#console.describe()}` };
-    }
-    return { kind: "crashed", message: await this.#qemu.describeExit() };
-  }
-}
-
-/** How long the last bytes of the console may lag behind the end of QEMU. */
-const CONSOLE_GRACE_MS = 200;
-const CONSOLE_READ_BYTES = 16 * 1024;
-
-/** Reads the guest's console as long as there is one, and notices when the guest is ready. */
-export class GuestConsole {
-  /** Resolves when the marker was seen; rejects when the console cannot be read before that. */
-  readonly ready: Promise<void>;
-  /** performance.now() of the first byte. */
-  firstByteAt: number | null = null;
-  readyAt: number | null = null;
-  readonly #ready = Promise.withResolvers<void>();
-  readonly #scanner: MarkerScanner;
-  readonly #lastLine = new LastLine();
-  readonly #sink: (chunk: Uint8Array) => void;
-  #end: Promise<void> = Promise.resolve();
-
-  constructor(marker: string, sink: (chunk: Uint8Array) => void) {
-    this.#scanner = new MarkerScanner(marker);
-    this.#sink = sink;
-    this.ready = this.#ready.promise;
-    this.ready.catch(() => {});
-  }
-
-  /** Starts to read a stream; disposing what it returns ends that. */
-  read(stream: FdStream): AsyncDisposable {
-    const end = this.#read(stream);
-    this.#end = end;
-    return {
-      [Symbol.asyncDispose]: async () => {
-        stream.close();
-        await end;
-      },
-    };
-  }
-
-  /** Resolves when all has been read that QEMU wrote, given that it has ended. */
-  async ended(): Promise<void> {
-    await endsWithin(this.#end, CONSOLE_GRACE_MS);
-  }
-
-  /** "last console line: …". */
-  describe(): string {
-    const line = this.#lastLine.text;
-    return line === "" ? "nothing came on its console" : `last console line: ${line}`;
-  }
-
-  async #read(stream: FdStream): Promise<void> {
-    const chunk = new Uint8Array(CONSOLE_READ_BYTES);
-    try {
-      for (;;) {
-        const count = await stream.read(chunk);
-        if (count === null) return;
-        this.#take(chunk.subarray(0, count));
-      }
-    } catch (error) {
-      // At its end the guest cannot become ready any more, but that end of QEMU is seen elsewhere.
-      this.#ready.reject(
-        new VmError("boot", `console of the guest cannot be read: ${messageOf(error)}`, {
-          cause: error,
-        }),
-      );
-    }
-  }
-
-  #take(bytes: Uint8Array): void {
-    this.firstByteAt ??= performance.now();
-    this.#lastLine.push(bytes);
-    if (this.readyAt === null && this.#scanner.push(bytes)) {
-      this.readyAt = performance.now();
-      this.#ready.resolve();
-    }
-    this.#sink(bytes);
   }
 }

@@ -1,3 +1,4 @@
+import { endsWithin } from "../base/mod.ts";
 import {
   type ExitStatus,
   type Fd,
@@ -8,9 +9,8 @@ import {
   type SpawnCommand,
   type System,
 } from "../ffi/mod.ts";
-import { LastLine } from "./console.ts";
-import { endsWithin } from "./deadline.ts";
 import { type CommandLine, dyingWithParent } from "./helper_commands.ts";
+import { LastLine } from "./last_line.ts";
 
 /** A child process; ffi's Child is one. */
 export interface ChildLike {

@@ -1,6 +1,6 @@
+import { messageOf, withDeadline } from "../base/mod.ts";
 import { connectUnix, connectVsock, type FdStream } from "../ffi/mod.ts";
-import { withDeadline } from "./deadline.ts";
-import { messageOf, VmError } from "./error.ts";
+import { vmDeadline, VmError } from "./error.ts";
 
 /** The host's way to a port of the guest, whatever carries it. */
 export interface VsockTransport {
@@ -93,7 +93,7 @@ async function dial(
   return await withDeadline({
     timeoutMs: DIAL_TIMEOUT_MS,
     signal,
-    onTimeout: () => `guest did not answer on vsock port ${port} within ${DIAL_TIMEOUT_MS} ms`,
+    ...vmDeadline(() => `guest did not answer on vsock port ${port} within ${DIAL_TIMEOUT_MS} ms`),
   }, async (deadline) => {
     let stream: FdStream;
     try {

@@ -1,4 +1,4 @@
-/** CNI plugins made of sh, for tests: each writes down how it was called. */
+import { readIfPresent } from "../../base/mod.ts";
 
 /** A folder of plugins, removed at the end of the scope. */
 export class FakePlugins implements Disposable {
@@ -22,11 +22,7 @@ ${script}
 
   /** "bridge ADD eth0", one a call, in their order. */
   get calls(): string[] {
-    try {
-      return Deno.readTextFileSync(`${this.path}/calls`).trim().split("\n");
-    } catch {
-      return [];
-    }
+    return readIfPresent(`${this.path}/calls`)?.trim().split("\n") ?? [];
   }
 
   /** What a plugin last read on standard input. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { LastLine, MarkerScanner } from "./console.ts";
+import { MarkerScanner } from "./marker_scanner.ts";
 
 const MARKER = "qemubox: vminitd ready";
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -31,33 +31,4 @@ Deno.test("nothing else is taken for the marker", () => {
     const found = chunks.map((chunk) => scanner.push(chunk)).at(-1);
     assert.equal(found, whole.includes(MARKER));
   }));
-});
-
-Deno.test("the last line that is not blank, without control characters", () => {
-  const last = new LastLine();
-  assert.equal(last.text, "");
-  last.push(bytes("one\r\n\x1b[1mtw"));
-  assert.equal(last.text, "tw");
-  last.push(bytes("o\x07\x1b[0m\r\n\r\n"));
-  assert.equal(last.text, "two");
-});
-
-Deno.test("what PID 1 says of its end says more than the panic that follows", () => {
-  const last = new LastLine();
-  last.push(bytes("qemubox: stage 0\nqemubox: vminitd died: Error: x\n"));
-  last.push(bytes("Kernel panic - not syncing: Attempted to kill init!\n"));
-  assert.equal(last.text, "qemubox: vminitd died: Error: x");
-});
-
-Deno.test("a kernel panic says more than what follows it", () => {
-  const last = new LastLine();
-  last.push(bytes("Kernel panic - not syncing: no init\nCall Trace:\n foo\n"));
-  last.push(bytes("---[ end Kernel panic - not syncing: no init ]---\n"));
-  assert.equal(last.text, "Kernel panic - not syncing: no init");
-});
-
-Deno.test("an endless line costs no memory", () => {
-  const last = new LastLine();
-  for (let index = 0; index < 100; index++) last.push(bytes("x".repeat(10_000)));
-  assert(last.text.length <= 512);
 });

@@ -1,3 +1,5 @@
+import { printable } from "../base/mod.ts";
+
 /** How much of a line is kept for messages. */
 const LINE_BYTES_MAX = 512;
 const NEWLINE = 0x0a;
@@ -40,40 +42,5 @@ export class LastLine {
 }
 
 function clean(bytes: number[]): string {
-  const text = new TextDecoder().decode(new Uint8Array(bytes));
-  // deno-lint-ignore no-control-regex
-  return text.replaceAll(/\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f-\x9f]/g, " ").trim();
-}
-
-/** Finds a text in a byte stream, however the stream is split. */
-export class MarkerScanner {
-  readonly #marker: Uint8Array;
-  #tail: Uint8Array = new Uint8Array();
-  #found = false;
-
-  /** `marker` must not be empty. */
-  constructor(marker: string) {
-    this.#marker = new TextEncoder().encode(marker);
-    if (this.#marker.length === 0) throw new RangeError("marker is empty");
-  }
-
-  /** Whether the marker has been seen, in `chunk` or before. */
-  push(chunk: Uint8Array): boolean {
-    if (this.#found) return true;
-    const text = new Uint8Array(this.#tail.length + chunk.length);
-    text.set(this.#tail);
-    text.set(chunk, this.#tail.length);
-    this.#found = indexOf(text, this.#marker) !== -1;
-    this.#tail = text.slice(Math.max(0, text.length - this.#marker.length + 1));
-    return this.#found;
-  }
-}
-
-function indexOf(text: Uint8Array, part: Uint8Array): number {
-  const first = part[0]!;
-  for (let at = text.indexOf(first); at !== -1; at = text.indexOf(first, at + 1)) {
-    if (at + part.length > text.length) return -1;
-    if (part.every((byte, index) => text[at + index] === byte)) return at;
-  }
-  return -1;
+  return printable(new TextDecoder().decode(new Uint8Array(bytes)), LINE_BYTES_MAX);
 }

@@ -1,0 +1,81 @@
+import { endsWithin } from "../base/mod.ts";
+import type { GuestConsole } from "./guest_console.ts";
+import type { QmpEvent } from "./qmp_decoder.ts";
+import type { VmProcess } from "./vm_process.ts";
+
+/** How long QEMU may take to exit after one of its helpers has, in milliseconds. */
+const EXIT_TIMEOUT_MS = 1_000;
+
+/** Watches the processes of a machine: when one of them ends, so does the machine. */
+export class VmEnd {
+  readonly ended: Promise<VmExit>;
+  readonly #qemu: VmProcess;
+  readonly #helpers: readonly VmProcess[];
+  readonly #console: GuestConsole;
+  #stopping = false;
+  #shutdownReason: string | null = null;
+
+  constructor(qemu: VmProcess, helpers: readonly VmProcess[], console: GuestConsole) {
+    this.#qemu = qemu;
+    this.#helpers = helpers;
+    this.#console = console;
+    this.ended = this.#watch();
+  }
+
+  /** From now on an end is wanted. */
+  noteStop(): void {
+    this.#stopping = true;
+  }
+
+  noteEvent({ name, data }: QmpEvent): void {
+    const reason = data["reason"];
+    if (name === "SHUTDOWN" && typeof reason === "string") this.#shutdownReason = reason;
+  }
+
+  /** Kills QEMU and waits for its end. */
+  async stop(): Promise<void> {
+    this.noteStop();
+    this.#qemu.kill();
+    await this.ended;
+  }
+
+  async #watch(): Promise<VmExit> {
+    const first = await Promise.race([
+      this.#qemu.exited.then(() => null),
+      ...this.#helpers.map((helper) => helper.exited.then((status) => ({ helper, status }))),
+    ]);
+    if (first !== null) {
+      // virtiofsd ends by itself, with 0, when QEMU's end of the socket closes: then it is QEMU
+      // that ended, and is about to be seen to.
+      if (first.status.code !== 0) this.#qemu.kill();
+      else await endsWithin(this.#qemu.exited, EXIT_TIMEOUT_MS);
+      this.#qemu.kill();
+    }
+    const status = await this.#qemu.exited;
+    await this.#console.ended();
+    if (this.#stopping) return { kind: "stopped", message: "virtual machine was stopped" };
+    if (first !== null && first.status.code !== 0) {
+      const why = await first.helper.describeExit();
+      return { kind: "crashed", message: `${why}, so the virtual machine was stopped` };
+    }
+    if (status.code === 0 && status.signal === null) {
+      const reason = this.#shutdownReason ?? "guest-reset";
+      const what = reason.startsWith("guest") ? "guest reset" : `qemu ended (${reason})`;
+      return { kind: "reset", message: `${what}; ${this.#console.describe()}` };
+    }
+    return { kind: "crashed", message: await this.#qemu.describeExit() };
+  }
+}
+
+/** How a machine ended. */
+export interface VmExit {
+  /**
+   * - `reset`: the guest reset, which is how it powers off. Whether it was told to, or panicked, is
+   *   for the caller to know.
+   * - `stopped`: this process stopped it.
+   * - `crashed`: QEMU or one of its helpers ended.
+   */
+  readonly kind: "reset" | "stopped" | "crashed";
+  /** One sentence. */
+  readonly message: string;
+}
