@@ -5,11 +5,11 @@ import { VmError } from "./error.ts";
 
 export type AcceleratorChoice = "auto" | Accelerator;
 
-/** What a host offers. */
+/** What a host offers for virtualisation. */
 export interface HostProbe {
-  /** null when /dev/kvm opens, else why it does not. */
+  /** Why /dev/kvm does not open; null if it does. */
   readonly kvmError: string | null;
-  /** Whether the processor or a module says that the hardware can virtualise. */
+  /** Whether a CPU flag or a loaded module shows that the hardware can virtualise. */
   readonly hardwareVirtualisation: boolean;
   /** Whether /dev/vhost-vsock opens. */
   readonly vhostVsock: boolean;
@@ -17,14 +17,15 @@ export interface HostProbe {
 
 export interface ChosenAccelerator {
   readonly accelerator: Accelerator;
-  /** One line for the log when this is less than what could be. */
+  /** One line for the log if KVM was wanted and is not used. */
   readonly warning?: string;
 }
 
 /**
- * Takes KVM only where it works: a /dev/kvm that opens is no proof of that, because hosts that
- * only run guests patched for them (PVM) have one too, and a stock kernel dies there.
- * @throws VmError `host` when KVM is wanted and does not work.
+ * Chooses KVM only where it works. A /dev/kvm that opens does not prove that: hosts that only run
+ * guests patched for them (PVM) have one too, and a stock kernel dies there. Pure.
+ *
+ * @throws VmError `host` if KVM is required and does not work.
  */
 export function chooseAccelerator(wanted: AcceleratorChoice, probe: HostProbe): ChosenAccelerator {
   if (wanted === "tcg") return { accelerator: "tcg" };
@@ -33,52 +34,51 @@ export function chooseAccelerator(wanted: AcceleratorChoice, probe: HostProbe): 
   if (wanted === "kvm") {
     throw new VmError(
       "host",
-      `accelerator kvm was asked for, but ${obstacle.why}: ${obstacle.mend}, or set the accelerator ` +
+      `accelerator kvm was asked for, but ${obstacle.why}: ${obstacle.fix}, or set the accelerator ` +
         `to auto or tcg (QEMUBOX_ACCELERATOR)`,
     );
   }
   return {
     accelerator: "tcg",
     warning: `no KVM, running under TCG, which is many times slower: ${obstacle.why}; ` +
-      `${obstacle.mend}, or set the accelerator to tcg to silence this`,
+      `${obstacle.fix}, or set the accelerator to tcg to silence this`,
   };
 }
 
-function kvmObstacle(probe: HostProbe): { why: string; mend: string } | null {
+function kvmObstacle(probe: HostProbe): { why: string; fix: string } | null {
   if (!probe.hardwareVirtualisation) {
     const seen = probe.kvmError === null ? "although /dev/kvm opens, " : "";
     return {
-      why:
-        `${seen}the processor shows neither vmx nor svm and no module kvm_intel or kvm_amd is loaded`,
-      mend:
-        "switch virtualisation on in the firmware, or nested virtualisation where this host is a guest",
+      why: `${seen}the CPU has neither vmx nor svm, and neither kvm_intel nor kvm_amd is loaded`,
+      fix:
+        "enable virtualisation in the firmware, or nested virtualisation where this host is a guest",
     };
   }
   if (probe.kvmError !== null) {
     return {
       why: `/dev/kvm cannot be opened (${probe.kvmError})`,
-      mend: "load kvm_intel or kvm_amd and give this process read and write access to /dev/kvm",
+      fix: "load kvm_intel or kvm_amd and give this process read and write access to /dev/kvm",
     };
   }
   return null;
 }
 
-/** Which vsock device: the kernel's where there is one, else vhost-device-vsock's. */
+/** Chooses the vsock device: the kernel's if the host has one, else vhost-device-vsock's. Pure. */
 export function chooseVsockTransport(probe: HostProbe): "kernel" | "vhost-user" {
   return probe.vhostVsock ? "kernel" : "vhost-user";
 }
 
-/** Looks at this host. Never throws. */
+/** Probes this host. Never throws. */
 export function probeHost(system: System = realSystem): HostProbe {
   return {
     kvmError: openError(system, "/dev/kvm"),
     hardwareVirtualisation: hasVirtualisationFlag(readOrEmpty("/proc/cpuinfo")) ||
-      ["kvm_intel", "kvm_amd"].some((module) => isFolder(`/sys/module/${module}`)),
+      ["kvm_intel", "kvm_amd"].some((module) => isReadableDirectory(`/sys/module/${module}`)),
     vhostVsock: openError(system, "/dev/vhost-vsock") === null,
   };
 }
 
-/** Whether the first processor of /proc/cpuinfo has vmx or svm. Pure. */
+/** Returns whether the first CPU of /proc/cpuinfo has vmx or svm. Pure. */
 export function hasVirtualisationFlag(cpuinfo: string): boolean {
   const flags = /^flags\s*:(.*)$/m.exec(cpuinfo)?.[1] ?? "";
   return / (vmx|svm)( |$)/.test(flags);
@@ -103,7 +103,7 @@ function readOrEmpty(path: string): string {
   }
 }
 
-function isFolder(path: string): boolean {
+function isReadableDirectory(path: string): boolean {
   try {
     return Deno.statSync(path).isDirectory;
   } catch {

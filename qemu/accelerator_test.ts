@@ -13,7 +13,7 @@ const PVM: HostProbe = { ...GOOD, hardwareVirtualisation: false };
 const DENIED: HostProbe = { ...GOOD, kvmError: "EACCES" };
 const NOTHING: HostProbe = { kvmError: "ENOENT", hardwareVirtualisation: false, vhostVsock: false };
 
-Deno.test("auto takes KVM where it works, and says nothing", () => {
+Deno.test("auto takes KVM where it works, without a warning", () => {
   assert.deepEqual(chooseAccelerator("auto", GOOD), { accelerator: "kvm" });
   assert.deepEqual(chooseAccelerator("kvm", GOOD), { accelerator: "kvm" });
 });
@@ -27,11 +27,11 @@ Deno.test("auto falls back to TCG with one warning line that says why and what t
   }
 });
 
-Deno.test("TCG that was asked for is no reason to warn", () => {
+Deno.test("an explicit tcg gives no warning", () => {
   assert.deepEqual(chooseAccelerator("tcg", NOTHING), { accelerator: "tcg" });
 });
 
-Deno.test("KVM that was asked for and does not work is an error with the mend", () => {
+Deno.test("an explicit kvm that does not work is an error that names the fix", () => {
   for (const probe of [PVM, DENIED, NOTHING]) {
     assert.throws(() => chooseAccelerator("kvm", probe), {
       kind: "host",
@@ -40,19 +40,19 @@ Deno.test("KVM that was asked for and does not work is an error with the mend", 
   }
 });
 
-Deno.test("the kernel's vsock is taken where it is", () => {
+Deno.test("the kernel's vsock is used where the host has it", () => {
   assert.equal(chooseVsockTransport(GOOD), "kernel");
   assert.equal(chooseVsockTransport(NOTHING), "vhost-user");
 });
 
-Deno.test("vmx and svm are flags of their own, not parts of others", () => {
+Deno.test("vmx and svm match as whole flags, not as parts of others", () => {
   assert(hasVirtualisationFlag("processor: 0\nflags\t\t: fpu vme vmx\nvmx flags: x\n"));
   assert(hasVirtualisationFlag("flags\t\t: fpu svm sse\n"));
   assert(!hasVirtualisationFlag("flags\t\t: fpu svm_lock xvmx sse\nvmx flags\t: vnmi vmx\n"));
   assert(!hasVirtualisationFlag(""));
 });
 
-Deno.test("a device that does not open is seen, and one that does is closed again", () => {
+Deno.test("the probe records why a device does not open, and closes one that does", () => {
   const closed: number[] = [];
   const system = {
     open: (path: string) => {

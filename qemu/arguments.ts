@@ -1,16 +1,17 @@
 import { type DiskConfig, type SocketSource, validateVmConfig, type VmConfig } from "./config.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
 
-/** What Linux reads ahead of a disk by default, when the disk says how it is best read. */
+/** Linux's default read-ahead for a disk that names its optimal transfer size. */
 const READ_AHEAD_BYTES = 128 * 1024;
-/** What file systems of hosts have holes of. */
+/** Granularity of holes in files of host file systems. */
 const PAGE_BYTES = 4096;
 
 /**
- * QEMU's arguments, without argv[0]. Pure; qemu(1) explains them.
+ * Returns QEMU's arguments, without argv[0]. Pure; qemu(1) explains them.
  *
- * The guest's console is QEMU's standard output; what QEMU itself has to say goes to standard error.
- * @throws VmError `config` for a configuration that is not valid.
+ * The guest's console is QEMU's standard output; QEMU's own messages go to standard error.
+ *
+ * @throws VmError `config` for an invalid configuration.
  */
 export function qemuArguments(config: VmConfig): string[] {
   validateVmConfig(config);
@@ -21,7 +22,7 @@ export function qemuArguments(config: VmConfig): string[] {
     ...bareDefaults(),
     ...console(),
     ...monitor(config.qmp),
-    // First of all devices, and so /dev/vda, which stage 0 mounts.
+    // The first device, and so /dev/vda, which stage 0 mounts.
     ...rootDisk(config),
     ...vsock(config),
     ...config.filesystems.flatMap(filesystem),
@@ -35,9 +36,9 @@ export function qemuArguments(config: VmConfig): string[] {
 function machine({ accelerator, memoryMib, vcpusMax }: VmConfig): string[] {
   return [
     "-M",
-    // pit, pic and rtc stay: without the PIT the kernel finds no timer for its IO-APIC and panics,
-    // without the PIC it gives up the APIC timer ("disabled due to verification failure"), and
-    // without the RTC it waits a second for one (all tried under TCG, kernel 7.2).
+    // pit, pic and rtc stay on. Without the PIT the kernel finds no timer for its IO-APIC and
+    // panics; without the PIC it gives up the APIC timer ("disabled due to verification failure");
+    // without the RTC it waits a second for one (all measured under TCG, kernel 7.2).
     `microvm,accel=${accelerator},acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,memory-backend=mem`,
     "-object",
     // Shared, because the vhost-user helpers map the guest's memory too.
@@ -49,9 +50,9 @@ function machine({ accelerator, memoryMib, vcpusMax }: VmConfig): string[] {
 }
 
 /**
- * TCG runs `rep stosb` and `rep movsb` byte by byte. Told that they are not fast (ERMS and the like),
- * kernel and glibc clear and copy in words or vectors: zeroing a page takes 700 instructions instead
- * of 4096, and a boot a third less of them.
+ * TCG runs `rep stosb` and `rep movsb` byte by byte. With the flags that call them fast (ERMS and
+ * the like) off, kernel and glibc clear and copy in words or vectors: zeroing a page takes 700
+ * instructions instead of 4096, and a boot a third fewer.
  */
 const TCG_CPU = "max,erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off";
 
@@ -62,7 +63,7 @@ function boot(config: VmConfig): string[] {
     ...["-kernel", config.kernelPath],
     ...["-initrd", config.initrdPath],
     ...["-append", kernelCommandLine(config)],
-    // A reset ends QEMU: it is how the guest powers off, and how a panic ends it.
+    // QEMU exits on a reset, which is how the guest powers off and how it ends after a panic.
     "-no-reboot",
   ];
 }
@@ -70,7 +71,7 @@ function boot(config: VmConfig): string[] {
 function bareDefaults(): string[] {
   return [
     ...["-nodefaults", "-no-user-config", "-display", "none"],
-    // seccomp: no new processes, no privileges, no priorities of its own.
+    // seccomp: no new processes, no privilege changes, no priority changes.
     ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
   ];
 }
@@ -91,7 +92,7 @@ function vsock({ vsock }: VmConfig): string[] {
   }
   return [
     ...["-chardev", `socket,id=vsock,${source(vsock.socket)}`],
-    // The context id is the helper's to tell.
+    // The helper reports the context id.
     ...["-device", "vhost-user-vsock-device,chardev=vsock"],
   ];
 }
@@ -109,8 +110,9 @@ function rootDisk({ rootPath }: VmConfig): string[] {
 }
 
 /**
- * The guest reads ahead twice the optimal size of a transfer; where a disk names none, Linux 7.2 reads
- * 8 MiB ahead. Programs are read here and there: the guest would read, and keep, the whole image.
+ * The guest reads ahead twice a disk's optimal transfer size; if the disk names none, Linux 7.2
+ * reads 8 MiB ahead. Programs are read at scattered offsets, so the guest would read, and cache,
+ * the whole image.
  */
 function disk(config: DiskConfig, id: string): string[] {
   return [
@@ -127,9 +129,9 @@ function disk(config: DiskConfig, id: string): string[] {
 }
 
 /**
- * Nobody reads it after a crash of the host: it is never flushed, unless it outlives the machine. What
- * the guest discards is no longer there on the host. When the host's disk is full the guest gets an
- * error, where QEMU would stop it.
+ * A scratch disk is never flushed unless it outlives the machine, because nothing reads it after a
+ * host crash. Blocks that the guest discards are freed on the host. If the host's disk is full, the
+ * guest gets an I/O error; QEMU's default would stop the guest.
  */
 function scratchDisk(
   { serial, fd, outlives = false }: VmConfig["scratchDisks"][number],
@@ -144,7 +146,7 @@ function scratchDisk(
       "node-name": id,
       "discard": "unmap",
       cache,
-      // The file may have no name. What is opened here is what the descriptor is of.
+      // The file may have no name: opening this path opens the file behind the descriptor.
       "file": {
         "driver": "file",
         "filename": `/proc/self/fd/${fd}`,
@@ -174,8 +176,8 @@ function nic({ mac, tapFd, vhostFd }: VmConfig["nics"][number], index: number): 
 }
 
 /**
- * What a guest reports as free is no longer there on the host (2 MiB at a time). What the balloon holds
- * back counts as the guest's all the same, which takes of it sooner than it kills for want of memory.
+ * Memory that the guest reports as free is freed on the host (2 MiB at a time). Memory in the
+ * balloon still counts as the guest's, which takes it back before it OOM-kills a process.
  */
 function balloon({ balloon }: VmConfig): string[] {
   if (balloon === null) return [];

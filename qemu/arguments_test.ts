@@ -44,21 +44,21 @@ const EVERYTHING: VmConfig = {
     { mac: "52:54:00:12:34:56", tapFd: 7 },
     { mac: "52:54:00:12:34:57", tapFd: 8, vhostFd: 9 },
   ],
-  // There is no slot left.
+  // No slot is left for one.
   balloon: null,
   qmp: { path: "/run/q/qmp.sock" },
   kernelParameters: ["loglevel=7"],
 };
 
-Deno.test("the arguments of the smallest machine are as they were", () => {
+Deno.test("the arguments of the smallest VM match the golden file", () => {
   assertGolden("arguments_smallest.txt", qemuArguments(SMALLEST).join("\n") + "\n");
 });
 
-Deno.test("the arguments of a machine with everything are as they were", () => {
+Deno.test("the arguments of a VM with every device match the golden file", () => {
   assertGolden("arguments_everything.txt", qemuArguments(EVERYTHING).join("\n") + "\n");
 });
 
-Deno.test("every device takes one of the slots", () => {
+Deno.test("each device takes one slot", () => {
   const args = qemuArguments(EVERYTHING);
   assert.equal(args.filter((one) => one === "-device").length, VIRTIO_SLOTS_MAX);
 });
@@ -71,11 +71,11 @@ Deno.test("a file name with quotes and commas reaches QEMU unchanged", () => {
   assert.equal(blockdev["read-only"], true);
 });
 
-Deno.test("a configuration that is not valid makes no arguments", () => {
+Deno.test("an invalid configuration is refused", () => {
   assert.throws(() => qemuArguments({ ...SMALLEST, memoryMib: 0 }), { kind: "config" });
 });
 
-Deno.test("a disk that outlives the machine is flushed", () => {
+Deno.test("only a scratch disk that outlives the VM is flushed", () => {
   for (const outlives of [true, false]) {
     const args = qemuArguments({ ...SMALLEST, scratchDisks: [{ serial: "w", fd: 6, outlives }] });
     const node = JSON.parse(args.find((one) => one.includes("/proc/self/fd/6"))!);

@@ -1,22 +1,22 @@
 import { messageOf, MIB } from "../base/mod.ts";
 
-/** What of a machine's memory its guest may use, in MiB. */
+/** Bounds of the memory that a guest may use, in MiB. */
 export interface BalloonBounds {
-  /** At first. */
+  /** What it may use at first, and always. */
   readonly least: number;
-  /** All that the machine has. */
+  /** All memory of the VM. */
   readonly most: number;
 }
 
-/** What it needs of QEMU's monitor. */
+/** The part of QEMU's monitor that a Balloon uses. */
 export interface BalloonMonitor {
   execute(command: string, args: Record<string, unknown>): Promise<unknown>;
 }
 
 /**
- * Holds back what a machine has of memory and its guest shall not use yet: a virtio balloon
- * (virtio 1.2, 5.5) is inflated in the guest, and the host has those pages again. The guest takes its
- * time; what is wanted last is what it gets in the end.
+ * Holds back memory of a VM that its guest may not use yet. The virtio balloon (virtio 1.2, 5.5) is
+ * inflated in the guest, and those pages return to the host. Inflating takes the guest some time;
+ * the last size asked for is the one it ends up with.
  */
 export class Balloon {
   readonly #monitor: BalloonMonitor;
@@ -25,9 +25,9 @@ export class Balloon {
   #least: number;
   #wanted = 0;
   #isHolding = false;
-  /** What QEMU was told last. */
-  #told: number;
-  #isTelling = false;
+  /** The last size sent to QEMU, in MiB. */
+  #sent: number;
+  #isSending = false;
 
   constructor(
     monitor: BalloonMonitor,
@@ -35,54 +35,54 @@ export class Balloon {
     log: (line: string) => void,
   ) {
     this.#monitor = monitor;
-    this.#most = this.#told = most;
+    this.#most = this.#sent = most;
     this.#least = least;
     this.#log = log;
   }
 
-  /** From now on it holds back; before that, the guest may use all. */
+  /** Begins to hold memory back; until then, the guest may use all of it. */
   hold(): void {
     this.#isHolding = true;
-    this.#tell();
+    this.#update();
   }
 
-  /** What the guest may use in any case. */
+  /** Memory that the guest may always use, in MiB. */
   get least(): number {
     return this.#least;
   }
 
   set least(mib: number) {
     this.#least = mib;
-    this.#tell();
+    this.#update();
   }
 
-  /** What the guest asks for. It gets no less than the least and no more than there is. */
+  /** Memory that the guest asks for, in MiB. It gets that, within `least` and `most`. */
   want(mib: number): void {
     this.#wanted = mib;
-    this.#tell();
+    this.#update();
   }
 
-  /** What the guest may use. */
+  /** Memory that the guest may use now, in MiB. */
   get size(): number {
     return Math.min(this.#most, Math.max(this.#least, this.#wanted));
   }
 
-  /** One command at a time: however often the guest changes its mind, only the last one counts. */
-  #tell(): void {
-    if (!this.#isHolding || this.#isTelling || this.size === this.#told) return;
-    this.#isTelling = true;
-    void this.#tellAll();
+  /** Sends one command at a time. Of the sizes asked for meanwhile, only the last one is sent. */
+  #update(): void {
+    if (!this.#isHolding || this.#isSending || this.size === this.#sent) return;
+    this.#isSending = true;
+    void this.#send();
   }
 
-  async #tellAll(): Promise<void> {
-    while (this.size !== this.#told) {
-      const mib = this.#told = this.size;
+  async #send(): Promise<void> {
+    while (this.size !== this.#sent) {
+      const mib = this.#sent = this.size;
       try {
         await this.#monitor.execute("balloon", { value: mib * MIB });
       } catch (error) {
         this.#log(`guest memory not set to ${mib} MiB: ${messageOf(error)}`);
       }
     }
-    this.#isTelling = false;
+    this.#isSending = false;
   }
 }

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { MIB } from "../base/mod.ts";
 import { Balloon, type BalloonMonitor } from "./balloon.ts";
 
-/** A monitor that answers when it is told to. */
+/** A monitor that answers when the test says so. */
 class Monitor implements BalloonMonitor {
-  readonly told: number[] = [];
+  readonly sent: number[] = [];
   readonly #answers: PromiseWithResolvers<unknown>[] = [];
 
   execute(command: string, { value }: Record<string, unknown>): Promise<unknown> {
     assert.equal(command, "balloon");
-    this.told.push(Number(value) / MIB);
+    this.sent.push(Number(value) / MIB);
     const answer = Promise.withResolvers<unknown>();
     this.#answers.push(answer);
     return answer.promise;
@@ -30,25 +30,25 @@ function balloon(): { monitor: Monitor; lines: string[]; balloon: Balloon } {
   return { monitor, lines, balloon: new Balloon(monitor, bounds, (line) => lines.push(line)) };
 }
 
-Deno.test("nothing is held back before it is asked for", () => {
+Deno.test("a Balloon holds nothing back before hold()", () => {
   const { monitor, balloon: held } = balloon();
   held.want(512);
-  assert.deepEqual(monitor.told, []);
+  assert.deepEqual(monitor.sent, []);
   held.hold();
-  assert.deepEqual(monitor.told, [512]);
+  assert.deepEqual(monitor.sent, [512]);
 });
 
-Deno.test("a guest gets what it wants, between two bounds", async () => {
+Deno.test("a guest gets the memory it asks for, within the bounds", async () => {
   const { monitor, balloon: held } = balloon();
   held.hold();
   for (const wanted of [512, 4_000_000_000, 0, 640]) {
     await monitor.answer();
     held.want(wanted);
   }
-  assert.deepEqual(monitor.told, [384, 512, 1280, 384, 640]);
+  assert.deepEqual(monitor.sent, [384, 512, 1280, 384, 640]);
 });
 
-Deno.test("a limit that was raised counts more than what the guest wants", async () => {
+Deno.test("a raised limit overrides a smaller request of the guest", async () => {
   const { monitor, balloon: held } = balloon();
   held.hold();
   await monitor.answer();
@@ -60,26 +60,26 @@ Deno.test("a limit that was raised counts more than what the guest wants", async
   held.least = 256;
   assert.equal(held.size, 1152);
   held.want(0);
-  assert.deepEqual(monitor.told, [384, 1024, 1152, 256]);
+  assert.deepEqual(monitor.sent, [384, 1024, 1152, 256]);
 });
 
-Deno.test("of many wishes in one moment, the last one counts", async () => {
+Deno.test("of many requests during one command, only the last is sent", async () => {
   const { monitor, balloon: held } = balloon();
   held.hold();
   for (let mib = 384; mib <= 1000; mib++) held.want(mib);
   await monitor.answer();
-  assert.deepEqual(monitor.told, [384, 1000]);
+  assert.deepEqual(monitor.sent, [384, 1000]);
   await monitor.answer();
   held.want(1000);
-  assert.deepEqual(monitor.told, [384, 1000]);
+  assert.deepEqual(monitor.sent, [384, 1000]);
 });
 
-Deno.test("a refusal is told, and the next wish is tried", async () => {
+Deno.test("a refusal of QEMU is logged, and the next request is sent", async () => {
   const { monitor, lines, balloon: held } = balloon();
   held.hold();
   await monitor.answer(new Error("no balloon"));
   assert.deepEqual(lines, ["guest memory not set to 384 MiB: no balloon"]);
   held.want(512);
   await monitor.answer();
-  assert.deepEqual(monitor.told, [384, 512]);
+  assert.deepEqual(monitor.sent, [384, 512]);
 });

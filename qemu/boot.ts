@@ -33,46 +33,18 @@ import { VmEnd } from "./vm_end.ts";
 import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
 import { kernelVsock, vhostUserVsock } from "./vsock.ts";
 
-export interface BootDeps {
-  /** A context id for this machine; called again when the kernel says that one is taken. */
-  readonly leaseCid: () => CidLease;
-  readonly ledger?: Ledger;
-  /** One line at a time, for the shim's log. */
-  readonly log?: (line: string) => void;
-  /** Bytes of the guest's console; the array is only valid during the call. */
-  readonly console?: (chunk: Uint8Array) => void;
-  readonly signal?: AbortSignal;
-  /** How long virtiofsd may take to end once QEMU is gone, before it is killed. */
-  readonly virtiofsdGraceMs?: number;
-  readonly system?: System;
-  /** The network namespace that QEMU lives in; default: this process's. */
-  readonly netns?: Fd;
-  readonly spawn?: (command: SpawnCommand) => ChildLike;
-}
-
-/** How long a guest may take until it is ready. */
-export const BOOT_TIMEOUT_MS: Readonly<Record<Accelerator, number>> = { kvm: 30_000, tcg: 120_000 };
-/** How long a helper may take until its socket is there; it takes 5 ms. */
-const HELPER_TIMEOUT_MS = 10_000;
-const HELPER_POLL_MS = 2;
-/** It takes 2 ms. */
-const VIRTIOFSD_GRACE_MS = 1_000;
-const CID_TRIES_MAX = 4;
-const VHOST_SOCKET = "vhost-vsock.sock";
-const DIAL_SOCKET = "vsock.sock";
-
 /**
- * Boots a machine and waits until its guest is ready. When it throws, everything that it made is
- * gone again.
- * @throws VmError `boot` when QEMU, a helper or the guest ended; `timeout`; `cancelled`; `config`.
- * @throws SystemError when a call fails.
+ * Boots a VM and waits until its guest is ready. If it throws, everything that it made is gone.
+ *
+ * @throws VmError `boot` if QEMU, a helper or the guest exits; `timeout`; `cancelled`; `config`.
+ * @throws SystemError if a system call fails.
  */
 export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
   checkSlots(deviceCounts(plan));
   if (wantedBalloon(plan) !== null && balloonOf(plan) === null) {
     deps.log?.(
-      "no virtio slot is left for the balloon: memory that is free in the guest stays taken, and all that " +
-        "it may grow to is its own from the start",
+      "no virtio slot left for the balloon: memory freed in the guest does not return to the host, " +
+        "and the guest starts with all the memory that it may grow to",
     );
   }
   const console = new GuestConsole(plan.readyMarker, deps.console ?? (() => {}));
@@ -87,14 +59,43 @@ export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
       ),
     }, (signal) => boot = bootWithFreeCid(plan, deps, console, signal));
   } catch (error) {
-    // The boot has the signal and unwinds; it may also have succeeded in this instant.
+    // The boot has the signal and unwinds; or it succeeded at this very moment.
     const vm = await boot?.catch(() => null);
     await vm?.[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-/** Another program may have the leased id: the kernel alone knows, and QEMU tells. */
+/** What `bootVm` uses besides its plan. */
+export interface BootDeps {
+  /** Leases a context id; called again if the kernel reports that one is taken. */
+  readonly leaseCid: () => CidLease;
+  readonly ledger?: Ledger;
+  /** Takes lines for the shim's log, one per call. */
+  readonly log?: (line: string) => void;
+  /** Takes bytes of the guest's console; the array is valid during the call only. */
+  readonly console?: (chunk: Uint8Array) => void;
+  readonly signal?: AbortSignal;
+  /** How long virtiofsd may take to exit after QEMU, before it is killed. */
+  readonly virtiofsdGraceMs?: number;
+  readonly system?: System;
+  /** Network namespace of QEMU; default: that of this process. */
+  readonly netns?: Fd;
+  readonly spawn?: (command: SpawnCommand) => ChildLike;
+}
+
+/** How long a guest may take to become ready, in milliseconds. */
+const BOOT_TIMEOUT_MS: Readonly<Record<Accelerator, number>> = { kvm: 30_000, tcg: 120_000 };
+/** How long a helper may take to make its socket; it takes 5 ms. */
+const HELPER_TIMEOUT_MS = 10_000;
+const HELPER_POLL_MS = 2;
+/** How long virtiofsd may take to exit after QEMU; it takes 2 ms. */
+const VIRTIOFSD_GRACE_MS = 1_000;
+const CID_TRIES_MAX = 4;
+const VHOST_SOCKET = "vhost-vsock.sock";
+const DIAL_SOCKET = "vsock.sock";
+
+/** Another program may use the leased id. Only the kernel knows that, and QEMU reports it. */
 async function bootWithFreeCid(
   plan: BootPlan,
   deps: BootDeps,
@@ -108,16 +109,16 @@ async function bootWithFreeCid(
       const taken = plan.vsockTransport === "kernel" && error instanceof VmError &&
         /guest cid.*address already in use/i.test(error.message);
       if (!taken || attempt === CID_TRIES_MAX) throw error;
-      deps.log?.(`vsock context id is taken by another program, trying another one`);
+      deps.log?.("vsock context id is taken by another program, trying another one");
     }
   }
 }
 
-/** One attempt. Everything acquired is on the stack in the next line. */
+/** One attempt to boot. Each thing acquired goes on the stack in the next line. */
 class Boot {
   readonly #startedAt = performance.now();
   readonly #stack = new AsyncDisposableStack();
-  /** Only needed until QEMU has inherited them. */
+  /** Descriptors that are needed only until QEMU has inherited them. */
   readonly #handedOver: Fd[] = [];
   readonly #helpers: VmProcess[] = [];
   readonly #system: System;
@@ -135,13 +136,13 @@ class Boot {
     await using stack = this.#stack;
     stack.defer(() => this.#closeHandedOver());
     const cid = stack.use(this.deps.leaseCid());
-    const folder = this.#openRunDirectory();
+    const directory = this.#openRunDirectory();
 
     const vsockSocket = this.plan.vsockTransport === "vhost-user"
-      ? this.#startVsock(cid, folder)
+      ? this.#startVsock(cid, directory)
       : null;
     const fsSockets = this.plan.shares.map((share, index) =>
-      this.#startVirtiofsd(share, `${folder}/fs${index}.sock`)
+      this.#startVirtiofsd(share, `${directory}/fs${index}.sock`)
     );
     const vsockFd = vsockSocket === null ? null : await vsockSocket();
     const { qemu, qmpStream } = this.#startQemu(cid, vsockFd, fsSockets);
@@ -150,11 +151,11 @@ class Boot {
     const end = new VmEnd(qemu, this.#helpers, this.console);
     const qmp = this.#connectQmp(qmpStream, end);
     stack.defer(async () => await (await qmp.catch(() => null))?.[Symbol.asyncDispose]());
-    // Killed before the streams close, or they would report what is only the unwinding.
+    // Kill QEMU before the streams close, or they would report errors that come from the unwinding.
     stack.defer(() => end.stop());
     await this.#ready(end);
     const client = await qmp;
-    // Nothing below can fail: the stack is the machine's from here on.
+    // Nothing below can fail: the Vm owns the stack from here on.
     return new Vm({
       resources: stack.move(),
       end,
@@ -164,7 +165,7 @@ class Boot {
       cid: cid.cid,
       transport: this.plan.vsockTransport === "kernel"
         ? kernelVsock(cid.cid)
-        : vhostUserVsock(`${folder}/${DIAL_SOCKET}`),
+        : vhostUserVsock(`${directory}/${DIAL_SOCKET}`),
       timeline: {
         spawnedMs,
         firstConsoleMs: this.console.firstByteAt! - this.#startedAt,
@@ -174,8 +175,8 @@ class Boot {
   }
 
   /**
-   * The run directory through a descriptor: a socket's path may have 107 bytes, and a container's
-   * id alone 76.
+   * Opens the run directory and returns its path through the descriptor: a socket's path may have
+   * 107 bytes, and a container's id alone 76.
    */
   #openRunDirectory(): string {
     const fd = this.#system.open(this.plan.runDirectory, O.PATH | O.DIRECTORY);
@@ -184,11 +185,11 @@ class Boot {
   }
 
   /** Spawns vhost-device-vsock; the returned function waits for its socket and connects to it. */
-  #startVsock({ cid, fd }: CidLease, folder: string): () => Promise<Fd> {
+  #startVsock({ cid, fd }: CidLease, directory: string): () => Promise<Fd> {
     const path = this.plan.files.vhostDeviceVsockPath;
     if (path === null) throw new VmError("config", "vhost-device-vsock was not located");
     for (const name of [VHOST_SOCKET, DIAL_SOCKET]) {
-      this.#stack.defer(() => removeIfPresent(`${folder}/${name}`));
+      this.#stack.defer(() => removeIfPresent(`${directory}/${name}`));
     }
     const helper = this.#spawn({
       role: "vhost-device-vsock",
@@ -199,15 +200,19 @@ class Boot {
         dialSocket: DIAL_SOCKET,
       }),
       cwd: this.plan.runDirectory,
-      // It never looks at it: as long as it lives, the id is taken.
+      // The helper does not use the descriptor: holding it keeps the id taken while the helper
+      // lives.
       fds: { 3: fd },
       endGraceMs: 0,
     });
     this.#helpers.push(helper);
-    return () => this.#connectWhenThere(`${folder}/${VHOST_SOCKET}`, helper);
+    return () => this.#connectWhenThere(`${directory}/${VHOST_SOCKET}`, helper);
   }
 
-  /** The socket listens and is connected before virtiofsd runs, so nobody waits and no path stays. */
+  /**
+   * Listens on the socket and connects to it before virtiofsd runs, so that nothing has to wait and
+   * no path is left.
+   */
   #startVirtiofsd(share: Share, socketPath: string): Fd {
     const listener = this.#system.listenUnix(socketPath, { mode: 0o600, backlog: 1 });
     try {
@@ -227,7 +232,8 @@ class Boot {
         fds: { 3: listener },
         endGraceMs: this.deps.virtiofsdGraceMs ?? VIRTIOFSD_GRACE_MS,
       }));
-      // It ends when the socket's other end is closed, so if QEMU never got that, close it first.
+      // virtiofsd exits when the peer of its socket closes; if QEMU never got that end, close it
+      // first.
       this.#stack.defer(() => this.#closeHandedOver());
       return socket;
     } finally {
@@ -261,7 +267,7 @@ class Boot {
         ...(vhost === undefined ? {} : { vhost: table.add(vhost) }),
       })),
     };
-    // As above: QEMU holds the id too.
+    // As above: QEMU keeps the id taken too.
     table.add(cid.fd);
     const qemu = this.#spawn({
       role: "qemu",
@@ -283,7 +289,7 @@ class Boot {
     return qmp;
   }
 
-  /** null: the guest has all of its memory. */
+  /** Returns null if the guest has all of its memory from the start. */
   #balloon(qmp: QmpClient): Balloon | null {
     const { memoryMib: least, memoryMibMax: most = least } = this.plan;
     if (balloonOf(this.plan)?.holdsBack !== true) return null;
@@ -309,7 +315,7 @@ class Boot {
       try {
         return this.#own(this.#system.connectUnix(path));
       } catch (error) {
-        // Not made yet, or made and not yet listening.
+        // The socket does not exist yet, or does not listen yet.
         if (!isSystemError(error, "ENOENT", "ECONNREFUSED")) throw error;
         return null;
       }
@@ -328,20 +334,20 @@ class Boot {
   }
 
   #spawn(
-    what: Pick<VmProcessOptions, "role" | "command" | "cwd" | "fds" | "endGraceMs">,
+    options: Pick<VmProcessOptions, "role" | "command" | "cwd" | "fds" | "endGraceMs">,
   ): VmProcess {
-    const intent = `process ${what.role} with QEMUBOX_VM=${this.plan.name} in its environment`;
+    const intent = `process ${options.role} with QEMUBOX_VM=${this.plan.name} in its environment`;
     this.deps.ledger?.intend(intent);
     const stderr = this.#system.pipe({ nonblock: "read" });
     using ours = new DisposableStack();
     ours.defer(() => this.#system.close(stderr.write));
     const process = this.#stack.use(VmProcess.spawn({
-      ...what,
+      ...options,
       stderr,
       vmName: this.plan.name,
       setprivPath: this.plan.files.setprivPath,
       system: this.#system,
-      spawn: (command) => this.#spawnChild(what.role, command),
+      spawn: (command) => this.#spawnChild(options.role, command),
       log: this.deps.log ?? (() => {}),
     }));
     this.deps.ledger?.recordProcesses(intent, [process.info]);

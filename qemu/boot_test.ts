@@ -10,14 +10,14 @@ import type { Vm } from "./vm.ts";
 
 const MARKER = "guest is ready";
 
-/** Shell programs that play QEMU; 3 is their QMP socket, standard output the console. */
+/** Shell programs that act as QEMU; descriptor 3 is the QMP socket, standard output the console. */
 const GREETS = `echo '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 9}}}}' >&3
 read -r line <&3; echo '{"return": {}, "id": 1}' >&3`;
 const READY = `printf 'booting\\nguest is '; printf 'ready\\n'`;
 const QUITS_WHEN_TOLD = `${GREETS}; ${READY}; read -r line <&3; exit 0`;
 const NEVER_READY = `${GREETS}; echo 'still booting'; exec sleep 600`;
 
-/** Plays vhost-device-vsock. */
+/** Acts as vhost-device-vsock. */
 const VSOCK_HELPER = `const options = Object.fromEntries(
   Deno.args[1].split(",").map((option) => option.split("=")));
 const listeners = [options["uds-path"], options.socket].map((path) =>
@@ -37,8 +37,8 @@ interface Host {
 }
 
 /**
- * Runs `work` with a host whose programs are shell scripts, and judges by this process's children
- * and descriptors and by the folder that nothing is left.
+ * Runs `work` with a host whose programs are shell scripts. Afterwards this process must have the
+ * same children and descriptors, and the directories the same files, as before.
  */
 async function withHost(programs: Programs, work: (host: Host) => Promise<void>): Promise<void> {
   const folder = Deno.makeTempDirSync();
@@ -83,7 +83,7 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
   }
 }
 
-/** Children, kinds of open descriptors, files. */
+/** Returns children, kinds of open descriptors, and files. */
 function resources(folder: string): unknown {
   const pid = Deno.pid;
   const children = [...Deno.readDirSync("/proc")].filter(({ name }) => {
@@ -106,7 +106,7 @@ function resources(folder: string): unknown {
   return { children: children.map(({ name }) => name), descriptors: descriptors.sort(), files };
 }
 
-Deno.test("a guest that says it is ready is a machine, and quits when told", async () => {
+Deno.test("bootVm returns a VM once its guest is ready, and shutdown makes QEMU quit", async () => {
   await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
     let console = "";
     const vm = await bootVm(plan, {
@@ -125,14 +125,14 @@ Deno.test("a guest that says it is ready is a machine, and quits when told", asy
   });
 });
 
-Deno.test("disposing a machine twice is disposing it once", async () => {
+Deno.test("a Vm can be disposed of twice", async () => {
   await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
     const vm = await bootVm(plan, deps);
     await Promise.all([vm[Symbol.asyncDispose](), vm[Symbol.asyncDispose]()]);
   });
 });
 
-Deno.test("a guest that resets has ended the machine by itself", async () => {
+Deno.test("a guest that resets ends its VM with kind reset", async () => {
   await withHost({ qemu: `${GREETS}; ${READY}; exit 0` }, async ({ plan, deps }) => {
     await using vm = await bootVm(plan, deps);
     assert.deepEqual(await vm.exited, {
@@ -144,7 +144,7 @@ Deno.test("a guest that resets has ended the machine by itself", async () => {
   });
 });
 
-Deno.test("a virtiofsd that is killed ends the machine, and the reason names it", async () => {
+Deno.test("a killed virtiofsd ends the VM, and the exit names it", async () => {
   await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
     await using vm = await bootVm(plan, deps);
     system.kill(vm.processes.find(({ role }) => role === "virtiofsd")!.pid, SIG.KILL);
@@ -155,7 +155,7 @@ Deno.test("a virtiofsd that is killed ends the machine, and the reason names it"
   });
 });
 
-Deno.test("a qemu that is killed is a crash", async () => {
+Deno.test("a killed QEMU is a crash", async () => {
   await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
     await using vm = await bootVm(plan, deps);
     system.kill(vm.processes[0]!.pid, SIG.KILL);
@@ -163,7 +163,7 @@ Deno.test("a qemu that is killed is a crash", async () => {
   });
 });
 
-Deno.test("qemu's last words are the error", async () => {
+Deno.test("bootVm's error ends with QEMU's last line", async () => {
   const qemu = "echo first >&2; echo 'qemu: no such machine' >&2; exit 1";
   await withHost({ qemu }, async ({ plan, deps }) => {
     await assert.rejects(bootVm(plan, deps), {
@@ -173,7 +173,7 @@ Deno.test("qemu's last words are the error", async () => {
   });
 });
 
-Deno.test("a guest that panics is told apart by its console", async () => {
+Deno.test("bootVm's error names a kernel panic", async () => {
   const qemu = `${GREETS}; echo 'Kernel panic - not syncing: no init'; echo 'Call Trace:'; exit 0`;
   await withHost({ qemu }, async ({ plan, deps }) => {
     await assert.rejects(bootVm(plan, deps), {
@@ -184,16 +184,17 @@ Deno.test("a guest that panics is told apart by its console", async () => {
   });
 });
 
-Deno.test("a guest that never answers ends at its deadline", async () => {
+Deno.test("bootVm times out for a guest that never becomes ready", async () => {
   await withHost({ qemu: NEVER_READY }, async ({ plan, deps }) => {
     await assert.rejects(bootVm({ ...plan, bootTimeoutMs: 500 }, deps), {
       kind: "timeout",
-      message: /^guest did not become ready within 0\.5 s; (last console line: still booting|noth)/,
+      message:
+        /^guest did not become ready within 0\.5 s; (last console line: still booting|no console output)$/,
     });
   });
 });
 
-Deno.test("a caller that gives up gets everything undone", async () => {
+Deno.test("aborting bootVm undoes everything", async () => {
   await withHost({ qemu: NEVER_READY }, async ({ plan, deps }) => {
     const controller = new AbortController();
     const boot = bootVm(plan, {
@@ -205,7 +206,7 @@ Deno.test("a caller that gives up gets everything undone", async () => {
   });
 });
 
-Deno.test("a helper that fails is named with what it said", async () => {
+Deno.test("bootVm's error names the helper that failed and its last line", async () => {
   const programs = { qemu: NEVER_READY, vhostDeviceVsock: "echo 'bad cid' >&2; exit 3" };
   await withHost(programs, async ({ plan, deps }) => {
     await assert.rejects(bootVm({ ...plan, vsockTransport: "vhost-user" }, deps), {
@@ -215,7 +216,7 @@ Deno.test("a helper that fails is named with what it said", async () => {
   });
 });
 
-Deno.test("an id that another program has is tried no second time", async () => {
+Deno.test("bootVm tries another context id if one is taken", async () => {
   const qemu = `case "$*" in *guest-cid=65536*)
     echo 'vhost-vsock: unable to set guest cid: Address already in use' >&2; exit 1;;
   esac; ${QUITS_WHEN_TOLD}`;
@@ -228,7 +229,7 @@ Deno.test("an id that another program has is tried no second time", async () => 
   });
 });
 
-Deno.test("the ledger knows of each process before and after it is made", async () => {
+Deno.test("the ledger records each process before and after its spawn", async () => {
   await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
     const entries: string[] = [];
     const ledger = {
@@ -245,7 +246,7 @@ Deno.test("the ledger knows of each process before and after it is made", async 
   });
 });
 
-Deno.test("too many devices are refused before anything is made", async () => {
+Deno.test("bootVm refuses too many devices before it makes anything", async () => {
   await withHost({ qemu: "exit 1" }, async ({ plan, deps }) => {
     const shares = Array.from(
       { length: 7 },
@@ -258,17 +259,20 @@ Deno.test("too many devices are refused before anything is made", async () => {
   });
 });
 
-/** A child that could not even be watched is reaped in the background. */
+/** Waits for `expected`: a child that could not be watched is reaped in the background. */
 async function settled(folder: string, expected: unknown): Promise<unknown> {
   const isSettled = () => isDeepStrictEqual(resources(folder), expected) ? true : null;
   await poll(isSettled, { everyMs: 1, timeoutMs: 5_000 });
   return resources(folder);
 }
 
-/** Calls that give something back: a double that failed them would leave it, as the kernel never does. */
+/**
+ * Calls that release something. They are made even where the double fails them, since the kernel
+ * never leaves such a thing behind.
+ */
 const RELEASES: ReadonlySet<string> = new Set(["close", "pidfdSendSignal", "waitChild"]);
 
-Deno.test("whichever system call fails, nothing is left", async () => {
+Deno.test("bootVm leaves nothing behind, whichever system call fails", async () => {
   const programs = { qemu: QUITS_WHEN_TOLD };
   await withHost(programs, async ({ plan, deps }) => {
     const full: BootPlan = { ...plan, vsockTransport: "vhost-user" };

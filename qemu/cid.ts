@@ -1,14 +1,14 @@
 import { type Fd, isSystemError, O, type System, system as realSystem } from "../ffi/mod.ts";
 import { VmError } from "./error.ts";
 
-/** A vsock context id that no other machine of this host has while the lease is held. */
+/** A vsock context id that no other VM of this host has while the lease is held. */
 export interface CidLease extends Disposable {
   readonly cid: number;
-  /** The locked file; the kernel drops the lock with the last process that has `fd` open. */
+  /** The locked file. The kernel drops the lock when the last process closes `fd`. */
   readonly path: string;
   /**
-   * To be inherited by the processes that use the id: if this process is killed, it stays taken
-   * until they are gone too.
+   * Descriptor for the processes that use the id to inherit. If this process is killed, the id
+   * stays taken until they are gone too.
    */
   readonly fd: Fd;
   /** Frees the id and removes the file. */
@@ -17,29 +17,31 @@ export interface CidLease extends Disposable {
 
 export interface CidOptions {
   readonly system?: System;
-  /** 0 to 1, as Math.random. */
+  /** Returns 0 to 1, as Math.random. */
   readonly random?: () => number;
 }
 
-/** Above what people choose by hand, below what a signed number holds. */
+/** Above ids chosen by hand, below the sign bit of 32 bits. */
 const FIRST = 0x1_0000;
 const LAST = 0x7fff_ffff;
 const TRIES_MAX = 256;
 
 /**
- * Leases a context id. One file an id, `<directory>/cid-N.lock`, locked by flock(2) as long as it
- * is used: nothing has to be written, and nothing to be believed after a crash. Ids are drawn at
- * random, so that one is not soon used again.
+ * Leases a context id. Each id has a file, `<directory>/cid-N.lock`, which is locked by flock(2)
+ * while the id is used. The lock is the state: nothing is written, and nothing has to be trusted
+ * after a crash. Ids are drawn at random, so that one is not reused soon.
  *
- * Files are made and removed only while the folder itself is locked, so nobody can lock a file that
- * is just being removed.
- * @throws VmError `host` when no id is free; SystemError when the folder cannot be written.
+ * Files are made and removed only while the directory itself is locked, so no process can lock a
+ * file that is being removed.
+ *
+ * @throws VmError `host` if no id is free.
+ * @throws SystemError if the directory cannot be written.
  */
 export function leaseCid(directory: string, options: CidOptions = {}): CidLease {
   const system = options.system ?? realSystem;
   const random = options.random ?? Math.random;
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return withFolderLock(system, directory, () => {
+  return withDirectoryLock(system, directory, () => {
     for (let attempt = 0; attempt < TRIES_MAX; attempt++) {
       const cid = FIRST + Math.floor(random() * (LAST - FIRST + 1));
       const lease = tryLease(system, directory, cid);
@@ -50,13 +52,15 @@ export function leaseCid(directory: string, options: CidOptions = {}): CidLease 
 }
 
 /**
- * Removes the file of a lease whose owner died. Does nothing when there is none.
- * @returns false when it is still held by a living process: nothing is removed then.
+ * Removes the file of a lease whose owner died. Does nothing if there is none.
+ *
+ * @returns false if a living process still holds it; nothing is removed then.
+ * @throws SystemError if it cannot be opened or locked.
  */
 export function removeCidLease(path: string, system: System = realSystem): boolean {
   const directory = path.slice(0, path.lastIndexOf("/"));
   try {
-    return withFolderLock(system, directory, () => {
+    return withDirectoryLock(system, directory, () => {
       const fd = system.open(path, O.RDWR);
       try {
         if (!system.tryLock(fd)) return false;
@@ -95,7 +99,7 @@ function lease(system: System, directory: string, path: string, cid: number, fd:
       if (!held) return;
       held = false;
       try {
-        withFolderLock(system, directory, () => Deno.removeSync(path));
+        withDirectoryLock(system, directory, () => Deno.removeSync(path));
       } finally {
         system.close(fd);
       }
@@ -103,8 +107,8 @@ function lease(system: System, directory: string, path: string, cid: number, fd:
   };
 }
 
-/** The folder is locked for microseconds, so waiting for it blocks nobody. */
-function withFolderLock<T>(system: System, directory: string, work: () => T): T {
+/** The directory is locked for microseconds only, so this may block. */
+function withDirectoryLock<T>(system: System, directory: string, work: () => T): T {
   const fd = system.open(directory, O.RDONLY | O.DIRECTORY);
   try {
     system.lock(fd);

@@ -2,86 +2,86 @@ import assert from "node:assert/strict";
 import { Child, SIG, system } from "../ffi/mod.ts";
 import { leaseCid, removeCidLease } from "./cid.ts";
 
-function withFolder(work: (folder: string) => void): void {
-  const folder = Deno.makeTempDirSync();
+function withDirectory(work: (directory: string) => void): void {
+  const parent = Deno.makeTempDirSync();
   try {
-    work(`${folder}/cids`);
+    work(`${parent}/cids`);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(parent, { recursive: true });
   }
 }
-const list = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
+const list = (directory: string) => [...Deno.readDirSync(directory)].map(({ name }) => name);
 
-Deno.test("an id that is held is never given out again, and a freed one leaves nothing", () => {
-  withFolder((folder) => {
+Deno.test("a held id is not leased again, and a freed one leaves no file", () => {
+  withDirectory((directory) => {
     let draws = 0;
     // Draws each number twice.
     const random = () => Math.floor(draws++ / 2) / 1000;
-    const first = leaseCid(folder, { random });
-    const second = leaseCid(folder, { random });
+    const first = leaseCid(directory, { random });
+    const second = leaseCid(directory, { random });
     assert.notEqual(first.cid, second.cid);
-    assert.equal(list(folder).length, 2);
+    assert.equal(list(directory).length, 2);
     first[Symbol.dispose]();
     first[Symbol.dispose]();
     second[Symbol.dispose]();
-    assert.deepEqual(list(folder), []);
+    assert.deepEqual(list(directory), []);
   });
 });
 
-Deno.test("when all are held that can be drawn, it says so", () => {
-  withFolder((folder) => {
-    using _held = leaseCid(folder, { random: () => 0 });
-    assert.throws(() => leaseCid(folder, { random: () => 0 }), { kind: "host" });
+Deno.test("an error says that no id is free", () => {
+  withDirectory((directory) => {
+    using _held = leaseCid(directory, { random: () => 0 });
+    assert.throws(() => leaseCid(directory, { random: () => 0 }), { kind: "host" });
   });
 });
 
-Deno.test("ids are in the range that vsock(7) allows to guests", () => {
-  withFolder((folder) => {
+Deno.test("ids are in the range that vsock(7) allows for guests", () => {
+  withDirectory((directory) => {
     for (const random of [0, 0.5, 1 - Number.EPSILON]) {
-      using lease = leaseCid(folder, { random: () => random });
+      using lease = leaseCid(directory, { random: () => random });
       assert(Number.isInteger(lease.cid) && lease.cid >= 3 && lease.cid < 0xffff_ffff);
     }
   });
 });
 
-Deno.test("a lease whose owner died is free, its file notwithstanding", () => {
-  withFolder((folder) => {
-    const lease = leaseCid(folder, { random: () => 0 });
+Deno.test("the id of a dead owner is free, even if its file is still there", () => {
+  withDirectory((directory) => {
+    const lease = leaseCid(directory, { random: () => 0 });
     const { path, cid } = lease;
     lease[Symbol.dispose]();
     // What a killed process leaves: the file without the lock.
     Deno.writeTextFileSync(path, "");
-    using again = leaseCid(folder, { random: () => 0 });
+    using again = leaseCid(directory, { random: () => 0 });
     assert.equal(again.cid, cid);
   });
 });
 
-Deno.test("removing a dead lease removes its file; a living one stays", () => {
-  withFolder((folder) => {
-    const living = leaseCid(folder);
+Deno.test("removeCidLease removes the file of a dead lease and keeps a living one", () => {
+  withDirectory((directory) => {
+    const living = leaseCid(directory);
     assert.equal(removeCidLease(living.path), false);
-    assert.equal(list(folder).length, 1);
+    assert.equal(list(directory).length, 1);
     living[Symbol.dispose]();
     Deno.writeTextFileSync(living.path, "");
     assert.equal(removeCidLease(living.path), true);
-    assert.deepEqual(list(folder), []);
+    assert.deepEqual(list(directory), []);
     assert.equal(removeCidLease(living.path), true);
-    assert.equal(removeCidLease(`${folder}/none/cid-1.lock`), true);
+    assert.equal(removeCidLease(`${directory}/none/cid-1.lock`), true);
   });
 });
 
-Deno.test("a lease outlives its owner in a process that inherited it", async () => {
-  const folder = Deno.makeTempDirSync();
+Deno.test("a lease stays held while a process that inherited it lives", async () => {
+  const directory = Deno.makeTempDirSync();
   try {
-    const lease = leaseCid(folder, { random: () => 0 });
+    const lease = leaseCid(directory, { random: () => 0 });
     const child = Child.spawn({ path: "/bin/sleep", args: ["600"], fds: { 3: lease.fd } });
-    // As if the owner had been killed: the descriptor is closed, and nothing else is done.
+    // As if the owner had been killed: the descriptor is closed, and nothing else happens.
     system.close(lease.fd);
-    assert.throws(() => leaseCid(folder, { random: () => 0 }), { kind: "host" });
+    assert.throws(() => leaseCid(directory, { random: () => 0 }), { kind: "host" });
     child.kill(SIG.KILL);
     await child.exited;
-    leaseCid(folder, { random: () => 0 })[Symbol.dispose]();
+    leaseCid(directory, { random: () => 0 })[Symbol.dispose]();
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 });

@@ -2,14 +2,14 @@ import { VmError } from "./error.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
-/** Where QEMU finds a socket: a path, or a connected descriptor that it inherits at this number. */
+/** A socket of QEMU: a path, or the number of a connected descriptor that it inherits. */
 export type SocketSource = { readonly path: string } | { readonly fd: number };
 
 export type VsockConfig =
   | {
     readonly transport: "kernel";
     readonly cid: number;
-    /** An inherited descriptor of /dev/vhost-vsock; without it QEMU opens the device itself. */
+    /** Inherited descriptor of /dev/vhost-vsock; without it QEMU opens the device itself. */
     readonly vhostFd?: number;
   }
   | {
@@ -19,81 +19,81 @@ export type VsockConfig =
     readonly socket: SocketSource;
   };
 
-/** A folder of the host, served by a virtiofsd. */
+/** A directory of the host, served by a virtiofsd. */
 export interface FilesystemConfig {
-  /** What the guest mounts it by: 1 to 35 bytes. */
+  /** Name by which the guest mounts it: 1 to 35 bytes. */
   readonly tag: string;
   readonly socket: SocketSource;
 }
 
 export interface DiskConfig {
-  /** What the guest knows the disk by (/sys/block/vdX/serial): 1 to 20 bytes. */
+  /** Name of the disk in the guest (/sys/block/vdX/serial): 1 to 20 bytes. */
   readonly serial: string;
   readonly path: string;
-  /** "vmdk" joins several files to one disk through a descriptor file. */
+  /** "vmdk" joins several files into one disk by means of a descriptor file. */
   readonly format: "raw" | "vmdk";
   readonly readonly: boolean;
 }
 
-/** A disk for this machine alone: what it holds is gone with the machine. */
+/** A disk of this VM alone, whose content goes with the VM unless it `outlives` it. */
 export interface ScratchDiskConfig {
-  /** As above. */
+  /** Name of the disk in the guest: 1 to 20 bytes. */
   readonly serial: string;
-  /** An inherited descriptor of a file, open for reading and writing. */
+  /** Inherited descriptor of a file that is open for reading and writing. */
   readonly fd: number;
-  /** What the guest flushes is flushed; default: nobody reads it later, and it is not. */
+  /** Whether flushes of the guest reach the file; default: no, as nothing reads it later. */
   readonly outlives?: boolean;
 }
 
 export interface NicConfig {
-  /** "52:54:00:…"; the guest's interface must have the address that the network expects. */
+  /** "52:54:00:…": the guest's interface must have the address that the network expects. */
   readonly mac: string;
-  /** The inherited descriptor of a tap with VNET_HDR. */
+  /** Inherited descriptor of a tap with VNET_HDR. */
   readonly tapFd: number;
-  /** The inherited descriptor of /dev/vhost-net. */
+  /** Inherited descriptor of /dev/vhost-net. */
   readonly vhostFd?: number;
 }
 
-/** By which a guest gives memory back to the host. */
+/** The device through which a guest returns memory to the host. */
 export interface BalloonConfig {
-  /** Whether that is what is free in the guest, always. */
+  /** Whether the guest reports free memory, which then returns to the host. */
   readonly returnsFree: boolean;
-  /** Whether it holds back a part of the memory, which the guest takes out of it when it has none left. */
+  /** Whether it holds back part of the memory, which the guest takes back when it runs out. */
   readonly holdsBack: boolean;
 }
 
-/** A virtual machine as plain data. Descriptors are numbers in the QEMU process. */
+/** A VM as plain data. Descriptors are numbers in the QEMU process. */
 export interface VmConfig {
-  /** Seen in `ps`; also what a stray process is found by. */
+  /** Shown in `ps`, and by it a stray process is found. */
   readonly name: string;
   readonly qemuPath: string;
   /** qboot.rom. */
   readonly firmwarePath: string;
   /** An uncompressed vmlinux with a PVH note. */
   readonly kernelPath: string;
-  /** The EROFS image that all guests have as their root file system. */
+  /** The EROFS image that is the root file system of every guest. */
   readonly rootPath: string;
-  /** Stage 0: what the kernel starts, and what mounts the root file system. */
+  /** Stage 0, which the kernel starts and which mounts the root file system. */
   readonly initrdPath: string;
   readonly accelerator: Accelerator;
-  /** The host's TSC frequency; what the guest uses under TCG instead of measuring. */
+  /** The host's TSC frequency, which the guest uses under TCG instead of measuring it. */
   readonly tscKhz?: number;
-  /** All that it may ever use. */
+  /** All memory that the guest may ever use. */
   readonly memoryMib: number;
-  /** Those that the guest brings online as it boots. */
+  /** vCPUs that are online after the boot. */
   readonly vcpus: number;
-  /** Those that there are. */
+  /** vCPUs that the VM has. */
   readonly vcpusMax: number;
   readonly vsock: VsockConfig;
   readonly filesystems: readonly FilesystemConfig[];
   readonly disks: readonly DiskConfig[];
   readonly scratchDisks: readonly ScratchDiskConfig[];
   readonly nics: readonly NicConfig[];
-  /** null: it has none. */
+  /** null for none. */
   readonly balloon: BalloonConfig | null;
-  /** QMP, in which QEMU is the server. */
+  /** Socket for QMP, in which QEMU is the server. */
   readonly qmp: SocketSource;
-  /** Appended to the kernel command line. Nothing that differs between containers belongs here. */
+  /** Appended to the kernel command line. Must not differ between containers. */
   readonly kernelParameters?: readonly string[];
 }
 
@@ -101,17 +101,18 @@ export interface VmConfig {
 export const VIRTIO_SLOTS_MAX = 8;
 /** CONFIG_NR_CPUS of our kernel. */
 export const VCPUS_MAX = 64;
-/** Below this the kernel with vminitd does not come up. */
+/** With less, the kernel with vminitd does not boot. */
 export const MEMORY_MIB_MIN = 128;
-/** Above any host; a bound against nonsense. */
-export const MEMORY_MIB_MAX = 16 * 1024 * 1024;
-/** 0, 1 and 2 are taken: hypervisor, local, host (vsock(7)). */
+/** More than any host has; a sanity bound. */
+const MEMORY_MIB_MAX = 16 * 1024 * 1024;
+/** 0, 1 and 2 are reserved: hypervisor, local, host (vsock(7)). */
 export const CID_MIN = 3;
 /** 0xffffffff is VMADDR_CID_ANY. */
 export const CID_MAX = 0xffff_fffe;
 
 /**
  * Checks a configuration as a whole.
+ *
  * @throws VmError `config`, naming the field.
  */
 export function validateVmConfig(config: VmConfig): void {
@@ -155,17 +156,17 @@ export function validateVmConfig(config: VmConfig): void {
       /^[\x21-\x7e]{1,256}$/.test(parameter),
       "kernelParameters",
       parameter,
-      "printable, without a space",
+      "printable characters without spaces",
     );
   }
 }
 
-/** Whether there is a slot left for what a machine can do without. */
+/** Returns whether a slot is left for an optional device. Pure. */
 export function hasSlotLeft({ filesystems, disks, nics }: DeviceCounts): boolean {
   return 2 + filesystems + disks + nics < VIRTIO_SLOTS_MAX;
 }
 
-/** How many devices of each kind a machine has, besides its vsock and its root disk. */
+/** Number of devices of each kind, besides the vsock and the root disk. */
 export interface DeviceCounts {
   readonly filesystems: number;
   readonly disks: number;
@@ -173,8 +174,9 @@ export interface DeviceCounts {
 }
 
 /**
- * The one place where the budget of virtio devices is kept.
- * @throws VmError `config` when the machine needs more than it has slots.
+ * Checks the budget of virtio devices, which is kept here alone.
+ *
+ * @throws VmError `config` if the VM needs more devices than it has slots.
  */
 export function checkSlots({ filesystems, disks, nics }: DeviceCounts): void {
   const needed = 2 + filesystems + disks + nics;
@@ -203,5 +205,5 @@ function needInteger(value: number, min: number, max: number, field: string): vo
 
 function needUnique(values: readonly string[], field: string): void {
   const twice = values.find((value, index) => values.indexOf(value) !== index);
-  if (twice !== undefined) throw new VmError("config", `${field} "${twice}" is there twice`);
+  if (twice !== undefined) throw new VmError("config", `${field} "${twice}" is used twice`);
 }

@@ -40,10 +40,10 @@ const WRONG: Record<string, Partial<VmConfig>> = {
   kernelParameters: { kernelParameters: ["quiet init=/bin/sh"] },
 };
 
-Deno.test("a valid configuration is valid", () => validateVmConfig(VALID));
+Deno.test("validateVmConfig accepts a valid configuration", () => validateVmConfig(VALID));
 
 for (const [field, change] of Object.entries(WRONG)) {
-  Deno.test(`a wrong ${field} is refused by its name`, () => {
+  Deno.test(`validateVmConfig names an invalid ${field}`, () => {
     assert.throws(
       () => validateVmConfig({ ...VALID, ...change }),
       (error: Error) => error.message.startsWith(field),
@@ -51,7 +51,7 @@ for (const [field, change] of Object.entries(WRONG)) {
   });
 }
 
-Deno.test("eight virtio devices are enough, the ninth is refused with the sum", () => {
+Deno.test("eight virtio devices fit, and a ninth is refused with the count of each kind", () => {
   checkSlots({ filesystems: 2, disks: 2, nics: 2 });
   assert.equal(hasSlotLeft({ filesystems: 2, disks: 2, nics: 2 }), false);
   assert.equal(hasSlotLeft({ filesystems: 2, disks: 2, nics: 1 }), true);

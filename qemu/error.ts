@@ -1,15 +1,15 @@
 import type { DeadlineOptions } from "../base/mod.ts";
 
 /**
- * What went wrong with a virtual machine:
- * - `config`: what was asked for cannot be had, whatever the host;
- * - `not-found`: a file that is needed is not there;
- * - `host`: this host cannot do it (forced KVM without KVM, no context id left);
- * - `boot`: QEMU, a helper or the guest ended before the guest was ready;
+ * Kinds of failure of a VM:
+ * - `config`: the request cannot be met on any host;
+ * - `not-found`: a required file does not exist;
+ * - `host`: this host cannot do it (KVM required but absent, no context id left);
+ * - `boot`: QEMU, a helper or the guest exited before the guest was ready;
  * - `timeout`: a deadline passed;
  * - `cancelled`: the caller gave up;
- * - `crashed`: the machine ended while it was in use;
- * - `protocol`: QEMU or a helper said something that is not its protocol.
+ * - `crashed`: the VM ended while it was in use;
+ * - `protocol`: QEMU or a helper violated its protocol.
  */
 export type VmErrorKind =
   | "config"
@@ -21,7 +21,7 @@ export type VmErrorKind =
   | "crashed"
   | "protocol";
 
-/** Every error of this folder that is not a SystemError. Its message is one sentence. */
+/** Any error of this directory other than a SystemError. Its message is one sentence. */
 export class VmError extends Error {
   override readonly name = "VmError";
   readonly kind: VmErrorKind;

@@ -1,6 +1,6 @@
 import { VmError } from "./error.ts";
 
-/** Where the files of a machine shall be looked for. null: where distributions put them. */
+/** Paths of the files of a VM. null: search where distributions install them. */
 export interface FileSettings {
   readonly shareDir: string;
   readonly qemuPath: string | null;
@@ -9,37 +9,38 @@ export interface FileSettings {
   readonly initrdPath: string | null;
   readonly firmwarePath: string | null;
   readonly virtiofsdPath: string | null;
-  /** Looked for only where `needsVhostDeviceVsock`. */
+  /** Used only if `needsVhostDeviceVsock`. */
   readonly vhostDeviceVsockPath: string | null;
   readonly needsVhostDeviceVsock: boolean;
 }
 
-/** All files that a machine is made of, each of them there. */
+/** The files of a VM, each of which exists. */
 export interface VmFiles {
   readonly qemuPath: string;
   readonly kernelPath: string;
-  /** The EROFS image that is the guest's root file system, which stage 0 in the initrd mounts. */
+  /** EROFS image with the guest's root file system, which stage 0 in the initrd mounts. */
   readonly rootPath: string;
   readonly initrdPath: string;
   readonly firmwarePath: string;
   readonly virtiofsdPath: string;
-  /** null: not needed. */
+  /** null if it is not needed. */
   readonly vhostDeviceVsockPath: string | null;
   readonly setprivPath: string;
 }
 
 interface Wanted {
-  /** As the message calls it. */
+  /** Name in messages. */
   readonly what: string;
-  /** Asked for by its user: no other place will do. */
+  /** Path that the user set; then no other place is searched. */
   readonly asked: string | null;
   readonly places: readonly string[];
-  readonly mend: string;
+  readonly fix: string;
 }
 
 /**
- * Finds every file, or says which one is missing and what to do about it. Pure over `exists`.
- * @throws VmError `not-found`.
+ * Locates every file. Pure over `exists`.
+ *
+ * @throws VmError `not-found`, naming the missing file and the fix.
  */
 export function locateFiles(
   settings: FileSettings,
@@ -51,7 +52,7 @@ export function locateFiles(
     what: "qemu-system-x86_64 binary",
     asked: unlessDefault(settings.qemuPath, `${shareDir}/bin/qemu-system-x86_64`),
     places: [`${shareDir}/bin/qemu-system-x86_64`, "/usr/bin/qemu-system-x86_64"],
-    mend: "install QEMU (Debian: qemu-system-x86, Fedora: qemu-system-x86-core) " +
+    fix: "install QEMU (Debian: qemu-system-x86, Fedora: qemu-system-x86-core) " +
       "or set QEMUBOX_QEMU_PATH",
   });
   return {
@@ -60,21 +61,21 @@ export function locateFiles(
       what: "kernel",
       asked: settings.kernelPath,
       places: [`${shareDir}/kernel/qemubox-kernel-x86_64`],
-      mend: "build it with `scripts/deno task build:kernel` and install it there, " +
+      fix: "build it with `scripts/deno task build:kernel` and install it there, " +
         "or set QEMUBOX_SHARE_DIR",
     }),
     rootPath: find({
       what: "root image",
       asked: settings.rootPath,
       places: [`${shareDir}/kernel/qemubox-root`],
-      mend: "build it with `scripts/deno task build:root` and install it there, " +
+      fix: "build it with `scripts/deno task build:root` and install it there, " +
         "or set QEMUBOX_SHARE_DIR",
     }),
     initrdPath: find({
       what: "initrd",
       asked: settings.initrdPath,
       places: [`${shareDir}/kernel/qemubox-initrd`],
-      mend: "build it with `scripts/deno task build:initrd` and install it there, " +
+      fix: "build it with `scripts/deno task build:initrd` and install it there, " +
         "or set QEMUBOX_SHARE_DIR",
     }),
     firmwarePath: find({
@@ -82,12 +83,12 @@ export function locateFiles(
       asked: settings.firmwarePath,
       places: [
         `${shareDir}/firmware/qboot.rom`,
-        // Beside a QEMU that was installed under another prefix.
+        // With a QEMU that is installed under another prefix.
         `${qemuPath.replace(/\/bin\/[^/]*$/, "")}/share/qemu/qboot.rom`,
         "/usr/share/qemu/qboot.rom",
         "/usr/share/seabios/qboot.rom",
       ],
-      mend: "install it (Debian: qemu-system-data, Fedora: qemu-common) or set firmware_path in " +
+      fix: "install it (Debian: qemu-system-data, Fedora: qemu-common) or set firmware_path in " +
         "/etc/qemubox/config.json",
     }),
     virtiofsdPath: find({
@@ -100,7 +101,7 @@ export function locateFiles(
         "/usr/lib/virtiofsd",
         "/usr/bin/virtiofsd",
       ],
-      mend: "install virtiofsd or set virtiofsd_path in /etc/qemubox/config.json",
+      fix: "install virtiofsd or set virtiofsd_path in /etc/qemubox/config.json",
     }),
     vhostDeviceVsockPath: settings.needsVhostDeviceVsock
       ? find({
@@ -111,7 +112,7 @@ export function locateFiles(
           "/usr/bin/vhost-device-vsock",
           "/usr/libexec/vhost-device-vsock",
         ],
-        mend: "load the kernel module vhost_vsock, install vhost-device-vsock or set " +
+        fix: "load the kernel module vhost_vsock, install vhost-device-vsock or set " +
           "vhost_device_vsock_path in /etc/qemubox/config.json",
       })
       : null,
@@ -119,21 +120,21 @@ export function locateFiles(
       what: "setpriv binary",
       asked: null,
       places: ["/usr/bin/setpriv", "/bin/setpriv"],
-      mend: "install util-linux",
+      fix: "install util-linux",
     }),
   };
 }
 
-function locate({ what, asked, places, mend }: Wanted, exists: (path: string) => boolean): string {
+function locate({ what, asked, places, fix }: Wanted, exists: (path: string) => boolean): string {
   const candidates = asked === null ? places : [asked];
   const found = candidates.find(exists);
   if (found !== undefined) return found;
   const [first, ...others] = [...new Set(candidates)];
   const elsewhere = others.length === 0 ? "" : ` (nor at ${others.join(", ")})`;
-  throw new VmError("not-found", `${what} not found at ${first}${elsewhere}: ${mend}`);
+  throw new VmError("not-found", `${what} not found at ${first}${elsewhere}: ${fix}`);
 }
 
-/** A setting that only repeats the default is no wish of its own. */
+/** A setting that repeats the default counts as not set. */
 function unlessDefault(asked: string | null, byDefault: string): string | null {
   return asked === byDefault ? null : asked;
 }

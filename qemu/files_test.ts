@@ -27,7 +27,7 @@ const DEBIAN = [
 ];
 const among = (files: string[]) => (path: string) => files.includes(path);
 
-Deno.test("everything is found where Debian puts it", () => {
+Deno.test("locateFiles finds every file where Debian installs it", () => {
   assert.deepEqual(locateFiles(SETTINGS, among(DEBIAN)), {
     qemuPath: "/usr/bin/qemu-system-x86_64",
     kernelPath: KERNEL,
@@ -40,7 +40,7 @@ Deno.test("everything is found where Debian puts it", () => {
   });
 });
 
-Deno.test("the share folder comes before the distribution", () => {
+Deno.test("the share directory comes before the distribution's places", () => {
   const own = ["qemu-system-x86_64", "virtiofsd", "vhost-device-vsock"].map((name) =>
     `/usr/share/qemubox/bin/${name}`
   );
@@ -48,7 +48,7 @@ Deno.test("the share folder comes before the distribution", () => {
   assert.deepEqual([files.qemuPath, files.virtiofsdPath, files.vhostDeviceVsockPath], own);
 });
 
-Deno.test("a path that was asked for is the only one", () => {
+Deno.test("an explicit path is the only one searched", () => {
   const settings = { ...SETTINGS, qemuPath: "/opt/qemu/bin/qemu-system-x86_64" };
   assert.throws(() => locateFiles(settings, among(DEBIAN)), {
     kind: "not-found",
@@ -60,7 +60,7 @@ Deno.test("a path that was asked for is the only one", () => {
   assert.equal(locateFiles(settings, among(files)).firmwarePath, firmware);
 });
 
-Deno.test("the default path, repeated, is no wish", () => {
+Deno.test("an explicit path that equals the default does not exclude the others", () => {
   const qemuPath = "/usr/share/qemubox/bin/qemu-system-x86_64";
   const files = locateFiles({ ...SETTINGS, qemuPath }, among(DEBIAN));
   assert.equal(files.qemuPath, "/usr/bin/qemu-system-x86_64");
@@ -80,7 +80,7 @@ const MISSING: [string, string][] = [
   ],
 ];
 for (const [gone, message] of MISSING) {
-  Deno.test(`without ${gone} the message names place and mend`, () => {
+  Deno.test(`without ${gone} the error names the place and the fix`, () => {
     const exists = among(DEBIAN.filter((path) => path !== gone));
     assert.throws(
       () => locateFiles(SETTINGS, exists),
@@ -89,7 +89,7 @@ for (const [gone, message] of MISSING) {
   });
 }
 
-Deno.test("vhost-device-vsock is not missed where the kernel has vsock", () => {
+Deno.test("vhost-device-vsock is not required where the kernel has vsock", () => {
   const exists = among(DEBIAN.filter((path) => !path.includes("vsock")));
   const files = locateFiles({ ...SETTINGS, needsVhostDeviceVsock: false }, exists);
   assert.equal(files.vhostDeviceVsockPath, null);

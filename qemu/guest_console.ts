@@ -4,16 +4,17 @@ import { VmError } from "./error.ts";
 import { LastLine } from "./last_line.ts";
 import { MarkerScanner } from "./marker_scanner.ts";
 
-/** How long the last bytes of the console may lag behind the end of QEMU. */
+/** How long the last bytes of the console may take to arrive after QEMU has exited. */
 const CONSOLE_GRACE_MS = 200;
 const CONSOLE_READ_BYTES = 16 * 1024;
 
-/** Reads the guest's console as long as there is one, and notices when the guest is ready. */
+/** Reads the guest's console until it ends, and notices when the guest is ready. */
 export class GuestConsole {
-  /** Resolves when the marker was seen; rejects when the console cannot be read before that. */
+  /** Resolves when the marker was seen; rejects if the console cannot be read before that. */
   readonly ready: Promise<void>;
   /** performance.now() of the first byte. */
   firstByteAt: number | null = null;
+  /** performance.now() of the marker. */
   readyAt: number | null = null;
   readonly #ready = Promise.withResolvers<void>();
   readonly #scanner: MarkerScanner;
@@ -28,7 +29,7 @@ export class GuestConsole {
     this.ready.catch(() => {});
   }
 
-  /** Starts to read a stream; disposing what it returns ends that. */
+  /** Starts to read a stream; disposing the result stops that. */
   read(stream: FdStream): AsyncDisposable {
     const end = this.#read(stream);
     this.#end = end;
@@ -40,15 +41,15 @@ export class GuestConsole {
     };
   }
 
-  /** Resolves when all has been read that QEMU wrote, given that it has ended. */
+  /** Resolves when everything that QEMU wrote has been read; call it after QEMU has exited. */
   async ended(): Promise<void> {
     await endsWithin(this.#end, CONSOLE_GRACE_MS);
   }
 
-  /** "last console line: …". */
+  /** Returns "last console line: …", for messages. */
   describe(): string {
     const line = this.#lastLine.text;
-    return line === "" ? "nothing came on its console" : `last console line: ${line}`;
+    return line === "" ? "no console output" : `last console line: ${line}`;
   }
 
   async #read(stream: FdStream): Promise<void> {
@@ -60,9 +61,9 @@ export class GuestConsole {
         this.#take(chunk.subarray(0, count));
       }
     } catch (error) {
-      // At its end the guest cannot become ready any more, but that end of QEMU is seen elsewhere.
+      // At the end of the stream the guest cannot become ready either; VmEnd sees that QEMU exits.
       this.#ready.reject(
-        new VmError("boot", `console of the guest cannot be read: ${messageOf(error)}`, {
+        new VmError("boot", `guest console cannot be read: ${messageOf(error)}`, {
           cause: error,
         }),
       );

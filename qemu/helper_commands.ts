@@ -9,21 +9,21 @@ export interface CommandLine {
 
 export interface VirtiofsdOptions {
   readonly path: string;
-  /** The inherited descriptor of a socket that listens already. */
+  /** Inherited descriptor of a socket that already listens. */
   readonly fd: number;
   readonly sharedDirectory: string;
-  /** Enforced by virtiofsd, whatever the guest does. */
+  /** Enforced by virtiofsd, not by the guest. */
   readonly readonly: boolean;
-  /** Nobody changes anything in the folder: the guest may keep all that it has read. */
+  /** Nothing changes in the directory, so the guest may cache everything it has read. */
   readonly isFixed?: boolean;
   /**
-   * "namespace" (default) gives it an empty network, its own pids and the shared folder as its
-   * root. "chroot" and "none" are for hosts that forbid the former.
+   * "namespace" (default) gives virtiofsd an empty network, its own PIDs and the shared directory
+   * as its root. "chroot" and "none" are for hosts that forbid that.
    */
   readonly sandbox?: "namespace" | "chroot" | "none";
 }
 
-/** virtiofsd's command line. Pure. */
+/** Returns virtiofsd's command line. Pure. */
 export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
   return {
     path: options.path,
@@ -31,15 +31,16 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
       `--fd=${options.fd}`,
       `--shared-dir=${options.sharedDirectory}`,
       `--sandbox=${options.sandbox ?? "namespace"}`,
-      // Otherwise it holds a descriptor of each file that the guest knows of, and a walk over a big
-      // folder ends with ENFILE. Where a file system has no handles it still does.
+      // Without handles, virtiofsd holds a descriptor of each file that the guest knows of, and a
+      // walk over a large directory fails with ENFILE. On file systems without handles it still
+      // does.
       "--inode-file-handles=prefer",
       // open_by_handle_at(2).
       "--modcaps=+dac_read_search",
-      // What the host may change is asked for again: names and attributes after a second, content each
+      // What the host may change is revalidated: names and attributes after a second, content each
       // time that a file is opened.
       `--cache=${options.isFixed ? "always" : "auto"}`,
-      // File capabilities (ping, sudo) are in xattrs.
+      // File capabilities (ping, sudo) are xattrs.
       "--xattr",
       "--announce-submounts",
       "--log-level=warn",
@@ -51,25 +52,31 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
 export interface VhostDeviceVsockOptions {
   readonly path: string;
   readonly cid: number;
-  /** Where QEMU connects. It and `dialSocket` may be relative to the working directory. */
+  /**
+   * Socket that QEMU connects to. Like `dialSocket`, it may be relative to the working directory.
+   */
   readonly vhostSocket: string;
-  /** Where the host dials the guest. */
+  /** Socket through which the host dials the guest. */
   readonly dialSocket: string;
 }
 
 /**
- * What of a connection a guest may send before the host has taken it: as much as the kernel's vhost-vsock
- * lets it. Its own default, 64 KiB, makes a guest wait for each two packets. Touched as it is used.
+ * Bytes of a connection that a guest may send before the host reads them: as many as the kernel's
+ * vhost-vsock allows. vhost-device-vsock's default, 64 KiB, makes a guest wait after every two
+ * packets. The buffer's memory is touched only as it is used.
  */
 const VSOCK_BUFFER_BYTES = 262_144;
 
 /**
- * vhost-device-vsock's command line. Pure.
+ * Returns vhost-device-vsock's command line. Pure.
+ *
  * @throws VmError `config` for a path with a comma, which its option syntax cannot express.
  */
 export function vhostDeviceVsockCommand(options: VhostDeviceVsockOptions): CommandLine {
   for (const path of [options.vhostSocket, options.dialSocket]) {
-    if (path.includes(",")) throw new VmError("config", `socket path ${path} has a comma`);
+    if (path.includes(",")) {
+      throw new VmError("config", `socket path ${path} must not contain a comma`);
+    }
   }
   if (!Number.isInteger(options.cid) || options.cid < CID_MIN || options.cid > CID_MAX) {
     throw new VmError("config", `vsock context id ${options.cid} is out of range`);
@@ -85,9 +92,9 @@ export function vhostDeviceVsockCommand(options: VhostDeviceVsockOptions): Comma
 }
 
 /**
- * Makes a program die with the process that spawns it. posix_spawn(3) cannot, QEMU's own
- * `-run-with exit-with-parent` is too new for many hosts and the helpers have nothing like it, so
- * all three get it from setpriv(1), which costs an exec.
+ * Makes a program die with the process that spawns it. Pure. posix_spawn(3) cannot do that, QEMU's
+ * own `-run-with exit-with-parent` is too new for many hosts, and the helpers have no such option.
+ * So all three get it from setpriv(1), at the cost of one exec.
  */
 export function dyingWithParent(command: CommandLine, setprivPath: string): CommandLine {
   return {

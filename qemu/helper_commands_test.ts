@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { assertGolden } from "./testing/golden.ts";
 import { dyingWithParent, vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
 
-Deno.test("the command lines of the helpers are as they were", () => {
+Deno.test("the command lines of the helpers match the golden file", () => {
   const virtiofsd = { path: "/usr/libexec/virtiofsd", fd: 3, sharedDirectory: "/run/x/root fs" };
   const commands = [
     virtiofsdCommand({ ...virtiofsd, readonly: true, isFixed: true }),
@@ -18,7 +18,7 @@ Deno.test("the command lines of the helpers are as they were", () => {
   assertGolden("helper_commands.txt", text + "\n");
 });
 
-Deno.test("what vhost-device-vsock's option syntax cannot express is refused", () => {
+Deno.test("values that vhost-device-vsock's options cannot express are refused", () => {
   const options = { path: "/v", cid: 3, vhostSocket: "a,b", dialSocket: "c" };
   assert.throws(() => vhostDeviceVsockCommand(options), { kind: "config" });
   assert.throws(() => vhostDeviceVsockCommand({ ...options, vhostSocket: "a", cid: 2 }), {

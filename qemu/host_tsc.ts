@@ -3,30 +3,33 @@ import { type Fd, isSystemError, O, type System, system as realSystem } from "..
 /** The frequency of the host's time stamp counter, which a guest under TCG reads directly. */
 export interface HostTsc {
   readonly khz: number;
-  /** Where it was found. */
+  /** Where it was found, for the log. */
   readonly source: string;
   /**
-   * Whether it is what the host's kernel itself keeps time by. If not, it is the processor's
-   * nominal frequency, and the guest's clock may drift by up to a percent.
+   * Whether the host's kernel keeps time by this value. If not, it is the CPU's nominal frequency,
+   * and the guest's clock may drift by up to a percent.
    */
   readonly exact: boolean;
 }
 
-/** A host's files, so that a test can give its own. null: not there, or not for us. */
+/** Files of a host; tests pass their own. null: absent, or not readable. */
 export interface HostFiles {
   readText(path: string): string | null;
-  /** The kernel's log from its start. */
+  /** Returns the kernel's log from the boot on. */
   kernelLog(): string | null;
 }
 
-/** The clock events of the first processor come early in this file, which is long on big hosts. */
+/** Limit for this file, which is long on big hosts; the first CPU's clock events come early. */
 const TIMER_LIST_BYTES_MAX = 4 * 1024 * 1024;
 const KERNEL_LOG_RECORDS_MAX = 100_000;
 const KERNEL_LOG_RECORD_BYTES_MAX = 8192;
 
 /**
- * Looks for the TSC frequency in the places that need the least rights and keep it longest.
- * null: nowhere; the guest then has to measure it, which fails now and then under load.
+ * Looks for the TSC frequency, first in the places that need the fewest privileges and keep it
+ * longest.
+ *
+ * @returns null if it was not found. The guest must measure it then, which sometimes fails under
+ *   load.
  */
 export function hostTsc(files: HostFiles = hostFiles()): HostTsc | null {
   const exact: [string, () => number | null][] = [
@@ -52,7 +55,7 @@ export function hostTsc(files: HostFiles = hostFiles()): HostTsc | null {
         return mhz === null ? null : mhz * 1000;
       },
     ],
-    ["the processor's model name", () => khzOfModelName(files.readText("/proc/cpuinfo") ?? "")],
+    ["the CPU's model name", () => khzOfModelName(files.readText("/proc/cpuinfo") ?? "")],
   ];
   for (const [places, isExact] of [[exact, true], [nominal, false]] as const) {
     for (const [source, find] of places) {
@@ -64,7 +67,7 @@ export function hostTsc(files: HostFiles = hostFiles()): HostTsc | null {
 }
 
 /**
- * From /proc/timer_list. The lapic-deadline clock event counts the TSC divided by 8
+ * Reads it from /proc/timer_list. Pure. The lapic-deadline clock event counts the TSC divided by 8
  * (arch/x86/kernel/apic/apic.c, TSC_DIVISOR), and mult/2^shift is its ticks per nanosecond.
  */
 export function tscKhzOfTimerList(text: string): number | null {
@@ -75,23 +78,28 @@ export function tscKhzOfTimerList(text: string): number | null {
   return Math.round(Number(event[1]) / 2 ** Number(event[2]) * 1e6 * 8);
 }
 
-/** From the kernel's log: the refined value where there is one, else the detected one. */
+/**
+ * Reads it from the kernel's log: the refined value if there is one, else the detected one. Pure.
+ */
 export function tscKhzOfKernelLog(text: string): number | null {
   const refined = text.match(/tsc: Refined TSC clocksource calibration: (\d+)\.(\d{3}) MHz/);
   const detected = [...text.matchAll(/tsc: Detected (\d+)\.(\d{3}) MHz (TSC|processor)/g)];
-  // "processor" is the core's clock; a line that ends in "TSC" follows it where the two differ.
+  // "processor" is the core's clock; a line that ends in "TSC" follows if the two differ.
   const found = refined ?? detected.find((one) => one[3] === "TSC") ?? detected[0];
   return found === undefined ? null : Number(found[1]) * 1000 + Number(found[2]);
 }
 
-/** In a guest "cpu MHz" is what the TSC was found to be; elsewhere it is the clock of the moment. */
+/**
+ * Reads it from /proc/cpuinfo. Pure. In a guest, "cpu MHz" is the measured TSC frequency; on bare
+ * metal it is the momentary core clock, and the result is null.
+ */
 export function tscKhzOfCpuinfo(text: string): number | null {
   if (!/^flags\s*:.* hypervisor( |$)/m.test(text) || / aperfmperf( |$)/m.test(text)) return null;
   const mhz = /^cpu MHz\s*: (\d+(?:\.\d+)?)$/m.exec(text)?.[1];
   return mhz === undefined ? null : Math.round(Number(mhz) * 1000);
 }
 
-/** "Intel(R) Xeon(R) CPU @ 2.60GHz". */
+/** Reads it from a model name such as "Intel(R) Xeon(R) CPU @ 2.60GHz". Pure. */
 export function khzOfModelName(text: string): number | null {
   const ghz = /^model name\s*:.*@ *(\d+(?:\.\d+)?)GHz/m.exec(text)?.[1];
   return ghz === undefined ? null : Math.round(Number(ghz) * 1e6);
@@ -138,7 +146,7 @@ function readBounded(path: string, max: number): string {
   return text;
 }
 
-/** Each read(2) of /dev/kmsg gives one record; null is the end, EPIPE means some were lost. */
+/** Each read(2) of /dev/kmsg returns one record; null is the end, EPIPE means some were lost. */
 function readKernelLog(system: System): string {
   const fd: Fd = system.open("/dev/kmsg", O.RDONLY | O.NONBLOCK);
   try {

@@ -8,7 +8,7 @@ import {
   tscKhzOfTimerList,
 } from "./host_tsc.ts";
 
-/** As a host with a 2.6 GHz TSC shows it. */
+/** /proc/timer_list of a host with a 2.6 GHz TSC. */
 const TIMER_LIST = `Tick Device: mode:     1
 Broadcast device
 Clock Event Device: <NULL>
@@ -33,13 +33,13 @@ const host = (files: Record<string, string>): HostFiles => ({
   kernelLog: () => files["log"] ?? null,
 });
 
-Deno.test("the deadline timer tells the TSC's frequency", () => {
+Deno.test("the TSC frequency follows from the deadline timer", () => {
   assert.equal(tscKhzOfTimerList(TIMER_LIST), 2_600_000);
   assert.equal(tscKhzOfTimerList(TIMER_LIST.replace("lapic-deadline", "lapic")), null);
   assert.equal(tscKhzOfTimerList(""), null);
 });
 
-Deno.test("the kernel's log: refined before TSC before processor", () => {
+Deno.test("the kernel's log: refined wins over TSC, and TSC over processor", () => {
   const processor = "6,1,65,-;tsc: Detected 2600.000 MHz processor\n";
   const tsc = "6,2,66,-;tsc: Detected 2592.000 MHz TSC\n";
   const refined = "6,9,99,-;tsc: Refined TSC clocksource calibration: 2591.999 MHz\n";
@@ -49,14 +49,14 @@ Deno.test("the kernel's log: refined before TSC before processor", () => {
   assert.equal(tscKhzOfKernelLog("TSC deadline timer available\n"), null);
 });
 
-Deno.test("/proc/cpuinfo counts only where it is not the clock of the moment", () => {
+Deno.test("cpu MHz of /proc/cpuinfo counts in a guest only, not on bare metal", () => {
   assert.equal(tscKhzOfCpuinfo(GUEST_CPUINFO), 2_599_997);
   assert.equal(tscKhzOfCpuinfo(METAL_CPUINFO), null);
   assert.equal(khzOfModelName(METAL_CPUINFO), 2_600_000);
   assert.equal(khzOfModelName(GUEST_CPUINFO), null);
 });
 
-Deno.test("exact places come first, implausible ones are passed over", () => {
+Deno.test("exact places come first, and implausible values are skipped", () => {
   const sys = "/sys/devices/system/cpu/cpu0/tsc_freq_khz";
   const all = {
     [sys]: "2600001\n",
@@ -67,13 +67,13 @@ Deno.test("exact places come first, implausible ones are passed over", () => {
   assert.equal(hostTsc(host({ ...all, [sys]: "0\n" }))?.source, "/proc/timer_list");
   assert.deepEqual(hostTsc(host({ "/proc/cpuinfo": METAL_CPUINFO })), {
     khz: 2_600_000,
-    source: "the processor's model name",
+    source: "the CPU's model name",
     exact: false,
   });
   assert.equal(hostTsc(host({})), null);
 });
 
-Deno.test("this host's frequency is found, or nothing is made up", () => {
+Deno.test("hostTsc finds a plausible frequency of this host, or null", () => {
   const found = hostTsc();
   if (found !== null) assert(found.khz >= 100_000 && found.khz <= 20_000_000);
 });

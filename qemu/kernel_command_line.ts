@@ -1,15 +1,18 @@
 import type { VmConfig } from "./config.ts";
 import { VmError } from "./error.ts";
 
-/** COMMAND_LINE_SIZE of x86, less what QEMU appends for 8 virtio-mmio devices and the final zero. */
+/**
+ * COMMAND_LINE_SIZE of x86, less what QEMU appends for 8 virtio-mmio devices and the final zero.
+ */
 const COMMAND_LINE_BYTES_MAX = 2048 - 8 * 48 - 1;
 
 /**
- * The kernel command line. It is the same for every container on a host, so that a booted guest can
- * become a template: names, addresses and ids go to the guest by RPC.
+ * Returns the kernel command line. Pure. It is the same for every container on a host, so that a
+ * booted guest can become a template: names, addresses and ids go to the guest by RPC.
  *
  * QEMU appends a `virtio_mmio.device=…` for each device (acpi=off).
- * @throws VmError `config` when it is too long for the kernel.
+ *
+ * @throws VmError `config` if it is too long for the kernel.
  */
 export function kernelCommandLine(
   config: Pick<
@@ -18,19 +21,19 @@ export function kernelCommandLine(
   >,
 ): string {
   const line = [
-    // The serial port is the console. Every byte on it costs an exit to QEMU, so the kernel only
-    // says what is a warning or worse.
+    // The serial port is the console. Each byte on it costs an exit to QEMU, so the kernel prints
+    // only warnings and worse.
     "console=ttyS0",
     "quiet",
-    // A guest that panics resets at once, and -no-reboot makes QEMU end then. A triple fault is
-    // the only reset that a microvm without ACPI and keyboard controller has.
+    // A guest that panics resets at once, and -no-reboot makes QEMU exit then. A triple fault is
+    // the only reset of a microvm without ACPI and keyboard controller.
     "panic=-1",
     "reboot=t",
     ...(config.accelerator === "tcg" ? tcgParameters(config.tscKhz) : []),
-    // The others stay offline until they are wanted.
+    // The other vCPUs stay offline until they are needed.
     ...(config.vcpus < config.vcpusMax ? [`maxcpus=${config.vcpus}`] : []),
-    // The kernel would keep up to an eighth of the memory in lists of each processor, from where freed
-    // pages come back by and by: a hundredth is enough, the rest is the host's.
+    // The kernel would keep up to an eighth of the memory in lists of each processor, from where
+    // freed pages come back by and by: a hundredth is enough, the rest is the host's.
     ...(config.balloon?.returnsFree ? ["sysctl.vm.percpu_pagelist_high_fraction=100"] : []),
     ...(config.kernelParameters ?? []),
   ].join(" ");
@@ -43,20 +46,20 @@ export function kernelCommandLine(
   return line;
 }
 
-/** Under KVM the processor and kvm-clock make all of this unnecessary. */
+/** Under KVM, the CPU and kvm-clock make all of these unnecessary. */
 function tcgParameters(tscKhz: number | undefined): string[] {
   return [
-    // TCG's rdtsc is the host's. Measuring it against the emulated PIT fails now and then on a
-    // busy host, and the boot hangs.
+    // TCG's rdtsc is the host's. Measuring it against the emulated PIT sometimes fails on a busy
+    // host, and the boot hangs.
     ...(tscKhz === undefined ? [] : [`tsc_early_khz=${tscKhz}`]),
-    // No watchdog that takes a pause of the host for an unstable TSC.
+    // Disables the watchdog, which takes a stall of the host for an unstable TSC.
     "tsc=reliable",
-    // The timer check counts ticks in real time and panics when the host was busy meanwhile.
+    // The timer check counts ticks in real time and panics if the host is busy meanwhile.
     "no_timer_check",
-    // TCG translates code page by page and notices when the guest, or QEMU itself, writes to a page
-    // that it has translated; what another process writes to it, as virtiofsd does, it does not. A
-    // page that held code would go on to run the old code with a new file in it. Zeroing each page
-    // as it is handed out is such a write of the guest's.
+    // TCG translates code page by page and notices when the guest or QEMU itself writes to a
+    // translated page, but not when another process does, as virtiofsd does. A page that held code
+    // would run the old code after a new file was read into it. Zeroing each page as it is
+    // allocated is a write by the guest.
     "init_on_alloc=1",
   ];
 }

@@ -4,7 +4,7 @@ import { kernelCommandLine } from "./kernel_command_line.ts";
 
 const ONE = { vcpus: 1, vcpusMax: 1, balloon: null };
 
-Deno.test("the kernel command lines are as they were", () => {
+Deno.test("the kernel command lines match the golden file", () => {
   const lines = [
     kernelCommandLine({ ...ONE, accelerator: "kvm" }),
     kernelCommandLine({ ...ONE, accelerator: "kvm", tscKhz: 2_600_000 }),
@@ -20,7 +20,7 @@ Deno.test("the kernel command lines are as they were", () => {
   assertGolden("kernel_command_lines.txt", lines.join("\n") + "\n");
 });
 
-Deno.test("a command line that the kernel would cut is refused", () => {
+Deno.test("a command line that the kernel would truncate is refused", () => {
   const kernelParameters = Array.from({ length: 20 }, (_, index) => `p${index}=`.padEnd(100, "x"));
   assert.throws(() => kernelCommandLine({ ...ONE, accelerator: "kvm", kernelParameters }), {
     kind: "config",

@@ -1,15 +1,15 @@
 import { printable } from "../base/mod.ts";
 
-/** How much of a line is kept for messages. */
+/** Longest part of a line that is kept for messages, in bytes. */
 const LINE_BYTES_MAX = 512;
 const NEWLINE = 0x0a;
-/** As stage 0 (build/initrd/init) and vminitd say it. */
+/** As printed by stage 0 (build/initrd/init) and vminitd. */
 const REASON = /^qemubox: (stage 0 failed|vminitd died): /;
 
 /**
- * Keeps the line of a byte stream that says most about its end, whatever the stream's length: the
- * first in which PID 1 says why it ends (which makes the kernel panic), else the first that tells of a
- * kernel panic, else the last that is not blank.
+ * Keeps the line of a byte stream that best explains its end, in bounded memory: the first in which
+ * PID 1 says why it exits (which makes the kernel panic), else the first that reports a kernel
+ * panic, else the last that is not blank.
  */
 export class LastLine {
   #current: number[] = [];
@@ -17,6 +17,7 @@ export class LastLine {
   #reason: string | null = null;
   #panic: string | null = null;
 
+  /** Takes the next bytes of the stream. */
   push(chunk: Uint8Array): void {
     for (const byte of chunk) {
       if (byte === NEWLINE) this.#endLine();
@@ -24,7 +25,7 @@ export class LastLine {
     }
   }
 
-  /** The line, control characters taken out, or "" when there was none. */
+  /** The line without control characters, or "" if there was none. */
   get text(): string {
     const why = this.#reason ?? this.#panic;
     if (why !== null) return why;

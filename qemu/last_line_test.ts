@@ -3,7 +3,7 @@ import { LastLine } from "./last_line.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("the last line that is not blank, without control characters", () => {
+Deno.test("LastLine keeps the last non-blank line, without control characters", () => {
   const last = new LastLine();
   assert.equal(last.text, "");
   last.push(bytes("one\r\n\x1b[1mtw"));
@@ -12,21 +12,21 @@ Deno.test("the last line that is not blank, without control characters", () => {
   assert.equal(last.text, "two");
 });
 
-Deno.test("what PID 1 says of its end says more than the panic that follows", () => {
+Deno.test("the reason that PID 1 prints wins over the panic that follows", () => {
   const last = new LastLine();
   last.push(bytes("qemubox: stage 0\nqemubox: vminitd died: Error: x\n"));
   last.push(bytes("Kernel panic - not syncing: Attempted to kill init!\n"));
   assert.equal(last.text, "qemubox: vminitd died: Error: x");
 });
 
-Deno.test("a kernel panic says more than what follows it", () => {
+Deno.test("a kernel panic wins over the lines that follow it", () => {
   const last = new LastLine();
   last.push(bytes("Kernel panic - not syncing: no init\nCall Trace:\n foo\n"));
   last.push(bytes("---[ end Kernel panic - not syncing: no init ]---\n"));
   assert.equal(last.text, "Kernel panic - not syncing: no init");
 });
 
-Deno.test("an endless line costs no memory", () => {
+Deno.test("an endless line does not use up memory", () => {
   const last = new LastLine();
   for (let index = 0; index < 100; index++) last.push(bytes("x".repeat(10_000)));
   assert(last.text.length <= 512);

@@ -1,16 +1,16 @@
-/** Finds a text in a byte stream, however the stream is split. */
+/** Finds a text in a byte stream, wherever the chunks are split. */
 export class MarkerScanner {
   readonly #marker: Uint8Array;
   #tail: Uint8Array = new Uint8Array();
   #found = false;
 
-  /** `marker` must not be empty. */
+  /** @throws RangeError for an empty marker. */
   constructor(marker: string) {
     this.#marker = new TextEncoder().encode(marker);
     if (this.#marker.length === 0) throw new RangeError("marker is empty");
   }
 
-  /** Whether the marker has been seen, in `chunk` or before. */
+  /** Returns whether the marker has been seen, in `chunk` or before. */
   push(chunk: Uint8Array): boolean {
     if (this.#found) return true;
     const text = new Uint8Array(this.#tail.length + chunk.length);

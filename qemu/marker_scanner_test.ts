@@ -5,7 +5,7 @@ import { MarkerScanner } from "./marker_scanner.ts";
 const MARKER = "qemubox: vminitd ready";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** Text cut at arbitrary places. */
+/** Text that is split at arbitrary places. */
 const pieces = (text: fc.Arbitrary<string>) =>
   fc.tuple(text, fc.array(fc.nat(200))).map(([whole, cuts]) => {
     const all = bytes(whole);
@@ -18,14 +18,14 @@ const nearly = fc.array(fc.nat(MARKER.length - 1).map((end) => MARKER.slice(0, e
   parts.join("")
 );
 
-Deno.test("the marker is found however the console is split", () => {
+Deno.test("MarkerScanner finds the marker, wherever the console is split", () => {
   fc.assert(fc.property(pieces(marked), ({ chunks }) => {
     const scanner = new MarkerScanner(MARKER);
     assert(chunks.map((chunk) => scanner.push(chunk)).at(-1));
   }));
 });
 
-Deno.test("nothing else is taken for the marker", () => {
+Deno.test("MarkerScanner takes nothing else for the marker", () => {
   fc.assert(fc.property(pieces(nearly), ({ whole, chunks }) => {
     const scanner = new MarkerScanner(MARKER);
     const found = chunks.map((chunk) => scanner.push(chunk)).at(-1);

@@ -9,56 +9,56 @@ import {
 } from "./config.ts";
 import type { VmFiles } from "./files.ts";
 
-/** A folder of the host that the guest sees. */
+/** A directory of the host that the guest sees. */
 export interface Share {
   readonly tag: string;
   readonly directory: string;
   readonly readonly: boolean;
-  /** Nobody changes anything in it while the machine runs. */
+  /** Nothing in it changes while the VM runs. */
   readonly isFixed?: boolean;
   readonly sandbox?: "namespace" | "chroot" | "none";
 }
 
-/** A file that the machine has as a disk of its own; the descriptor stays the caller's. */
+/** A file that the VM has as a disk of its own; the caller keeps the descriptor. */
 export interface ScratchDisk {
   readonly serial: string;
   readonly file: Fd;
-  /** Somebody reads it later: what the guest flushes is flushed; default: nobody does. */
+  /** Whether it is read after the VM has ended, so that flushes must reach it; default: no. */
   readonly outlives?: boolean;
 }
 
 export interface NicPlan {
   readonly mac: string;
-  /** The tap, and /dev/vhost-net where it is used; both stay the caller's. */
+  /** The tap, and /dev/vhost-net where it is used; the caller keeps both descriptors. */
   readonly tap: Fd;
   readonly vhost?: Fd;
 }
 
-/** What `bootVm` shall boot. */
+/** A VM for `bootVm`. */
 export interface BootPlan {
-  /** Names namespace and container: it is in the processes' arguments and environment. */
+  /** Namespace and container, which the processes have in their arguments and environment. */
   readonly name: string;
   readonly files: VmFiles;
   readonly accelerator: Accelerator;
   readonly tscKhz?: number;
-  /** What the guest may use at first. */
+  /** Memory that the guest may use at first. */
   readonly memoryMib: number;
-  /** What it may grow to; default: no more. */
+  /** Memory that it may grow to; default: `memoryMib`. */
   readonly memoryMibMax?: number;
   readonly vcpus: number;
-  /** What the guest may bring online later; default: no more. */
+  /** vCPUs that the guest may bring online later; default: `vcpus`. */
   readonly vcpusMax?: number;
-  /** Whether memory that is free in the guest goes back to the host; default: it does not. */
+  /** Whether memory that is free in the guest returns to the host; default: no. */
   readonly returnsMemory?: boolean;
   readonly vsockTransport: "kernel" | "vhost-user";
-  /** A folder of the caller's, for this machine alone; sockets are made in it and removed again. */
+  /** Directory for this VM alone, which the caller owns; sockets are made in it and removed. */
   readonly runDirectory: string;
   readonly shares: readonly Share[];
   readonly disks?: readonly DiskConfig[];
   readonly scratchDisks?: readonly ScratchDisk[];
   readonly nics?: readonly NicPlan[];
   readonly kernelParameters?: readonly string[];
-  /** The line on the console by which the guest says that it listens. */
+  /** Line that the guest prints on the console once it listens. */
   readonly readyMarker: string;
   /** Default: BOOT_TIMEOUT_MS of the accelerator. */
   readonly bootTimeoutMs?: number;
@@ -69,15 +69,15 @@ export interface QemuFds {
   readonly qmp: number;
   /** The vhost-user socket; null with the kernel's vsock. */
   readonly vsock: number | null;
-  /** One a share, in their order. */
+  /** One per share, in their order. */
   readonly filesystems: readonly number[];
-  /** One a scratch disk, in their order. */
+  /** One per scratch disk, in their order. */
   readonly scratchDisks: readonly number[];
-  /** One a NIC, in their order. */
+  /** One per NIC, in their order. */
   readonly nics: readonly { readonly tap: number; readonly vhost?: number }[];
 }
 
-/** The devices that a machine cannot do without. */
+/** Counts the devices that a VM must have. Pure. */
 export function deviceCounts(plan: BootPlan): DeviceCounts {
   return {
     filesystems: plan.shares.length,
@@ -86,19 +86,19 @@ export function deviceCounts(plan: BootPlan): DeviceCounts {
   };
 }
 
-/** The balloon that a machine should have, and for which there may be no slot; null: none. */
+/** Returns the balloon that a VM should have, even if no slot is left; null for none. Pure. */
 export function wantedBalloon(plan: BootPlan): BalloonConfig | null {
   const returnsFree = plan.returnsMemory === true;
   const holdsBack = plan.memoryMib < (plan.memoryMibMax ?? 0);
   return returnsFree || holdsBack ? { returnsFree, holdsBack } : null;
 }
 
-/** The balloon that a machine has: the one wanted, where there is a slot for it. */
+/** Returns the balloon that a VM has: `wantedBalloon`, if a slot is left. Pure. */
 export function balloonOf(plan: BootPlan): BalloonConfig | null {
   return hasSlotLeft(deviceCounts(plan)) ? wantedBalloon(plan) : null;
 }
 
-/** The configuration for a plan, once context id and descriptors are known. Pure. */
+/** Returns the configuration for a plan, once context id and descriptors are known. Pure. */
 export function vmConfigOf(plan: BootPlan, cid: number, fds: QemuFds): VmConfig {
   return {
     name: plan.name,

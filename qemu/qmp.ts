@@ -2,34 +2,15 @@ import { messageOf, withDeadline } from "../base/mod.ts";
 import { vmDeadline, VmError } from "./error.ts";
 import { QmpDecoder, type QmpEvent, type QmpMessage } from "./qmp_decoder.ts";
 
-/** What QMP needs of a stream; FdStream is one. */
-export interface QmpStream {
-  read(into: Uint8Array): Promise<number | null>;
-  write(data: Uint8Array): Promise<void>;
-  close(): void;
-}
-
-export interface QmpOptions {
-  readonly signal?: AbortSignal;
-  /** For the greeting, and for each command that has no time of its own. */
-  readonly timeoutMs?: number;
-  readonly onEvent?: (event: QmpEvent) => void;
-}
-
-/** An answer takes microseconds; this is for a host that is very busy. */
-export const QMP_TIMEOUT_MS = 10_000;
+/** Default timeout. An answer takes microseconds; this is for a very busy host. */
+const QMP_TIMEOUT_MS = 10_000;
 const READ_BYTES = 16 * 1024;
 
-interface Pending {
-  readonly command: string;
-  readonly answer: PromiseWithResolvers<unknown>;
-}
-
-/** QEMU's monitor protocol over a stream, which the client owns. */
+/** Client of QEMU's monitor protocol over a stream, which it owns. */
 export class QmpClient implements AsyncDisposable {
   /** QEMU's version, from its greeting. */
   readonly version: string;
-  /** Resolves when no answer can come any more; never rejects. */
+  /** Resolves when the connection is closed, so that no answer can come. Never rejects. */
   readonly closed: Promise<void>;
   readonly #connection: Connection;
   readonly #timeoutMs: number;
@@ -42,7 +23,8 @@ export class QmpClient implements AsyncDisposable {
   }
 
   /**
-   * Waits for the greeting and leaves negotiation mode. Closes the stream when that fails.
+   * Waits for the greeting and leaves negotiation mode. Closes the stream if that fails.
+   *
    * @throws VmError `protocol`, `timeout`, `cancelled`.
    */
   static async connect(stream: QmpStream, options: QmpOptions = {}): Promise<QmpClient> {
@@ -64,8 +46,10 @@ export class QmpClient implements AsyncDisposable {
   }
 
   /**
-   * Runs a command and returns what QEMU answers.
-   * @throws VmError `protocol` when QEMU refuses it or the connection is lost; `timeout`; `cancelled`.
+   * Runs a command and returns QEMU's answer.
+   *
+   * @throws VmError `protocol` if QEMU refuses it or the connection is lost; `timeout`;
+   *   `cancelled`.
    */
   async execute(
     command: string,
@@ -85,19 +69,33 @@ export class QmpClient implements AsyncDisposable {
     }
   }
 
-  /** Closes the stream; what is pending is rejected. */
+  /** Closes the stream; pending commands are rejected. */
   close(): void {
     this.#connection.close("it was closed");
   }
 
-  /** Closes, and waits until nothing reads any more. */
+  /** Closes the stream and waits until nothing reads it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.closed;
   }
 }
 
-/** The read loop and the calls in flight. */
+/** The part of a stream that QMP uses; FdStream has it. */
+export interface QmpStream {
+  read(into: Uint8Array): Promise<number | null>;
+  write(data: Uint8Array): Promise<void>;
+  close(): void;
+}
+
+export interface QmpOptions {
+  readonly signal?: AbortSignal;
+  /** Timeout of the greeting, and of each command without one of its own. */
+  readonly timeoutMs?: number;
+  readonly onEvent?: (event: QmpEvent) => void;
+}
+
+/** The read loop and the commands in flight. */
 class Connection {
   readonly greeting: Promise<string>;
   readonly closed: Promise<void>;
@@ -161,7 +159,7 @@ class Connection {
       case "event":
         return this.#onEvent(message);
       case "return":
-        // An unknown id is an answer that nobody waits for any more.
+        // An unknown id is the answer to a command that nothing waits for any more.
         return this.#pending.get(message.id)?.answer.resolve(message.value);
       case "error":
         return this.#refuse(message);
@@ -178,4 +176,9 @@ class Connection {
       ),
     );
   }
+}
+
+interface Pending {
+  readonly command: string;
+  readonly answer: PromiseWithResolvers<unknown>;
 }

@@ -1,15 +1,15 @@
 import { VmError } from "./error.ts";
 
-/** A line that is longer is not QMP's: its answers to our commands have some hundred bytes. */
+/** Longest line accepted. QEMU's answers to our commands have a few hundred bytes. */
 export const QMP_LINE_BYTES_MAX = 1024 * 1024;
 
-/** One line of QMP as it is understood (QEMU: docs/interop/qmp-spec.rst). */
+/** One line of QMP, decoded (QEMU: docs/interop/qmp-spec.rst). */
 export type QmpMessage =
   | { readonly kind: "greeting"; readonly version: string }
   | { readonly kind: "return"; readonly id: number; readonly value: unknown }
   | {
     readonly kind: "error";
-    /** null: QEMU could not even read the command's id. */
+    /** null if QEMU could not even read the command's id. */
     readonly id: number | null;
     readonly class: string;
     readonly description: string;
@@ -25,14 +25,16 @@ export interface QmpEvent {
 
 const NEWLINE = 0x0a;
 
-/** Cuts a byte stream into QMP messages, however it is split. */
+/** Decodes a byte stream into QMP messages, wherever the chunks are split. */
 export class QmpDecoder {
   #pieces: Uint8Array[] = [];
   #length = 0;
 
   /**
-   * The messages that are complete with `chunk`.
-   * @throws VmError `protocol` for a line that is too long or is no QMP; nothing may be pushed then.
+   * Yields the messages that `chunk` completes.
+   *
+   * @throws VmError `protocol` for a line that is too long or is no QMP; nothing may be pushed
+   *   then.
    */
   *push(chunk: Uint8Array): Generator<QmpMessage> {
     let rest = chunk;
@@ -65,8 +67,9 @@ export class QmpDecoder {
 }
 
 /**
- * Reads one line.
- * @throws VmError `protocol` when it is no QMP message.
+ * Decodes one line. Pure.
+ *
+ * @throws VmError `protocol` if it is not a QMP message.
  */
 export function parseQmpLine(line: string): QmpMessage {
   let value: unknown;

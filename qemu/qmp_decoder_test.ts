@@ -7,7 +7,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 const GREETING =
   '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 1, "major": 11}}, "capabilities": ["oob"]}}';
 
-Deno.test("each kind of message is understood", () => {
+Deno.test("parseQmpLine decodes each kind of message", () => {
   assert.deepEqual(parseQmpLine(GREETING), { kind: "greeting", version: "11.1.2" });
   assert.deepEqual(parseQmpLine('{"return": {"a": 1}, "id": 7}'), {
     kind: "return",
@@ -24,7 +24,7 @@ Deno.test("each kind of message is understood", () => {
   );
 });
 
-Deno.test("messages come out whole and in order, however they are split", () => {
+Deno.test("QmpDecoder yields messages whole and in order, wherever they are split", () => {
   const message = fc.record({ return: fc.jsonValue(), id: fc.nat() });
   fc.assert(fc.property(
     fc.array(message),
@@ -45,7 +45,7 @@ Deno.test("messages come out whole and in order, however they are split", () => 
   ));
 });
 
-Deno.test("hostile bytes end in messages or in a protocol error, never in anything else", () => {
+Deno.test("hostile bytes give messages or a protocol error, never anything else", () => {
   const hostile = fc.oneof(
     fc.uint8Array(),
     fc.json().map((text) => bytes(text + "\n")),
@@ -61,7 +61,7 @@ Deno.test("hostile bytes end in messages or in a protocol error, never in anythi
   }));
 });
 
-Deno.test("a line without an end is refused before it fills the memory", () => {
+Deno.test("a line without an end is refused at the limit", () => {
   const decoder = new QmpDecoder();
   const chunk = bytes("x".repeat(64 * 1024));
   assert.throws(() => {

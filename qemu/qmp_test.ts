@@ -5,7 +5,7 @@ import type { QmpEvent } from "./qmp_decoder.ts";
 
 const GREETING = '{"QMP": {"version": {"qemu": {"micro": 2, "minor": 1, "major": 11}}}}\r\n';
 
-/** A QEMU that answers each command as the test says; undefined: not at all. */
+/** A QEMU that answers each command with `answer`, or not at all if that is undefined. */
 function qemu(answer: (command: { execute: string; id: number }) => unknown): MemoryStream {
   const stream = new MemoryStream();
   stream.onWrite = (text) => {
@@ -17,7 +17,7 @@ function qemu(answer: (command: { execute: string; id: number }) => unknown): Me
   return stream;
 }
 
-Deno.test("greeting, capabilities, command, event", async () => {
+Deno.test("QmpClient reads the greeting, negotiates, runs commands and reports events", async () => {
   const events: QmpEvent[] = [];
   const stream = qemu(({ execute }) => ({ return: { ran: execute } }));
   await using qmp = await QmpClient.connect(stream, { onEvent: (event) => events.push(event) });
@@ -32,7 +32,7 @@ Deno.test("greeting, capabilities, command, event", async () => {
   assert.deepEqual(events.map(({ name }) => name), ["RESET"]);
 });
 
-Deno.test("answers find their command, whatever their order", async () => {
+Deno.test("answers reach their commands in any order", async () => {
   const stream = qemu(() => undefined);
   await using qmp = await QmpClient.connect(stream);
   const first = qmp.execute("a");
@@ -41,7 +41,7 @@ Deno.test("answers find their command, whatever their order", async () => {
   assert.deepEqual(await Promise.all([first, second]), ["first", "second"]);
 });
 
-Deno.test("a refusal names command and reason", async () => {
+Deno.test("execute's error names the command and QEMU's reason", async () => {
   const stream = qemu(() => ({ error: { class: "GenericError", desc: "no such thing" } }));
   await using qmp = await QmpClient.connect(stream);
   await assert.rejects(qmp.execute("frob"), {
@@ -50,7 +50,7 @@ Deno.test("a refusal names command and reason", async () => {
   });
 });
 
-Deno.test("when qemu goes, so does everything that is pending and to come", async () => {
+Deno.test("when QEMU closes the connection, pending and later commands fail", async () => {
   const stream = qemu(() => undefined);
   await using qmp = await QmpClient.connect(stream);
   const pending = qmp.execute("stop");
@@ -61,14 +61,14 @@ Deno.test("when qemu goes, so does everything that is pending and to come", asyn
   assert(stream.closed);
 });
 
-Deno.test("what is no QMP ends the connection", async () => {
+Deno.test("bytes that are not QMP close the connection", async () => {
   const stream = new MemoryStream();
   stream.give("SSH-2.0-OpenSSH\r\n");
   await assert.rejects(QmpClient.connect(stream), { kind: "protocol", message: /not a QMP/ });
   assert(stream.closed);
 });
 
-Deno.test("a command has its deadline, and its late answer hits no other one", async () => {
+Deno.test("execute times out, and the late answer reaches no other command", async () => {
   const stream = qemu(({ execute }) => execute === "quick" ? { return: 1 } : undefined);
   await using qmp = await QmpClient.connect(stream);
   await assert.rejects(qmp.execute("slow", undefined, { timeoutMs: 1 }), {
@@ -79,7 +79,7 @@ Deno.test("a command has its deadline, and its late answer hits no other one", a
   assert.equal(await qmp.execute("quick"), 1);
 });
 
-Deno.test("a caller may give up", async () => {
+Deno.test("aborting connect and execute rejects them", async () => {
   const stream = qemu(() => undefined);
   await using qmp = await QmpClient.connect(stream);
   const controller = new AbortController();
@@ -91,7 +91,7 @@ Deno.test("a caller may give up", async () => {
   });
 });
 
-Deno.test("no greeting is a timeout, and the stream is closed", async () => {
+Deno.test("connect times out without a greeting, and closes the stream", async () => {
   const stream = new MemoryStream();
   await assert.rejects(QmpClient.connect(stream, { timeoutMs: 1 }), { kind: "timeout" });
   assert(stream.closed);

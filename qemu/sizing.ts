@@ -1,32 +1,32 @@
 import { MIB } from "../base/mod.ts";
 import { MEMORY_MIB_MIN, VCPUS_MAX } from "./config.ts";
 
-/** The part of an OCI specification's linux.resources that sizes a machine. */
+/** The part of an OCI specification's linux.resources that sizes a VM. */
 export interface Resources {
   readonly memory?: { readonly limit?: number | bigint | undefined } | undefined;
   readonly cpu?: {
-    /** Microseconds a period; 0 or less: no limit. */
+    /** Microseconds per period; 0 or less: no limit. */
     readonly quota?: number | bigint | undefined;
     /** Microseconds; 0: the kernel's 100 ms. */
     readonly period?: number | bigint | undefined;
-    /** The host's processors that it may run on: "0-3,8". */
+    /** CPUs of the host that it may run on: "0-3,8". */
     readonly cpus?: string | undefined;
   } | undefined;
 }
 
-/** What is wished for besides the specification. */
+/** Settings that size a VM, besides the specification. */
 export interface SizeWishes {
-  /** For a container without a quota. */
+  /** vCPUs for a container without a quota. */
   readonly defaultVcpus: number;
-  /** For a container without a limit. */
+  /** Memory for a container without a limit. */
   readonly defaultMemoryMib: number;
-  /** In place of what the quota says; null: what it says. */
+  /** vCPUs in place of the quota; null: by the quota. */
   readonly vcpus: number | null;
-  /** What it may grow to; null: it does not. */
+  /** vCPUs that it may grow to; null: it does not grow. */
   readonly vcpusMax: number | null;
-  /** In place of what the limit says; null: what it says. */
+  /** Memory in place of the limit; null: by the limit. */
   readonly memoryMib: number | null;
-  /** What the container may grow to; null: it does not. */
+  /** Memory that the container may grow to; null: it does not grow. */
   readonly memoryMibMax: number | null;
 }
 
@@ -36,29 +36,31 @@ export interface HostSize {
 }
 
 export interface VmSize {
-  /** What it may use at first. */
+  /** Memory that it may use at first. */
   readonly memoryMib: number;
-  /** What it may grow to, and boots with: a balloon holds the rest. */
+  /** Memory that it boots with and may grow to; a balloon holds the rest. */
   readonly memoryMibMax: number;
-  /** As it boots. */
+  /** vCPUs online after the boot. */
   readonly vcpus: number;
-  /** What may be brought online later. */
+  /** vCPUs that may be brought online later. */
   readonly vcpusMax: number;
 }
 
-/** What the guest's kernel and vminitd (70 MB) take from the container. */
+/** Memory for the guest's kernel and vminitd (70 MB), besides the container's. */
 export const GUEST_OVERHEAD_MIB = 256;
-export const MEMORY_STEP_MIB = 128;
+const MEMORY_STEP_MIB = 128;
 const CPU_PERIOD_DEFAULT_US = 100_000;
 
 /**
- * The size of the machine for a container. Pure. Its memory is what the container may use (the wish,
- * the limit or the default) and what the guest itself takes on top, rounded up to 128 MiB, never more
- * than the host has. It has as many vCPUs as the wish says, or the quota rounded up, or the default,
- * never more than the host has processors and the container may run on. As much more memory and as
- * many more vCPUs may be had later as are wished for, within the same bounds.
+ * Returns the size of the VM for a container. Pure.
  *
- * The limits of the container are enforced in the guest; the machine only has to be large enough.
+ * Its memory is what the container may use (the setting, the limit or the default) plus what the
+ * guest itself takes, rounded up to 128 MiB, and never more than the host has. Its vCPUs are those
+ * of the setting, or the quota rounded up, or the default, and never more than the host has CPUs
+ * and the container may run on. Memory and vCPUs to grow to follow the settings, within the same
+ * bounds.
+ *
+ * The guest enforces the container's limits; the VM only has to be large enough.
  */
 export function sizeVm(
   resources: Resources | null | undefined,
@@ -70,42 +72,42 @@ export function sizeVm(
   const vcpus = capped(wishes.vcpus ?? quotaCpus(resources) ?? wishes.defaultVcpus);
   const containerMib = wishes.memoryMib ?? limitMib(resources) ?? wishes.defaultMemoryMib;
   return {
-    memoryMib: machineMib(containerMib, host),
-    memoryMibMax: machineMib(Math.max(containerMib, wishes.memoryMibMax ?? 0), host),
+    memoryMib: vmMib(containerMib, host),
+    memoryMibMax: vmMib(Math.max(containerMib, wishes.memoryMibMax ?? 0), host),
     vcpus,
     vcpusMax: Math.max(vcpus, capped(wishes.vcpusMax ?? vcpus)),
   };
 }
 
 /**
- * What a machine that may grow to `mostMib` needs for its container's limit, in MiB: all of it where
- * there is none. Pure.
+ * Returns the memory that a VM which may grow to `mostMib` needs for its container's limit, in MiB:
+ * all of it if there is no limit. Pure.
  */
 export function memoryWithin(resources: Resources | null | undefined, mostMib: number): number {
   const limit = limitMib(resources);
-  return limit === null ? mostMib : machineMib(limit, { memoryMib: mostMib });
+  return limit === null ? mostMib : vmMib(limit, { memoryMib: mostMib });
 }
 
-function machineMib(containerMib: number, host: Pick<HostSize, "memoryMib">): number {
+function vmMib(containerMib: number, host: Pick<HostSize, "memoryMib">): number {
   const wanted = roundUp(containerMib + GUEST_OVERHEAD_MIB, MEMORY_STEP_MIB);
   const most = Math.floor(host.memoryMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB;
   return Math.max(Math.min(wanted, most), MEMORY_MIB_MIN);
 }
 
-/** A memory limit in MiB; null: there is none. */
+/** Returns the memory limit in MiB, rounded up; null if there is none. Pure. */
 export function limitMib(resources: Resources | null | undefined): number | null {
   const limit = positive(resources?.memory?.limit);
   return limit === null ? null : Math.ceil(limit / MIB);
 }
 
-/** null: no quota. */
+/** Returns the quota in CPUs, rounded up; null if there is none. */
 function quotaCpus(resources: Resources | null | undefined): number | null {
   const quota = positive(resources?.cpu?.quota);
   const period = positive(resources?.cpu?.period) ?? CPU_PERIOD_DEFAULT_US;
   return quota === null ? null : Math.ceil(quota / period);
 }
 
-/** How many processors a list names (cpuset(7), "List format"); null for none and what is no list. */
+/** Counts the CPUs of a list (cpuset(7), "List format"); null for no list or an invalid one. */
 function cpusetSize(list: string | undefined): number | null {
   if (list === undefined || !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) return null;
   return list.split(",").reduce((sum, part) => {
@@ -124,7 +126,7 @@ function roundUp(value: number, step: number): number {
   return Math.ceil(value / step) * step;
 }
 
-/** This host's size. */
+/** Returns the size of this host. */
 export function hostSize(): HostSize {
   return {
     memoryMib: Math.floor(Deno.systemMemoryInfo().total / MIB),

@@ -27,12 +27,12 @@ interface Row {
   readonly cpu?: NonNullable<Resources["cpu"]>;
   readonly host?: Partial<HostSize>;
   readonly wishes?: Partial<SizeWishes>;
-  /** What differs from 768 MiB and one vCPU. */
+  /** Difference from 768 MiB and one vCPU. */
   readonly size?: Partial<VmSize>;
 }
 
 const TABLE: readonly Row[] = [
-  { name: "nothing asked" },
+  { name: "no limits and no settings" },
   { name: "no limit as -1", memory: { limit: -1 }, cpu: { quota: -1, period: 100_000 } },
   { name: "no limit as 0", memory: { limit: 0 }, cpu: { quota: 0, period: 0 } },
   { name: "64 MiB", memory: { limit: 64 * MIB }, size: { memoryMib: 384 } },
@@ -47,14 +47,14 @@ const TABLE: readonly Row[] = [
     size: { memoryMib: 16_000 },
   },
   { name: "tiny host", host: { memoryMib: 500, cpus: 1 }, size: { memoryMib: 384 } },
-  { name: "half a processor", cpu: { quota: 50_000, period: 100_000 } },
+  { name: "half a CPU", cpu: { quota: 50_000, period: 100_000 } },
   { name: "one and a half", cpu: { quota: 150_000, period: 100_000 }, size: { vcpus: 2 } },
   { name: "no period", cpu: { quota: 300_000 }, size: { vcpus: 3 } },
   { name: "period 0", cpu: { quota: 300_000, period: 0 }, size: { vcpus: 3 } },
   { name: "short period", cpu: { quota: 20_000n, period: 10_000n }, size: { vcpus: 2 } },
-  { name: "more than there are", cpu: { quota: 9_900_000, period: 100_000 }, size: { vcpus: 8 } },
+  { name: "quota beyond the host", cpu: { quota: 9_900_000, period: 100_000 }, size: { vcpus: 8 } },
   {
-    name: "more than the kernel takes",
+    name: "quota beyond CONFIG_NR_CPUS",
     cpu: { quota: 9_900_000 },
     host: { cpus: 128 },
     size: { vcpus: 64 },
@@ -62,9 +62,9 @@ const TABLE: readonly Row[] = [
   { name: "a cpuset alone", cpu: { cpus: "0-3" } },
   { name: "quota within the cpuset", cpu: { quota: 200_000, cpus: "0-3" }, size: { vcpus: 2 } },
   { name: "quota beyond the cpuset", cpu: { quota: 600_000, cpus: "1,4-5" }, size: { vcpus: 3 } },
-  { name: "quota beyond one processor", cpu: { quota: 600_000, cpus: "7" } },
-  { name: "a cpuset that is none", cpu: { quota: 600_000, cpus: "all" }, size: { vcpus: 6 } },
-  { name: "a cpuset backwards", cpu: { quota: 600_000, cpus: "3-1" } },
+  { name: "quota beyond one CPU", cpu: { quota: 600_000, cpus: "7" } },
+  { name: "an invalid cpuset", cpu: { quota: 600_000, cpus: "all" }, size: { vcpus: 6 } },
+  { name: "a cpuset with a reversed range", cpu: { quota: 600_000, cpus: "3-1" } },
   { name: "an empty cpuset", cpu: { quota: 600_000, cpus: "" }, size: { vcpus: 6 } },
   {
     name: "another default",
@@ -84,21 +84,25 @@ const TABLE: readonly Row[] = [
     wishes: { memoryMibMax: 1000 },
     size: { memoryMib: 384, memoryMibMax: 1280 },
   },
-  { name: "room for less than there is", wishes: { memoryMibMax: 100 } },
+  { name: "room to grow to less than the size at first", wishes: { memoryMibMax: 100 } },
   {
-    name: "room for more than the host has",
+    name: "room to grow to more than the host has",
     wishes: { memoryMibMax: 64_000 },
     size: { memoryMibMax: 16_000 },
   },
-  { name: "a wish", wishes: { vcpus: 2, memoryMib: 300 }, size: { vcpus: 2, memoryMib: 640 } },
   {
-    name: "a wish beats limits, above and below",
+    name: "explicit settings",
+    wishes: { vcpus: 2, memoryMib: 300 },
+    size: { vcpus: 2, memoryMib: 640 },
+  },
+  {
+    name: "explicit settings win over limits, above and below",
     memory: { limit: 2048 * MIB },
     cpu: { quota: 100_000 },
     wishes: { vcpus: 4, memoryMib: 100 },
     size: { vcpus: 4, memoryMib: 384 },
   },
-  { name: "processors to grow by", wishes: { vcpusMax: 4 }, size: { vcpusMax: 4 } },
+  { name: "vCPUs to grow to", wishes: { vcpusMax: 4 }, size: { vcpusMax: 4 } },
   {
     name: "room to grow beyond a quota",
     cpu: { quota: 200_000 },
@@ -112,12 +116,12 @@ const TABLE: readonly Row[] = [
     size: { vcpusMax: 5 },
   },
   {
-    name: "less room than there are already",
+    name: "room for fewer vCPUs than at first",
     wishes: { vcpus: 3, vcpusMax: 2 },
     size: { vcpus: 3, vcpusMax: 3 },
   },
   {
-    name: "a wish beyond the host and the cpuset",
+    name: "explicit settings beyond the host and the cpuset",
     cpu: { cpus: "0-2" },
     wishes: { vcpus: 64, memoryMib: 64_000 },
     size: { vcpus: 3, memoryMib: 16_000 },
@@ -125,7 +129,7 @@ const TABLE: readonly Row[] = [
 ];
 
 for (const { name, memory, cpu, host, wishes, size } of TABLE) {
-  Deno.test(`size of a machine: ${name}`, () => {
+  Deno.test(`sizeVm: ${name}`, () => {
     const found = sizeVm({ memory, cpu }, { ...HOST, ...host }, { ...NO_WISHES, ...wishes });
     const { vcpus = 1, memoryMib = 768 } = size ?? {};
     const least = { memoryMib, memoryMibMax: memoryMib, vcpus, vcpusMax: vcpus };
@@ -133,14 +137,14 @@ for (const { name, memory, cpu, host, wishes, size } of TABLE) {
   });
 }
 
-Deno.test("without resources the machine has the default size", () => {
+Deno.test("without resources the VM has the default size", () => {
   for (const resources of [null, undefined, {}]) {
     const size = { memoryMib: 768, memoryMibMax: 768, vcpus: 1, vcpusMax: 1 };
     assert.deepEqual(sizeVm(resources, HOST, NO_WISHES), size);
   }
 });
 
-Deno.test("whatever is asked, the size is one that the host has", () => {
+Deno.test("sizeVm never exceeds the host, whatever the resources are", () => {
   const number = fc.option(fc.double(), { nil: undefined });
   fc.assert(fc.property(number, number, number, (limit, quota, period) => {
     const resources = { memory: { limit }, cpu: { quota, period } };
@@ -153,7 +157,7 @@ Deno.test("whatever is asked, the size is one that the host has", () => {
   }));
 });
 
-Deno.test("this host has a size", () => {
+Deno.test("hostSize returns the size of this host", () => {
   const { memoryMib, cpus } = hostSize();
   assert(memoryMib > 0 && cpus > 0);
 });

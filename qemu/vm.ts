@@ -7,34 +7,16 @@ import type { VmEnd, VmExit } from "./vm_end.ts";
 import type { ProcessInfo } from "./vm_process.ts";
 import type { VsockTransport } from "./vsock.ts";
 
-/** Milliseconds since `bootVm` was called. */
-export interface VmTimeline {
-  readonly spawnedMs: number;
-  readonly firstConsoleMs: number;
-  readonly readyMs: number;
-}
-
-export interface VmParts {
-  readonly resources: AsyncDisposableStack;
-  readonly end: VmEnd;
-  readonly qmp: QmpClient;
-  readonly balloon: Balloon | null;
-  readonly processes: readonly ProcessInfo[];
-  readonly cid: number;
-  readonly transport: VsockTransport;
-  readonly timeline: VmTimeline;
-}
-
-/** How long QEMU may take to quit when told so. */
+/** How long QEMU may take to execute `quit`, and then to exit. */
 const QUIT_TIMEOUT_MS = 1_000;
 
-/** A running machine, which owns its processes, sockets and context id. */
+/** A running VM, which owns its processes, sockets and context id. */
 export class Vm implements AsyncDisposable {
   /** QEMU first, then its helpers. */
   readonly processes: readonly ProcessInfo[];
   readonly cid: number;
   readonly timeline: VmTimeline;
-  /** Resolves when the machine has ended, however; its helpers may still be ending. */
+  /** Resolves when the VM has ended, for whatever reason; its helpers may still be exiting. */
   readonly exited: Promise<VmExit>;
   readonly #parts: VmParts;
   readonly #ended = new AbortController();
@@ -54,14 +36,15 @@ export class Vm implements AsyncDisposable {
     return this.#parts.qmp;
   }
 
-  /** What holds back a part of its memory; null: nothing does. */
+  /** The balloon that holds back part of the memory; null if none does. */
   get balloon(): Balloon | null {
     return this.#parts.balloon;
   }
 
   /**
    * Connects to a vsock port of the guest.
-   * @throws VmError `timeout`, `cancelled`, `protocol`; `crashed` when the machine has ended.
+   *
+   * @throws VmError `timeout`, `cancelled`, `protocol`; `crashed` if the VM has ended.
    */
   async dialGuest(port: number, options: { signal?: AbortSignal } = {}): Promise<FdStream> {
     const ended = this.#ended.signal;
@@ -76,14 +59,16 @@ export class Vm implements AsyncDisposable {
   }
 
   /**
-   * Waits up to `graceMs` for the guest to end by itself, then makes QEMU quit, then kills it; and
-   * disposes everything. Returns how the machine ended.
+   * Waits up to `graceMs` for the guest to power off, then makes QEMU quit, then kills it, and
+   * releases everything.
+   *
+   * @returns how the VM ended.
    */
   async shutdown(graceMs: number): Promise<VmExit> {
     if (!await endsWithin(this.exited, graceMs)) {
       this.#parts.end.noteStop();
       await this.#parts.qmp.execute("quit", undefined, { timeoutMs: QUIT_TIMEOUT_MS }).catch(
-        () => {}, // It is killed below.
+        () => {}, // QEMU is killed below.
       );
       await endsWithin(this.exited, QUIT_TIMEOUT_MS);
     }
@@ -91,9 +76,28 @@ export class Vm implements AsyncDisposable {
     return await this.exited;
   }
 
-  /** Kills what still runs and releases everything. Idempotent. */
+  /** Kills the processes that still run and releases everything. Idempotent. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposal ??= this.#parts.resources.disposeAsync();
     return this.#disposal;
   }
+}
+
+/** Times in the boot, in milliseconds since `bootVm` was called. */
+export interface VmTimeline {
+  readonly spawnedMs: number;
+  readonly firstConsoleMs: number;
+  readonly readyMs: number;
+}
+
+/** The parts of a Vm, of which it owns `resources`. */
+export interface VmParts {
+  readonly resources: AsyncDisposableStack;
+  readonly end: VmEnd;
+  readonly qmp: QmpClient;
+  readonly balloon: Balloon | null;
+  readonly processes: readonly ProcessInfo[];
+  readonly cid: number;
+  readonly transport: VsockTransport;
+  readonly timeline: VmTimeline;
 }

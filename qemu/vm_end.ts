@@ -6,7 +6,7 @@ import type { VmProcess } from "./vm_process.ts";
 /** How long QEMU may take to exit after one of its helpers has, in milliseconds. */
 const EXIT_TIMEOUT_MS = 1_000;
 
-/** Watches the processes of a machine: when one of them ends, so does the machine. */
+/** Watches the processes of a VM: if one of them exits, the VM ends. */
 export class VmEnd {
   readonly ended: Promise<VmExit>;
   readonly #qemu: VmProcess;
@@ -22,17 +22,18 @@ export class VmEnd {
     this.ended = this.#watch();
   }
 
-  /** From now on an end is wanted. */
+  /** Notes that the VM is being stopped: its end from now on is `stopped`. */
   noteStop(): void {
     this.#stopping = true;
   }
 
+  /** Takes an event of QEMU, for the reason of a shutdown. */
   noteEvent({ name, data }: QmpEvent): void {
     const reason = data["reason"];
     if (name === "SHUTDOWN" && typeof reason === "string") this.#shutdownReason = reason;
   }
 
-  /** Kills QEMU and waits for its end. */
+  /** Kills QEMU and waits until the VM has ended. */
   async stop(): Promise<void> {
     this.noteStop();
     this.#qemu.kill();
@@ -45,8 +46,8 @@ export class VmEnd {
       ...this.#helpers.map((helper) => helper.exited.then((status) => ({ helper, status }))),
     ]);
     if (first !== null) {
-      // virtiofsd ends by itself, with 0, when QEMU's end of the socket closes: then it is QEMU
-      // that ended, and is about to be seen to.
+      // virtiofsd exits with 0 when QEMU's end of the socket closes. Then QEMU exited first, and
+      // its exit is about to be seen.
       if (first.status.code !== 0) this.#qemu.kill();
       else await endsWithin(this.#qemu.exited, EXIT_TIMEOUT_MS);
       this.#qemu.kill();
@@ -67,13 +68,13 @@ export class VmEnd {
   }
 }
 
-/** How a machine ended. */
+/** How a VM ended. */
 export interface VmExit {
   /**
-   * - `reset`: the guest reset, which is how it powers off. Whether it was told to, or panicked, is
-   *   for the caller to know.
+   * - `reset`: the guest reset, which is how it powers off. The caller knows whether that was asked
+   *   for, or is a panic.
    * - `stopped`: this process stopped it.
-   * - `crashed`: QEMU or one of its helpers ended.
+   * - `crashed`: QEMU or one of its helpers exited.
    */
   readonly kind: "reset" | "stopped" | "crashed";
   /** One sentence. */

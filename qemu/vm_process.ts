@@ -12,62 +12,13 @@ import {
 import { type CommandLine, dyingWithParent } from "./helper_commands.ts";
 import { LastLine } from "./last_line.ts";
 
-/** A child process; ffi's Child is one. */
-export interface ChildLike {
-  readonly pid: Pid;
-  readonly exited: Promise<ExitStatus>;
-  kill(signal: number): void;
-}
-
-/** A sandbox's lease, as far as this folder writes to it. */
-export interface Ledger {
-  /** Something is about to be made; `what` says how to find it again. */
-  intend(what: string): void;
-  /** The processes that an intent became. */
-  recordProcesses(
-    intent: string | null,
-    processes: readonly { readonly role: string; readonly pid: Pid }[],
-  ): void;
-}
-
-/** A process, told apart from a later one with the same pid by its start time. */
-export interface ProcessInfo {
-  readonly role: string;
-  readonly pid: Pid;
-  /** Field 22 of /proc/PID/stat; null when it was gone before it could be asked for. */
-  readonly startTime: string | null;
-}
-
-export interface VmProcessOptions {
-  /** "qemu", "virtiofsd", "vhost-device-vsock": what messages call it. */
-  readonly role: string;
-  /** In its environment as QEMUBOX_VM, by which a stray one is found. */
-  readonly vmName: string;
-  readonly command: CommandLine;
-  readonly setprivPath: string;
-  readonly cwd: string;
-  /** Child number to ours; ours stay open. 2 is taken. */
-  readonly fds: Readonly<Record<number, Fd>>;
-  /** A pipe for standard error: the reading end becomes the process's, the other stays yours. */
-  readonly stderr: { readonly read: Fd; readonly write: Fd };
-  readonly system: System;
-  readonly spawn: (command: SpawnCommand) => ChildLike;
-  readonly log: (line: string) => void;
-  /**
-   * How long it may take to end by itself once QEMU is gone. What virtiofsd has in its sandbox is
-   * only gone with it when it ends so; killed, it leaves that behind for some milliseconds, in
-   * which the shared folder is still busy. 0: it does not end by itself.
-   */
-  readonly endGraceMs: number;
-}
-
-/** What a process may log before the rest is dropped. */
+/** Bytes that a process may log; the rest is dropped. */
 const LOG_BYTES_MAX = 64 * 1024;
-/** How long the end of standard error may lag behind the end of the process. */
+/** How long the end of standard error may take to arrive after the process has exited. */
 const STDERR_GRACE_MS = 200;
 const READ_BYTES = 8 * 1024;
 
-/** A process of a machine. It dies with this process, and when it is disposed. */
+/** A process of a VM. It dies with this process, and when it is disposed of. */
 export class VmProcess implements AsyncDisposable {
   readonly info: ProcessInfo;
   readonly exited: Promise<ExitStatus>;
@@ -87,7 +38,7 @@ export class VmProcess implements AsyncDisposable {
     this.#stderrEnd = this.#readStderr(log);
   }
 
-  /** @throws SystemError when it cannot be spawned. */
+  /** Spawns the process. @throws SystemError */
   static spawn(options: VmProcessOptions): VmProcess {
     const { vmName, command, setprivPath, system, stderr } = options;
     const { path, args } = dyingWithParent(command, setprivPath);
@@ -109,24 +60,25 @@ export class VmProcess implements AsyncDisposable {
     return new VmProcess(options, child, stream);
   }
 
-  /** What it last said on standard error. */
+  /** The last line on its standard error. */
   get lastLine(): string {
     return this.#lastLine.text;
   }
 
+  /** Kills it, without waiting for its exit. */
   kill(): void {
     this.#child.kill(SIG.KILL);
   }
 
-  /** "qemu exited with code 1: <what it last said>", once it has ended. */
+  /** Waits for its exit and returns "qemu exited with code 1: <last line of standard error>". */
   async describeExit(when = ""): Promise<string> {
     const status = await this.exited;
     await endsWithin(this.#stderrEnd, STDERR_GRACE_MS);
-    const said = this.lastLine === "" ? "" : `: ${this.lastLine}`;
-    return `${this.info.role} ${describeStatus(status)}${when}${said}`;
+    const last = this.lastLine === "" ? "" : `: ${this.lastLine}`;
+    return `${this.info.role} ${describeStatus(status)}${when}${last}`;
   }
 
-  /** Waits until it is gone, to which it is killed if need be. */
+  /** Waits until it has exited, and kills it if it does not exit by itself in time. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#endGraceMs > 0) await endsWithin(this.exited, this.#endGraceMs);
     try {
@@ -154,19 +106,68 @@ export class VmProcess implements AsyncDisposable {
         if (text !== "") log(`${this.info.role}: ${text}`);
       }
     } catch {
-      // Nothing is lost but words.
+      // Only log lines are lost.
     }
   }
 }
 
-/** Somebody else reaped the child: it is gone, and that is all that can be known. */
+/** Something else reaped the child: all that is known is that it is gone. */
 function lostStatus(pid: Pid): ExitStatus {
   return { pid, code: 255, signal: null, at: 0n };
 }
 
-/** "exited with code 1" or "was killed by SIGKILL". Pure. */
-export function describeStatus({ code, signal }: Pick<ExitStatus, "code" | "signal">): string {
+/** Returns "exited with code 1" or "was killed by SIGKILL". Pure. */
+function describeStatus({ code, signal }: Pick<ExitStatus, "code" | "signal">): string {
   if (signal === null) return `exited with code ${code}`;
   const name = Object.entries(SIG).find(([, number]) => number === signal)?.[0];
   return `was killed by ${name === undefined ? `signal ${signal}` : `SIG${name}`}`;
+}
+
+/** The part of a child process that VmProcess uses; ffi's Child has it. */
+export interface ChildLike {
+  readonly pid: Pid;
+  readonly exited: Promise<ExitStatus>;
+  kill(signal: number): void;
+}
+
+/** The part of a sandbox's lease that this directory writes. */
+export interface Ledger {
+  /** Records that something is about to be made; `what` says how to find it again. */
+  intend(what: string): void;
+  /** Records the processes that an intent became. */
+  recordProcesses(
+    intent: string | null,
+    processes: readonly { readonly role: string; readonly pid: Pid }[],
+  ): void;
+}
+
+/** A process. Its start time tells it from a later one with the same PID. */
+export interface ProcessInfo {
+  readonly role: string;
+  readonly pid: Pid;
+  /** Field 22 of /proc/PID/stat; null if the process was gone before that could be read. */
+  readonly startTime: string | null;
+}
+
+export interface VmProcessOptions {
+  /** Name in messages: "qemu", "virtiofsd" or "vhost-device-vsock". */
+  readonly role: string;
+  /** QEMUBOX_VM in its environment, by which a stray process is found. */
+  readonly vmName: string;
+  readonly command: CommandLine;
+  readonly setprivPath: string;
+  readonly cwd: string;
+  /** Child number to descriptor of this process, which stays open. 2 is reserved. */
+  readonly fds: Readonly<Record<number, Fd>>;
+  /** Pipe for standard error. The VmProcess takes over the read end; the caller keeps the other. */
+  readonly stderr: { readonly read: Fd; readonly write: Fd };
+  readonly system: System;
+  readonly spawn: (command: SpawnCommand) => ChildLike;
+  readonly log: (line: string) => void;
+  /**
+   * How long it may take to exit by itself after QEMU, in milliseconds; 0 if it does not. If
+   * virtiofsd exits by itself, its sandbox is gone with it; if it is killed, the sandbox stays for
+   * some milliseconds, in which the shared directory is still busy.
+   */
+  readonly endGraceMs: number;
 }

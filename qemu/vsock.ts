@@ -2,21 +2,22 @@ import { messageOf, withDeadline } from "../base/mod.ts";
 import { connectUnix, connectVsock, type FdStream } from "../ffi/mod.ts";
 import { vmDeadline, VmError } from "./error.ts";
 
-/** The host's way to a port of the guest, whatever carries it. */
+/** Connects the host to ports of the guest. */
 export interface VsockTransport {
   /**
    * Connects to a port on which the guest listens.
-   * @throws VmError `timeout`, `cancelled`, or `protocol` when nobody listens there.
+   *
+   * @throws VmError `timeout`, `cancelled`, or `protocol` if nothing listens there.
    */
   dialGuest(port: number, options?: { signal?: AbortSignal }): Promise<FdStream>;
 }
 
-/** A guest that listens answers in milliseconds. */
-export const DIAL_TIMEOUT_MS = 10_000;
-/** "OK 4294967295\n" has 14. */
+/** Timeout of a dial. A guest that listens answers in milliseconds. */
+const DIAL_TIMEOUT_MS = 10_000;
+/** Longest answer of vhost-device-vsock. "OK 4294967295\n" has 14 bytes. */
 const ANSWER_BYTES_MAX = 64;
 
-/** The kernel's vsock(7), for a guest with a vhost-vsock device. */
+/** Dials through the kernel's vsock(7), for a guest with a vhost-vsock device. */
 export function kernelVsock(cid: number): VsockTransport {
   return {
     dialGuest: (port, options = {}) =>
@@ -24,7 +25,7 @@ export function kernelVsock(cid: number): VsockTransport {
   };
 }
 
-/** The unix socket of vhost-device-vsock, which takes `CONNECT <port>\n`. */
+/** Dials through the unix socket of vhost-device-vsock, which takes `CONNECT <port>\n`. */
 export function vhostUserVsock(path: string): VsockTransport {
   return {
     dialGuest: (port, options = {}) =>
@@ -48,9 +49,10 @@ export interface DialStream {
 }
 
 /**
- * Asks vhost-device-vsock for a guest's port and reads its answer, but no byte of what follows it:
- * the guest may speak first.
- * @throws VmError `protocol` when the guest refused, or the answer is none.
+ * Asks vhost-device-vsock for a port of the guest and reads its answer, but no byte after it,
+ * because the guest may send first.
+ *
+ * @throws VmError `protocol` if the guest refuses, or the answer is invalid.
  */
 export async function requestPort(
   stream: DialStream,
@@ -68,7 +70,7 @@ export async function requestPort(
         "protocol",
         answer === ""
           ? `guest does not listen on vsock port ${port}`
-          : `vhost-device-vsock ended its answer early: ${JSON.stringify(answer)}`,
+          : `vhost-device-vsock closed the connection after answering ${JSON.stringify(answer)}`,
       );
     }
     const character = String.fromCharCode(byte[0]!);
@@ -76,7 +78,7 @@ export async function requestPort(
     answer += character;
     if (answer.length >= ANSWER_BYTES_MAX) break;
   }
-  // It answers with the port of its own end, which differs from the guest's.
+  // The answer has the host's port, which differs from the guest's.
   if (!/^OK \d{1,10}$/.test(answer)) {
     throw new VmError(
       "protocol",
@@ -105,7 +107,7 @@ async function dial(
       });
     }
     if (!deadline.aborted) return stream;
-    // Nobody waits for it any more.
+    // The caller has given up: nothing waits for the stream any more.
     stream.close();
     throw deadline.reason;
   });

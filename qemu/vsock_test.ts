@@ -4,7 +4,7 @@ import { VmError } from "./error.ts";
 import { MemoryStream } from "./testing/memory_stream.ts";
 import { requestPort } from "./vsock.ts";
 
-Deno.test("the answer is read and not one byte more, however it is split", async () => {
+Deno.test("requestPort reads the answer and not one byte more, wherever it is split", async () => {
   await fc.assert(fc.asyncProperty(
     fc.nat(0xffff_ffff),
     fc.string(),
@@ -23,7 +23,7 @@ Deno.test("the answer is read and not one byte more, however it is split", async
   ));
 });
 
-Deno.test("a port where nobody listens is named", async () => {
+Deno.test("the error names a port on which the guest does not listen", async () => {
   const stream = new MemoryStream();
   stream.end();
   await assert.rejects(requestPort(stream, 1026), {
@@ -32,7 +32,7 @@ Deno.test("a port where nobody listens is named", async () => {
   });
 });
 
-Deno.test("any other answer is refused after a bounded number of bytes", async () => {
+Deno.test("requestPort refuses any other answer after a bounded number of bytes", async () => {
   await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (answer) => {
     const stream = new MemoryStream();
     stream.give(answer);
@@ -44,7 +44,7 @@ Deno.test("any other answer is refused after a bounded number of bytes", async (
   }));
 });
 
-Deno.test("a dial that is given up ends", async () => {
+Deno.test("aborting requestPort rejects it", async () => {
   const controller = new AbortController();
   const dial = requestPort(new MemoryStream(), 1025, controller.signal);
   controller.abort();

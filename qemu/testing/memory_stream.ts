@@ -1,20 +1,20 @@
-/** For tests: one end of a stream in memory, whose other end is the test. */
+/** One end of a stream in memory; the test is the peer. */
 export class MemoryStream {
   readonly written: string[] = [];
   closed = false;
-  /** Called with each write. */
+  /** Called with the text of each write. */
   onWrite: (text: string) => void = () => {};
   #chunks: Uint8Array[] = [];
   #ended = false;
   #wake: (() => void) | null = null;
 
-  /** Bytes for the reader. */
+  /** Gives bytes to the reader. */
   give(data: string | Uint8Array): void {
     this.#chunks.push(typeof data === "string" ? new TextEncoder().encode(data) : data);
     this.#wake?.();
   }
 
-  /** The peer closes. */
+  /** Closes the peer's end. */
   end(): void {
     this.#ended = true;
     this.#wake?.();
@@ -53,7 +53,7 @@ export class MemoryStream {
     this.#wake?.();
   }
 
-  /** Everything that is there to be read. */
+  /** Closes the peer's end and returns everything that is left to read. */
   async rest(): Promise<string> {
     this.end();
     const into = new Uint8Array(4096);
