@@ -129,7 +129,7 @@ function disk(config: DiskConfig, id: string): string[] {
 }
 
 /**
- * A scratch disk is never flushed unless it outlives the machine, because nothing reads it after a
+ * A scratch disk is never flushed unless it outlives the VM, because nothing reads it after a
  * host crash. Blocks that the guest discards are freed on the host. If the host's disk is full, the
  * guest gets an I/O error; QEMU's default would stop the guest.
  */

@@ -38,15 +38,15 @@ interface Host {
 
 /**
  * Runs `work` with a host whose programs are shell scripts. Afterwards this process must have the
- * same children and descriptors, and the directories the same files, as before.
+ * same children and descriptors, and the directories must have the same files, as before.
  */
 async function withHost(programs: Programs, work: (host: Host) => Promise<void>): Promise<void> {
-  const folder = Deno.makeTempDirSync();
-  Deno.mkdirSync(`${folder}/run`);
-  Deno.mkdirSync(`${folder}/cids`);
+  const directory = Deno.makeTempDirSync();
+  Deno.mkdirSync(`${directory}/run`);
+  Deno.mkdirSync(`${directory}/cids`);
   const write = (name: string, text: string) => {
-    Deno.writeTextFileSync(`${folder}/${name}`, text, { mode: 0o755 });
-    return `${folder}/${name}`;
+    Deno.writeTextFileSync(`${directory}/${name}`, text, { mode: 0o755 });
+    return `${directory}/${name}`;
   };
   const script = (name: string, text: string) => write(name, `#!/bin/sh\n${text}\n`);
   const helper = write("vsock_helper.js", VSOCK_HELPER);
@@ -70,21 +70,24 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
     memoryMib: 256,
     vcpus: 1,
     vsockTransport: "kernel",
-    runDirectory: `${folder}/run`,
+    runDirectory: `${directory}/run`,
     shares: [{ tag: "rootfs", directory: "/", readonly: true }],
     readyMarker: MARKER,
   };
-  const before = resources(folder);
+  const before = resources(directory);
   try {
-    await work({ plan, deps: { leaseCid: () => leaseCid(`${folder}/cids`), virtiofsdGraceMs: 0 } });
-    assert.deepEqual(resources(folder), before);
+    await work({
+      plan,
+      deps: { leaseCid: () => leaseCid(`${directory}/cids`), virtiofsdGraceMs: 0 },
+    });
+    assert.deepEqual(resources(directory), before);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 
 /** Returns children, kinds of open descriptors, and files. */
-function resources(folder: string): unknown {
+function resources(directory: string): unknown {
   const pid = Deno.pid;
   const children = [...Deno.readDirSync("/proc")].filter(({ name }) => {
     if (!/^\d+$/.test(name)) return false;
@@ -102,7 +105,7 @@ function resources(folder: string): unknown {
       return [];
     }
   }).filter((link) => !link.startsWith("/proc/") && !link.startsWith("anon_inode:[event"));
-  const files = [...Deno.readDirSync(`${folder}/run`), ...Deno.readDirSync(`${folder}/cids`)];
+  const files = [...Deno.readDirSync(`${directory}/run`), ...Deno.readDirSync(`${directory}/cids`)];
   return { children: children.map(({ name }) => name), descriptors: descriptors.sort(), files };
 }
 
@@ -222,8 +225,8 @@ Deno.test("bootVm tries another context id if one is taken", async () => {
   esac; ${QUITS_WHEN_TOLD}`;
   await withHost({ qemu }, async ({ plan, deps }) => {
     const draws = [0, 0.5];
-    const folder = plan.runDirectory.replace(/run$/, "cids");
-    const leases = () => leaseCid(folder, { random: () => draws.shift()! });
+    const directory = plan.runDirectory.replace(/run$/, "cids");
+    const leases = () => leaseCid(directory, { random: () => draws.shift()! });
     await using vm = await bootVm(plan, { ...deps, leaseCid: leases });
     assert.notEqual(vm.cid, 65536);
   });
@@ -260,10 +263,10 @@ Deno.test("bootVm refuses too many devices before it makes anything", async () =
 });
 
 /** Waits for `expected`: a child that could not be watched is reaped in the background. */
-async function settled(folder: string, expected: unknown): Promise<unknown> {
-  const isSettled = () => isDeepStrictEqual(resources(folder), expected) ? true : null;
+async function settled(directory: string, expected: unknown): Promise<unknown> {
+  const isSettled = () => isDeepStrictEqual(resources(directory), expected) ? true : null;
   await poll(isSettled, { everyMs: 1, timeoutMs: 5_000 });
-  return resources(folder);
+  return resources(directory);
 }
 
 /**

@@ -48,6 +48,14 @@ export function locateFiles(
 ): VmFiles {
   const { shareDir } = settings;
   const find = (wanted: Wanted) => locate(wanted, exists);
+  const image = (what: string, asked: string | null, name: string, task: string) =>
+    find({
+      what,
+      asked,
+      places: [`${shareDir}/kernel/${name}`],
+      fix: `build it with \`scripts/deno task ${task}\` and install it there, ` +
+        "or set QEMUBOX_SHARE_DIR",
+    });
   const qemuPath = find({
     what: "qemu-system-x86_64 binary",
     asked: unlessDefault(settings.qemuPath, `${shareDir}/bin/qemu-system-x86_64`),
@@ -57,27 +65,9 @@ export function locateFiles(
   });
   return {
     qemuPath,
-    kernelPath: find({
-      what: "kernel",
-      asked: settings.kernelPath,
-      places: [`${shareDir}/kernel/qemubox-kernel-x86_64`],
-      fix: "build it with `scripts/deno task build:kernel` and install it there, " +
-        "or set QEMUBOX_SHARE_DIR",
-    }),
-    rootPath: find({
-      what: "root image",
-      asked: settings.rootPath,
-      places: [`${shareDir}/kernel/qemubox-root`],
-      fix: "build it with `scripts/deno task build:root` and install it there, " +
-        "or set QEMUBOX_SHARE_DIR",
-    }),
-    initrdPath: find({
-      what: "initrd",
-      asked: settings.initrdPath,
-      places: [`${shareDir}/kernel/qemubox-initrd`],
-      fix: "build it with `scripts/deno task build:initrd` and install it there, " +
-        "or set QEMUBOX_SHARE_DIR",
-    }),
+    kernelPath: image("kernel", settings.kernelPath, "qemubox-kernel-x86_64", "build:kernel"),
+    rootPath: image("root image", settings.rootPath, "qemubox-root", "build:root"),
+    initrdPath: image("initrd", settings.initrdPath, "qemubox-initrd", "build:initrd"),
     firmwarePath: find({
       what: "firmware qboot.rom",
       asked: settings.firmwarePath,

@@ -1,9 +1,7 @@
 import type { VmConfig } from "./config.ts";
 import { VmError } from "./error.ts";
 
-/**
- * COMMAND_LINE_SIZE of x86, less what QEMU appends for 8 virtio-mmio devices and the final zero.
- */
+/** COMMAND_LINE_SIZE of x86, less QEMU's additions for 8 virtio-mmio devices and the final zero. */
 const COMMAND_LINE_BYTES_MAX = 2048 - 8 * 48 - 1;
 
 /**
@@ -32,8 +30,8 @@ export function kernelCommandLine(
     ...(config.accelerator === "tcg" ? tcgParameters(config.tscKhz) : []),
     // The other vCPUs stay offline until they are needed.
     ...(config.vcpus < config.vcpusMax ? [`maxcpus=${config.vcpus}`] : []),
-    // The kernel would keep up to an eighth of the memory in lists of each processor, from where
-    // freed pages come back by and by: a hundredth is enough, the rest is the host's.
+    // The kernel would keep up to an eighth of the memory in per-CPU lists, from which freed pages
+    // return slowly: a hundredth is enough, and the rest returns to the host.
     ...(config.balloon?.returnsFree ? ["sysctl.vm.percpu_pagelist_high_fraction=100"] : []),
     ...(config.kernelParameters ?? []),
   ].join(" ");

@@ -33,8 +33,8 @@ export class QmpDecoder {
   /**
    * Yields the messages that `chunk` completes.
    *
-   * @throws VmError `protocol` for a line that is too long or is no QMP; nothing may be pushed
-   *   then.
+   * @throws VmError `protocol` for a line that is too long or is not QMP; push nothing after
+   *   that.
    */
   *push(chunk: Uint8Array): Generator<QmpMessage> {
     let rest = chunk;
