@@ -14,8 +14,9 @@ import { gcFile } from "./plugin_lock.ts";
 import { AttachmentStore, type Owner, type StoredAttachment } from "./store.ts";
 
 /**
- * Notes an attachment that is about to be made: what `attach` does is undone by `detachAll` from then
- * on, in whatever process.
+ * Records an attachment that is about to be made. From then on, `detachAll` undoes what `attach`
+ * does, in any process.
+ *
  * @throws {NetworkError} `host`
  */
 export async function note(
@@ -29,9 +30,10 @@ export async function note(
 }
 
 /**
- * Attaches a sandbox to a network; that has to be noted before. What a plugin said is in the store
- * before the next one runs: some plugins (firewall) know by that alone what to undo.
- * @throws {NetworkError} which plugin, and why. What was done is there until `detachAll` undoes it.
+ * Attaches a sandbox to a network, after `note`. Each plugin's result is in the store before the
+ * next plugin runs: some plugins (firewall) know from that alone what to undo.
+ *
+ * @throws {NetworkError} naming the plugin and the reason. What was done stays until `detachAll`.
  */
 export async function attach(
   owner: Owner,
@@ -45,9 +47,10 @@ export async function attach(
 }
 
 /**
- * Undoes all attachments of a sandbox from the store alone, the last one first; nothing happens when
- * there is none. What fails stays in the store, to be tried again.
- * @returns what failed.
+ * Undoes all attachments of a sandbox from the store alone, the last one first. Does nothing if
+ * there are none. Attachments that fail stay in the store, to be retried.
+ *
+ * @returns the failures.
  */
 export async function detachAll(
   owner: Owner,
@@ -66,7 +69,7 @@ export async function detachAll(
   return failures;
 }
 
-/** @throws {AggregateError} what failed. */
+/** @throws {AggregateError} of the failures. */
 async function detach(stored: StoredAttachment, host: ChainHost): Promise<void> {
   try {
     using _ = standInFor(stored, host);
@@ -75,30 +78,30 @@ async function detach(stored: StoredAttachment, host: ChainHost): Promise<void> 
     const refused = error instanceof AggregateError &&
       error.errors.every((one) => one instanceof PluginError);
     if (!refused) throw error;
-    // bridge and ptp fail for masquerade rules that are gone, as after a reboot or when a firewall was
-    // flushed; but they have removed the interface by then, and without one they look for no rules.
+    // bridge and ptp fail if their masquerade rules are gone, as after a reboot or a firewall
+    // flush. By then they have removed the interface, and without one they do not look for rules.
     await deleteChain(stored, stored.result, host, stored.added);
   }
 }
 
-/** How one attachment of a sandbox is. */
+/** Result of CHECK for one attachment of a sandbox. */
 export interface CheckedAttachment {
   readonly network: string;
   readonly ifname: string;
-  /** `unchecked`: its configuration does not let it be checked, or ADD has not ended. */
+  /** `unchecked`: its configuration disables CHECK, or ADD has not finished. */
   readonly state: "as added" | "changed" | "unchecked";
-  /** Why it is not as ADD left it: what the plugin said; else empty. */
+  /** If `changed`, the plugin's error; else empty. */
   readonly reason: string;
 }
 
-/** Asks the plugins whether all attachments of a sandbox are as ADD left them. */
+/** Asks the plugins whether each attachment of a sandbox is as ADD left it. */
 export async function checkAttachments(
   owner: Owner,
   storePath: string,
   host: ChainHost,
 ): Promise<CheckedAttachment[]> {
   const checked: CheckedAttachment[] = [];
-  // The store has the last one first.
+  // The store lists the last one first.
   for (const stored of listAttachments(storePath, owner).toReversed()) {
     const about = { network: stored.conf.name, ifname: stored.ifname };
     try {
@@ -111,15 +114,19 @@ export async function checkAttachments(
   return checked;
 }
 
-/** Whom attachments in the store belong to. @throws {NetworkError} `host` */
+/** Returns the owners of the attachments in the store. @throws {NetworkError} `host` */
 export function attachedOwners(storePath: string): Owner[] {
   const owners = listAttachments(storePath).map(({ owner }) => owner);
   return [...new Map(owners.map((owner) => [`${owner.namespace}/${owner.id}`, owner])).values()];
 }
 
-/** The attachments of one sandbox, the last one first, or all of them. @throws {NetworkError} `host` */
+/**
+ * Returns the attachments of one sandbox, the last one first, or all of them.
+ *
+ * @throws {NetworkError} `host`
+ */
 export function listAttachments(storePath: string, owner?: Owner): StoredAttachment[] {
-  // Most sandboxes of most hosts: no database is made for them to find nothing in it.
+  // Most sandboxes of most hosts have none: do not create a database to find nothing in it.
   if (!isThere(storePath)) return [];
   return withStore(storePath, (store) => store.list(owner));
 }

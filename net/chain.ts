@@ -13,41 +13,44 @@ import {
 import { checkResult, type CniResult } from "./result.ts";
 import { withPluginLock } from "./plugin_lock.ts";
 
-/** What one container attaches to one network with. */
+/** The attachment of one sandbox to one network. */
 export interface Attachment {
   readonly conf: NetworkConf;
   readonly containerId: string;
   /** Path of the network namespace. */
   readonly netns: string;
   readonly ifname: string;
-  /** By capability: `portMappings`, `ips`, `mac`; plugins that declare it get it. */
+  /**
+   * By capability: `portMappings`, `ips`, `mac`. Plugins that declare a capability get its value.
+   */
   readonly capabilityArgs: Readonly<Record<string, unknown>>;
 }
 
-/** The surroundings of a chain. */
+/** Host of a chain of plugins. */
 export interface ChainHost extends PluginHost {
-  /** Folders of plugins. */
+  /** Directories of plugins. */
   readonly path: readonly string[];
-  /** A file that is locked while plugins run that disturb each other. */
+  /** File that is locked while a plugin runs that must not run beside another. */
   readonly lockFile: string;
 }
 
-/** A chain's result: as it has to be handed to DEL and CHECK, and checked. */
+/** A chain's result: raw, as DEL and CHECK need it, and validated. */
 export interface ChainResult {
   readonly raw: unknown;
   readonly result: CniResult;
 }
 
-/** Plugins see it; ours have no arguments of their own, and are to ignore those they do not know. */
+/** Tells plugins to ignore arguments that they do not know. There are no others. */
 const CNI_ARGS = "IgnoreUnknown=1";
-/** host-local's error, by its words: it has no code of its own. */
+/** host-local's error, by its text: it has no code of its own. */
 const EXHAUSTED = /no IP addresses available/;
 
 /**
- * ADD of each plugin in turn (CNI specification 1.1, section 3).
- * @param record gets the result of each plugin before the next one runs, and how many there were: what
- *   DEL has to be given when that one fails.
- * @throws {NetworkError} which plugin, and why. What was done before it is not undone: call `deleteChain`.
+ * Runs ADD of each plugin in turn (CNI specification 1.1, section 3).
+ *
+ * @param record gets the result of each plugin before the next one runs, and the number of plugins
+ *   so far: DEL needs both if the next one fails.
+ * @throws {NetworkError} naming the plugin and the reason. Nothing is undone: call `deleteChain`.
  */
 export async function addChain(
   attachment: Attachment,
@@ -55,7 +58,7 @@ export async function addChain(
   record: (raw: unknown, added: number) => void = () => {},
 ): Promise<ChainResult> {
   const { conf } = attachment;
-  // Found out before anything is made.
+  // Fails here if a plugin is missing, before anything is made.
   for (const { type } of conf.plugins) {
     (host.onHost ?? ((work) => work()))(() =>
       locatePlugin({ type, path: host.path, network: conf.name })
@@ -79,12 +82,14 @@ export async function addChain(
 }
 
 /**
- * DEL of each plugin, last first. All are tried; what is gone already is no error to a plugin.
- * @param previous the raw result of ADD, of the last plugin that is known to have succeeded; null
- *   when there is none.
- * @param added how many plugins that is known of. Another that refuses is asked again without it:
- *   tc-redirect-tap wants to find in it what it would have added.
- * @throws {AggregateError} what failed.
+ * Runs DEL of each plugin, last first. All are tried; to a plugin, what is already gone is no
+ * error.
+ *
+ * @param previous the raw ADD result of the last plugin that is known to have succeeded; null if
+ *   none has.
+ * @param added how many plugins are known to have succeeded. Another one that refuses is called
+ *   again without the result: tc-redirect-tap expects to find in it what it would have added.
+ * @throws {AggregateError} of the failures.
  */
 export async function deleteChain(
   attachment: Attachment,
@@ -99,7 +104,7 @@ export async function deleteChain(
       if (index < added || previous === null || !(error instanceof PluginError)) throw error;
       return remove(null);
     }).catch((error) => {
-      // ADD did not begin without it.
+      // ADD does not begin without the plugin, so there is nothing to undo.
       if (previous === null && error instanceof MissingPluginError) return;
       failures.push(error);
     });
@@ -110,9 +115,10 @@ export async function deleteChain(
 }
 
 /**
- * CHECK of each plugin (since version 0.4.0, unless the configuration disables it).
- * @returns whether the plugins were asked.
- * @throws {NetworkError} what is not as ADD left it.
+ * Runs CHECK of each plugin (since version 0.4.0, unless the configuration disables it).
+ *
+ * @returns whether the plugins were called.
+ * @throws {NetworkError} naming the plugin that found a difference from what ADD left.
  */
 export async function checkChain(
   attachment: Attachment,
@@ -126,9 +132,11 @@ export async function checkChain(
 }
 
 /**
- * GC of each plugin (since version 1.1.0): whatever belongs to this network and to none of `valid`
- * is released. Only for whoever owns the network alone: attachments of other runtimes are none of
- * `valid`.
+ * Runs GC of each plugin (since version 1.1.0), which releases what belongs to this network but to
+ * no attachment in `valid`. Call it only if no other runtime uses the network: attachments of other
+ * runtimes are not in `valid`.
+ *
+ * @throws {NetworkError} naming the plugin that failed.
  */
 export async function collectGarbage(
   conf: NetworkConf,
@@ -154,7 +162,7 @@ export async function collectGarbage(
   }
 }
 
-/** Whether a plugin says that it speaks a version. */
+/** Returns whether a plugin reports that it supports a version. */
 async function supports(
   { type }: PluginConf,
   { name, cniVersion }: NetworkConf,
@@ -189,7 +197,10 @@ function call(
   return withPluginLock(plugin, host, () => runPlugin(request, host));
 }
 
-/** What a plugin reads on standard input (CNI specification 1.1, "Deriving request configuration"). */
+/**
+ * Returns what a plugin reads on standard input (CNI specification 1.1, "Deriving request
+ * configuration"). Pure.
+ */
 export function requestConf(
   plugin: PluginConf,
   { conf, capabilityArgs }: Pick<Attachment, "conf" | "capabilityArgs">,
@@ -213,15 +224,15 @@ function pluginConf(
   return { ...rest, name, cniVersion };
 }
 
-/** Says where to look, for the failures that have a usual cause. */
+/** Adds where to look, for failures that have a usual cause. */
 function explained(error: unknown, plugin: PluginConf, conf: NetworkConf): unknown {
   if (!(error instanceof PluginError)) return error;
   if (!EXHAUSTED.test(error.message + error.details)) return error;
   const ipam = plugin["ipam"] as { type?: unknown; dataDir?: unknown } | undefined;
-  const folder = typeof ipam?.dataDir === "string" ? ipam.dataDir : "/var/lib/cni/networks";
+  const directory = typeof ipam?.dataDir === "string" ? ipam.dataDir : "/var/lib/cni/networks";
   const where = ipam?.type === "host-local"
-    ? `the addresses in use are the files in ${folder}/${conf.name}`
-    : `look at the IPAM plugin ${ipam?.type}`;
+    ? `the addresses in use are the files in ${directory}/${conf.name}`
+    : `check the IPAM plugin ${ipam?.type}`;
   const message = `${error.message}; ${where}, the range is in ${conf.file}`;
   return new PluginError(message, error.code, error.details);
 }

@@ -21,7 +21,7 @@ function hostOf(plugins: FakePlugins, more: object = {}) {
   return { path: ["/none", plugins.path], lockFile: `${plugins.path}/lock`, ...more };
 }
 
-Deno.test("each plugin gets the result of the one before, and its capabilities", async () => {
+Deno.test("each plugin gets the previous plugin's result, and the capabilities that it declares", async () => {
   using plugins = new FakePlugins();
   plugins.answering("one", { ...RESULT, dns: { domain: "one" } });
   plugins.answering("two", RESULT);
@@ -57,7 +57,7 @@ Deno.test("each plugin gets the result of the one before, and its capabilities",
   ]);
 });
 
-Deno.test("capabilities themselves do not travel, and without a result there is no prevResult", () => {
+Deno.test("requestConf leaves out capabilities, and prevResult if there is no result", () => {
   const attachment = attachmentOf({ type: "a", capabilities: { mac: true } });
   assert.deepEqual(requestConf(attachment.conf.plugins[0]!, attachment, null), {
     type: "a",
@@ -67,7 +67,7 @@ Deno.test("capabilities themselves do not travel, and without a result there is 
   });
 });
 
-Deno.test("an error has the plugin, its words, code and details", async () => {
+Deno.test("addChain's error has the plugin, its message, code and details", async () => {
   using plugins = new FakePlugins();
   plugins.add("bad", `echo '{"code":11,"msg":"try again","details":"later"}'; exit 1`);
   await assert.rejects(addChain(attachmentOf({ type: "bad" }), hostOf(plugins)), (error) => {
@@ -80,7 +80,7 @@ Deno.test("an error has the plugin, its words, code and details", async () => {
   });
 });
 
-Deno.test("exhausted addresses come with where to look", async () => {
+Deno.test("the error for exhausted addresses says where to look", async () => {
   using plugins = new FakePlugins();
   plugins.add("br", `echo '{"code":999,"msg":"no IP addresses available in range"}'; exit 1`);
   const attachment = attachmentOf({ type: "br", ipam: { type: "host-local" } });
@@ -91,7 +91,7 @@ Deno.test("exhausted addresses come with where to look", async () => {
   });
 });
 
-Deno.test("a plugin that crashes, is killed, says nothing or nonsense is named", async () => {
+Deno.test("addChain names a plugin that crashes, is killed, is missing, or prints no valid result", async () => {
   using plugins = new FakePlugins();
   plugins.add("crash", "echo 'panic: oh no' >&2; exit 2");
   plugins.add("killed", "kill -9 $$");
@@ -99,11 +99,11 @@ Deno.test("a plugin that crashes, is killed, says nothing or nonsense is named",
   plugins.add("nonsense", "echo '<html>'");
   plugins.add("flood", "head -c 2000000 /dev/zero");
   const messages: Record<string, RegExp> = {
-    crash: /^CNI plugin crash of network net exited with code 2 in its ADD: panic: oh no$/,
-    killed: /^CNI plugin killed of network net was killed by signal 9 in its ADD$/,
+    crash: /^CNI plugin crash of network net exited with code 2 during ADD: panic: oh no$/,
+    killed: /^CNI plugin killed of network net was killed by signal 9 during ADD$/,
     silent: /^CNI plugin silent of network net succeeded without a result$/,
     nonsense: /^CNI plugin nonsense of network net did not print JSON/,
-    flood: /^CNI plugin flood of network net: output: more than/,
+    flood: /^CNI plugin flood of network net printed more than 1048576 bytes$/,
     missing: /^CNI plugin missing of network net is not in \/none, .*QEMUBOX_CNI_BIN_DIR$/,
   };
   for (const [type, message] of Object.entries(messages)) {
@@ -115,13 +115,13 @@ Deno.test("a plugin that crashes, is killed, says nothing or nonsense is named",
   }
 });
 
-Deno.test("a plugin that does not end is killed with its children", async () => {
+Deno.test("a plugin that times out is killed with its children", async () => {
   using plugins = new FakePlugins();
   plugins.add("slow", `sleep 1000 & echo $! >${plugins.path}/child; wait`);
   const attachment = attachmentOf({ type: "slow" });
   await assert.rejects(
     addChain(attachment, hostOf(plugins, { timeoutMs: 300 })),
-    /slow of network net did not end its ADD within 0.3 s and was killed/,
+    /slow of network net did not finish ADD within 0.3 s and was killed/,
   );
   const child = Deno.readTextFileSync(`${plugins.path}/child`).trim();
   const isGone = () => isRunning(child) ? null : true;
@@ -133,7 +133,7 @@ Deno.test("a plugin that does not end is killed with its children", async () => 
   await assert.rejects(added, reason);
 });
 
-Deno.test("a daemon that a plugin leaves behind holds nobody up", async () => {
+Deno.test("addChain does not wait for a daemon that a plugin leaves behind", async () => {
   using plugins = new FakePlugins();
   plugins.add("daemon", `echo '${JSON.stringify(RESULT)}'; sleep 1 & exit 0`);
   const startedAt = performance.now();
@@ -141,7 +141,7 @@ Deno.test("a daemon that a plugin leaves behind holds nobody up", async () => {
   assert(performance.now() - startedAt < 900);
 });
 
-Deno.test("DEL goes on after a failure, and tells of all of them", async () => {
+Deno.test("deleteChain goes on after a failure, and reports all of them", async () => {
   using plugins = new FakePlugins();
   plugins.add("a", "exit 3");
   plugins.add("b", "exit 4");
@@ -154,7 +154,7 @@ Deno.test("DEL goes on after a failure, and tells of all of them", async () => {
   assert.deepEqual(plugins.stdin("a", "DEL")["prevResult"], RESULT);
 });
 
-Deno.test("without one of its plugins a chain does not begin, and has nothing to undo", async () => {
+Deno.test("addChain does not begin if a plugin is missing, and then deleteChain does not need it", async () => {
   using plugins = new FakePlugins();
   plugins.answering("there", RESULT);
   const attachment = attachmentOf({ type: "there" }, { type: "gone" });
@@ -164,7 +164,7 @@ Deno.test("without one of its plugins a chain does not begin, and has nothing to
   assert.deepEqual(plugins.calls, ["there DEL eth0"]);
 });
 
-Deno.test("GC goes to plugins that speak 1.1.0 only, with what is still valid", async () => {
+Deno.test("collectGarbage calls only plugins that support 1.1.0, with the valid attachments", async () => {
   using plugins = new FakePlugins();
   plugins.add("new", `test $CNI_COMMAND != VERSION || echo '{"supportedVersions":["1.1.0"]}'`);
   plugins.add("old", `test $CNI_COMMAND != VERSION || echo '{"supportedVersions":["1.0.0"]}'`);
@@ -180,7 +180,7 @@ Deno.test("GC goes to plugins that speak 1.1.0 only, with what is still valid", 
   ]);
 });
 
-Deno.test("plugins that write firewall rules run one at a time, others do not wait", async () => {
+Deno.test("plugins that write firewall rules run one at a time, and others do not wait", async () => {
   using plugins = new FakePlugins();
   const busy = `${plugins.path}/busy`;
   const alone = `mkdir ${busy} || exit 9; sleep 0.05; rmdir ${busy}; echo '{}'`;
@@ -199,7 +199,7 @@ Deno.test("plugins that write firewall rules run one at a time, others do not wa
   assert(performance.now() - startedAt < 850);
 });
 
-Deno.test("environment and arguments are those of the specification", async () => {
+Deno.test("runPlugin sets the environment that the specification names", async () => {
   using plugins = new FakePlugins();
   plugins.add(
     "env",

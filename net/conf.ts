@@ -2,33 +2,33 @@ import * as z from "zod";
 import { ifPresent, messageOf } from "../base/mod.ts";
 import { NetworkError } from "./error.ts";
 
-/** One plugin's part of a network configuration, as it goes to the plugin. */
+/** One plugin's part of a network configuration, as it is passed to the plugin. */
 export interface PluginConf {
   readonly type: string;
   readonly capabilities?: Readonly<Record<string, boolean>> | undefined;
   readonly [key: string]: unknown;
 }
 
-/** A network configuration list (CNI specification 1.1, section 1), with the version that is spoken. */
+/** A network configuration list (CNI specification 1.1, section 1), with the version chosen. */
 export interface NetworkConf {
   readonly name: string;
   readonly cniVersion: string;
   readonly disableCheck: boolean;
   readonly disableGC: boolean;
   readonly plugins: readonly PluginConf[];
-  /** The file that it was read from, for messages. */
+  /** File that it was read from, for messages. */
   readonly file: string;
 }
 
-/** Versions of the CNI protocol that are spoken here, oldest first. */
-export const CNI_VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
-/** A configuration file that is larger is refused. */
+/** Supported versions of the CNI protocol, oldest first. */
+const CNI_VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
+/** Largest configuration file accepted. */
 const CONF_BYTES_MAX = 1024 * 1024;
 const EXTENSIONS = [".conflist", ".conf", ".json"];
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 const PLUGIN = z.looseObject({
-  // It becomes a file name.
+  // Used as a file name.
   type: z.string().regex(/^[^/\0]+$/, "must be a plugin's file name"),
   capabilities: z.record(z.string(), z.boolean()).optional(),
 });
@@ -38,13 +38,14 @@ const LIST = z.looseObject({
   cniVersions: z.array(z.string()).optional(),
   disableCheck: z.boolean().optional(),
   disableGC: z.boolean().optional(),
-  plugins: z.array(PLUGIN).min(1, "must name a plugin"),
+  plugins: z.array(PLUGIN).min(1, "must name at least one plugin"),
 });
 
 /**
- * Reads one configuration, a list (`.conflist`) or a single plugin (`.conf`). Pure.
+ * Parses one configuration, a list (`.conflist`) or a single plugin (`.conf`). Pure.
+ *
  * @param file its path, for messages.
- * @throws {NetworkError} `config`, naming the file, the key and what is wrong with it.
+ * @throws {NetworkError} `config`, naming the file, the key and the problem.
  */
 export function parseConf(text: string, file: string): NetworkConf {
   let value: unknown;
@@ -56,7 +57,7 @@ export function parseConf(text: string, file: string): NetworkConf {
   const parsed = LIST.safeParse(asList(value));
   if (!parsed.success) {
     const issues = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new NetworkError("config", `${file} is no CNI configuration: ${issues.join("; ")}`);
+    throw new NetworkError("config", `${file} is not a CNI configuration: ${issues.join("; ")}`);
   }
   const { name, plugins, disableCheck = false, disableGC = false } = parsed.data;
   const cniVersion = chooseVersion(parsed.data, file);
@@ -70,30 +71,31 @@ function asList(value: unknown): unknown {
   return { name, cniVersion, plugins: [plugin] };
 }
 
-/** The highest of the versions that the list offers and that are spoken here. */
+/** Returns the highest supported version that the list offers. */
 function chooseVersion(list: z.output<typeof LIST>, file: string): string {
   const offered = [list.cniVersion, ...(list.cniVersions ?? [])].filter((one) => one !== undefined);
   const chosen = CNI_VERSIONS.findLast((version) => offered.includes(version));
   if (chosen !== undefined) return chosen;
+  const problem = offered.length === 0 ? "is missing" : `${offered.join(", ")} is not supported`;
   throw new NetworkError(
     "config",
-    `${file}: cniVersion ${offered.join(", ") || "is missing"}; ` +
-      `versions that can be used are ${CNI_VERSIONS.join(", ")}`,
+    `${file}: cniVersion ${problem}; supported versions are ${CNI_VERSIONS.join(", ")}`,
   );
 }
 
-/** What a folder of configurations holds. */
+/** Contents of a directory of configurations. */
 export interface ConfFolder {
   readonly path: string;
-  /** In the order of the files' names; of two with one name the first counts. */
+  /** In the order of the file names; of two networks with one name, the first counts. */
   readonly networks: readonly NetworkConf[];
-  /** Files that are no configuration. */
+  /** Errors of the files that are not valid configurations. */
   readonly broken: readonly NetworkError[];
 }
 
 /**
- * Reads all configurations of a folder. One that is broken does not hide the others.
- * @throws {NetworkError} `config` when the folder is there and cannot be read.
+ * Reads all configurations of a directory. A broken one does not hide the others.
+ *
+ * @throws {NetworkError} `config` if the directory exists but cannot be read.
  */
 export function readConfFolder(path: string): ConfFolder {
   const networks: NetworkConf[] = [];
@@ -111,8 +113,9 @@ export function readConfFolder(path: string): ConfFolder {
 }
 
 /**
- * The network of a name.
- * @throws {NetworkError} `config`: the broken file if there is one, else the names that there are.
+ * Returns the network of that name. Pure.
+ *
+ * @throws {NetworkError} `config`, naming a broken file if there is one, else the networks found.
  */
 export function findNetwork(folder: ConfFolder, name: string): NetworkConf {
   const found = folder.networks.find((network) => network.name === name);

@@ -1,14 +1,14 @@
 import { netlink } from "../ffi/mod.ts";
 import type { CniDns } from "./result.ts";
 
-/** resolv.conf(5), as far as it is carried over. */
+/** The part of resolv.conf(5) that is carried over to the guest. */
 export interface Resolver {
   readonly nameservers: readonly string[];
   readonly search: readonly string[];
   readonly options: readonly string[];
 }
 
-/** What all networks say together; null when none names a server. Pure. */
+/** Merges the DNS settings of all networks; null if none names a server. Pure. */
 export function mergeDns(results: readonly CniDns[]): Resolver | null {
   const unique = (pick: (dns: CniDns) => readonly string[]) => [...new Set(results.flatMap(pick))];
   const nameservers = unique((dns) => dns.nameservers);
@@ -21,8 +21,10 @@ export function mergeDns(results: readonly CniDns[]): Resolver | null {
 }
 
 /**
- * The host's resolver, without servers on the host's own loopback, which a VM does not reach. Pure.
- * @param texts contents of the files that may say, in the order in which they are believed.
+ * Returns the host's resolver, without servers on the host's own loopback, which a VM cannot reach.
+ * Pure.
+ *
+ * @param texts contents of resolv.conf files, the preferred one first.
  */
 export function hostResolver(texts: readonly string[]): Resolver {
   let last: Resolver = { nameservers: [], search: [], options: [] };
@@ -34,7 +36,7 @@ export function hostResolver(texts: readonly string[]): Resolver {
   return { ...last, nameservers: [] };
 }
 
-/** Reads resolv.conf(5); what is not understood is skipped. Pure. */
+/** Parses resolv.conf(5); unknown lines are skipped. Pure. */
 export function parseResolvConf(text: string): Resolver {
   const nameservers: string[] = [];
   let search: string[] = [];
@@ -49,7 +51,7 @@ export function parseResolvConf(text: string): Resolver {
   return { nameservers, search, options };
 }
 
-/** Writes resolv.conf(5). Pure. */
+/** Formats resolv.conf(5). Pure. */
 export function formatResolvConf({ nameservers, search, options }: Resolver): string {
   return [
     ...nameservers.map((server) => `nameserver ${server}`),
@@ -59,7 +61,7 @@ export function formatResolvConf({ nameservers, search, options }: Resolver): st
   ].join("\n");
 }
 
-/** Writes hosts(5): loopback, and the host's name at its own addresses. Pure. */
+/** Formats hosts(5): loopback, and `hostname` at its own addresses. Pure. */
 export function formatHosts(hostname: string, addresses: readonly string[]): string {
   return [
     "127.0.0.1\tlocalhost",

@@ -1,15 +1,15 @@
-/** Where in the work on a network something failed. */
+/** Kinds of failure of a network. */
 export type NetworkErrorKind =
-  /** The configuration, an annotation or the specification: a person has to change it. */
+  /** The configuration, an annotation or the specification is wrong: a person must change it. */
   | "config"
   /** A plugin refused, crashed, or did not answer in time. */
   | "plugin"
-  /** What a plugin said is not what the CNI specification has it say. */
+  /** A plugin's result violates the CNI specification. */
   | "result"
-  /** The host could not do it. */
+  /** The host failed. */
   | "host";
 
-/** Thrown by net/; the message names file, network or plugin, and how to mend it. */
+/** An error of this directory. Its message names the file, network or plugin, and the fix. */
 export class NetworkError extends Error {
   override readonly name = "NetworkError";
   readonly kind: NetworkErrorKind;

@@ -1,19 +1,20 @@
 import { poll } from "../base/mod.ts";
 import { O, type System, system as realSystem } from "../ffi/mod.ts";
 
-/** How often a lock that somebody else holds is tried again. Milliseconds. */
+/** Interval at which a lock that is held elsewhere is retried, in milliseconds. */
 const RETRY_MS = 3;
 
-/** Who takes a lock. */
+/** What `withFileLock` uses. */
 export interface LockTaker {
   readonly system?: System;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Does something while nobody else on the host holds the lock of a file, which is made if it is not
- * there. The kernel drops the lock when this process dies.
- * @throws the reason of `signal` while it waits.
+ * Runs `work` while holding the lock of a file, which is created if it does not exist. Waits as
+ * long as another holder on the host has it. The kernel drops the lock when this process dies.
+ *
+ * @throws the reason of `signal`, if it aborts while waiting.
  * @throws SystemError
  */
 export async function withFileLock<T>(

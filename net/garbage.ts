@@ -6,24 +6,25 @@ import { attachedByOthers, LIBCNI_CACHE } from "./libcni_cache.ts";
 import { gcFile } from "./plugin_lock.ts";
 import type { Owner } from "./store.ts";
 
-/** How long a plugin may take: whoever starts a container meanwhile waits for it. Milliseconds. */
+/** Timeout of a plugin, in milliseconds: containers that start meanwhile wait for it. */
 const PLUGIN_TIMEOUT_MS = 5_000;
 
-/** The surroundings of a garbage collection. */
+/** Host of a garbage collection. */
 export interface GarbageHost extends ChainHost {
-  /** Where libcni keeps what other runtimes have attached; default LIBCNI_CACHE. */
+  /** Directory where libcni records attachments of other runtimes; default: LIBCNI_CACHE. */
   readonly libcniCache?: string;
 }
 
 /**
- * GC of the networks that a sandbox is attached to, each of them once between two boots of the host:
- * what plugins hold for none of the attachments in the store (of a store that was lost, of a plugin
- * that forgot) is released.
+ * Runs GC for the networks that a sandbox is attached to, once per network and boot of the host. It
+ * releases what plugins hold for no attachment in the store (the store was lost, or a plugin forgot
+ * to release it).
  *
- * Not of a network that another runtime is on as well, as far as libcni's cache shows: its containers
- * are not in the store. Where one does not keep that cache, `disableGC` in the configuration says it.
+ * It skips a network that another runtime uses as well, according to libcni's cache, since that
+ * runtime's containers are not in the store. For a runtime that does not keep that cache, set
+ * `disableGC` in the configuration.
  *
- * @returns what failed; it is not tried again, unless it was called off.
+ * @returns the failures; a failed GC is not retried, unless it was aborted.
  */
 export async function collectGarbageOnce(
   owner: Owner,
@@ -34,7 +35,7 @@ export async function collectGarbageOnce(
   for (const { conf } of listAttachments(storePath, owner)) {
     if (conf.disableGC || conf.cniVersion !== "1.1.0") continue;
     try {
-      // Nobody notes an attachment meanwhile: what is not in the store then is not there.
+      // `note` waits for the lock, so an attachment that is not in the store does not exist.
       await withFileLock(gcFile(host), host, () => collectOnce(conf, storePath, host));
     } catch (error) {
       failures.push(error as Error);
@@ -54,7 +55,7 @@ async function collectOnce(
   try {
     const other = onHost(() => attachedByOthers(conf.name, libcniCache));
     if (other !== null) {
-      host.log?.(`no GC of network ${conf.name}: another runtime is on it, see ${other}`);
+      host.log?.(`skipping GC of network ${conf.name}: another runtime uses it, see ${other}`);
       return;
     }
     const valid = listAttachments(storePath).filter((each) => each.conf.name === conf.name);

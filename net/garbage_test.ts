@@ -31,7 +31,7 @@ async function attached(id: string, attachment: Attachment, store: string, host:
   await attach(owner(id), attachment, store, host);
 }
 
-/** A host of its own, with a plugin that has GC. */
+/** A host with a plugin that supports GC. */
 function hostOf(plugins: FakePlugins) {
   plugins.add("new", SPEAKS_GC);
   const lines: string[] = [];
@@ -52,19 +52,19 @@ async function collectionHasBegun(plugins: FakePlugins): Promise<void> {
   assert(await poll(hasBegun, { everyMs: 2, timeoutMs: 10_000 }), "no GC within 10 s");
 }
 
-Deno.test("garbage is collected once after a boot, and what the store has is valid", async () => {
+Deno.test("GC runs once per boot, with the attachments in the store as the valid ones", async () => {
   using plugins = new FakePlugins();
   const { host, store } = hostOf(plugins);
   assert.deepEqual(
     await collectGarbageOnce(owner("a"), store, host),
     [],
-    "no database for nothing",
+    "no database is created if there is nothing to record",
   );
   await attached("a", attachmentOf("a"), store, host);
   await attached("b", attachmentOf("b"), store, host);
   await attached("c", attachmentOf("c", { name: "elsewhere" }), store, host);
   {
-    // ADD has not ended.
+    // ADD has not finished.
     using opened = AttachmentStore.open(store);
     opened.intend(owner("d"), attachmentOf("d"));
   }
@@ -77,10 +77,10 @@ Deno.test("garbage is collected once after a boot, and what the store has is val
   );
   Deno.removeSync(gcFile(host));
   await collectGarbageOnce(owner("b"), store, host);
-  assert.equal(collections(plugins), 2, "as after a boot");
+  assert.equal(collections(plugins), 2, "GC runs again after a boot");
 });
 
-Deno.test("a network that others are on too, or whose configuration says so, is left alone", async () => {
+Deno.test("GC skips a network that another runtime uses, or whose configuration disables it", async () => {
   using plugins = new FakePlugins();
   const { host, lines, store } = hostOf(plugins);
   Deno.mkdirSync(host.libcniCache);
@@ -102,7 +102,7 @@ Deno.test("a network that others are on too, or whose configuration says so, is 
   }
   assert.equal(collections(plugins), 0);
   assert.deepEqual(lines, [
-    `no GC of network net: another runtime is on it, see ${host.libcniCache}/net-c1-eth0`,
+    `skipping GC of network net: another runtime uses it, see ${host.libcniCache}/net-c1-eth0`,
   ]);
   Deno.removeSync(`${host.libcniCache}/net-c1-eth0`);
   Deno.removeSync(gcFile(host));
@@ -110,7 +110,7 @@ Deno.test("a network that others are on too, or whose configuration says so, is 
   assert.equal(collections(plugins), 1);
 });
 
-Deno.test("nothing is noted while garbage is collected, and what fails is told once", async () => {
+Deno.test("note waits for GC, and a failure of GC is reported once", async () => {
   using plugins = new FakePlugins();
   const { host, store } = hostOf(plugins);
   await attached("a", attachmentOf("a"), store, host);
@@ -119,12 +119,12 @@ Deno.test("nothing is noted while garbage is collected, and what fails is told o
   await collectionHasBegun(plugins);
   const noted = note(owner("b"), attachmentOf("b"), store, host).then(() => "noted");
   const [failure] = await Promise.race([collected, noted.then(() => [])]);
-  assert.match(String(failure), /new of network net exited with code 7 in its GC/);
+  assert.match(String(failure), /new of network net exited with code 7 during GC/);
   assert.equal(await noted, "noted");
   assert.deepEqual(await collectGarbageOnce(owner("b"), store, host), []);
 });
 
-Deno.test("a collection that is called off is none", async () => {
+Deno.test("an aborted GC is retried", async () => {
   using plugins = new FakePlugins();
   const { host, store } = hostOf(plugins);
   await attached("a", attachmentOf("a"), store, host);
@@ -139,7 +139,7 @@ Deno.test("a collection that is called off is none", async () => {
   assert.equal(collections(plugins), 2);
 });
 
-Deno.test("each attachment of a sandbox is checked, and what the plugin says of it comes back", async () => {
+Deno.test("checkAttachments checks each attachment and returns the plugin's error", async () => {
   using plugins = new FakePlugins();
   const { host, store } = hostOf(plugins);
   plugins.add("bad", `test $CNI_COMMAND != CHECK || exit 3\n${SPEAKS_GC}`);
@@ -156,7 +156,7 @@ Deno.test("each attachment of a sandbox is checked, and what the plugin says of 
   ]);
   assert.match(
     checked[1]!.reason,
-    /^CNI plugin bad of network changed exited with code 3 in its CHECK/,
+    /^CNI plugin bad of network changed exited with code 3 during CHECK/,
   );
   assert.deepEqual(plugins.stdin("new", "CHECK")["prevResult"], RESULT);
   assert.deepEqual(await checkAttachments(owner("nobody"), store, host), []);

@@ -9,24 +9,24 @@ import {
 } from "./netns_state.ts";
 import { type CniResult, tapPairOf } from "./result.ts";
 
-/** One interface of the guest, and where its packets come out in the network namespace. */
+/** One interface of the guest, and its counterpart in the network namespace. */
 export interface InterfacePlan {
   readonly guest: GuestInterface;
-  /** The link that it takes the place of. */
+  /** The link that the guest's interface replaces. */
   readonly link: netlink.Link;
-  /** tc-redirect-tap's tap, by name; null: the shim makes one and the redirect. */
+  /** Name of tc-redirect-tap's tap; null: this process makes a tap and the redirect. */
   readonly tap: string | null;
 }
 
 /**
- * What the guest's interface for one network is to be, from what the chain said and left in the
- * network namespace. Pure.
+ * Plans the guest's interface for one network from the chain's result and the state of the network
+ * namespace. Pure.
  *
- * The namespace counts: what plugins in the field set there (a gateway on the link, a permanent
- * neighbour) is not all in their results. The result's addresses and routes are used for a link
- * that has no address.
+ * The namespace counts, because the results of plugins in use do not contain everything that they
+ * set there (a gateway on the link, a permanent neighbour). The result's addresses and routes are
+ * used for a link that has no address.
  *
- * @throws {NetworkError} `result` when the chain made no interface.
+ * @throws {NetworkError} `result` if the chain made no interface.
  */
 export function planInterface(
   result: CniResult,
@@ -54,7 +54,10 @@ export function planInterface(
   return { guest, link, tap: pair?.tap ?? null };
 }
 
-/** Every interface of a network namespace that somebody else set up, loopback and tunnels apart. */
+/**
+ * Plans the interfaces of a network namespace that others set up, without loopback and tunnels.
+ * Pure.
+ */
 export function planExisting(state: NetnsState): InterfacePlan[] {
   return state.links
     .filter(({ loopback, mac, kind }) => !loopback && mac !== null && kind !== "tun")
@@ -62,7 +65,7 @@ export function planExisting(state: NetnsState): InterfacePlan[] {
     .map((link) => ({ guest: interfaceOf(link, state, link.mac!), link, tap: null }));
 }
 
-/** Addresses and routes of a result. */
+/** Returns the addresses and routes of a result. */
 function addressesOf({ ips, routes }: CniResult): Pick<GuestInterface, "addresses" | "routes"> {
   const prefixes = new Map(ips.map(({ address }) => [address, netlink.parseIpPrefix(address)!]));
   const addresses = [...prefixes.values()].map((prefix) => ({ ...prefix, noPrefixRoute: false }));

@@ -42,7 +42,7 @@ const route = (index: number, to: string | null, more: Partial<netlink.DumpedRou
   ...more,
 });
 
-/** A namespace as Calico leaves it: a gateway that is on the link, and a neighbour for it. */
+/** A namespace as set up by Calico: a gateway on the link, and a neighbour for it. */
 const CALICO: NetnsState = {
   links: [link(1, "lo", { loopback: true, mac: null }), link(3, "eth0")],
   addresses: [
@@ -67,7 +67,7 @@ const CALICO: NetnsState = {
   ],
 };
 
-Deno.test("the guest is what the namespace is, but for what its kernel makes by itself", () => {
+Deno.test("the guest's interface is that of the namespace, without what its kernel adds by itself", () => {
   const { guest, tap } = planInterface(checkResult({}, "x"), CALICO, ABOUT);
   assert.equal(tap, null);
   assert.deepEqual(guest, {
@@ -102,7 +102,7 @@ Deno.test("the guest is what the namespace is, but for what its kernel makes by 
   });
 });
 
-Deno.test("the result's addresses count where the namespace has none, each once", () => {
+Deno.test("the result's addresses are used, each once, if the namespace has none", () => {
   const state = { ...CALICO, addresses: [], routes: [] };
   const result = checkResult({
     interfaces: [{ name: "eth0", sandbox: NETNS }, { name: "t", sandbox: NETNS }],
@@ -124,7 +124,7 @@ Deno.test("the result's addresses count where the namespace has none, each once"
   ]);
 });
 
-Deno.test("a prefix route that somebody took away, as ptp does, does not come with the address", () => {
+Deno.test("an address whose prefix route was removed, as ptp does, gets noPrefixRoute", () => {
   const state: NetnsState = {
     links: [link(2, "eth0")],
     addresses: [
@@ -158,7 +158,7 @@ Deno.test("a prefix route that somebody took away, as ptp does, does not come wi
   assert(down.guest.addresses.every(({ noPrefixRoute }) => !noPrefixRoute));
 });
 
-Deno.test("tc-redirect-tap's tap and address are used, and have to be there", () => {
+Deno.test("tc-redirect-tap's tap and MAC address are used, and must exist", () => {
   const result = checkResult({
     interfaces: [
       { name: "tap7", sandbox: NETNS },
@@ -171,7 +171,7 @@ Deno.test("tc-redirect-tap's tap and address are used, and have to be there", ()
   assert.throws(() => planInterface(result, CALICO, ABOUT), /tap tap7 is not in/);
 });
 
-Deno.test("a chain that makes no interface is told what it lacks", () => {
+Deno.test("the error for a chain without an interface says which plugin it lacks", () => {
   const state = { ...CALICO, links: CALICO.links.slice(0, 1) };
   assert.throws(
     () => planInterface(checkResult({}, "x"), state, ABOUT),
@@ -179,7 +179,7 @@ Deno.test("a chain that makes no interface is told what it lacks", () => {
   );
 });
 
-Deno.test("of a namespace that is there, all interfaces are taken that carry frames", () => {
+Deno.test("planExisting takes every interface that carries Ethernet frames and is up", () => {
   const links = [
     ...CALICO.links,
     link(4, "net1", { kind: "macvlan" }),

@@ -1,29 +1,31 @@
 import { listIfPresent } from "../base/mod.ts";
 import * as z from "zod";
 
-/** Where libcni, which other runtimes call plugins with, keeps what is attached. */
+/** Where libcni, with which other runtimes call plugins, records attachments. */
 export const LIBCNI_CACHE = "/var/lib/cni/results";
-/** A file that is larger is none of libcni's. */
+/** Larger files are not libcni's. */
 const FILE_BYTES_MAX = 1024 * 1024;
 
-/** Of libcni's `cachedInfo` (libcni/api.go), what is asked for here. */
+/** The part of libcni's `cachedInfo` (libcni/api.go) that is used here. */
 const CACHED = z.looseObject({ networkName: z.string() });
 
 /**
- * A file of libcni's cache that tells of an attachment to a network, null when there is none. One
- * that may be of this network and cannot be read counts.
+ * Returns a file of libcni's cache that records an attachment to a network, or null if there is
+ * none. A file that may be of this network and cannot be read counts.
+ *
+ * @throws Deno.errors.* if the directory exists but cannot be read.
  */
-export function attachedByOthers(network: string, folder: string): string | null {
-  for (const name of listIfPresent(folder).map(({ name }) => name).sort()) {
-    // <network>-<container>-<interface>; both of the first may have hyphens.
+export function attachedByOthers(network: string, directory: string): string | null {
+  for (const name of listIfPresent(directory).map(({ name }) => name).sort()) {
+    // <network>-<container>-<interface>; network and container may have hyphens.
     if (!name.startsWith(`${network}-`)) continue;
-    const cached = CACHED.safeParse(contentOf(`${folder}/${name}`));
-    if (!cached.success || cached.data.networkName === network) return `${folder}/${name}`;
+    const cached = CACHED.safeParse(contentOf(`${directory}/${name}`));
+    if (!cached.success || cached.data.networkName === network) return `${directory}/${name}`;
   }
   return null;
 }
 
-/** Null for what cannot be read. */
+/** Returns null if the file cannot be read or is not JSON. */
 function contentOf(path: string): unknown {
   try {
     if (Deno.statSync(path).size > FILE_BYTES_MAX) return null;

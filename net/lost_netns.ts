@@ -15,11 +15,13 @@ import { checkResult } from "./result.ts";
 import type { StoredAttachment } from "./store.ts";
 
 /**
- * Makes a network namespace for the DEL of an attachment whose own is gone, with an interface of the
- * same name that has the addresses of ADD's result. Plugins that masquerade (bridge, ptp) look there
- * for the addresses whose rules they have to remove, and leave the rules when they find none.
+ * Makes a stand-in network namespace for the DEL of an attachment whose own is gone. It has an
+ * interface of the same name with the addresses of ADD's result. Plugins that masquerade (bridge,
+ * ptp) read there the addresses whose rules they must remove, and leave the rules if they find
+ * none.
  *
- * Disposing takes it away again. Null when it is not needed; DEL is worth a try without it as well.
+ * Disposing removes the namespace. Returns null if none is needed, or if it cannot be made: DEL is
+ * worth trying without it as well.
  */
 export function standInFor(
   { netns: path, ifname, result, conf }: StoredAttachment,
@@ -35,7 +37,7 @@ export function standInFor(
     stack.defer(() => onHost(() => removeNetns(system, path)));
     const netns = onHost(() => system.open(path, O.RDONLY));
     try {
-      // tc-redirect-tap's convention has each address twice.
+      // By tc-redirect-tap's convention, each address occurs twice.
       addInterface(system, netns, ifname, new Set(ips.map(({ address }) => address)));
     } finally {
       system.close(netns);
@@ -47,7 +49,7 @@ export function standInFor(
   }
 }
 
-/** Whether a network namespace is mounted at a path. */
+/** Returns whether a network namespace is mounted at a path. */
 function isNetns(system: System, path: string): boolean {
   let fd: Fd;
   try {
@@ -60,7 +62,7 @@ function isNetns(system: System, path: string): boolean {
     withNamespace(system, "net", fd, () => {});
     return true;
   } catch (error) {
-    // A file on which nothing is mounted.
+    // The file exists, but nothing is mounted on it.
     if (isSystemError(error, "EINVAL")) return false;
     throw error;
   } finally {
@@ -68,7 +70,7 @@ function isNetns(system: System, path: string): boolean {
   }
 }
 
-/** It is a tap, which needs no module that may not be there, and goes with its namespace. */
+/** Adds a tap, which needs no module that may be missing, and which goes with its namespace. */
 function addInterface(
   system: System,
   netns: Fd,

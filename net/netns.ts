@@ -5,13 +5,13 @@ import { CLONE, isSystemError, MNT, MS, netlink, openNamespace, type System } fr
 const LOOPBACK_INDEX = 1;
 
 /**
- * Makes a network namespace with its loopback up, held by a mount on `path`: it lives on when its
- * maker dies. Synchronous, because this thread is in it for a moment.
+ * Makes a network namespace with its loopback up. A mount on `path` holds it, so that it survives
+ * its maker. Synchronous, because this thread is in the namespace for a moment.
  *
- * Must run where the mount is to be seen. One that is there already, left by somebody who was
- * killed, is replaced.
+ * Must run in the mount namespace that is to see the mount. Replaces a namespace that a killed
+ * process left there.
  *
- * @throws SystemError; then nothing is left.
+ * @throws SystemError; nothing is left then.
  */
 export function createNetns(system: System, path: string): void {
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o711 });
@@ -38,15 +38,16 @@ export function createNetns(system: System, path: string): void {
 }
 
 /**
- * Takes away what holds a namespace: it is gone when nothing else is in it or has it open. Nothing
- * happens when there is none.
+ * Removes the mount that holds a namespace, which is gone once nothing else is in it or has it
+ * open. Does nothing if there is none.
+ *
  * @throws SystemError, Deno.errors.*
  */
 export function removeNetns(system: System, path: string): void {
   try {
     system.unmount(path, MNT.DETACH);
   } catch (error) {
-    // Nothing there, or a file on which nothing is mounted.
+    // There is no such file, or nothing is mounted on it.
     if (!isSystemError(error, "ENOENT", "EINVAL")) throw error;
   }
   removeIfPresent(path);

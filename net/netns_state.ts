@@ -2,7 +2,7 @@ import { netlink } from "../ffi/mod.ts";
 
 const { IFA_F, RT_TABLE_MAIN, RTN_UNICAST, RTPROT, RT_SCOPE } = netlink;
 
-/** What is configured in a network namespace. */
+/** The configuration of a network namespace. */
 export interface NetnsState {
   readonly links: readonly netlink.Link[];
   readonly addresses: readonly netlink.Address[];
@@ -12,26 +12,26 @@ export interface NetnsState {
 
 /** An address of a guest's interface. */
 export interface GuestAddress extends netlink.IpPrefix {
-  /** No route to the prefix comes with the address. */
+  /** Whether the kernel must not add a route to the prefix with the address. */
   readonly noPrefixRoute: boolean;
 }
 
 /** A route of a guest's interface; see netlink.Route. */
 export type GuestRoute = Omit<netlink.Route, "index">;
 
-/** What one interface of the guest is set to. */
+/** Settings of one interface of the guest. */
 export interface GuestInterface {
   readonly name: string;
   readonly mac: string;
   /** Bytes. */
   readonly mtu: number;
   readonly addresses: readonly GuestAddress[];
-  /** In the order in which they can be added: what is on the link first. */
+  /** In an order in which they can be added: routes on the link first. */
   readonly routes: readonly GuestRoute[];
   readonly neighbours: readonly { readonly address: string; readonly mac: string }[];
 }
 
-/** Asks the kernel. @throws SystemError */
+/** Reads it from the kernel. @throws SystemError */
 export function readNetns(rtnetlink: netlink.Rtnetlink): NetnsState {
   const dump = rtnetlink.dump.bind(rtnetlink);
   return {
@@ -44,10 +44,11 @@ export function readNetns(rtnetlink: netlink.Rtnetlink): NetnsState {
 }
 
 /**
- * What a link of a network namespace is like, for the guest that takes its place. Pure.
+ * Returns the settings of a link of a network namespace, for the guest's interface that replaces
+ * it. Pure.
  *
- * What the guest's kernel makes by itself is left out: link-local addresses (from the same MAC),
- * those from router advertisements, and the routes that come with addresses.
+ * Leaves out what the guest's kernel adds by itself: link-local addresses (from the same MAC
+ * address), addresses from router advertisements, and the routes that come with addresses.
  */
 export function interfaceOf(link: netlink.Link, state: NetnsState, mac: string): GuestInterface {
   const addresses = state.addresses
@@ -85,13 +86,13 @@ export function interfaceOf(link: netlink.Link, state: NetnsState, mac: string):
   };
 }
 
-/** Whether somebody took away the route that the kernel made with an address, as ptp does. */
+/** Returns whether the route that the kernel added with an address was removed, as ptp does. */
 function prefixRouteIsGone(
   { address, prefixLength }: netlink.IpPrefix,
   link: netlink.Link,
   { routes }: NetnsState,
 ): boolean {
-  // A link that is down has none, and of a single address there is none.
+  // The kernel adds none on a link that is down, and none for a single address.
   if (!link.up || prefixLength === netlink.ipBytes(address).length * 8) return false;
   return !routes.some(({ index, protocol, destination }) =>
     index === link.index && protocol === RTPROT.KERNEL &&
@@ -107,7 +108,7 @@ function isWithin(address: string, { address: prefix, prefixLength }: netlink.Ip
   });
 }
 
-/** A gateway has to be reachable before a route goes by it. */
+/** Sorts routes on the link first: a gateway must be reachable before a route through it. Pure. */
 export function inOrder(routes: readonly GuestRoute[]): GuestRoute[] {
   const isDirect = ({ gateway }: GuestRoute) => gateway === null;
   return [...routes.filter(isDirect), ...routes.filter((route) => !isDirect(route))];

@@ -2,22 +2,23 @@ import { type ConfFolder, findNetwork, type NetworkConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
 import type { NetworkRequest } from "./request.ts";
 
-/** Where networks come from; what an administrator sets. */
+/** An administrator's settings for networks. */
 export interface NetworkSettings {
+  /** Directory of CNI configurations. */
   readonly confDir: string;
-  /** Folders of plugins. */
+  /** Directories of plugins. */
   readonly path: readonly string[];
-  /** The network of containers that ask for none; null: `qemubox-net`, if there is one. */
+  /** Network of containers that name none; null: `qemubox-net`, if it exists. */
   readonly network: string | null;
 }
 
-/** How a sandbox comes to its network. */
+/** How a sandbox gets its network. */
 export type NetworkPlan =
-  /** Loopback alone. `warning` says why, when nobody asked for that. */
+  /** Loopback only. `warning` says why, unless the container asked for that. */
   | { readonly kind: "none"; readonly warning: string | null }
-  /** The namespace at a path, with all that is in it. */
+  /** The namespace at a path, with everything in it. */
   | { readonly kind: "existing"; readonly netns: string }
-  /** A namespace of its own, into which others put what they like before it is looked at. */
+  /** A namespace of its own, in which others make interfaces before its state is read. */
   | { readonly kind: "own" }
   /** A namespace of its own, attached to networks: the first as eth0, and so on. */
   | {
@@ -27,15 +28,16 @@ export type NetworkPlan =
     readonly capabilityArgs: Readonly<Record<string, unknown>>;
   };
 
-/** The network of containers when nobody says otherwise. */
+/** Network of containers by default. */
 export const DEFAULT_NETWORK = "qemubox-net";
-/** What folders of plugins are when nobody says: upstream's, Debian's and Fedora's. */
+/** Directories of plugins by default: upstream's, Debian's and Fedora's. */
 export const DEFAULT_PLUGIN_PATH = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] as const;
 
 /**
- * Decides. Pure.
- * @throws {NetworkError} `config` for a network that is asked for and is not there, and when a
- *   container asks for networks and already has a namespace.
+ * Decides how a sandbox gets its network. Pure over `readFolder`.
+ *
+ * @throws {NetworkError} `config` for a requested network that does not exist, and for a container
+ *   that names networks and already has a namespace.
  */
 export function planNetwork(
   settings: NetworkSettings,
@@ -48,8 +50,8 @@ export function planNetwork(
     if (networks === null) return { kind: "existing", netns };
     throw new NetworkError(
       "config",
-      `the specification names network namespace ${netns}, and an annotation networks ` +
-        `${networks.join(", ")}; only one of the two can be`,
+      `specification has network namespace ${netns} and an annotation has networks ` +
+        `${networks.join(", ")}; use only one of the two`,
     );
   }
   if (networks === null && isPopulated) return { kind: "own" };

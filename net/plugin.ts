@@ -10,39 +10,39 @@ export interface PluginCall {
   readonly command: CniCommand;
   /** The plugin's file name. */
   readonly type: string;
-  /** For messages: the network's name. */
+  /** Name of the network, for messages. */
   readonly network: string;
-  /** Folders that plugins are looked for in, in this order. */
+  /** Directories searched for plugins, in this order. */
   readonly path: readonly string[];
-  /** CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME, CNI_ARGS; what is left out is not set. */
+  /** CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME, CNI_ARGS; not set if left out. */
   readonly containerId?: string;
   readonly netns?: string;
   readonly ifname?: string;
   readonly args?: string;
-  /** What the plugin reads on standard input. */
+  /** Value that the plugin reads on standard input, as JSON. */
   readonly stdin: unknown;
 }
 
-/** What calls of plugins need of their surroundings. */
+/** Host of plugins. */
 export interface PluginHost {
   readonly system?: System;
-  /** More environment for the plugins, by which stray ones are found. */
+  /** Additional environment of the plugins, by which stray ones are found. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Does something where the host's mounts are seen; default: here. */
+  /** Runs `work` in the host's mount namespace; default: in the current one. */
   readonly onHost?: <T>(work: () => T) => T;
   readonly signal?: AbortSignal;
-  /** How long one plugin may take; default PLUGIN_TIMEOUT_MS. */
+  /** How long one plugin may take; default: PLUGIN_TIMEOUT_MS. */
   readonly timeoutMs?: number;
-  /** One line at a time: what a plugin that succeeded had to say on standard error. */
+  /** Takes the standard error of a plugin that succeeded. */
   readonly log?: (line: string) => void;
 }
 
-/** How long one plugin may take. Milliseconds. */
+/** How long one plugin may take, in milliseconds. */
 export const PLUGIN_TIMEOUT_MS = 60_000;
-/** Of what a plugin that crashed said last. */
-const SAID_CHARACTERS_MAX = 500;
+/** Longest part of a crashed plugin's last line that goes into the error. */
+const LAST_LINE_CHARACTERS_MAX = 500;
 
-/** The error of a plugin that said why: code and details as the CNI specification numbers them. */
+/** An error that a plugin reported, with code and details as in the CNI specification. */
 export class PluginError extends NetworkError {
   readonly code: number;
   readonly details: string;
@@ -66,14 +66,14 @@ export class MissingPluginError extends NetworkError {
 }
 
 /**
- * Runs a plugin and returns what it printed, parsed; null when it printed nothing.
+ * Runs a plugin and returns its parsed output, or null if it printed nothing.
  *
- * It runs in a session of its own, which is killed as a whole when it takes too long: IPAM plugins
+ * It runs in a session of its own, which is killed as a whole at the timeout, because IPAM plugins
  * are its children.
  *
- * @throws {PluginError} what the plugin said.
+ * @throws {PluginError} with the error that the plugin reported.
  * @throws {MissingPluginError}
- * @throws {NetworkError} `plugin` when it crashed or was late.
+ * @throws {NetworkError} `plugin` if it crashed or timed out; `result` if its output is invalid.
  * @throws the reason of `signal`.
  */
 export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promise<unknown> {
@@ -87,26 +87,26 @@ export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promis
     timeoutMs: host.timeoutMs ?? PLUGIN_TIMEOUT_MS,
   }, host);
   if (stdout === null) {
-    throw new NetworkError("result", `${from}: output: more than ${OUTPUT_BYTES_MAX} bytes`);
+    throw new NetworkError("result", `${from} printed more than ${OUTPUT_BYTES_MAX} bytes`);
   }
   if (late) {
     host.signal?.throwIfAborted();
     throw new NetworkError(
       "plugin",
-      `${from} did not end its ${call.command} within ` +
+      `${from} did not finish ${call.command} within ` +
         `${(host.timeoutMs ?? PLUGIN_TIMEOUT_MS) / 1000} s and was killed`,
     );
   }
-  const said = stderr.trim();
-  if (status.code !== 0) throw failure(from, call.command, status, stdout, said);
-  if (said !== "") host.log?.(`${from}: ${said}`);
+  const messages = stderr.trim();
+  if (status.code !== 0) throw failure(from, call.command, status, stdout, messages);
+  if (messages !== "") host.log?.(`${from}: ${messages}`);
   return stdout.trim() === "" ? null : parse(stdout, from);
 }
 
-/** The plugin's file. @throws {MissingPluginError} */
+/** Returns the path of a plugin. @throws {MissingPluginError} */
 export function locatePlugin(call: Pick<PluginCall, "type" | "path" | "network">): string {
-  for (const folder of call.path) {
-    const candidate = `${folder}/${call.type}`;
+  for (const directory of call.path) {
+    const candidate = `${directory}/${call.type}`;
     if (ifPresent(() => Deno.statSync(candidate))?.isFile) return candidate;
   }
   throw new MissingPluginError(call);
@@ -133,7 +133,7 @@ const ERROR = z.looseObject({
   details: z.string().nullish().transform((details) => details ?? ""),
 });
 
-/** What a plugin that failed printed: the specification's error object, if it got that far. */
+/** Makes the error of a plugin that failed: from the error object that it printed, if it did. */
 function failure(
   from: string,
   command: CniCommand,
@@ -149,10 +149,10 @@ function failure(
     return new PluginError(message, code, details);
   }
   const how = signal === null ? `exited with code ${code}` : `was killed by signal ${signal}`;
-  const last = (stderr || stdout.trim()).split("\n").at(-1)!.slice(0, SAID_CHARACTERS_MAX);
+  const last = (stderr || stdout.trim()).split("\n").at(-1)!.slice(0, LAST_LINE_CHARACTERS_MAX);
   return new NetworkError(
     "plugin",
-    `${from} ${how} in its ${command}${last === "" ? "" : `: ${last}`}`,
+    `${from} ${how} during ${command}${last === "" ? "" : `: ${last}`}`,
   );
 }
 

@@ -1,19 +1,19 @@
 import { netlink } from "../ffi/mod.ts";
 import { NetworkError } from "./error.ts";
 
-/** What one container asks of its network. */
+/** Networks that a container asks for. */
 export interface NetworkRequest {
-  /** By name, in the order of their interfaces; empty: none; null: what is usual. */
+  /** Names, in the order of their interfaces; empty: no network; null: the default. */
   readonly networks: readonly string[] | null;
-  /** A network namespace that the specification names. */
+  /** Path of the specification's network namespace; null if it has none. */
   readonly netns: string | null;
-  /** Others put interfaces into a namespace that is made for that: hooks of the specification. */
+  /** Whether hooks of the specification make interfaces in a namespace that is made for that. */
   readonly isPopulated: boolean;
   /** By capability (CNI conventions, "Dynamic Plugin specific fields"). */
   readonly capabilityArgs: Readonly<Record<string, unknown>>;
 }
 
-/** Annotations that a container may have, and what is read from them. */
+/** Annotations for networks that a container may have. */
 export const NETWORK_ANNOTATIONS = {
   networks: "io.qemubox.networks",
   ports: "io.qemubox.port-mappings",
@@ -21,7 +21,7 @@ export const NETWORK_ANNOTATIONS = {
   mac: "io.qemubox.mac-address",
 } as const;
 
-/** One port of the host that leads to one of the container, as the capability has it. */
+/** A port of the host that is forwarded to the container, as in the `portMappings` capability. */
 export interface PortMapping {
   readonly hostPort: number;
   readonly containerPort: number;
@@ -33,10 +33,11 @@ const NETWORK_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 const PORT_MAPPING = /^(?:(\[[^\]]+\]|[^:[\]]+):)?(\d{1,5}):(\d{1,5})(?:\/(tcp|udp|sctp))?$/;
 
 /**
- * Reads a container's annotations. Pure.
- * @param netns the path of the specification's network namespace, null when it names none.
- * @param isPopulated whether the specification has hooks that do something with it.
- * @throws {NetworkError} `config`, naming the annotation and what it may be.
+ * Parses a container's annotations. Pure.
+ *
+ * @param netns the path of the specification's network namespace; null if it has none.
+ * @param isPopulated whether the specification has hooks that use it.
+ * @throws {NetworkError} `config`, naming the annotation and its valid values.
  */
 export function networkRequest(
   annotations: Readonly<Record<string, string>>,
@@ -64,7 +65,7 @@ function networkNames(text: string): string[] {
   const names = words(text);
   const wrong = names.find((name) => !NETWORK_NAME.test(name));
   if (wrong !== undefined || names.length === 0 || new Set(names).size < names.length) {
-    throw invalid("networks", text, "names of networks, each once, with commas between, or none");
+    throw invalid("networks", text, "distinct network names, separated by commas, or none");
   }
   return names;
 }
@@ -88,7 +89,7 @@ function portMapping(text: string): PortMapping {
 
 function ipAddress(text: string): string {
   if (netlink.parseIpPrefix(text) !== null || netlink.parseIp(text) !== null) return text;
-  throw invalid("ips", text, "addresses, with or without /prefix, with commas between");
+  throw invalid("ips", text, "addresses, with or without /prefix, separated by commas");
 }
 
 function macAddress(text: string): string {
@@ -100,7 +101,11 @@ function words(text: string): string[] {
   return text.split(",").map((word) => word.trim()).filter((word) => word !== "");
 }
 
-function invalid(which: keyof typeof NETWORK_ANNOTATIONS, text: string, may: string): NetworkError {
+function invalid(
+  which: keyof typeof NETWORK_ANNOTATIONS,
+  text: string,
+  valid: string,
+): NetworkError {
   const name = NETWORK_ANNOTATIONS[which];
-  return new NetworkError("config", `annotation ${name}=${JSON.stringify(text)}: must be ${may}`);
+  return new NetworkError("config", `annotation ${name}=${JSON.stringify(text)} must be ${valid}`);
 }

@@ -9,11 +9,13 @@ const prefix = z.string().refine(
   "must be an address with a prefix length",
 );
 const optional = <T extends z.ZodType>(schema: T) =>
-  // Plugins in Go write an absent string as "" or null.
+  // Plugins written in Go encode an absent string as "" or null.
   z.union([schema, z.literal("").transform(() => undefined), z.null().transform(() => undefined)])
     .optional();
 
-/** The successful result of a chain (CNI specification 1.1, section 5), as far as it is used. */
+/**
+ * The successful result of a chain (CNI specification 1.1, section 5), as far as it is used here.
+ */
 const RESULT = z.looseObject({
   interfaces: z.array(z.looseObject({
     name: z.string(),
@@ -40,13 +42,14 @@ const RESULT = z.looseObject({
   }).nullish().transform((dns) => dns ?? { nameservers: [], search: [], options: [] }),
 });
 
-/** A result that was checked. */
+/** A valid result. */
 export type CniResult = z.output<typeof RESULT>;
 export type CniDns = CniResult["dns"];
 
 /**
- * Checks what a plugin printed. Pure.
- * @param from for the message: "CNI plugin bridge of network x".
+ * Validates the output of a plugin. Pure.
+ *
+ * @param from who printed it, for messages: "CNI plugin bridge of network x".
  * @throws {NetworkError} `result`, naming the plugin and the key.
  */
 export function checkResult(value: unknown, from: string): CniResult {
@@ -55,9 +58,7 @@ export function checkResult(value: unknown, from: string): CniResult {
     const [issue] = parsed.error.issues;
     throw new NetworkError(
       "result",
-      `${from} answered with a result that is not valid: ${issue!.path.join(".")}: ${
-        issue!.message
-      }`,
+      `${from} returned an invalid result: ${issue!.path.join(".")}: ${issue!.message}`,
     );
   }
   const { interfaces, ips } = parsed.data;
@@ -67,23 +68,23 @@ export function checkResult(value: unknown, from: string): CniResult {
   if (stray !== undefined) {
     throw new NetworkError(
       "result",
-      `${from} answered with address ${stray.address} for interface ${stray.interface}, ` +
-        `of ${interfaces.length}`,
+      `${from} returned address ${stray.address} for interface ${stray.interface}, ` +
+        `but only ${interfaces.length} interfaces`,
     );
   }
   return parsed.data;
 }
 
-/** The tap that tc-redirect-tap made, and the address that the guest's NIC has to have. */
+/** The tap that tc-redirect-tap made, and the MAC address that the guest's NIC must have. */
 export interface TapPair {
   readonly tap: string;
   readonly mac: string;
 }
 
 /**
- * tc-redirect-tap's convention: two interfaces of the tap's name, one with the network namespace as
- * its sandbox, the other with the container's id and the MAC address of the guest. Null when the
- * result has none. Pure.
+ * Finds the tap of tc-redirect-tap by its convention: two interfaces with the tap's name, one with
+ * the network namespace as its sandbox, the other with the container's id and the guest's MAC
+ * address. Returns null if the result has none. Pure.
  */
 export function tapPairOf(
   { interfaces }: CniResult,

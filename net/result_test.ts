@@ -5,7 +5,7 @@ import { NetworkError } from "./error.ts";
 import { checkResult, tapPairOf } from "./result.ts";
 
 const NETNS = "/run/qemubox/netns/default/c1";
-/** A bridge's result, with what tc-redirect-tap adds to it. */
+/** Result of bridge and tc-redirect-tap. */
 const REDIRECTED = {
   cniVersion: "1.0.0",
   interfaces: [
@@ -23,7 +23,7 @@ const REDIRECTED = {
   dns: {},
 };
 
-Deno.test("the tap and the guest's address are found by tc-redirect-tap's convention", () => {
+Deno.test("tapPairOf finds the tap and the guest's MAC address by tc-redirect-tap's convention", () => {
   const result = checkResult(REDIRECTED, "x");
   assert.deepEqual(tapPairOf(result, NETNS, "default--c1"), {
     tap: "tap0",
@@ -33,7 +33,7 @@ Deno.test("the tap and the guest's address are found by tc-redirect-tap's conven
   assert.equal(tapPairOf(result, "/elsewhere", "default--c1"), null);
 });
 
-Deno.test("what Go leaves out or writes as null is absent", () => {
+Deno.test("checkResult takes null and empty strings of Go as absent", () => {
   const result = checkResult(
     { interfaces: null, ips: [{ address: "10.0.0.1/8", gateway: "" }] },
     "x",
@@ -45,11 +45,14 @@ Deno.test("what Go leaves out or writes as null is absent", () => {
   ]);
 });
 
-Deno.test("a result that is wrong is refused with the plugin's name and the key", () => {
+Deno.test("checkResult names the plugin and the key of an invalid result", () => {
   for (
     const [value, key] of [
       [{ ips: [{ address: "10.0.0.1" }] }, "ips.0.address"],
-      [{ ips: [{ address: "10.0.0.1/8", interface: 1 }] }, "for interface 1, of 0"],
+      [
+        { ips: [{ address: "10.0.0.1/8", interface: 1 }] },
+        "for interface 1, but only 0 interfaces",
+      ],
       [{ interfaces: [{ name: "eth0", mac: "nonsense" }] }, "interfaces.0.mac"],
       [{ dns: { nameservers: ["$(reboot)"] } }, "dns.nameservers.0"],
       [[], ""],
@@ -69,7 +72,7 @@ Deno.test("a result that is wrong is refused with the plugin's name and the key"
   }));
 });
 
-Deno.test("resolvers of several networks are one; the host's own loopback is not reachable", () => {
+Deno.test("mergeDns joins several networks, and hostResolver leaves out servers on loopback", () => {
   const dns = (more: object) => checkResult({ dns: more }, "x").dns;
   assert.equal(mergeDns([dns({}), dns({ search: ["a"] })]), null);
   const merged = mergeDns([
@@ -86,7 +89,7 @@ Deno.test("resolvers of several networks are one; the host's own loopback is not
   assert.deepEqual(hostResolver([]).nameservers, []);
 });
 
-Deno.test("a container finds itself by its name", () => {
+Deno.test("formatHosts maps the host name to its addresses, or to 127.0.1.1", () => {
   assert.match(formatHosts("web", ["10.0.0.2", "fd00::2"]), /^10\.0\.0\.2\tweb\nfd00::2\tweb$/m);
   assert.match(formatHosts("web", []), /^127\.0\.1\.1\tweb$/m);
 });

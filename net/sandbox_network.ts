@@ -19,60 +19,21 @@ import {
 import type { CniDns } from "./result.ts";
 import type { Owner } from "./store.ts";
 
-/** A virtio-net device of the VM. */
-export interface Nic {
-  /** The address that the device comes with; by it the guest knows which is which. */
-  readonly deviceMac: string;
-  readonly tap: Fd;
-  /** /dev/vhost-net, where the host has it. */
-  readonly vhost: Fd | null;
-}
-
-/** What the guest is told. */
-export interface GuestNetwork {
-  readonly interfaces: readonly (GuestInterface & { readonly deviceMac: string })[];
-  readonly resolver: Resolver;
-}
-
-/** What a sandbox's network is made with. */
-export interface NetworkHost {
-  readonly system: System;
-  readonly owner: Owner;
-  /** What plugins know the sandbox by. */
-  readonly containerId: string;
-  /** Where the network namespace is made, if one is made. */
-  readonly netnsPath: string;
-  /** The file of the AttachmentStore. */
-  readonly storePath: string;
-  /** Others that have something to do with a namespace that is not attached to networks by us. */
-  readonly others?: NetnsUsers;
-  /** `signal` aborts what is being made, not what is being undone. */
-  readonly chain: ChainHost;
-}
-
-/** Others that use a sandbox's network namespace. */
-export interface NetnsUsers {
-  /** Before anybody looks at what is in it. */
-  enter(netns: Fd): Promise<void>;
-  /** At its end, also when entering failed. */
-  leave(): Promise<void>;
-}
-
 const VHOST_NET = "/dev/vhost-net";
-/** The guest's own resolver files, the second where the first names systemd's stub. */
+/** The host's resolver files; the second counts if the first names systemd's stub. */
 const RESOLV_CONFS = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
-/** The plugin that makes the tap itself, so that there is none before it has run. */
+/** The plugin that makes the tap itself, so that there is no tap before it has run. */
 const TAP_PLUGIN = "tc-redirect-tap";
 
 /**
  * The network of one sandbox: a namespace, its attachments, a tap for each interface of the guest.
  *
- * In two steps, because QEMU needs taps to start and nothing else: `prepare`, then `connect` beside
+ * It is made in two steps, because QEMU needs only taps to start: `prepare`, then `connect` during
  * the boot. Disposing undoes both.
  */
 export class SandboxNetwork implements AsyncDisposable {
   readonly nics: readonly Nic[];
-  /** Its namespace, open as long as this is; null: it has none. */
+  /** Its namespace, open until this is disposed of; null if it has none. */
   readonly netns: Fd | null;
   readonly #stack: AsyncDisposableStack;
   readonly #connect: () => Promise<GuestNetwork>;
@@ -90,8 +51,9 @@ export class SandboxNetwork implements AsyncDisposable {
   }
 
   /**
-   * Makes what QEMU needs. When it throws, nothing is left.
-   * @throws {NetworkError} what is wrong and how to mend it.
+   * Makes what QEMU needs. If it throws, nothing is left.
+   *
+   * @throws {NetworkError} naming the problem and the fix.
    * @throws SystemError
    */
   static async prepare(plan: NetworkPlan, host: NetworkHost): Promise<SandboxNetwork> {
@@ -101,19 +63,21 @@ export class SandboxNetwork implements AsyncDisposable {
     return new SandboxNetwork(prepared, stack.move());
   }
 
-  /** Attaches it to its networks; the same promise each time. @throws as `prepare`. */
+  /** Attaches it to its networks. Returns the same promise each time. @throws as `prepare`. */
   connect(): Promise<GuestNetwork> {
     if (this.#connected === undefined) {
       this.#connected = this.#connect();
-      // It may fail before anybody has come to wait for it.
+      // It may fail before anything awaits it.
       this.#connected.catch(() => {});
     }
     return this.#connected;
   }
 
   /**
-   * Waits for what is under way, then undoes all; the same promise each time.
-   * @throws SuppressedError of what failed.
+   * Waits for a `connect` that is running, then undoes everything. Returns the same promise each
+   * time.
+   *
+   * @throws SuppressedError of the failures.
    */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#disposed ??= this.#dispose();
@@ -125,12 +89,52 @@ export class SandboxNetwork implements AsyncDisposable {
   }
 }
 
+/** A virtio-net device of the VM. */
+export interface Nic {
+  /** MAC address of the device, by which the guest tells its devices apart. */
+  readonly deviceMac: string;
+  readonly tap: Fd;
+  /** /dev/vhost-net; null if the host does not have it. */
+  readonly vhost: Fd | null;
+}
+
+/** Network settings for the guest. */
+export interface GuestNetwork {
+  readonly interfaces: readonly (GuestInterface & { readonly deviceMac: string })[];
+  readonly resolver: Resolver;
+}
+
+/** Host of a sandbox's network. */
+export interface NetworkHost {
+  readonly system: System;
+  readonly owner: Owner;
+  /** Id of the sandbox for plugins (CNI_CONTAINERID). */
+  readonly containerId: string;
+  /** Path at which a network namespace is made, if one is made. */
+  readonly netnsPath: string;
+  /** File of the AttachmentStore. */
+  readonly storePath: string;
+  /** Others that use a namespace which is not attached to networks here. */
+  readonly others?: NetnsUsers;
+  /** `signal` aborts what is being made, but not what is being undone. */
+  readonly chain: ChainHost;
+}
+
+/** Others that use a sandbox's network namespace, such as hooks. */
+export interface NetnsUsers {
+  /** Called before the state of the namespace is read. */
+  enter(netns: Fd): Promise<void>;
+  /** Called when the namespace is released, also if `enter` failed. */
+  leave(): Promise<void>;
+}
+
 interface Prepared {
   readonly nics: readonly Nic[];
   readonly netns: Fd | null;
   readonly connect: () => Promise<GuestNetwork>;
 }
 
+/** Makes the network of one sandbox; what it acquires goes on the stack. */
 class Maker {
   readonly #host: NetworkHost;
   readonly #stack: AsyncDisposableStack;
@@ -186,12 +190,12 @@ class Maker {
   async #cni(plan: NetworkPlan & { kind: "cni" }): Promise<Prepared> {
     const { system, owner, storePath, netnsPath } = this.#host;
     const onHost = this.#onHost;
-    // What a shim of the same name left that was killed.
+    // Undo what a killed shim of the same container left.
     throwFirst(await detachAll(owner, storePath, this.#undoing));
     onHost(() => createNetns(system, netnsPath));
     this.#stack.defer(async () => {
       if (this.#noted) throwFirst(await detachAll(owner, storePath, this.#undoing));
-      // Not before: plugins that failed want it the next time.
+      // Not if DEL failed: the plugins need the namespace when they are retried.
       onHost(() => removeNetns(system, netnsPath));
     });
     const netns = this.#openNetns(netnsPath);
@@ -234,7 +238,7 @@ class Maker {
     return { plans, dns };
   }
 
-  /** The redirects of the taps that are ours. */
+  /** Makes the redirects of the taps that were made here. */
   #wire(
     plans: readonly InterfacePlan[],
     nics: readonly Nic[],
@@ -248,7 +252,7 @@ class Maker {
     return guestNetwork(plans, nics, dns);
   }
 
-  /** @param tap the name of a tap that there is, null to make one. */
+  /** @param tap the name of an existing tap; null to make one. */
   #nic(netns: Fd, index: number, tap: string | null): Nic {
     const { system } = this.#host;
     const own = (fd: Fd) => this.#stack.adopt(fd, (fd) => system.close(fd));
@@ -286,7 +290,7 @@ class Maker {
     return this.#host.chain.onHost ?? ((work) => work());
   }
 
-  /** What is undone has its own deadlines: it goes on when the making was called off. */
+  /** Undoing goes on after an abort; it has deadlines of its own. */
   get #undoing(): ChainHost {
     const { signal: _, ...chain } = this.#host.chain;
     return chain;

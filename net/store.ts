@@ -5,22 +5,22 @@ import type { Attachment } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
 
-/** Who an attachment belongs to: containerd's namespace, and the id of the sandbox in it. */
+/** Owner of an attachment: containerd's namespace, and the id of the sandbox in it. */
 export interface Owner {
   readonly namespace: string;
   readonly id: string;
 }
 
-/** An attachment as the store has it. */
+/** An attachment as recorded in the store. */
 export interface StoredAttachment extends Attachment {
   readonly owner: Owner;
-  /** What the last plugin that is known to have succeeded said in its ADD; null: none has. */
+  /** ADD result of the last plugin that is known to have succeeded; null if none has. */
   readonly result: unknown;
   /** How many plugins are known to have succeeded. */
   readonly added: number;
 }
 
-/** How long one waits for other processes. Milliseconds. */
+/** How long to wait for other processes, in milliseconds. */
 const BUSY_TIMEOUT_MS = 30_000;
 const SCHEMA_VERSION = 2;
 const SCHEMA = `
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS attachments (
   PRIMARY KEY (namespace, id, ifname)
 ) STRICT;
 `;
-/** From version 1: how many plugins had succeeded is not known there, and null. */
+/** Version 1 does not record how many plugins have succeeded: null there. */
 const SECOND = "ALTER TABLE attachments ADD COLUMN added INTEGER;";
 
 const CONF = z.looseObject({
@@ -60,11 +60,10 @@ const ROW = z.object({
 });
 
 /**
- * What all shims of the host have attached to networks, in SQLite: it outlives a reboot, as what
- * IPAM plugins write does. Each row is there before the first plugin is called, and until the last
- * DEL has succeeded.
+ * Attachments of all shims of the host, in SQLite. Like the files of IPAM plugins, they survive a
+ * reboot. A row exists from before the first plugin is called until the last DEL has succeeded.
  *
- * One opens it for a moment: 20 processes may be at it, and readers do not wait (WAL).
+ * Open it for a moment only: 20 processes may use it at once. Readers do not wait (WAL).
  */
 export class AttachmentStore implements Disposable {
   readonly #database: DatabaseSync;
@@ -76,7 +75,8 @@ export class AttachmentStore implements Disposable {
   }
 
   /**
-   * Opens `path`, and makes it if it is not there.
+   * Opens `path`, and creates it if it does not exist.
+   *
    * @throws {NetworkError} `host`, naming the file.
    */
   static open(path: string): AttachmentStore {
@@ -85,7 +85,7 @@ export class AttachmentStore implements Disposable {
       try {
         return AttachmentStore.#openOnce(path);
       } catch (error) {
-        // Changing to WAL, and recovering it, do not wait for others as all else does.
+        // The change to WAL and its recovery do not honour busy_timeout, as all else does.
         const busy = /database is locked|SQLITE_BUSY/.test(messageOf(error));
         if (!busy || performance.now() > deadline) throw failed(path, error);
         sleepAMoment();
@@ -99,13 +99,16 @@ export class AttachmentStore implements Disposable {
     try {
       database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
       database.exec("PRAGMA journal_mode = WAL");
-      // A row has to be on the disk before an IPAM plugin's files are: both outlive a power cut.
+      // A row must be on disk before the files of an IPAM plugin: both survive a power cut.
       database.exec("PRAGMA synchronous = FULL");
       const { user_version } = database.prepare("PRAGMA user_version").get() as {
         user_version: number;
       };
       if (user_version > SCHEMA_VERSION) {
-        throw new NetworkError("host", `${path} is of a newer qemubox (version ${user_version})`);
+        throw new NetworkError(
+          "host",
+          `${path} was written by a newer qemubox (schema version ${user_version})`,
+        );
       }
       if (user_version < SCHEMA_VERSION) {
         migrate(database);
@@ -118,8 +121,9 @@ export class AttachmentStore implements Disposable {
   }
 
   /**
-   * Notes an attachment that is about to be made.
-   * @throws {NetworkError} `host`, also when there is one of the same interface.
+   * Records an attachment that is about to be made.
+   *
+   * @throws {NetworkError} `host`, also if there is one with the same interface.
    */
   intend(owner: Owner, attachment: Attachment): void {
     const { ifname, containerId, netns, conf, capabilityArgs } = attachment;
@@ -137,7 +141,7 @@ export class AttachmentStore implements Disposable {
     );
   }
 
-  /** Notes what a plugin said in its ADD, the `added`th. @throws {NetworkError} `host` */
+  /** Records the ADD result of the `added`th plugin. @throws {NetworkError} `host` */
   record(owner: Owner, ifname: string, result: unknown, added: number): void {
     this.#run(
       "UPDATE attachments SET result = ?, added = ? WHERE namespace = ? AND id = ? AND ifname = ?",
@@ -149,7 +153,7 @@ export class AttachmentStore implements Disposable {
     );
   }
 
-  /** Forgets an attachment that is undone. @throws {NetworkError} `host` */
+  /** Removes the record of an attachment that was undone. @throws {NetworkError} `host` */
   remove(owner: Owner, ifname: string): void {
     this.#run(
       "DELETE FROM attachments WHERE namespace = ? AND id = ? AND ifname = ?",
@@ -159,7 +163,7 @@ export class AttachmentStore implements Disposable {
     );
   }
 
-  /** The attachments of one sandbox, or all of them. @throws {NetworkError} `host` */
+  /** Returns the attachments of one sandbox, or all of them. @throws {NetworkError} `host` */
   list(owner?: Owner): StoredAttachment[] {
     const where = owner === undefined ? "" : "WHERE namespace = ? AND id = ?";
     const parameters = owner === undefined ? [] : [owner.namespace, owner.id];
@@ -185,7 +189,7 @@ export class AttachmentStore implements Disposable {
   }
 }
 
-/** Brings a database of an earlier version up to this one, once, whoever else is at it. */
+/** Migrates a database of an earlier version, once, even if other processes try it as well. */
 function migrate(database: DatabaseSync): void {
   database.exec("BEGIN IMMEDIATE");
   const row = database.prepare("PRAGMA user_version").get() as { user_version: number };
@@ -212,11 +216,11 @@ function stored(value: unknown): StoredAttachment {
 function failed(path: string, error: unknown): NetworkError {
   if (error instanceof NetworkError) return error;
   const message = `${path}: ${messageOf(error)}; ` +
-    "the folder has to be writable and its disk not full (QEMUBOX_STATE_DIR)";
+    "its directory must be writable and the disk must not be full (QEMUBOX_STATE_DIR)";
   return new NetworkError("host", message, { cause: error });
 }
 
-/** SQLite's calls are synchronous, so is the wait. */
+/** Waits synchronously, as SQLite's calls are synchronous. */
 function sleepAMoment(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
 }

@@ -24,9 +24,9 @@ function temporary(): Disposable & { path: string } {
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
 
-Deno.test("an attachment comes back as it was put in", () => {
-  using folder = temporary();
-  const path = `${folder.path}/state/network.db`;
+Deno.test("the store returns an attachment as it was recorded", () => {
+  using directory = temporary();
+  const path = `${directory.path}/state/network.db`;
   {
     using store = AttachmentStore.open(path);
     store.intend(OWNER, ATTACHMENT);
@@ -42,17 +42,26 @@ Deno.test("an attachment comes back as it was put in", () => {
   assert.deepEqual(store.list(), []);
 });
 
-Deno.test("a state folder that cannot be written is named, with what to do", () => {
-  using folder = temporary();
-  Deno.writeTextFileSync(`${folder.path}/file`, "");
-  assert.throws(() => AttachmentStore.open(`${folder.path}/file/network.db`), /QEMUBOX_STATE_DIR/);
-  Deno.writeTextFileSync(`${folder.path}/network.db`, "no database at all, whatever it is called");
-  assert.throws(() => AttachmentStore.open(`${folder.path}/network.db`), /network\.db: .*database/);
+Deno.test("the error for a state directory that is not writable names it and the fix", () => {
+  using directory = temporary();
+  Deno.writeTextFileSync(`${directory.path}/file`, "");
+  assert.throws(
+    () => AttachmentStore.open(`${directory.path}/file/network.db`),
+    /QEMUBOX_STATE_DIR/,
+  );
+  Deno.writeTextFileSync(
+    `${directory.path}/network.db`,
+    "no database at all, whatever it is called",
+  );
+  assert.throws(
+    () => AttachmentStore.open(`${directory.path}/network.db`),
+    /network\.db: .*database/,
+  );
 });
 
-Deno.test("twenty processes at once lose nothing", async () => {
-  using folder = temporary();
-  const path = `${folder.path}/network.db`;
+Deno.test("twenty processes at once lose no row", async () => {
+  using directory = temporary();
+  const path = `${directory.path}/network.db`;
   const program = new URL("./testing/store_child.ts", import.meta.url).pathname;
   const runs = Array.from({ length: 20 }, (_, index) =>
     new Deno.Command(Deno.execPath(), {
@@ -64,13 +73,17 @@ Deno.test("twenty processes at once lose nothing", async () => {
   assert.equal(attachedOwners(path).length, 20);
 });
 
-Deno.test("what a process that is gone had attached is detached from the store alone", async () => {
+Deno.test("detachAll undoes the attachments of a dead process from the store alone", async () => {
   using plugins = new FakePlugins();
-  using folder = temporary();
-  const path = `${folder.path}/network.db`;
-  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  using directory = temporary();
+  const path = `${directory.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${directory.path}/lock` };
   assert.deepEqual(await detachAll(OWNER, path, host), []);
-  assert.deepEqual([...Deno.readDirSync(folder.path)], [], "no database for nothing");
+  assert.deepEqual(
+    [...Deno.readDirSync(directory.path)],
+    [],
+    "no database is created if there is nothing to record",
+  );
   plugins.add("ptp", "exit 5");
   {
     using store = AttachmentStore.open(path);
@@ -79,7 +92,7 @@ Deno.test("what a process that is gone had attached is detached from the store a
     store.record(OWNER, "eth0", { interfaces: [] }, 1);
   }
   assert.equal((await detachAll(OWNER, path, host)).length, 2);
-  assert.deepEqual(attachedOwners(path), [OWNER], "what failed is tried again");
+  assert.deepEqual(attachedOwners(path), [OWNER], "failed attachments stay in the store");
   plugins.add("ptp", "");
   assert.deepEqual(await detachAll(OWNER, path, host), []);
   assert.deepEqual(attachedOwners(path), []);
@@ -87,11 +100,11 @@ Deno.test("what a process that is gone had attached is detached from the store a
   assert.deepEqual(plugins.stdin("ptp", "DEL")["prevResult"], { interfaces: [] });
 });
 
-Deno.test("what a plugin said is undone with, also when the next one fails", async () => {
+Deno.test("DEL gets the last plugin's result, also if the next plugin failed in ADD", async () => {
   using plugins = new FakePlugins();
-  using folder = temporary();
-  const path = `${folder.path}/network.db`;
-  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  using directory = temporary();
+  const path = `${directory.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${directory.path}/lock` };
   const said = { cniVersion: "1.0.0", interfaces: [{ name: "eth0" }] };
   plugins.answering("ptp", said);
   plugins.add("bad", "test $CNI_COMMAND != ADD || exit 4");
@@ -108,15 +121,15 @@ Deno.test("what a plugin said is undone with, also when the next one fails", asy
   }
 });
 
-Deno.test("DEL is tried twice for a plugin that refuses, and once for one that crashes", async () => {
+Deno.test("DEL is retried once for a plugin that refuses, and not for one that crashes", async () => {
   using plugins = new FakePlugins();
-  using folder = temporary();
-  const path = `${folder.path}/network.db`;
-  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  using directory = temporary();
+  const path = `${directory.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${directory.path}/lock` };
   const deletes = () => plugins.calls.filter((call) => call === "ptp DEL eth0").length;
   plugins.add(
     "ptp",
-    `mkdir ${folder.path}/once 2>/dev/null || exit 0; echo '{"code":999,"msg":"no rules"}'; exit 1`,
+    `mkdir ${directory.path}/once 2>/dev/null || exit 0; echo '{"code":999,"msg":"no rules"}'; exit 1`,
   );
   await note(OWNER, ATTACHMENT, path, host);
   assert.deepEqual(await detachAll(OWNER, path, host), []);
@@ -127,11 +140,11 @@ Deno.test("DEL is tried twice for a plugin that refuses, and once for one that c
   assert.equal(deletes(), 3);
 });
 
-Deno.test("what refuses the result of an ADD that it had no part in is asked without it", async () => {
+Deno.test("a plugin that refuses a result without its part is called again without the result", async () => {
   using plugins = new FakePlugins();
-  using folder = temporary();
-  const path = `${folder.path}/network.db`;
-  const host = { path: [plugins.path], lockFile: `${folder.path}/lock` };
+  using directory = temporary();
+  const path = `${directory.path}/network.db`;
+  const host = { path: [plugins.path], lockFile: `${directory.path}/lock` };
   plugins.answering("ptp", { cniVersion: "1.0.0" });
   const refuse = `echo '{"code":999,"msg":"no tap in it"}'; exit 1`;
   plugins.add("tap", `case $stdin in *prevResult*) ${refuse};; esac`);
@@ -147,9 +160,9 @@ Deno.test("what refuses the result of an ADD that it had no part in is asked wit
   assert.deepEqual(plugins.calls.slice(2), ["tap DEL eth0", "tap DEL eth0", "ptp DEL eth0"]);
 });
 
-Deno.test("a database of the first version is taken over", () => {
-  using folder = temporary();
-  const path = `${folder.path}/network.db`;
+Deno.test("a database of schema version 1 is migrated", () => {
+  using directory = temporary();
+  const path = `${directory.path}/network.db`;
   {
     using store = AttachmentStore.open(path);
     store.intend(OWNER, ATTACHMENT);

@@ -1,6 +1,9 @@
 import { readIfPresent } from "../../base/mod.ts";
 
-/** A folder of plugins, removed at the end of the scope. */
+/**
+ * A directory of CNI plugins made of sh, removed at the end of the scope. Each plugin records its
+ * calls.
+ */
 export class FakePlugins implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "qemubox-cni-" });
 
@@ -20,12 +23,12 @@ ${script}
     this.add(type, `test $CNI_COMMAND != ADD || cat <<'END'\n${JSON.stringify(result)}\nEND`);
   }
 
-  /** "bridge ADD eth0", one a call, in their order. */
+  /** The calls in order, such as "bridge ADD eth0". */
   get calls(): string[] {
     return readIfPresent(`${this.path}/calls`)?.trim().split("\n") ?? [];
   }
 
-  /** What a plugin last read on standard input. */
+  /** Returns what a plugin last read on standard input. */
   stdin(type: string, command: string): Record<string, unknown> {
     return JSON.parse(Deno.readTextFileSync(`${this.path}/${type}.${command}`));
   }

@@ -1,4 +1,7 @@
-/** Run by store_test.ts, many at once: goes through the life of one attachment. Argument: file, id. */
+/**
+ * Child process of store_test.ts, which runs many at once: records and removes one attachment,
+ * three times, but keeps the last record. Arguments: database file, id.
+ */
 import { parseConf } from "../conf.ts";
 import { AttachmentStore } from "../store.ts";
 

@@ -140,7 +140,7 @@ networkTest(
     try {
       await refused(
         [],
-        /CNI plugin crashes of network qemubox-net was killed by signal 11 in its ADD/,
+        /CNI plugin crashes of network qemubox-net was killed by signal 11 during ADD/,
       );
     } finally {
       Deno.removeSync("/usr/lib/cni/crashes");

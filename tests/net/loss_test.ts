@@ -132,7 +132,7 @@ networkTest(
     assert.notEqual(code, 0);
     assert.match(
       stderr,
-      /CNI plugin sleeps of network qemubox-net was killed by signal 9 in its ADD/,
+      /CNI plugin sleeps of network qemubox-net was killed by signal 9 during ADD/,
     );
     await ctr("container", "rm", id);
     Deno.writeTextFileSync(DEFAULT, good);
