@@ -94,12 +94,14 @@ Deno.test("the error for exhausted addresses says where to look", async () => {
 Deno.test("addChain names a plugin that crashes, is killed, is missing, or prints no valid result", async () => {
   using plugins = new FakePlugins();
   plugins.add("crash", "echo 'panic: oh no' >&2; exit 2");
+  plugins.add("noisy", "printf 'first\\n\\033[1m%0600d' 0 >&2; exit 2");
   plugins.add("killed", "kill -9 $$");
   plugins.add("silent", "exit 0");
   plugins.add("nonsense", "echo '<html>'");
   plugins.add("flood", "head -c 2000000 /dev/zero");
   const messages: Record<string, RegExp> = {
     crash: /^CNI plugin crash of network net exited with code 2 during ADD: panic: oh no$/,
+    noisy: /^CNI plugin noisy of network net exited with code 2 during ADD: 0{500}…$/,
     killed: /^CNI plugin killed of network net was killed by signal 9 during ADD$/,
     silent: /^CNI plugin silent of network net succeeded without a result$/,
     nonsense: /^CNI plugin nonsense of network net did not print JSON/,

@@ -4,12 +4,6 @@ import { O, type System, system as realSystem } from "../ffi/mod.ts";
 /** Interval at which a lock that is held elsewhere is retried, in milliseconds. */
 const RETRY_MS = 3;
 
-/** What `withFileLock` uses. */
-export interface LockTaker {
-  readonly system?: System;
-  readonly signal?: AbortSignal;
-}
-
 /**
  * Runs `work` while holding the lock of a file, which is created if it does not exist. Waits as
  * long as another holder on the host has it. The kernel drops the lock when this process dies.
@@ -32,4 +26,10 @@ export async function withFileLock<T>(
   } finally {
     system.close(fd);
   }
+}
+
+/** What `withFileLock` uses. */
+export interface LockTaker {
+  readonly system?: System;
+  readonly signal?: AbortSignal;
 }

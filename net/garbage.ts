@@ -9,12 +9,6 @@ import type { Owner } from "./store.ts";
 /** Timeout of a plugin, in milliseconds: containers that start meanwhile wait for it. */
 const PLUGIN_TIMEOUT_MS = 5_000;
 
-/** Host of a garbage collection. */
-export interface GarbageHost extends ChainHost {
-  /** Directory where libcni records attachments of other runtimes; default: LIBCNI_CACHE. */
-  readonly libcniCache?: string;
-}
-
 /**
  * Runs GC for the networks that a sandbox is attached to, once per network and boot of the host. It
  * releases what plugins hold for no attachment in the store (the store was lost, or a plugin forgot
@@ -42,6 +36,12 @@ export async function collectGarbageOnce(
     }
   }
   return failures;
+}
+
+/** Host of a garbage collection. */
+export interface GarbageHost extends ChainHost {
+  /** Directory where libcni records attachments of other runtimes; default: LIBCNI_CACHE. */
+  readonly libcniCache?: string;
 }
 
 async function collectOnce(

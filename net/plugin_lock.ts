@@ -7,6 +7,21 @@ import { type LockTaker, withFileLock } from "./file_lock.ts";
  */
 const FIREWALL_TYPES = new Set(["firewall", "portmap"]);
 
+/**
+ * Runs a plugin. If it writes firewall rules, no other such plugin of this host runs at the same
+ * time.
+ *
+ * @throws as `withFileLock`, and what `work` throws.
+ */
+export async function withPluginLock<T>(
+  plugin: PluginConf,
+  host: LockHost,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (!writesFirewall(plugin)) return await work();
+  return await withFileLock(host.lockFile, host, work);
+}
+
 /** What `withPluginLock` uses. */
 export interface LockHost extends LockTaker {
   /** File that is locked while a plugin writes firewall rules. */
@@ -25,19 +40,4 @@ export function gcFile({ lockFile }: Pick<LockHost, "lockFile">): string {
 /** Returns whether a plugin must not run beside another one that writes firewall rules. Pure. */
 function writesFirewall({ type, ipMasq }: PluginConf): boolean {
   return FIREWALL_TYPES.has(type) || ipMasq === true;
-}
-
-/**
- * Runs a plugin. If it writes firewall rules, no other such plugin of this host runs at the same
- * time.
- *
- * @throws as `withFileLock`, and what `work` throws.
- */
-export async function withPluginLock<T>(
-  plugin: PluginConf,
-  host: LockHost,
-  work: () => Promise<T>,
-): Promise<T> {
-  if (!writesFirewall(plugin)) return await work();
-  return await withFileLock(host.lockFile, host, work);
 }

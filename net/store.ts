@@ -5,21 +5,6 @@ import type { Attachment } from "./chain.ts";
 import type { NetworkConf } from "./conf.ts";
 import { NetworkError } from "./error.ts";
 
-/** Owner of an attachment: containerd's namespace, and the id of the sandbox in it. */
-export interface Owner {
-  readonly namespace: string;
-  readonly id: string;
-}
-
-/** An attachment as recorded in the store. */
-export interface StoredAttachment extends Attachment {
-  readonly owner: Owner;
-  /** ADD result of the last plugin that is known to have succeeded; null if none has. */
-  readonly result: unknown;
-  /** How many plugins are known to have succeeded. */
-  readonly added: number;
-}
-
 /** How long to wait for other processes, in milliseconds. */
 const BUSY_TIMEOUT_MS = 30_000;
 const SCHEMA_VERSION = 2;
@@ -38,26 +23,6 @@ CREATE TABLE IF NOT EXISTS attachments (
 `;
 /** Version 1 does not record how many plugins have succeeded: null there. */
 const SECOND = "ALTER TABLE attachments ADD COLUMN added INTEGER;";
-
-const CONF = z.looseObject({
-  name: z.string(),
-  cniVersion: z.string(),
-  disableCheck: z.boolean(),
-  disableGC: z.boolean(),
-  plugins: z.array(z.looseObject({ type: z.string() })),
-  file: z.string(),
-});
-const ROW = z.object({
-  namespace: z.string(),
-  id: z.string(),
-  ifname: z.string(),
-  container_id: z.string(),
-  netns: z.string(),
-  conf: z.string(),
-  capability_args: z.string(),
-  result: z.string().nullable(),
-  added: z.int().nullable(),
-});
 
 /**
  * Attachments of all shims of the host, in SQLite. Like the files of IPAM plugins, they survive a
@@ -189,6 +154,21 @@ export class AttachmentStore implements Disposable {
   }
 }
 
+/** Owner of an attachment: containerd's namespace, and the id of the sandbox in it. */
+export interface Owner {
+  readonly namespace: string;
+  readonly id: string;
+}
+
+/** An attachment as recorded in the store. */
+export interface StoredAttachment extends Attachment {
+  readonly owner: Owner;
+  /** ADD result of the last plugin that is known to have succeeded; null if none has. */
+  readonly result: unknown;
+  /** How many plugins are known to have succeeded. */
+  readonly added: number;
+}
+
 /** Migrates a database of an earlier version, once, even if other processes try it as well. */
 function migrate(database: DatabaseSync): void {
   database.exec("BEGIN IMMEDIATE");
@@ -197,6 +177,26 @@ function migrate(database: DatabaseSync): void {
   if (row.user_version < 2) database.exec(SECOND);
   database.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
 }
+
+const CONF = z.looseObject({
+  name: z.string(),
+  cniVersion: z.string(),
+  disableCheck: z.boolean(),
+  disableGC: z.boolean(),
+  plugins: z.array(z.looseObject({ type: z.string() })),
+  file: z.string(),
+});
+const ROW = z.object({
+  namespace: z.string(),
+  id: z.string(),
+  ifname: z.string(),
+  container_id: z.string(),
+  netns: z.string(),
+  conf: z.string(),
+  capability_args: z.string(),
+  result: z.string().nullable(),
+  added: z.int().nullable(),
+});
 
 function stored(value: unknown): StoredAttachment {
   const row = ROW.parse(value);

@@ -38,7 +38,7 @@ function machine({ accelerator, memoryMib, vcpusMax }: VmConfig): string[] {
     "-M",
     // pit, pic and rtc stay on. Without the PIT the kernel finds no timer for its IO-APIC and
     // panics; without the PIC it gives up the APIC timer ("disabled due to verification failure");
-    // without the RTC it waits a second for one (all measured under TCG, kernel 7.2).
+    // without the RTC it waits a second for one (all observed under TCG, kernel 7.2).
     `microvm,accel=${accelerator},acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,memory-backend=mem`,
     "-object",
     // Shared, because the vhost-user helpers map the guest's memory too.

@@ -1,18 +1,5 @@
 import { messageOf, MIB } from "../base/mod.ts";
 
-/** Bounds of the memory that a guest may use, in MiB. */
-export interface BalloonBounds {
-  /** What it may use at first, and always. */
-  readonly least: number;
-  /** All memory of the VM. */
-  readonly most: number;
-}
-
-/** The part of QEMU's monitor that a Balloon uses. */
-export interface BalloonMonitor {
-  execute(command: string, args: Record<string, unknown>): Promise<unknown>;
-}
-
 /**
  * Holds back memory of a VM that its guest may not use yet. The virtio balloon (virtio 1.2, 5.5) is
  * inflated in the guest, and those pages return to the host. Inflating takes the guest some time;
@@ -85,4 +72,17 @@ export class Balloon {
     }
     this.#isSending = false;
   }
+}
+
+/** Bounds of the memory that a guest may use, in MiB. */
+export interface BalloonBounds {
+  /** What it may use at first, and always. */
+  readonly least: number;
+  /** All memory of the VM. */
+  readonly most: number;
+}
+
+/** The part of QEMU's monitor that a Balloon uses. */
+export interface BalloonMonitor {
+  execute(command: string, args: Record<string, unknown>): Promise<unknown>;
 }

@@ -64,7 +64,7 @@ export interface BalloonConfig {
 
 /** A VM as plain data. Descriptors are numbers in the QEMU process. */
 export interface VmConfig {
-  /** Shown in `ps`, and by it a stray process is found. */
+  /** Shown in `ps`; a stray process is found by it. */
   readonly name: string;
   readonly qemuPath: string;
   /** qboot.rom. */

@@ -1,28 +1,11 @@
+import { printable, quoted } from "../base/mod.ts";
 import { VmError } from "./error.ts";
 
 /** Longest line accepted. QEMU's answers to our commands have a few hundred bytes. */
 export const QMP_LINE_BYTES_MAX = 1024 * 1024;
 
-/** One line of QMP, decoded (QEMU: docs/interop/qmp-spec.rst). */
-export type QmpMessage =
-  | { readonly kind: "greeting"; readonly version: string }
-  | { readonly kind: "return"; readonly id: number; readonly value: unknown }
-  | {
-    readonly kind: "error";
-    /** null if QEMU could not even read the command's id. */
-    readonly id: number | null;
-    readonly class: string;
-    readonly description: string;
-  }
-  | QmpEvent;
-
-export interface QmpEvent {
-  readonly kind: "event";
-  /** "SHUTDOWN", "RESET", … */
-  readonly name: string;
-  readonly data: Readonly<Record<string, unknown>>;
-}
-
+/** Longest part of an error's class and description that is kept. */
+const TEXT_CHARACTERS_MAX = 500;
 const NEWLINE = 0x0a;
 
 /** Decodes a byte stream into QMP messages, wherever the chunks are split. */
@@ -90,12 +73,34 @@ export function parseQmpLine(line: string): QmpMessage {
     return {
       kind: "error",
       id: isId(id) ? id : null,
-      class: typeof type === "string" ? type : "GenericError",
-      description: typeof desc === "string" ? desc : "no description",
+      class: typeof type === "string" ? printable(type, TEXT_CHARACTERS_MAX) : "GenericError",
+      description: typeof desc === "string"
+        ? printable(desc, TEXT_CHARACTERS_MAX)
+        : "no description",
     };
   }
   if ("return" in value && isId(id)) return { kind: "return", id, value: value["return"] };
   throw notQmp(line);
+}
+
+/** One line of QMP, decoded (QEMU: docs/interop/qmp-spec.rst). */
+export type QmpMessage =
+  | { readonly kind: "greeting"; readonly version: string }
+  | { readonly kind: "return"; readonly id: number; readonly value: unknown }
+  | {
+    readonly kind: "error";
+    /** null if QEMU could not even read the command's id. */
+    readonly id: number | null;
+    readonly class: string;
+    readonly description: string;
+  }
+  | QmpEvent;
+
+export interface QmpEvent {
+  readonly kind: "event";
+  /** "SHUTDOWN", "RESET", … */
+  readonly name: string;
+  readonly data: Readonly<Record<string, unknown>>;
 }
 
 function versionOf(greeting: Record<string, unknown>): string {
@@ -114,5 +119,5 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function notQmp(line: string): VmError {
-  return new VmError("protocol", `not a QMP message: ${JSON.stringify(line.slice(0, 120))}`);
+  return new VmError("protocol", `not a QMP message: ${quoted(line)}`);
 }

@@ -24,6 +24,14 @@ Deno.test("parseQmpLine decodes each kind of message", () => {
   );
 });
 
+Deno.test("the text of an error is printable and bounded", () => {
+  const error = { class: "\u001b[31mGenericError\n", desc: "x\u0007".repeat(1000) };
+  const message = parseQmpLine(JSON.stringify({ error, id: 9 }));
+  assert(message.kind === "error");
+  assert.equal(message.class, "GenericError");
+  assert.equal(message.description, "x ".repeat(250) + "…");
+});
+
 Deno.test("QmpDecoder yields messages whole and in order, wherever they are split", () => {
   const message = fc.record({ return: fc.jsonValue(), id: fc.nat() });
   fc.assert(fc.property(

@@ -1,51 +1,6 @@
 import { MIB } from "../base/mod.ts";
 import { MEMORY_MIB_MIN, VCPUS_MAX } from "./config.ts";
 
-/** The part of an OCI specification's linux.resources that sizes a VM. */
-export interface Resources {
-  readonly memory?: { readonly limit?: number | bigint | undefined } | undefined;
-  readonly cpu?: {
-    /** Microseconds per period; 0 or less: no limit. */
-    readonly quota?: number | bigint | undefined;
-    /** Microseconds; 0: the kernel's 100 ms. */
-    readonly period?: number | bigint | undefined;
-    /** CPUs of the host that it may run on: "0-3,8". */
-    readonly cpus?: string | undefined;
-  } | undefined;
-}
-
-/** Settings that size a VM, besides the specification. */
-export interface SizeWishes {
-  /** vCPUs for a container without a quota. */
-  readonly defaultVcpus: number;
-  /** Memory for a container without a limit. */
-  readonly defaultMemoryMib: number;
-  /** vCPUs in place of the quota; null: by the quota. */
-  readonly vcpus: number | null;
-  /** vCPUs that it may grow to; null: it does not grow. */
-  readonly vcpusMax: number | null;
-  /** Memory in place of the limit; null: by the limit. */
-  readonly memoryMib: number | null;
-  /** Memory that the container may grow to; null: it does not grow. */
-  readonly memoryMibMax: number | null;
-}
-
-export interface HostSize {
-  readonly memoryMib: number;
-  readonly cpus: number;
-}
-
-export interface VmSize {
-  /** Memory that it may use at first. */
-  readonly memoryMib: number;
-  /** Memory that it boots with and may grow to; a balloon holds the rest. */
-  readonly memoryMibMax: number;
-  /** vCPUs online after the boot. */
-  readonly vcpus: number;
-  /** vCPUs that may be brought online later. */
-  readonly vcpusMax: number;
-}
-
 /** Memory for the guest's kernel and vminitd (70 MB), besides the container's. */
 export const GUEST_OVERHEAD_MIB = 256;
 const MEMORY_STEP_MIB = 128;
@@ -88,16 +43,69 @@ export function memoryWithin(resources: Resources | null | undefined, mostMib: n
   return limit === null ? mostMib : vmMib(limit, { memoryMib: mostMib });
 }
 
-function vmMib(containerMib: number, host: Pick<HostSize, "memoryMib">): number {
-  const wanted = roundUp(containerMib + GUEST_OVERHEAD_MIB, MEMORY_STEP_MIB);
-  const most = Math.floor(host.memoryMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB;
-  return Math.max(Math.min(wanted, most), MEMORY_MIB_MIN);
-}
-
 /** Returns the memory limit in MiB, rounded up; null if there is none. Pure. */
 export function limitMib(resources: Resources | null | undefined): number | null {
   const limit = positive(resources?.memory?.limit);
   return limit === null ? null : Math.ceil(limit / MIB);
+}
+
+/** Returns the size of this host. */
+export function hostSize(): HostSize {
+  return {
+    memoryMib: Math.floor(Deno.systemMemoryInfo().total / MIB),
+    cpus: navigator.hardwareConcurrency,
+  };
+}
+
+export interface VmSize {
+  /** Memory that it may use at first. */
+  readonly memoryMib: number;
+  /** Memory that it boots with and may grow to; a balloon holds the rest. */
+  readonly memoryMibMax: number;
+  /** vCPUs online after the boot. */
+  readonly vcpus: number;
+  /** vCPUs that may be brought online later. */
+  readonly vcpusMax: number;
+}
+
+/** The part of an OCI specification's linux.resources that sizes a VM. */
+export interface Resources {
+  readonly memory?: { readonly limit?: number | bigint | undefined } | undefined;
+  readonly cpu?: {
+    /** Microseconds per period; 0 or less: no limit. */
+    readonly quota?: number | bigint | undefined;
+    /** Microseconds; 0: the kernel's 100 ms. */
+    readonly period?: number | bigint | undefined;
+    /** CPUs of the host that it may run on: "0-3,8". */
+    readonly cpus?: string | undefined;
+  } | undefined;
+}
+
+/** Settings that size a VM, besides the specification. */
+export interface SizeWishes {
+  /** vCPUs for a container without a quota. */
+  readonly defaultVcpus: number;
+  /** Memory for a container without a limit. */
+  readonly defaultMemoryMib: number;
+  /** vCPUs in place of the quota; null: by the quota. */
+  readonly vcpus: number | null;
+  /** vCPUs that it may grow to; null: it does not grow. */
+  readonly vcpusMax: number | null;
+  /** Memory in place of the limit; null: by the limit. */
+  readonly memoryMib: number | null;
+  /** Memory that the container may grow to; null: it does not grow. */
+  readonly memoryMibMax: number | null;
+}
+
+export interface HostSize {
+  readonly memoryMib: number;
+  readonly cpus: number;
+}
+
+function vmMib(containerMib: number, host: Pick<HostSize, "memoryMib">): number {
+  const wanted = roundUp(containerMib + GUEST_OVERHEAD_MIB, MEMORY_STEP_MIB);
+  const most = Math.floor(host.memoryMib / MEMORY_STEP_MIB) * MEMORY_STEP_MIB;
+  return Math.max(Math.min(wanted, most), MEMORY_MIB_MIN);
 }
 
 /** Returns the quota in CPUs, rounded up; null if there is none. */
@@ -124,12 +132,4 @@ function positive(value: number | bigint | undefined): number | null {
 
 function roundUp(value: number, step: number): number {
   return Math.ceil(value / step) * step;
-}
-
-/** Returns the size of this host. */
-export function hostSize(): HostSize {
-  return {
-    memoryMib: Math.floor(Deno.systemMemoryInfo().total / MIB),
-    cpus: navigator.hardwareConcurrency,
-  };
 }

@@ -1,10 +1,12 @@
-import { endsWithin } from "../base/mod.ts";
+import { endsWithin, printable } from "../base/mod.ts";
 import type { GuestConsole } from "./guest_console.ts";
 import type { QmpEvent } from "./qmp_decoder.ts";
 import type { VmProcess } from "./vm_process.ts";
 
 /** How long QEMU may take to exit after one of its helpers has, in milliseconds. */
 const EXIT_TIMEOUT_MS = 1_000;
+/** Longest part of QEMU's reason for a shutdown that is kept. */
+const REASON_CHARACTERS_MAX = 100;
 
 /** Watches the processes of a VM: if one of them exits, the VM ends. */
 export class VmEnd {
@@ -30,7 +32,9 @@ export class VmEnd {
   /** Takes an event of QEMU, for the reason of a shutdown. */
   noteEvent({ name, data }: QmpEvent): void {
     const reason = data["reason"];
-    if (name === "SHUTDOWN" && typeof reason === "string") this.#shutdownReason = reason;
+    if (name === "SHUTDOWN" && typeof reason === "string") {
+      this.#shutdownReason = printable(reason, REASON_CHARACTERS_MAX);
+    }
   }
 
   /** Kills QEMU and waits until the VM has ended. */
@@ -61,7 +65,7 @@ export class VmEnd {
     }
     if (status.code === 0 && status.signal === null) {
       const reason = this.#shutdownReason ?? "guest-reset";
-      const what = reason.startsWith("guest") ? "guest reset" : `qemu ended (${reason})`;
+      const what = reason.startsWith("guest") ? "guest reset" : `qemu exited (${reason})`;
       return { kind: "reset", message: `${what}; ${this.#console.describe()}` };
     }
     return { kind: "crashed", message: await this.#qemu.describeExit() };

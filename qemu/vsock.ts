@@ -1,4 +1,4 @@
-import { messageOf, withDeadline } from "../base/mod.ts";
+import { messageOf, quoted, withDeadline } from "../base/mod.ts";
 import { connectUnix, connectVsock, type FdStream } from "../ffi/mod.ts";
 import { vmDeadline, VmError } from "./error.ts";
 
@@ -70,7 +70,7 @@ export async function requestPort(
         "protocol",
         answer === ""
           ? `guest does not listen on vsock port ${port}`
-          : `vhost-device-vsock closed the connection after answering ${JSON.stringify(answer)}`,
+          : `vhost-device-vsock closed the connection after answering ${quoted(answer)}`,
       );
     }
     const character = String.fromCharCode(byte[0]!);
@@ -82,7 +82,7 @@ export async function requestPort(
   if (!/^OK \d{1,10}$/.test(answer)) {
     throw new VmError(
       "protocol",
-      `vhost-device-vsock answered ${JSON.stringify(answer)} instead of OK for port ${port}`,
+      `vhost-device-vsock answered ${quoted(answer)} instead of OK for port ${port}`,
     );
   }
 }
