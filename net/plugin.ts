@@ -48,6 +48,7 @@ export async function runPlugin(call: PluginCall, host: PluginHost = {}): Promis
   return stdout.trim() === "" ? null : parse(stdout, from);
 }
 
+/** Value of CNI_COMMAND. */
 export type CniCommand = "ADD" | "DEL" | "CHECK" | "GC" | "VERSION" | "STATUS";
 
 /** One call of a plugin (CNI specification 1.1, section 2). */

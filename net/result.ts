@@ -44,6 +44,7 @@ const RESULT = z.looseObject({
 
 /** A valid result. */
 export type CniResult = z.output<typeof RESULT>;
+/** DNS settings of a result. */
 export type CniDns = CniResult["dns"];
 
 /**

@@ -3,6 +3,7 @@ import { type Fd, isSystemError, O, type System, system as realSystem } from "..
 import type { Accelerator } from "./config.ts";
 import { VmError } from "./error.ts";
 
+/** Accelerator as set; `auto` takes KVM where it works, else TCG. */
 export type AcceleratorChoice = "auto" | Accelerator;
 
 /** What a host offers for virtualisation. */
@@ -15,6 +16,7 @@ export interface HostProbe {
   readonly vhostVsock: boolean;
 }
 
+/** The accelerator to use. */
 export interface ChosenAccelerator {
   readonly accelerator: Accelerator;
   /** One line for the log if KVM was wanted and is not used. */

@@ -15,6 +15,7 @@ export interface CidLease extends Disposable {
   [Symbol.dispose](): void;
 }
 
+/** Options of `leaseCid`. */
 export interface CidOptions {
   readonly system?: System;
   /** Returns 0 to 1, as Math.random. */

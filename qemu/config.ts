@@ -1,10 +1,12 @@
 import { VmError } from "./error.ts";
 
+/** How QEMU runs the guest's code: by the CPU (KVM) or by translation (TCG). */
 export type Accelerator = "kvm" | "tcg";
 
 /** A socket of QEMU: a path, or the number of a connected descriptor that it inherits. */
 export type SocketSource = { readonly path: string } | { readonly fd: number };
 
+/** The vsock device: the kernel's, or that of vhost-device-vsock. */
 export type VsockConfig =
   | {
     readonly transport: "kernel";
@@ -26,6 +28,7 @@ export interface FilesystemConfig {
   readonly socket: SocketSource;
 }
 
+/** A disk from a file of the host. */
 export interface DiskConfig {
   /** Name of the disk in the guest (/sys/block/vdX/serial): 1 to 20 bytes. */
   readonly serial: string;
@@ -45,6 +48,7 @@ export interface ScratchDiskConfig {
   readonly outlives?: boolean;
 }
 
+/** A network interface on a tap. */
 export interface NicConfig {
   /** "52:54:00:…": the guest's interface must have the address that the network expects. */
   readonly mac: string;

@@ -7,6 +7,7 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+/** One virtiofsd, which shares one directory. */
 export interface VirtiofsdOptions {
   readonly path: string;
   /** Inherited descriptor of a socket that already listens. */
@@ -49,6 +50,7 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
   };
 }
 
+/** One vhost-device-vsock, which serves one VM. */
 export interface VhostDeviceVsockOptions {
   readonly path: string;
   readonly cid: number;

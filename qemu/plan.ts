@@ -27,6 +27,7 @@ export interface ScratchDisk {
   readonly outlives?: boolean;
 }
 
+/** A network interface on a tap. */
 export interface NicPlan {
   readonly mac: string;
   /** The tap, and /dev/vhost-net where it is used; the caller keeps both descriptors. */

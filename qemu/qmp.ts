@@ -88,6 +88,7 @@ export interface QmpStream {
   close(): void;
 }
 
+/** Options of `QmpClient.connect`. */
 export interface QmpOptions {
   readonly signal?: AbortSignal;
   /** Timeout of the greeting, and of each command without one of its own. */
@@ -114,6 +115,7 @@ class Connection {
     this.closed = this.#readLoop();
   }
 
+  /** Sends a command. `forget` drops its answer, if that comes later. */
   start(command: string, args?: Record<string, unknown>): {
     answer: Promise<unknown>;
     forget: () => void;
@@ -129,6 +131,7 @@ class Connection {
     return { answer: answer.promise, forget: () => this.#pending.delete(id) };
   }
 
+  /** Closes the stream and rejects everything that is pending, with `why` in the message. */
   close(why: string, cause?: unknown): void {
     if (this.#lost !== null) return;
     this.#lost = new VmError("protocol", `QMP connection to qemu ended: ${why}`, { cause });

@@ -96,6 +96,7 @@ export type QmpMessage =
   }
   | QmpEvent;
 
+/** An event of QEMU. */
 export interface QmpEvent {
   readonly kind: "event";
   /** "SHUTDOWN", "RESET", … */

@@ -20,17 +20,17 @@ const CPU_PERIOD_DEFAULT_US = 100_000;
 export function sizeVm(
   resources: Resources | null | undefined,
   host: HostSize,
-  wishes: SizeWishes,
+  settings: SizeSettings,
 ): VmSize {
   const cpuset = cpusetSize(resources?.cpu?.cpus) ?? Infinity;
   const capped = (cpus: number) => Math.max(1, Math.min(cpus, cpuset, host.cpus, VCPUS_MAX));
-  const vcpus = capped(wishes.vcpus ?? quotaCpus(resources) ?? wishes.defaultVcpus);
-  const containerMib = wishes.memoryMib ?? limitMib(resources) ?? wishes.defaultMemoryMib;
+  const vcpus = capped(settings.vcpus ?? quotaCpus(resources) ?? settings.defaultVcpus);
+  const containerMib = settings.memoryMib ?? limitMib(resources) ?? settings.defaultMemoryMib;
   return {
     memoryMib: vmMib(containerMib, host),
-    memoryMibMax: vmMib(Math.max(containerMib, wishes.memoryMibMax ?? 0), host),
+    memoryMibMax: vmMib(Math.max(containerMib, settings.memoryMibMax ?? 0), host),
     vcpus,
-    vcpusMax: Math.max(vcpus, capped(wishes.vcpusMax ?? vcpus)),
+    vcpusMax: Math.max(vcpus, capped(settings.vcpusMax ?? vcpus)),
   };
 }
 
@@ -57,6 +57,7 @@ export function hostSize(): HostSize {
   };
 }
 
+/** Size of a VM. */
 export interface VmSize {
   /** Memory that it may use at first. */
   readonly memoryMib: number;
@@ -82,7 +83,7 @@ export interface Resources {
 }
 
 /** Settings that size a VM, besides the specification. */
-export interface SizeWishes {
+export interface SizeSettings {
   /** vCPUs for a container without a quota. */
   readonly defaultVcpus: number;
   /** Memory for a container without a limit. */
@@ -97,6 +98,7 @@ export interface SizeWishes {
   readonly memoryMibMax: number | null;
 }
 
+/** Size of a host. */
 export interface HostSize {
   readonly memoryMib: number;
   readonly cpus: number;

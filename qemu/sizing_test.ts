@@ -6,13 +6,13 @@ import {
   type HostSize,
   hostSize,
   type Resources,
+  type SizeSettings,
   sizeVm,
-  type SizeWishes,
   type VmSize,
 } from "./sizing.ts";
 
 const HOST: HostSize = { memoryMib: 16_000, cpus: 8 };
-const NO_WISHES: SizeWishes = {
+const NO_SETTINGS: SizeSettings = {
   defaultVcpus: 1,
   defaultMemoryMib: 512,
   vcpus: null,
@@ -26,7 +26,7 @@ interface Row {
   readonly memory?: NonNullable<Resources["memory"]>;
   readonly cpu?: NonNullable<Resources["cpu"]>;
   readonly host?: Partial<HostSize>;
-  readonly wishes?: Partial<SizeWishes>;
+  readonly settings?: Partial<SizeSettings>;
   /** Difference from 768 MiB and one vCPU. */
   readonly size?: Partial<VmSize>;
 }
@@ -68,69 +68,69 @@ const TABLE: readonly Row[] = [
   { name: "an empty cpuset", cpu: { quota: 600_000, cpus: "" }, size: { vcpus: 6 } },
   {
     name: "another default",
-    wishes: { defaultVcpus: 3, defaultMemoryMib: 1024 },
+    settings: { defaultVcpus: 3, defaultMemoryMib: 1024 },
     size: { vcpus: 3, memoryMib: 1280 },
   },
   {
     name: "another default beside limits",
     memory: { limit: 100 * MIB },
     cpu: { quota: 100_000 },
-    wishes: { defaultVcpus: 3, defaultMemoryMib: 1024 },
+    settings: { defaultVcpus: 3, defaultMemoryMib: 1024 },
     size: { memoryMib: 384 },
   },
   {
     name: "room to grow",
     memory: { limit: 100 * MIB },
-    wishes: { memoryMibMax: 1000 },
+    settings: { memoryMibMax: 1000 },
     size: { memoryMib: 384, memoryMibMax: 1280 },
   },
-  { name: "room to grow to less than the size at first", wishes: { memoryMibMax: 100 } },
+  { name: "room to grow to less than the size at first", settings: { memoryMibMax: 100 } },
   {
     name: "room to grow to more than the host has",
-    wishes: { memoryMibMax: 64_000 },
+    settings: { memoryMibMax: 64_000 },
     size: { memoryMibMax: 16_000 },
   },
   {
     name: "explicit settings",
-    wishes: { vcpus: 2, memoryMib: 300 },
+    settings: { vcpus: 2, memoryMib: 300 },
     size: { vcpus: 2, memoryMib: 640 },
   },
   {
     name: "explicit settings win over limits, above and below",
     memory: { limit: 2048 * MIB },
     cpu: { quota: 100_000 },
-    wishes: { vcpus: 4, memoryMib: 100 },
+    settings: { vcpus: 4, memoryMib: 100 },
     size: { vcpus: 4, memoryMib: 384 },
   },
-  { name: "vCPUs to grow to", wishes: { vcpusMax: 4 }, size: { vcpusMax: 4 } },
+  { name: "vCPUs to grow to", settings: { vcpusMax: 4 }, size: { vcpusMax: 4 } },
   {
     name: "room to grow beyond a quota",
     cpu: { quota: 200_000 },
-    wishes: { vcpusMax: 4 },
+    settings: { vcpusMax: 4 },
     size: { vcpus: 2, vcpusMax: 4 },
   },
   {
     name: "room to grow beyond the host, and the cpuset",
     cpu: { cpus: "0-4" },
-    wishes: { vcpusMax: 64 },
+    settings: { vcpusMax: 64 },
     size: { vcpusMax: 5 },
   },
   {
     name: "room for fewer vCPUs than at first",
-    wishes: { vcpus: 3, vcpusMax: 2 },
+    settings: { vcpus: 3, vcpusMax: 2 },
     size: { vcpus: 3, vcpusMax: 3 },
   },
   {
     name: "explicit settings beyond the host and the cpuset",
     cpu: { cpus: "0-2" },
-    wishes: { vcpus: 64, memoryMib: 64_000 },
+    settings: { vcpus: 64, memoryMib: 64_000 },
     size: { vcpus: 3, memoryMib: 16_000 },
   },
 ];
 
-for (const { name, memory, cpu, host, wishes, size } of TABLE) {
+for (const { name, memory, cpu, host, settings, size } of TABLE) {
   Deno.test(`sizeVm: ${name}`, () => {
-    const found = sizeVm({ memory, cpu }, { ...HOST, ...host }, { ...NO_WISHES, ...wishes });
+    const found = sizeVm({ memory, cpu }, { ...HOST, ...host }, { ...NO_SETTINGS, ...settings });
     const { vcpus = 1, memoryMib = 768 } = size ?? {};
     const least = { memoryMib, memoryMibMax: memoryMib, vcpus, vcpusMax: vcpus };
     assert.deepEqual(found, { ...least, ...size });
@@ -140,7 +140,7 @@ for (const { name, memory, cpu, host, wishes, size } of TABLE) {
 Deno.test("without resources the VM has the default size", () => {
   for (const resources of [null, undefined, {}]) {
     const size = { memoryMib: 768, memoryMibMax: 768, vcpus: 1, vcpusMax: 1 };
-    assert.deepEqual(sizeVm(resources, HOST, NO_WISHES), size);
+    assert.deepEqual(sizeVm(resources, HOST, NO_SETTINGS), size);
   }
 });
 
@@ -148,7 +148,7 @@ Deno.test("sizeVm never exceeds the host, whatever the resources are", () => {
   const number = fc.option(fc.double(), { nil: undefined });
   fc.assert(fc.property(number, number, number, (limit, quota, period) => {
     const resources = { memory: { limit }, cpu: { quota, period } };
-    const { memoryMib, vcpus } = sizeVm(resources, HOST, NO_WISHES);
+    const { memoryMib, vcpus } = sizeVm(resources, HOST, NO_SETTINGS);
     assert(memoryMib % 128 === 0 && memoryMib >= 128 && memoryMib <= HOST.memoryMib);
     const room = (memoryMib - GUEST_OVERHEAD_MIB) * MIB;
     const isLimit = Number.isFinite(limit) && limit! >= 1;

@@ -149,6 +149,7 @@ export interface ProcessInfo {
   readonly startTime: string | null;
 }
 
+/** A process to spawn, and what VmProcess uses for it. */
 export interface VmProcessOptions {
   /** Name in messages: "qemu", "virtiofsd" or "vhost-device-vsock". */
   readonly role: string;

@@ -20,6 +20,7 @@ export class MemoryStream {
     this.#wake?.();
   }
 
+  /** Resolves with the number of bytes read, or null at the end. */
   async read(into: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<number | null> {
     const { signal } = options;
     for (;;) {
@@ -41,6 +42,7 @@ export class MemoryStream {
     }
   }
 
+  /** Records a write of the stream's user. */
   write(data: Uint8Array): Promise<void> {
     const text = new TextDecoder().decode(data);
     this.written.push(text);
@@ -48,6 +50,7 @@ export class MemoryStream {
     return Promise.resolve();
   }
 
+  /** Closes the user's end. */
   close(): void {
     this.closed = true;
     this.#wake?.();
