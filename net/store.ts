@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS attachments (
   PRIMARY KEY (namespace, id, ifname)
 ) STRICT;
 `;
-/** Version 1 does not record how many plugins have succeeded: null there. */
+/** Migration from version 1, whose rows do not say how many plugins have succeeded: null. */
 const SECOND = "ALTER TABLE attachments ADD COLUMN added INTEGER;";
 
 /**

@@ -19,7 +19,7 @@ export interface HostFiles {
   kernelLog(): string | null;
 }
 
-/** Limit for this file, which is long on big hosts; the first CPU's clock events come early. */
+/** Limit for /proc/timer_list, long on big hosts. The first CPU's clock events come early in it. */
 const TIMER_LIST_BYTES_MAX = 4 * 1024 * 1024;
 const KERNEL_LOG_RECORDS_MAX = 100_000;
 const KERNEL_LOG_RECORD_BYTES_MAX = 8192;

@@ -61,7 +61,7 @@ export interface BootPlan {
   readonly kernelParameters?: readonly string[];
   /** Line that the guest prints on the console once it listens. */
   readonly readyMarker: string;
-  /** Default: BOOT_TIMEOUT_MS of the accelerator. */
+  /** Default: 30 s under KVM, 120 s under TCG (boot.ts). */
   readonly bootTimeoutMs?: number;
 }
 
