@@ -1,5 +1,7 @@
-import { type DiskConfig, type SocketSource, validateVmConfig, type VmConfig } from "./config.ts";
+import type { DiskConfig, Share, VmConfig } from "./config.ts";
+import { balloonOf } from "./devices.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
+import { validateVmConfig } from "./validate_config.ts";
 
 /** Linux's default read-ahead for a disk that names its optimal transfer size. */
 const READ_AHEAD_BYTES = 128 * 1024;
@@ -13,27 +15,43 @@ const PAGE_BYTES = 4096;
  *
  * @throws VmError `config` for an invalid configuration.
  */
-export function qemuArguments(config: VmConfig): string[] {
-  validateVmConfig(config);
+export function qemuArguments(config: VmConfig, handles: QemuHandles): string[] {
+  validateVmConfig(config, handles.cid);
   return [
     ...["-name", `guest=${escape(config.name)},debug-threads=on`],
     ...machine(config),
     ...boot(config),
     ...bareDefaults(),
     ...console(),
-    ...monitor(config.qmp),
+    ...monitor(handles.qmp),
     // The first device, and so /dev/vda, which stage 0 mounts.
     ...rootDisk(config),
-    ...vsock(config),
-    ...config.filesystems.flatMap(filesystem),
+    ...vsock(handles),
+    ...config.shares.flatMap((share, index) => filesystem(share, index, handles)),
     ...config.disks.flatMap((one, index) => disk(one, `disk${index}`)),
-    ...config.scratchDisks.flatMap(scratchDisk),
-    ...config.nics.flatMap(nic),
+    ...config.scratchDisks.flatMap((disk, index) => scratchDisk(disk, index, handles)),
+    ...config.nics.flatMap(({ mac }, index) => nic(mac, index, handles)),
     ...balloon(config),
   ];
 }
 
-function machine({ accelerator, memoryMib, vcpusMax }: VmConfig): string[] {
+/** What QEMU inherits: descriptors, by their numbers in its process. */
+export interface QemuHandles {
+  /** The leased vsock context id. */
+  readonly cid: number;
+  /** Socket for QMP, in which QEMU is the server: connected, or a path to listen on. */
+  readonly qmp: number | { readonly path: string };
+  /** The socket of vhost-device-vsock; null with the kernel's vsock. */
+  readonly vsock: number | null;
+  /** The sockets of virtiofsd, one per share, in their order. */
+  readonly filesystems: readonly number[];
+  /** One per scratch disk, in their order. */
+  readonly scratchDisks: readonly number[];
+  /** One per NIC, in their order. */
+  readonly nics: readonly { readonly tap: number; readonly vhost?: number }[];
+}
+
+function machine({ accelerator, size: { memoryMibMax, vcpusMax } }: VmConfig): string[] {
   return [
     "-M",
     // pit, pic and rtc stay on. Without the PIT the kernel finds no timer for its IO-APIC and
@@ -42,8 +60,8 @@ function machine({ accelerator, memoryMib, vcpusMax }: VmConfig): string[] {
     `microvm,accel=${accelerator},acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,memory-backend=mem`,
     "-object",
     // Shared, because the vhost-user helpers map the guest's memory too.
-    `memory-backend-memfd,id=mem,size=${memoryMib}M,share=on`,
-    ...["-m", `${memoryMib}M`],
+    `memory-backend-memfd,id=mem,size=${memoryMibMax}M,share=on`,
+    ...["-m", `${memoryMibMax}M`],
     ...["-cpu", accelerator === "kvm" ? "host" : TCG_CPU],
     ...["-smp", String(vcpusMax)],
   ];
@@ -59,9 +77,9 @@ const TCG_CPU = "max,erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off";
 function boot(config: VmConfig): string[] {
   return [
     // With the default SeaBIOS the kernel does not always start.
-    ...["-bios", config.firmwarePath],
-    ...["-kernel", config.kernelPath],
-    ...["-initrd", config.initrdPath],
+    ...["-bios", config.files.firmwarePath],
+    ...["-kernel", config.files.kernelPath],
+    ...["-initrd", config.files.initrdPath],
     ...["-append", kernelCommandLine(config)],
     // QEMU exits on a reset, which is how the guest powers off and how it ends after a panic.
     "-no-reboot",
@@ -80,32 +98,31 @@ function console(): string[] {
   return ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"];
 }
 
-function monitor(socket: SocketSource): string[] {
-  const role = "path" in socket ? ",server=on,wait=off" : "";
-  return ["-chardev", `socket,id=qmp,${source(socket)}${role}`, "-qmp", "chardev:qmp"];
+function monitor(qmp: QemuHandles["qmp"]): string[] {
+  const socket = typeof qmp === "number"
+    ? `fd=${qmp}`
+    : `path=${escape(qmp.path)},server=on,wait=off`;
+  return ["-chardev", `socket,id=qmp,${socket}`, "-qmp", "chardev:qmp"];
 }
 
-function vsock({ vsock }: VmConfig): string[] {
-  if (vsock.transport === "kernel") {
-    const fd = vsock.vhostFd === undefined ? "" : `,vhostfd=${vsock.vhostFd}`;
-    return ["-device", `vhost-vsock-device,guest-cid=${vsock.cid}${fd}`];
-  }
+function vsock({ cid, vsock }: QemuHandles): string[] {
+  if (vsock === null) return ["-device", `vhost-vsock-device,guest-cid=${cid}`];
   return [
-    ...["-chardev", `socket,id=vsock,${source(vsock.socket)}`],
+    ...["-chardev", `socket,id=vsock,fd=${vsock}`],
     // The helper reports the context id.
     ...["-device", "vhost-user-vsock-device,chardev=vsock"],
   ];
 }
 
-function filesystem({ tag, socket }: VmConfig["filesystems"][number], index: number): string[] {
+function filesystem({ tag }: Share, index: number, { filesystems }: QemuHandles): string[] {
   const id = `fs${index}`;
   return [
-    ...["-chardev", `socket,id=${id},${source(socket)}`],
+    ...["-chardev", `socket,id=${id},fd=${filesystems[index]}`],
     ...["-device", `vhost-user-fs-device,chardev=${id},tag=${escape(tag)}`],
   ];
 }
 
-function rootDisk({ rootPath }: VmConfig): string[] {
+function rootDisk({ files: { rootPath } }: VmConfig): string[] {
   return disk({ serial: "root", path: rootPath, format: "raw", readonly: true }, "root");
 }
 
@@ -134,8 +151,9 @@ function disk(config: DiskConfig, id: string): string[] {
  * guest gets an I/O error; QEMU's default would stop the guest.
  */
 function scratchDisk(
-  { serial, fd, outlives = false }: VmConfig["scratchDisks"][number],
+  { serial, outlives = false }: VmConfig["scratchDisks"][number],
   index: number,
+  { scratchDisks }: QemuHandles,
 ): string[] {
   const id = `scratch${index}`;
   const cache = { "no-flush": !outlives };
@@ -149,7 +167,7 @@ function scratchDisk(
       // The file may have no name: opening this path opens the file behind the descriptor.
       "file": {
         "driver": "file",
-        "filename": `/proc/self/fd/${fd}`,
+        "filename": `/proc/self/fd/${scratchDisks[index]}`,
         "discard": "unmap",
         cache,
       },
@@ -166,11 +184,12 @@ function blockDevice(id: string, serial: string): string {
   return `virtio-blk-device,drive=${id},serial=${escape(serial)},opt_io_size=${optimal}`;
 }
 
-function nic({ mac, tapFd, vhostFd }: VmConfig["nics"][number], index: number): string[] {
+function nic(mac: string, index: number, { nics }: QemuHandles): string[] {
   const id = `nic${index}`;
-  const vhost = vhostFd === undefined ? "" : `,vhost=on,vhostfd=${vhostFd}`;
+  const { tap, vhost } = nics[index]!;
+  const accelerated = vhost === undefined ? "" : `,vhost=on,vhostfd=${vhost}`;
   return [
-    ...["-netdev", `tap,id=${id},fd=${tapFd}${vhost}`],
+    ...["-netdev", `tap,id=${id},fd=${tap}${accelerated}`],
     ...["-device", `virtio-net-device,netdev=${id},mac=${mac}`],
   ];
 }
@@ -179,7 +198,8 @@ function nic({ mac, tapFd, vhostFd }: VmConfig["nics"][number], index: number): 
  * Memory that the guest reports as free is freed on the host (2 MiB at a time). Memory in the
  * balloon still counts as the guest's, which takes it back before it OOM-kills a process.
  */
-function balloon({ balloon }: VmConfig): string[] {
+function balloon(config: VmConfig): string[] {
+  const balloon = balloonOf(config);
   if (balloon === null) return [];
   const options = [
     "virtio-balloon-device",
@@ -187,10 +207,6 @@ function balloon({ balloon }: VmConfig): string[] {
     ...(balloon.holdsBack ? ["deflate-on-oom=on"] : []),
   ];
   return ["-device", options.join(",")];
-}
-
-function source(socket: SocketSource): string {
-  return "path" in socket ? `path=${escape(socket.path)}` : `fd=${socket.fd}`;
 }
 
 /** QEMU's option syntax: a comma in a value is doubled. */

@@ -10,23 +10,15 @@ import {
   system as realSystem,
   withNamespace,
 } from "../ffi/mod.ts";
-import { qemuArguments } from "./arguments.ts";
+import { qemuArguments, type QemuHandles } from "./arguments.ts";
 import { Balloon } from "./balloon.ts";
 import type { CidLease } from "./cid.ts";
-import { type Accelerator, checkSlots } from "./config.ts";
+import type { Accelerator, Share, VmConfig } from "./config.ts";
+import { balloonOf, checkSlots, deviceCounts, wantedBalloon } from "./devices.ts";
 import { vmDeadline, VmError } from "./error.ts";
 import { FdTable } from "./fd_table.ts";
 import { GuestConsole } from "./guest_console.ts";
 import { vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
-import {
-  balloonOf,
-  type BootPlan,
-  deviceCounts,
-  type QemuFds,
-  type Share,
-  vmConfigOf,
-  wantedBalloon,
-} from "./plan.ts";
 import { QmpClient } from "./qmp.ts";
 import { Vm } from "./vm.ts";
 import { VmEnd } from "./vm_end.ts";
@@ -39,16 +31,16 @@ import { kernelVsock, vhostUserVsock } from "./vsock.ts";
  * @throws VmError `boot` if QEMU, a helper or the guest exits; `timeout`; `cancelled`; `config`.
  * @throws SystemError if a system call fails.
  */
-export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
-  checkSlots(deviceCounts(plan));
-  if (wantedBalloon(plan) !== null && balloonOf(plan) === null) {
+export async function bootVm(config: VmConfig, deps: BootDeps): Promise<Vm> {
+  checkSlots(deviceCounts(config));
+  if (wantedBalloon(config) !== null && balloonOf(config) === null) {
     deps.log?.(
       "no virtio slot left for the balloon: memory freed in the guest does not return to the host, " +
         "and the guest starts with all the memory that it may grow to",
     );
   }
-  const console = new GuestConsole(plan.readyMarker, deps.console ?? (() => {}));
-  const timeoutMs = plan.bootTimeoutMs ?? BOOT_TIMEOUT_MS[plan.accelerator];
+  const console = new GuestConsole(config.readyMarker, deps.console ?? (() => {}));
+  const timeoutMs = config.bootTimeoutMs ?? BOOT_TIMEOUT_MS[config.accelerator];
   let boot: Promise<Vm> | undefined;
   try {
     return await withDeadline({
@@ -57,7 +49,7 @@ export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
       ...vmDeadline(() =>
         `guest did not become ready within ${timeoutMs / 1000} s; ${console.describe()}`
       ),
-    }, (signal) => boot = bootWithFreeCid(plan, deps, console, signal));
+    }, (signal) => boot = bootWithFreeCid(config, deps, console, signal));
   } catch (error) {
     // The boot has the signal and unwinds; or it succeeded at this very moment.
     const vm = await boot?.catch(() => null);
@@ -66,7 +58,7 @@ export async function bootVm(plan: BootPlan, deps: BootDeps): Promise<Vm> {
   }
 }
 
-/** What `bootVm` uses besides its plan. */
+/** What `bootVm` uses besides its configuration. */
 export interface BootDeps {
   /** Leases a context id; called again if the kernel reports that one is taken. */
   readonly leaseCid: () => CidLease;
@@ -97,16 +89,16 @@ const DIAL_SOCKET = "vsock.sock";
 
 /** Another program may use the leased id. Only the kernel knows that, and QEMU reports it. */
 async function bootWithFreeCid(
-  plan: BootPlan,
+  config: VmConfig,
   deps: BootDeps,
   console: GuestConsole,
   signal: AbortSignal,
 ): Promise<Vm> {
   for (let attempt = 1;; attempt++) {
     try {
-      return await new Boot(plan, deps, console, signal).run();
+      return await new Boot(config, deps, console, signal).run();
     } catch (error) {
-      const taken = plan.vsockTransport === "kernel" && error instanceof VmError &&
+      const taken = config.transport === "kernel" && error instanceof VmError &&
         /guest cid.*address already in use/i.test(error.message);
       if (!taken || attempt === CID_TRIES_MAX) throw error;
       deps.log?.("vsock context id is taken by another program, trying another one");
@@ -124,7 +116,7 @@ class Boot {
   readonly #system: System;
 
   constructor(
-    readonly plan: BootPlan,
+    readonly config: VmConfig,
     readonly deps: BootDeps,
     readonly console: GuestConsole,
     readonly signal: AbortSignal,
@@ -138,10 +130,10 @@ class Boot {
     const cid = stack.use(this.deps.leaseCid());
     const directory = this.#openRunDirectory();
 
-    const vsockSocket = this.plan.vsockTransport === "vhost-user"
+    const vsockSocket = this.config.transport === "vhost-user"
       ? this.#startVsock(cid, directory)
       : null;
-    const fsSockets = this.plan.shares.map((share, index) =>
+    const fsSockets = this.config.shares.map((share, index) =>
       this.#startVirtiofsd(share, `${directory}/fs${index}.sock`)
     );
     const vsockFd = vsockSocket === null ? null : await vsockSocket();
@@ -163,7 +155,7 @@ class Boot {
       balloon: this.#balloon(client),
       processes: [qemu.info, ...this.#helpers.map((one) => one.info)],
       cid: cid.cid,
-      transport: this.plan.vsockTransport === "kernel"
+      transport: this.config.transport === "kernel"
         ? kernelVsock(cid.cid)
         : vhostUserVsock(`${directory}/${DIAL_SOCKET}`),
       timeline: {
@@ -179,14 +171,14 @@ class Boot {
    * 107 bytes, and a container's id alone 76.
    */
   #openRunDirectory(): string {
-    const fd = this.#system.open(this.plan.runDirectory, O.PATH | O.DIRECTORY);
+    const fd = this.#system.open(this.config.runDirectory, O.PATH | O.DIRECTORY);
     this.#stack.defer(() => this.#system.close(fd));
     return `/proc/self/fd/${fd}`;
   }
 
   /** Spawns vhost-device-vsock; the returned function waits for its socket and connects to it. */
   #startVsock({ cid, fd }: CidLease, directory: string): () => Promise<Fd> {
-    const path = this.plan.files.vhostDeviceVsockPath;
+    const path = this.config.files.vhostDeviceVsockPath;
     if (path === null) throw new VmError("config", "vhost-device-vsock was not located");
     for (const name of [VHOST_SOCKET, DIAL_SOCKET]) {
       this.#stack.defer(() => removeIfPresent(`${directory}/${name}`));
@@ -199,7 +191,7 @@ class Boot {
         vhostSocket: VHOST_SOCKET,
         dialSocket: DIAL_SOCKET,
       }),
-      cwd: this.plan.runDirectory,
+      cwd: this.config.runDirectory,
       // The helper does not use the descriptor: holding it keeps the id taken while the helper
       // lives.
       fds: { 3: fd },
@@ -221,7 +213,7 @@ class Boot {
       this.#helpers.push(this.#spawn({
         role: "virtiofsd",
         command: virtiofsdCommand({
-          path: this.plan.files.virtiofsdPath,
+          path: this.config.files.virtiofsdPath,
           fd: 3,
           sharedDirectory: share.directory,
           readonly: share.readonly,
@@ -257,12 +249,13 @@ class Boot {
     this.#system.setNonblock(qmpOfQemu, false);
 
     const table = new FdTable({ 1: output.write }, 3);
-    const fds: QemuFds = {
+    const handles: QemuHandles = {
+      cid: cid.cid,
       qmp: table.add(qmpOfQemu),
       vsock: vsockSocket === null ? null : table.add(vsockSocket),
       filesystems: fsSockets.map((fd) => table.add(fd)),
-      scratchDisks: (this.plan.scratchDisks ?? []).map(({ file }) => table.add(file)),
-      nics: (this.plan.nics ?? []).map(({ tap, vhost }) => ({
+      scratchDisks: this.config.scratchDisks.map(({ file }) => table.add(file)),
+      nics: this.config.nics.map(({ tap, vhost }) => ({
         tap: table.add(tap),
         ...(vhost === undefined ? {} : { vhost: table.add(vhost) }),
       })),
@@ -272,8 +265,8 @@ class Boot {
     const qemu = this.#spawn({
       role: "qemu",
       command: {
-        path: this.plan.files.qemuPath,
-        args: qemuArguments(vmConfigOf(this.plan, cid.cid, fds)),
+        path: this.config.files.qemuPath,
+        args: qemuArguments(this.config, handles),
       },
       cwd: "/",
       fds: table.fds,
@@ -291,8 +284,8 @@ class Boot {
 
   /** Returns null if the guest has all of its memory from the start. */
   #balloon(qmp: QmpClient): Balloon | null {
-    const { memoryMib: least, memoryMibMax: most = least } = this.plan;
-    if (balloonOf(this.plan)?.holdsBack !== true) return null;
+    const { memoryMib: least, memoryMibMax: most } = this.config.size;
+    if (balloonOf(this.config)?.holdsBack !== true) return null;
     return new Balloon(qmp, { least, most }, this.deps.log ?? (() => {}));
   }
 
@@ -336,7 +329,7 @@ class Boot {
   #spawn(
     options: Pick<VmProcessOptions, "role" | "command" | "cwd" | "fds" | "endGraceMs">,
   ): VmProcess {
-    const intent = `process ${options.role} with QEMUBOX_VM=${this.plan.name} in its environment`;
+    const intent = `process ${options.role} with QEMUBOX_VM=${this.config.name} in its environment`;
     this.deps.ledger?.intend(intent);
     const stderr = this.#system.pipe({ nonblock: "read" });
     using ours = new DisposableStack();
@@ -344,8 +337,8 @@ class Boot {
     const process = this.#stack.use(VmProcess.spawn({
       ...options,
       stderr,
-      vmName: this.plan.name,
-      setprivPath: this.plan.files.setprivPath,
+      vmName: this.config.name,
+      setprivPath: this.config.files.setprivPath,
       system: this.#system,
       spawn: (command) => this.#spawnChild(options.role, command),
       log: this.deps.log ?? (() => {}),

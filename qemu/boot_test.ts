@@ -5,7 +5,7 @@ import { isSystemError, recording, SIG, system, SystemError } from "../ffi/mod.t
 import { type BootDeps, bootVm } from "./boot.ts";
 import { leaseCid } from "./cid.ts";
 import { VmError } from "./error.ts";
-import type { BootPlan } from "./plan.ts";
+import type { VmConfig } from "./config.ts";
 import type { Vm } from "./vm.ts";
 
 const MARKER = "guest is ready";
@@ -32,7 +32,7 @@ interface Programs {
 }
 
 interface Host {
-  readonly plan: BootPlan;
+  readonly config: VmConfig;
   readonly deps: BootDeps;
 }
 
@@ -50,7 +50,7 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
   };
   const script = (name: string, text: string) => write(name, `#!/bin/sh\n${text}\n`);
   const helper = write("vsock_helper.js", VSOCK_HELPER);
-  const plan: BootPlan = {
+  const config: VmConfig = {
     name: "test/one",
     files: {
       qemuPath: script("qemu", programs.qemu),
@@ -67,17 +67,21 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
       setprivPath: "/usr/bin/setpriv",
     },
     accelerator: "tcg",
-    memoryMib: 256,
-    vcpus: 1,
-    vsockTransport: "kernel",
+    tscKhz: null,
+    size: { memoryMib: 256, memoryMibMax: 256, vcpus: 1, vcpusMax: 1 },
+    returnsMemory: false,
+    transport: "kernel",
     runDirectory: `${directory}/run`,
     shares: [{ tag: "rootfs", directory: "/", readonly: true }],
+    disks: [],
+    scratchDisks: [],
+    nics: [],
     readyMarker: MARKER,
   };
   const before = resources(directory);
   try {
     await work({
-      plan,
+      config,
       deps: { leaseCid: () => leaseCid(`${directory}/cids`), virtiofsdGraceMs: 0 },
     });
     assert.deepEqual(resources(directory), before);
@@ -110,9 +114,9 @@ function resources(directory: string): unknown {
 }
 
 Deno.test("bootVm returns a VM once its guest is ready, and shutdown makes QEMU quit", async () => {
-  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ config, deps }) => {
     let console = "";
-    const vm = await bootVm(plan, {
+    const vm = await bootVm(config, {
       ...deps,
       console: (chunk) => console += new TextDecoder().decode(chunk),
     });
@@ -129,15 +133,15 @@ Deno.test("bootVm returns a VM once its guest is ready, and shutdown makes QEMU 
 });
 
 Deno.test("a Vm can be disposed of twice", async () => {
-  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
-    const vm = await bootVm(plan, deps);
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ config, deps }) => {
+    const vm = await bootVm(config, deps);
     await Promise.all([vm[Symbol.asyncDispose](), vm[Symbol.asyncDispose]()]);
   });
 });
 
 Deno.test("a guest that resets ends its VM with kind reset", async () => {
-  await withHost({ qemu: `${GREETS}; ${READY}; exit 0` }, async ({ plan, deps }) => {
-    await using vm = await bootVm(plan, deps);
+  await withHost({ qemu: `${GREETS}; ${READY}; exit 0` }, async ({ config, deps }) => {
+    await using vm = await bootVm(config, deps);
     assert.deepEqual(await vm.exited, {
       kind: "reset",
       message: "guest reset; last console line: guest is ready",
@@ -148,8 +152,8 @@ Deno.test("a guest that resets ends its VM with kind reset", async () => {
 });
 
 Deno.test("a killed virtiofsd ends the VM, and the exit names it", async () => {
-  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
-    await using vm = await bootVm(plan, deps);
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ config, deps }) => {
+    await using vm = await bootVm(config, deps);
     system.kill(vm.processes.find(({ role }) => role === "virtiofsd")!.pid, SIG.KILL);
     assert.deepEqual(await vm.exited, {
       kind: "crashed",
@@ -159,8 +163,8 @@ Deno.test("a killed virtiofsd ends the VM, and the exit names it", async () => {
 });
 
 Deno.test("a killed QEMU is a crash", async () => {
-  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
-    await using vm = await bootVm(plan, deps);
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ config, deps }) => {
+    await using vm = await bootVm(config, deps);
     system.kill(vm.processes[0]!.pid, SIG.KILL);
     assert.deepEqual(await vm.exited, { kind: "crashed", message: "qemu was killed by SIGKILL" });
   });
@@ -168,8 +172,8 @@ Deno.test("a killed QEMU is a crash", async () => {
 
 Deno.test("bootVm's error ends with QEMU's last line", async () => {
   const qemu = "echo first >&2; echo 'qemu: no such machine' >&2; exit 1";
-  await withHost({ qemu }, async ({ plan, deps }) => {
-    await assert.rejects(bootVm(plan, deps), {
+  await withHost({ qemu }, async ({ config, deps }) => {
+    await assert.rejects(bootVm(config, deps), {
       kind: "boot",
       message: "guest did not become ready: qemu exited with code 1: qemu: no such machine",
     });
@@ -178,8 +182,8 @@ Deno.test("bootVm's error ends with QEMU's last line", async () => {
 
 Deno.test("bootVm's error names a kernel panic", async () => {
   const qemu = `${GREETS}; echo 'Kernel panic - not syncing: no init'; echo 'Call Trace:'; exit 0`;
-  await withHost({ qemu }, async ({ plan, deps }) => {
-    await assert.rejects(bootVm(plan, deps), {
+  await withHost({ qemu }, async ({ config, deps }) => {
+    await assert.rejects(bootVm(config, deps), {
       kind: "boot",
       message: "guest did not become ready: guest reset; " +
         "last console line: Kernel panic - not syncing: no init",
@@ -188,8 +192,8 @@ Deno.test("bootVm's error names a kernel panic", async () => {
 });
 
 Deno.test("bootVm times out for a guest that never becomes ready", async () => {
-  await withHost({ qemu: NEVER_READY }, async ({ plan, deps }) => {
-    await assert.rejects(bootVm({ ...plan, bootTimeoutMs: 500 }, deps), {
+  await withHost({ qemu: NEVER_READY }, async ({ config, deps }) => {
+    await assert.rejects(bootVm({ ...config, bootTimeoutMs: 500 }, deps), {
       kind: "timeout",
       message:
         /^guest did not become ready within 0\.5 s; (last console line: still booting|no console output)$/,
@@ -198,9 +202,9 @@ Deno.test("bootVm times out for a guest that never becomes ready", async () => {
 });
 
 Deno.test("aborting bootVm undoes everything", async () => {
-  await withHost({ qemu: NEVER_READY }, async ({ plan, deps }) => {
+  await withHost({ qemu: NEVER_READY }, async ({ config, deps }) => {
     const controller = new AbortController();
-    const boot = bootVm(plan, {
+    const boot = bootVm(config, {
       ...deps,
       signal: controller.signal,
       console: () => controller.abort(),
@@ -211,8 +215,8 @@ Deno.test("aborting bootVm undoes everything", async () => {
 
 Deno.test("bootVm's error names the helper that failed and its last line", async () => {
   const programs = { qemu: NEVER_READY, vhostDeviceVsock: "echo 'bad cid' >&2; exit 3" };
-  await withHost(programs, async ({ plan, deps }) => {
-    await assert.rejects(bootVm({ ...plan, vsockTransport: "vhost-user" }, deps), {
+  await withHost(programs, async ({ config, deps }) => {
+    await assert.rejects(bootVm({ ...config, transport: "vhost-user" }, deps), {
       kind: "boot",
       message: "vhost-device-vsock exited with code 3 before it was ready: bad cid",
     });
@@ -223,24 +227,24 @@ Deno.test("bootVm tries another context id if one is taken", async () => {
   const qemu = `case "$*" in *guest-cid=65536*)
     echo 'vhost-vsock: unable to set guest cid: Address already in use' >&2; exit 1;;
   esac; ${QUITS_WHEN_TOLD}`;
-  await withHost({ qemu }, async ({ plan, deps }) => {
+  await withHost({ qemu }, async ({ config, deps }) => {
     const draws = [0, 0.5];
-    const directory = plan.runDirectory.replace(/run$/, "cids");
+    const directory = config.runDirectory.replace(/run$/, "cids");
     const leases = () => leaseCid(directory, { random: () => draws.shift()! });
-    await using vm = await bootVm(plan, { ...deps, leaseCid: leases });
+    await using vm = await bootVm(config, { ...deps, leaseCid: leases });
     assert.notEqual(vm.cid, 65536);
   });
 });
 
 Deno.test("the ledger records each process before and after its spawn", async () => {
-  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ plan, deps }) => {
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ config, deps }) => {
     const entries: string[] = [];
     const ledger = {
       intend: (what: string) => entries.push(what),
       recordProcesses: (intent: string | null, [one]: readonly { role: string }[]) =>
         entries.push(`made ${one?.role} of ${intent}`),
     };
-    await using _vm = await bootVm(plan, { ...deps, ledger });
+    await using _vm = await bootVm(config, { ...deps, ledger });
     const intent = (role: string) => `process ${role} with QEMUBOX_VM=test/one in its environment`;
     assert.deepEqual(
       entries,
@@ -250,12 +254,12 @@ Deno.test("the ledger records each process before and after its spawn", async ()
 });
 
 Deno.test("bootVm refuses too many devices before it makes anything", async () => {
-  await withHost({ qemu: "exit 1" }, async ({ plan, deps }) => {
+  await withHost({ qemu: "exit 1" }, async ({ config, deps }) => {
     const shares = Array.from(
       { length: 7 },
-      (_, index) => ({ ...plan.shares[0]!, tag: `${index}` }),
+      (_, index) => ({ ...config.shares[0]!, tag: `${index}` }),
     );
-    await assert.rejects(bootVm({ ...plan, shares }, deps), {
+    await assert.rejects(bootVm({ ...config, shares }, deps), {
       kind: "config",
       message: /9 virtio/,
     });
@@ -277,8 +281,8 @@ const RELEASES: ReadonlySet<string> = new Set(["close", "pidfdSendSignal", "wait
 
 Deno.test("bootVm leaves nothing behind, whichever system call fails", async () => {
   const programs = { qemu: QUITS_WHEN_TOLD };
-  await withHost(programs, async ({ plan, deps }) => {
-    const full: BootPlan = { ...plan, vsockTransport: "vhost-user" };
+  await withHost(programs, async ({ config, deps }) => {
+    const full: VmConfig = { ...config, transport: "vhost-user" };
     const run = async (failAt: number): Promise<boolean> => {
       const { double, calls } = recording(system, {
         failAt,
@@ -296,9 +300,9 @@ Deno.test("bootVm leaves nothing behind, whichever system call fails", async () 
       await vm?.[Symbol.asyncDispose]().catch(() => {});
       return calls.length > failAt;
     };
-    const before = resources(plan.runDirectory.replace(/\/run$/, ""));
+    const before = resources(config.runDirectory.replace(/\/run$/, ""));
     for (let failAt = 0; await run(failAt); failAt++) {
-      const after = await settled(plan.runDirectory.replace(/\/run$/, ""), before);
+      const after = await settled(config.runDirectory.replace(/\/run$/, ""), before);
       assert.deepEqual({ failAt, after }, { failAt, after: before });
     }
   });

@@ -1,4 +1,4 @@
-import { CID_MAX, CID_MIN } from "./config.ts";
+import { CID_MAX, CID_MIN } from "./limits.ts";
 import { VmError } from "./error.ts";
 
 /** A program and its arguments, without argv[0]. */

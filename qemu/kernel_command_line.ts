@@ -1,4 +1,5 @@
 import type { VmConfig } from "./config.ts";
+import { balloonOf } from "./devices.ts";
 import { VmError } from "./error.ts";
 
 /** COMMAND_LINE_SIZE of x86, less QEMU's additions for 8 virtio-mmio devices and the final zero. */
@@ -12,12 +13,8 @@ const COMMAND_LINE_BYTES_MAX = 2048 - 8 * 48 - 1;
  *
  * @throws VmError `config` if it is too long for the kernel.
  */
-export function kernelCommandLine(
-  config: Pick<
-    VmConfig,
-    "accelerator" | "tscKhz" | "vcpus" | "vcpusMax" | "balloon" | "kernelParameters"
-  >,
-): string {
+export function kernelCommandLine(config: VmConfig): string {
+  const { vcpus, vcpusMax } = config.size;
   const line = [
     // The serial port is the console. Each byte on it costs an exit to QEMU, so the kernel prints
     // only warnings and worse.
@@ -29,10 +26,10 @@ export function kernelCommandLine(
     "reboot=t",
     ...(config.accelerator === "tcg" ? tcgParameters(config.tscKhz) : []),
     // The other vCPUs stay offline until they are needed.
-    ...(config.vcpus < config.vcpusMax ? [`maxcpus=${config.vcpus}`] : []),
+    ...(vcpus < vcpusMax ? [`maxcpus=${vcpus}`] : []),
     // The kernel would keep up to an eighth of the memory in per-CPU lists, from which freed pages
     // return slowly: a hundredth is enough, and the rest returns to the host.
-    ...(config.balloon?.returnsFree ? ["sysctl.vm.percpu_pagelist_high_fraction=100"] : []),
+    ...(balloonOf(config)?.returnsFree ? ["sysctl.vm.percpu_pagelist_high_fraction=100"] : []),
     ...(config.kernelParameters ?? []),
   ].join(" ");
   if (line.length > COMMAND_LINE_BYTES_MAX) {
@@ -45,11 +42,11 @@ export function kernelCommandLine(
 }
 
 /** Under KVM, the CPU and kvm-clock make all of these unnecessary. */
-function tcgParameters(tscKhz: number | undefined): string[] {
+function tcgParameters(tscKhz: number | null): string[] {
   return [
     // TCG's rdtsc is the host's. Measuring it against the emulated PIT sometimes fails on a busy
     // host, and the boot hangs.
-    ...(tscKhz === undefined ? [] : [`tsc_early_khz=${tscKhz}`]),
+    ...(tscKhz === null ? [] : [`tsc_early_khz=${tscKhz}`]),
     // Disables the watchdog, which takes a stall of the host for an unstable TSC.
     "tsc=reliable",
     // The timer check counts ticks in real time and panics if the host is busy meanwhile.

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { assertGolden } from "./testing/golden.ts";
+import type { VmConfig } from "./config.ts";
 import { kernelCommandLine } from "./kernel_command_line.ts";
+import { SMALLEST } from "./testing/vm_config.ts";
 
-const ONE = { vcpus: 1, vcpusMax: 1, balloon: null };
+const ONE: VmConfig = { ...SMALLEST, returnsMemory: false };
 
 Deno.test("the kernel command lines match the golden file", () => {
   const lines = [
@@ -10,12 +12,8 @@ Deno.test("the kernel command lines match the golden file", () => {
     kernelCommandLine({ ...ONE, accelerator: "kvm", tscKhz: 2_600_000 }),
     kernelCommandLine({ ...ONE, accelerator: "tcg", tscKhz: 2_600_000 }),
     kernelCommandLine({ ...ONE, accelerator: "tcg", kernelParameters: ["loglevel=7"] }),
-    kernelCommandLine({ ...ONE, accelerator: "kvm", vcpus: 2, vcpusMax: 4 }),
-    kernelCommandLine({
-      ...ONE,
-      accelerator: "kvm",
-      balloon: { returnsFree: true, holdsBack: false },
-    }),
+    kernelCommandLine({ ...ONE, size: { ...ONE.size, vcpus: 2, vcpusMax: 4 } }),
+    kernelCommandLine(SMALLEST),
   ];
   assertGolden("kernel_command_lines.txt", lines.join("\n") + "\n");
 });

@@ -5,7 +5,9 @@
  * @module
  */
 export { VmError, type VmErrorKind } from "./error.ts";
-export { type DiskConfig, hasSlotLeft, VCPUS_MAX, type VmConfig } from "./config.ts";
+export type { DiskConfig, NicPlan, ScratchDisk, VmConfig, VmPlan } from "./config.ts";
+export { hasSlotLeft } from "./devices.ts";
+export { VCPUS_MAX } from "./limits.ts";
 export { kernelCommandLine } from "./kernel_command_line.ts";
 export { qemuArguments } from "./arguments.ts";
 export { chooseAccelerator, chooseVsockTransport, probeHost } from "./accelerator.ts";
@@ -20,7 +22,6 @@ export {
 } from "./sizing.ts";
 export { locateFiles, type VmFiles } from "./files.ts";
 export { type CidLease, leaseCid, removeCidLease } from "./cid.ts";
-export type { BootPlan, NicPlan, ScratchDisk } from "./plan.ts";
 export { type BootDeps, bootVm } from "./boot.ts";
 export { Balloon } from "./balloon.ts";
 export { Vm } from "./vm.ts";

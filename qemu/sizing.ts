@@ -1,5 +1,5 @@
 import { MIB } from "../base/mod.ts";
-import { MEMORY_MIB_MIN, VCPUS_MAX } from "./config.ts";
+import { MEMORY_MIB_MIN, VCPUS_MAX } from "./limits.ts";
 
 /** Memory for the guest's kernel and vminitd (70 MB), besides the container's. */
 export const GUEST_OVERHEAD_MIB = 256;

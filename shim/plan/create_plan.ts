@@ -1,6 +1,6 @@
 import { messageOf } from "../../base/mod.ts";
 import { type NetworkPlan, networkRequest, planNetwork, readConfFolder } from "../../net/mod.ts";
-import { hasSlotLeft } from "../../qemu/mod.ts";
+import { hasSlotLeft, type VmPlan } from "../../qemu/mod.ts";
 import { RefusedError } from "../base/refused_error.ts";
 import type { Config } from "../config/config.ts";
 import { annotationOf } from "../config/settings.ts";
@@ -18,7 +18,7 @@ import { type GrowthPlan, planGrowth } from "./growth_plan.ts";
 import { type HookState, hookState, type HostHooks, hostHooks } from "./host_hooks.ts";
 import type { OciSpec } from "./oci.ts";
 import { podResources, podRoleOf } from "./pod_role.ts";
-import { planVm, type VmPlan } from "./vm_plan.ts";
+import { planVm } from "./vm_plan.ts";
 import { planWritable } from "./writable_plan.ts";
 
 /** Everything that is decided before anything is acquired: a container, and the VM for it. */

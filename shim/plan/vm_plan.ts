@@ -7,24 +7,11 @@ import {
   locateFiles,
   probeHost,
   sizeVm,
-  type VmFiles,
-  type VmSize,
+  type VmPlan,
 } from "../../qemu/mod.ts";
 import type { Config } from "../config/config.ts";
 import { annotationOf } from "../config/settings.ts";
 import type { OciResources } from "./oci.ts";
-
-/** What is decided of a VM before anything is acquired for it. */
-export interface VmPlan {
-  readonly files: VmFiles;
-  readonly size: VmSize;
-  /** Whether memory that is free in the guest goes back to the host. */
-  readonly returnsMemory: boolean;
-  readonly accelerator: "kvm" | "tcg";
-  readonly transport: "kernel" | "vhost-user";
-  /** The frequency that a guest under TCG is told; null: it measures by itself. */
-  readonly tscKhz: number | null;
-}
 
 /**
  * Decides which files, size and devices of this host a VM gets. Reads the host, changes nothing.

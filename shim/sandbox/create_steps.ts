@@ -194,20 +194,14 @@ export class CreateSteps {
 
   /** Boots the virtual machine, until its guest reports that it is ready. */
   async bootVm({ console, network, storage, writable }: BootParts): Promise<Vm> {
-    const { files, size, accelerator, transport, tscKhz, returnsMemory } = this.#plan.vm;
     const { lease, paths, timeline, system, log, name, signal, bootTimeoutMs } = this.#context;
     const bootedAt = performance.now();
     // A network that fails does not wait for the guest.
     const disconnected = new AbortController();
     network.connect().catch((error) => disconnected.abort(error));
     const vm = await bootVm({
+      ...this.#plan.vm,
       name: vmName(name),
-      files,
-      ...size,
-      returnsMemory,
-      accelerator,
-      ...(tscKhz === null ? {} : { tscKhz }),
-      vsockTransport: transport,
       runDirectory: paths.runtime,
       nics: nicPlans(network),
       disks: storage.layerDisk === null ? [] : [storage.layerDisk],

@@ -1,4 +1,4 @@
-import type { BootPlan, Ledger, Vm } from "../../qemu/mod.ts";
+import type { Ledger, Vm, VmConfig } from "../../qemu/mod.ts";
 import type { TestHost } from "../qemu/guest.ts";
 import { cpuSeconds } from "./sandbox_processes.ts";
 
@@ -16,7 +16,7 @@ export interface TimedBoot {
 const STAGE0_END = "qemubox: starting vminitd";
 
 /** Boots a machine of `host`, which owns it. */
-export async function bootTimed(host: TestHost, plan: BootPlan): Promise<TimedBoot> {
+export async function bootTimed(host: TestHost, plan: VmConfig): Promise<TimedBoot> {
   let qemu: number | null = null;
   let cpu: number | null = null;
   let text = "";

@@ -12,6 +12,7 @@
  * The second is for a figure that went down, or up for a reason, which the commit's message tells.
  */
 
+import { GUEST_READY_MARKER } from "../../proto/mod.ts";
 import { kernelCommandLine, locateFiles, qemuArguments, type VmConfig } from "../../qemu/mod.ts";
 import { loadConfig } from "../../shim/config/config.ts";
 import { COUNTS, countsIn, type InstructionCounts, LAST_LINE } from "./instruction_counts.ts";
@@ -93,21 +94,21 @@ function machine(folder: string): { qemuPath: string; args: string[] } {
   });
   const config: VmConfig = {
     name: "tests/bench",
-    ...files,
-    ...{ accelerator: "tcg", memoryMib: 512, vcpus: 1, vcpusMax: 1 },
+    files,
+    accelerator: "tcg",
+    size: { memoryMib: 512, memoryMibMax: 512, vcpus: 1, vcpusMax: 1 },
+    returnsMemory: true,
     // One instruction is one nanosecond, whatever the host's processor does.
     tscKhz: 1_000_000,
-    vsock: { transport: "kernel", cid: 3 },
-    ...{
-      filesystems: [],
-      disks: [],
-      scratchDisks: [],
-      balloon: { returnsFree: true, holdsBack: false },
-      nics: [],
-      qmp: { path: `${folder}/qmp.sock` },
-    },
+    transport: "kernel",
+    runDirectory: folder,
+    ...{ shares: [], disks: [], scratchDisks: [], nics: [] },
+    readyMarker: GUEST_READY_MARKER,
   };
-  const args = qemuArguments(config);
+  const args = qemuArguments(config, {
+    ...{ cid: 3, qmp: { path: `${folder}/qmp.sock` }, vsock: null },
+    ...{ filesystems: [], scratchDisks: [], nics: [] },
+  });
   const vsock = args.findIndex((one) => one.startsWith("vhost-vsock-device"));
   args.splice(vsock - 1, 2);
   const option = (name: string) => args.indexOf(name) + 1;

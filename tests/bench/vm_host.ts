@@ -1,6 +1,5 @@
 import { GUEST_READY_MARKER } from "../../proto/mod.ts";
 import {
-  type BootPlan,
   chooseAccelerator,
   chooseVsockTransport,
   hostSize,
@@ -8,6 +7,7 @@ import {
   locateFiles,
   probeHost,
   sizeVm,
+  type VmConfig,
 } from "../../qemu/mod.ts";
 import { loadConfig } from "../../shim/config/config.ts";
 import type { TestHost } from "../qemu/guest.ts";
@@ -18,8 +18,8 @@ export const BOOT_TIMEOUT_SECONDS = 300;
 
 /** What this host runs its machines with, as the shim decides it. */
 export function hostChoices(): {
-  readonly accelerator: BootPlan["accelerator"];
-  readonly transport: BootPlan["vsockTransport"];
+  readonly accelerator: VmConfig["accelerator"];
+  readonly transport: VmConfig["transport"];
 } {
   const probe = probeHost();
   return {
@@ -29,19 +29,22 @@ export function hostChoices(): {
 }
 
 /** The machine that the shim makes here for a container without limits. */
-export function shimPlan(host: TestHost): BootPlan {
+export function shimPlan(host: TestHost): VmConfig {
   const { accelerator, transport } = hostChoices();
   const tsc = accelerator === "tcg" ? hostTsc() : null;
   return {
     name: "tests/bench",
     files: locateFiles({ ...loadConfig(), needsVhostDeviceVsock: transport === "vhost-user" }),
-    ...sizeVm(null, hostSize(), loadConfig()),
+    size: sizeVm(null, hostSize(), loadConfig()),
     accelerator,
-    ...(tsc === null ? {} : { tscKhz: tsc.khz }),
+    tscKhz: tsc?.khz ?? null,
     returnsMemory: loadConfig().freedMemory === "return",
-    vsockTransport: transport,
+    transport,
     runDirectory: `${host.folder}/run`,
     shares: [{ tag: "qemubox", directory: host.shared, readonly: true }],
+    disks: [],
+    scratchDisks: [],
+    nics: [],
     readyMarker: GUEST_READY_MARKER,
     bootTimeoutMs: BOOT_TIMEOUT_SECONDS * 1000,
   };

@@ -91,11 +91,14 @@ export class Machine implements AsyncDisposable {
       }),
       accelerator: "tcg",
       tscKhz: hostTsc()!.khz,
-      memoryMib: 512,
-      vcpus: 1,
-      vsockTransport: "vhost-user",
+      size: { memoryMib: 512, memoryMibMax: 512, vcpus: 1, vcpusMax: 1 },
+      returnsMemory: false,
+      transport: "vhost-user",
       runDirectory: `${folder}/run`,
       shares: [{ tag: TAG, directory: shared, readonly: true }],
+      disks: [],
+      scratchDisks: [],
+      nics: [],
       readyMarker: GUEST_READY_MARKER,
     }, { leaseCid: () => leaseCid(`${folder}/cids`) });
     const connection = new TtrpcConnection(await vm.dialGuest(GUEST_RPC_PORT));

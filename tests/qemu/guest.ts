@@ -1,6 +1,6 @@
 import { writeCpio } from "../../build/initrd/cpio.ts";
 import { poller } from "../../ffi/mod.ts";
-import type { BootDeps, BootPlan, Vm } from "../../qemu/mod.ts";
+import type { BootDeps, Vm, VmConfig } from "../../qemu/mod.ts";
 import { bootVm, hostTsc, leaseCid, locateFiles } from "../../qemu/mod.ts";
 
 /** What the small guests of these tests write when they are up. */
@@ -26,11 +26,11 @@ export class TestHost implements AsyncDisposable {
   }
 
   /** A plan for a guest whose /init is `script`. */
-  plan(script: string, changes: Partial<BootPlan> = {}): BootPlan {
+  plan(script: string, changes: Partial<VmConfig> = {}): VmConfig {
     return this.planWithInitrd(tinyInitrd(INIT + script), changes);
   }
 
-  planWithInitrd(initrd: Uint8Array, changes: Partial<BootPlan> = {}): BootPlan {
+  planWithInitrd(initrd: Uint8Array, changes: Partial<VmConfig> = {}): VmConfig {
     const initrdPath = `${this.folder}/initrd`;
     Deno.writeFileSync(initrdPath, initrd);
     return {
@@ -48,17 +48,20 @@ export class TestHost implements AsyncDisposable {
       }),
       accelerator: "tcg",
       tscKhz: hostTsc()!.khz,
-      memoryMib: 256,
-      vcpus: 1,
-      vsockTransport: "vhost-user",
+      size: { memoryMib: 256, memoryMibMax: 256, vcpus: 1, vcpusMax: 1 },
+      returnsMemory: false,
+      transport: "vhost-user",
       runDirectory: `${this.folder}/run`,
       shares: [{ tag: "shared", directory: this.shared, readonly: true }],
+      disks: [],
+      scratchDisks: [],
+      nics: [],
       readyMarker: MARKER,
       ...changes,
     };
   }
 
-  async boot(plan: BootPlan, deps: Partial<BootDeps> = {}): Promise<Vm> {
+  async boot(plan: VmConfig, deps: Partial<BootDeps> = {}): Promise<Vm> {
     const vm = await bootVm(plan, { leaseCid: () => leaseCid(`${this.folder}/cids`), ...deps });
     this.#vms.push(vm);
     return vm;
