@@ -1,0 +1,77 @@
+/** Keeps the tables of ARCHITECTURE.md equal to those of tables.ts. */
+
+import { DIRECTORIES, MAIN_ROOM, ROOMS } from "./tables.ts";
+
+const NAME = /^`([a-z_]+)\/`$/;
+
+/**
+ * Reports where ARCHITECTURE.md differs from the tables:
+ *
+ * - the table below "## Folders" has one row per top directory of {@link DIRECTORIES}, whose column
+ *   "May import" names the other directories in backticks
+ * - below "## Rooms" there is one table per directory of {@link ROOMS}, in that order; the first
+ *   column has the rooms as `` `room/` ``, top to bottom. A row for the files that are in no room is
+ *   optional: its first cell is not a name of that form.
+ */
+export function architectureViolations(text: string): string[] {
+  return [...folderViolations(text), ...roomTableViolations(text)]
+    .map((violation) => `ARCHITECTURE.md: ${violation}`);
+}
+
+function folderViolations(text: string): string[] {
+  const [table] = tablesBelow(text, "Folders");
+  if (table === undefined) return ['no table below the heading "## Folders"'];
+  const column = table[0]!.indexOf("May import");
+  if (column < 0) return ['table of "## Folders": no column "May import"'];
+  const rows = new Map(table.slice(1).map((row) => [nameOf(row[0]!), row[column] ?? ""]));
+  return Object.entries(DIRECTORIES).flatMap(([directory, allowed]) => {
+    const cell = rows.get(directory);
+    if (cell === undefined) return [`table of "## Folders": no row \`${directory}/\``];
+    const printed = [...cell.matchAll(/`([a-z_]+)\/?`/g)].map(([, name]) => name!);
+    // Everything may import base/: the table need not say so in each row.
+    const same = sorted(printed) === sorted(allowed) ||
+      sorted(printed) === sorted(allowed.filter((name) => name !== "base"));
+    return same ? [] : [
+      `table of "## Folders": \`${directory}/\` may import ${list(allowed)}, not ${list(printed)}`,
+    ];
+  });
+}
+
+function roomTableViolations(text: string): string[] {
+  const tables = tablesBelow(text, "Rooms");
+  return Object.entries(ROOMS).flatMap(([directory, rooms], index) => {
+    const expected = rooms.filter((room) => room !== MAIN_ROOM);
+    const table = tables[index];
+    if (table === undefined) {
+      return [`no table ${index + 1} below the heading "## Rooms", for the rooms of ${directory}/`];
+    }
+    const printed = table.slice(1).flatMap((row) => nameOf(row[0]!) ?? [])
+      .filter((room) => room !== MAIN_ROOM);
+    return printed.join() === expected.join() ? [] : [
+      `rooms of ${directory}/, top to bottom: must be ${list(expected)}, not ${list(printed)}`,
+    ];
+  });
+}
+
+function nameOf(cell: string): string | null {
+  return NAME.exec(cell)?.[1] ?? null;
+}
+
+function sorted(names: readonly string[]): string {
+  return [...names].sort().join();
+}
+
+function list(names: readonly string[]): string {
+  return names.length === 0 ? "nothing" : names.join(" ");
+}
+
+/** The Markdown tables below a heading of level 2, as rows of cells; the first row is the heading's. */
+function tablesBelow(text: string, heading: string): string[][][] {
+  const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
+  const tables = section.match(/(?:^\|.*\n?)+/gm) ?? [];
+  return tables.map((table) =>
+    table.trim().split("\n")
+      .filter((line) => !/^\|[-: |]+\|$/.test(line))
+      .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
+  );
+}
