@@ -1,7 +1,8 @@
 /**
- * `deno task build [shim|guest|kernel|root|initrd|bare|containerd|crictl|nerdctl]…`: what is missing or has changed of the programs
- * and images in `_output/`; all of an installation when nothing is named. The first build of a host takes minutes (the
- * kernel), one with nothing changed less than two seconds.
+ * `deno task build [shim|guest|kernel|root|initrd|bare|containerd|crictl|nerdctl]…`: what is
+ * missing or has changed of the programs and images in `_output/`; all of an installation when
+ * nothing is named. The first build of a host takes minutes (the kernel), one with nothing changed
+ * less than two seconds.
  */
 
 import { buildInitrd } from "../build/initrd/build.ts";

@@ -1,7 +1,7 @@
 /**
- * Checks what imports what, by the tables of scripts/checks/tables.ts: across top directories, across
- * the rooms of shim/ and guest/, no circles, no export of a `mod.ts` without a user; and that
- * ARCHITECTURE.md prints these tables.
+ * Checks what imports what, by the tables of scripts/checks/tables.ts: across top directories,
+ * across the rooms of shim/ and guest/, no circles, no export of a `mod.ts` without a user; and
+ * that ARCHITECTURE.md prints these tables.
  *
  * Run by the test command: `scripts/deno run --allow-read scripts/check_imports.ts [ROOT]`.
  */

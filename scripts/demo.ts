@@ -1,6 +1,7 @@
 /**
- * `scripts/demo`: builds all there is, runs one container in its own microVM beside a containerd of its
- * own, and tells what happened. The first run takes minutes (it builds a kernel), later ones seconds.
+ * `scripts/demo`: builds all there is, runs one container in its own microVM beside a containerd of
+ * its own, and tells what happened. The first run takes minutes (it builds a kernel), later ones
+ * seconds.
  */
 
 import { say } from "./lib/log.ts";

@@ -1,8 +1,8 @@
 /**
  * Generates proto/gen/ from the .proto files under proto/, with buf as the compiler and
- * protoc-gen-es as the generator, both from npm: `x_pb.ts` has the types (and what the tests compare
- * with), `x_schema.ts`, which we write ourselves, the tables for proto/schema/. Nothing else touches
- * the generated files.
+ * protoc-gen-es as the generator, both from npm: `x_pb.ts` has the types (and what the tests
+ * compare with), `x_schema.ts`, which we write ourselves, the tables for proto/schema/. Nothing
+ * else touches the generated files.
  *
  *     scripts/deno run -A scripts/generate_proto.ts            rewrites proto/gen/
  *     scripts/deno run -A scripts/generate_proto.ts --check    exits with 1 if proto/gen/ is stale

@@ -1,8 +1,8 @@
 /**
- * The relay's half on the host, in the namespaces of a testbed (lab_host.sh): boots the lab's virtual
- * machine, has its other half (lab_guest.ts) run the command, and lends the command its own standard
- * streams and exit status. Ends with 124 when the deadline has passed, as timeout(1) does, and with 2
- * when the lab failed; the end of its console is shown then.
+ * The relay's half on the host, in the namespaces of a testbed (lab_host.sh): boots the lab's
+ * virtual machine, has its other half (lab_guest.ts) run the command, and lends the command its own
+ * standard streams and exit status. Ends with 124 when the deadline has passed, as timeout(1) does,
+ * and with 2 when the lab failed; the end of its console is shown then.
  */
 
 import { hostTsc } from "../qemu/mod.ts";

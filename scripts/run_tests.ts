@@ -1,8 +1,9 @@
 /**
  * `scripts/test [--full] [--only unit|e2e]`: checks the code, runs the unit tests, builds, runs the
- * tests that need something of the host, the rest of tests/ in the testbed, and those that need KVM in
- * the lab, unless this machine has it. Repeats at the end what failed and why. Ends with one line
- * `N passed, N failed, N skipped`; each step counts as a test. Exit status 1 when anything failed.
+ * tests that need something of the host, the rest of tests/ in the testbed, and those that need KVM
+ * in the lab, unless this machine has it. Repeats at the end what failed and why. Ends with one
+ * line `N passed, N failed, N skipped`; each step counts as a test. Exit status 1 when anything
+ * failed.
  */
 
 import { parseArgs } from "node:util";
@@ -36,7 +37,9 @@ interface Step {
 const ON_HOST: readonly string[] = ["tests/peers", "tests/host"];
 /** These need KVM and vhost-vsock. */
 const IN_LAB: readonly string[] = ["tests/lab"];
-/** What is tested without KVM has to hold with it: exec and terminals, OOM, containerd's restart. */
+/**
+ * What is tested without KVM has to hold with it: exec and terminals, OOM, containerd's restart.
+ */
 const ALSO_IN_LAB: readonly string[] = [
   ...["tests/e2e/exec_test.ts", "tests/e2e/restart_test.ts", "tests/conformance/life_test.ts"],
 ];
@@ -45,10 +48,10 @@ const FIRST: readonly string[] = ["tests/e2e", "tests/faults", "tests/conformanc
 /** Runs everything on 2 processors with time to spare; a step that hangs is a failure. */
 const MINUTES = { check: 5, unit: 10, build: 40, file: 10, tests: 45, lab: 30, full: 120 } as const;
 /**
- * Whoever runs this waits an hour at most. So, but for --full, no file is begun in the testbed or in the
- * lab later than so many minutes after the beginning; what is left out is skipped, and says so. After
- * `end` the lab is ended, and what was at work in it has failed. A machine as the tests were made on
- * needs 45 minutes for everything, with nothing in the cache.
+ * Whoever runs this waits an hour at most. So, but for --full, no file is begun in the testbed or
+ * in the lab later than so many minutes after the beginning; what is left out is skipped, and says
+ * so. After `end` the lab is ended, and what was at work in it has failed. A machine as the tests
+ * were made on needs 45 minutes for everything, with nothing in the cache.
  */
 const UNTIL = { testbed: 42, lab: 47, end: 57 } as const;
 /** A lab with less time than that does not come to its first test. */

@@ -1,8 +1,8 @@
 /**
- * `test_files.ts REPORTS MINUTES UNTIL FILE…`: runs each test file in a `deno test` of its own, so that
- * one that hangs, or takes the process down, costs its own results and no others. None is begun after
- * UNTIL (seconds since 1970, or Infinity): it is skipped, and says so. Leaves a JUnit report for each in
- * the folder REPORTS. Exit status 1 when anything failed.
+ * `test_files.ts REPORTS MINUTES UNTIL FILE…`: runs each test file in a `deno test` of its own, so
+ * that one that hangs, or takes the process down, costs its own results and no others. None is
+ * begun after UNTIL (seconds since 1970, or Infinity): it is skipped, and says so. Leaves a JUnit
+ * report for each in the folder REPORTS. Exit status 1 when anything failed.
  */
 
 import { existing } from "./lib/paths.ts";

@@ -1,7 +1,8 @@
 /**
- * `scripts/testbed [--debug] [--kvm] CMD…`: builds what is missing, then runs CMD beside a containerd
- * of its own, both out of a Debian root, in namespaces of their own. This is the outer half: it
- * prepares on the host, lends the command its standard streams and exit status, and clears up.
+ * `scripts/testbed [--debug] [--kvm] CMD…`: builds what is missing, then runs CMD beside a
+ * containerd of its own, both out of a Debian root, in namespaces of their own. This is the outer
+ * half: it prepares on the host, lends the command its standard streams and exit status, and clears
+ * up.
  *
  *     testbed.ts ─ setpriv (dies with us) ─ unshare ─ sh testbed_namespace.sh (PID 1) ─┬ containerd …
  *                                                                                      └ CMD
@@ -105,9 +106,9 @@ export async function testbed({ debug, labMinutes, command }: TestbedOptions): P
 }
 
 /**
- * SIGTERM and SIGHUP end everything. So does SIGINT, but for one that is typed: the terminal gives it
- * to the command as well, which may be a shell that goes on. Returns the exit status to report when
- * that has happened.
+ * SIGTERM and SIGHUP end everything. So does SIGINT, but for one that is typed: the terminal gives
+ * it to the command as well, which may be a shell that goes on. Returns the exit status to report
+ * when that has happened.
  */
 function endWithSignals(child: Deno.ChildProcess): () => number | null {
   let status: number | null = null;

@@ -1,8 +1,8 @@
 /**
- * `testbed_setup.ts [--stop]`: the inner half of the testbed, in its namespaces: starts containerd and
- * imports the images for both snapshotters. Ends when containerd is ready for the command; containerd
- * goes on, unless it is to be stopped: what it has made of the images is then for another one. In the
- * lab the images are there already.
+ * `testbed_setup.ts [--stop]`: the inner half of the testbed, in its namespaces: starts containerd
+ * and imports the images for both snapshotters. Ends when containerd is ready for the command;
+ * containerd goes on, unless it is to be stopped: what it has made of the images is then for
+ * another one. In the lab the images are there already.
  */
 
 import { LAB_TIMEOUTS } from "./lib/lab_timeouts.ts";

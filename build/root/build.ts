@@ -20,8 +20,9 @@ const IMAGE_FORMAT = 1;
 const REPRODUCIBLE = ["-T0", "-U00000000-0000-4000-8000-000000000000", "--all-root"];
 
 /**
- * Compiles PID 1 of the guest, with its code cache. By `--no-lazy` the cache has all functions, not only
- * those that run while the program loads: a container's first byte comes 0.1 s earlier under TCG.
+ * Compiles PID 1 of the guest, with its code cache. By `--no-lazy` the cache has all functions, not
+ * only those that run while the program loads: a container's first byte comes 0.1 s earlier under
+ * TCG.
  *
  * @param identity of the build: scripts/lib/build_identity.ts
  */

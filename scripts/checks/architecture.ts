@@ -1,5 +1,6 @@
 /** Keeps the tables of ARCHITECTURE.md equal to those of tables.ts. */
 
+import { tablesOf } from "./markdown.ts";
 import { DIRECTORIES, MAIN_ROOM, ROOMS } from "./tables.ts";
 
 const NAME = /^`([a-z_]+)\/`$/;
@@ -10,8 +11,8 @@ const NAME = /^`([a-z_]+)\/`$/;
  * - the table below "## Folders" has one row per top directory of {@link DIRECTORIES}, whose column
  *   "May import" names the other directories in backticks
  * - below "## Rooms" there is one table per directory of {@link ROOMS}, in that order; the first
- *   column has the rooms as `` `room/` ``, top to bottom. A row for the files that are in no room is
- *   optional: its first cell is not a name of that form.
+ *   column has the rooms as `` `room/` ``, top to bottom. A row for the files that are in no room
+ *   is optional: its first cell is not a name of that form.
  */
 export function architectureViolations(text: string): string[] {
   return [...folderViolations(text), ...roomTableViolations(text)]
@@ -19,7 +20,7 @@ export function architectureViolations(text: string): string[] {
 }
 
 function folderViolations(text: string): string[] {
-  const [table] = tablesBelow(text, "Folders");
+  const [table] = tablesOf(text, "Folders");
   if (table === undefined) return ['no table below the heading "## Folders"'];
   const column = table[0]!.indexOf("May import");
   if (column < 0) return ['table of "## Folders": no column "May import"'];
@@ -38,7 +39,7 @@ function folderViolations(text: string): string[] {
 }
 
 function roomTableViolations(text: string): string[] {
-  const tables = tablesBelow(text, "Rooms");
+  const tables = tablesOf(text, "Rooms");
   return Object.entries(ROOMS).flatMap(([directory, rooms], index) => {
     const expected = rooms.filter((room) => room !== MAIN_ROOM);
     const table = tables[index];
@@ -63,15 +64,4 @@ function sorted(names: readonly string[]): string {
 
 function list(names: readonly string[]): string {
   return names.length === 0 ? "nothing" : names.join(" ");
-}
-
-/** The Markdown tables below a heading of level 2, as rows of cells; the first row is the heading's. */
-function tablesBelow(text: string, heading: string): string[][][] {
-  const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? "";
-  const tables = section.match(/(?:^\|.*\n?)+/gm) ?? [];
-  return tables.map((table) =>
-    table.trim().split("\n")
-      .filter((line) => !/^\|[-: |]+\|$/.test(line))
-      .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
-  );
 }

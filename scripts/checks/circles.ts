@@ -3,8 +3,8 @@
 import type { SourceFile } from "./source_file.ts";
 
 /**
- * Reports circles of imports, each as the whole way round. Imports of types count as well. Each file
- * in a circle is in one that is reported, but not every way round is: circles share files.
+ * Reports circles of imports, each as the whole way round. Imports of types count as well. Each
+ * file in a circle is in one that is reported, but not every way round is: circles share files.
  */
 export function circles(files: readonly SourceFile[]): string[] {
   const imports = new Map(files.map(({ path, imports }) => [path, targetsOf(imports)]));

@@ -35,7 +35,9 @@ export function directoryViolations(file: SourceFile): string[] {
   return found;
 }
 
-/** A test imports what another directory has for tests from its file: `mod.ts` must not load that. */
+/**
+ * A test imports what another directory has for tests from its file: `mod.ts` must not load that.
+ */
 function testSupport(path: string, target: string): boolean {
   return isTest(path) && isTestSupport(target);
 }

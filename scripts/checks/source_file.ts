@@ -65,8 +65,8 @@ export function isTest(path: string): boolean {
 }
 
 /**
- * Paths, relative to `root`, of all files below it whose name ends with `suffix`. Hidden directories
- * and what is built or downloaded are left out.
+ * Paths, relative to `root`, of all files below it whose name ends with `suffix`. Hidden
+ * directories and what is built or downloaded are left out.
  */
 export function* filesBelow(root: string, suffix: string, directory = ""): Generator<string> {
   for (const { name, isDirectory } of Deno.readDirSync(`${root}/${directory}`)) {

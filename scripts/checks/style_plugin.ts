@@ -1,6 +1,6 @@
 /**
- * Plugin of `deno lint` for the habits of this repository that Deno has no rule for. An exception is
- * an ordinary `// deno-lint-ignore qemubox/RULE`, with the reason.
+ * Plugin of `deno lint` for the habits of this repository that Deno has no rule for. An exception
+ * is an ordinary `// deno-lint-ignore qemubox/RULE`, with the reason.
  */
 
 import { isTest } from "./source_file.ts";

@@ -19,8 +19,8 @@ export const DIRECTORIES: Readonly<Record<string, readonly string[]>> = {
 export const MAIN_ROOM = "main";
 
 /**
- * Top directory → its rooms, top to bottom. A room is a directory with all below it; its files import
- * from their own room and from rooms further down.
+ * Top directory → its rooms, top to bottom. A room is a directory with all below it; its files
+ * import from their own room and from rooms further down.
  */
 export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   shim: [

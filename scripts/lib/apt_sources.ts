@@ -57,8 +57,8 @@ function words(text: string): string[] {
 
 /**
  * The mirror of Debian's main archive among `sources`: the first that serves one of `releases` (the
- * names of the host's own release) or, failing that, any plain suite of Debian, with component main.
- * Security and third-party archives carry other suites and so are passed over.
+ * names of the host's own release) or, failing that, any plain suite of Debian, with component
+ * main. Security and third-party archives carry other suites and so are passed over.
  */
 export function mirrorOf(
   sources: readonly AptSource[],

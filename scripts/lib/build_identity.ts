@@ -13,8 +13,8 @@ const COMMIT_DIGITS = 12;
  *     0.1.0 (uncommitted changes on 1a2b3c4d5e6f)
  *     0.1.0 (unknown commit)                         not a checkout of git, no commit, or no git
  *
- * Untracked files do not count: a program has one of them only after a change to a tracked file that
- * imports it.
+ * Untracked files do not count: a program has one of them only after a change to a tracked file
+ * that imports it.
  */
 export async function buildIdentity(directory: string = REPOSITORY): Promise<string> {
   return `${VERSION} (${await commitOf(directory).catch(() => "unknown commit")})`;

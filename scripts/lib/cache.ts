@@ -26,7 +26,9 @@ export async function fileSha256(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Holds an exclusive lock on `path` (the kernel drops it when the process dies) during `action`. */
+/**
+ * Holds an exclusive lock on `path` (the kernel drops it when the process dies) during `action`.
+ */
 export async function locked<T>(path: string, action: () => Promise<T>): Promise<T> {
   await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
   using file = await Deno.open(path, { create: true, write: true });
@@ -64,7 +66,9 @@ export async function cached(
 /** How many entries of one kind are kept: enough to go back and forth between two branches. */
 const ENTRIES_KEPT = 3;
 
-/** Removes all but the newest entries of the cache folder `kind` whose name begins with `prefix`. */
+/**
+ * Removes all but the newest entries of the cache folder `kind` whose name begins with `prefix`.
+ */
 export async function keepNewest(kind: string, prefix: string): Promise<void> {
   const folder = cacheFolder(kind);
   const entries = [...Deno.readDirSync(folder)]

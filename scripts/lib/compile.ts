@@ -1,12 +1,12 @@
 /**
  * `deno compile` of one entry module into one executable.
  *
- * The program is bundled into one JavaScript file first and compiled from a folder that holds nothing
- * else: `deno compile` of the module itself embeds every npm package whole. Measured with
+ * The program is bundled into one JavaScript file first and compiled from a folder that holds
+ * nothing else: `deno compile` of the module itself embeds every npm package whole. Measured with
  * @bufbuild/protobuf and zod: 40 ms and 58 MB of memory to start instead of 60 ms and 71 MB.
  *
- * The bundle is minified: V8 reads all of it at each start and keeps it in memory. Measured with the
- * shim: 400 instead of 910 KB, a quarter less of the start, 4 of 23 MB of private memory.
+ * The bundle is minified: V8 reads all of it at each start and keeps it in memory. Measured with
+ * the shim: 400 instead of 910 KB, a quarter less of the start, 4 of 23 MB of private memory.
  */
 
 import { BUILD_GLOBAL } from "../../base/mod.ts";
@@ -26,21 +26,27 @@ export interface Compiled {
   readonly path: string;
   /** Changes exactly when the program, or its code cache, does. */
   readonly key: string;
-  /** Where its code cache is, if one was asked for: a file by the name that `codeCacheName` tells. */
+  /**
+   * Where its code cache is, if one was asked for: a file by the name that `codeCacheName` tells.
+   */
   readonly codeCache: string | null;
 }
 
 export interface CompileOptions {
   /** V8's own options, "--name=value". */
   readonly v8Flags?: readonly string[];
-  /** What the program has as BUILD (base/version.ts): {@link buildIdentity}. Part of the cache's key. */
+  /**
+   * What the program has as BUILD (base/version.ts): {@link buildIdentity}. Part of the cache's
+   * key.
+   */
   readonly identity?: string;
   /**
-   * Makes V8's code cache too: what V8 made of the program when all of it was loaded, which need not be
-   * parsed again. The program is run once for that, by a process that is not PID 1, and has to end.
+   * Makes V8's code cache too: what V8 made of the program when all of it was loaded, which need
+   * not be parsed again. The program is run once for that, by a process that is not PID 1, and has
+   * to end.
    *
-   * A program that is compiled so reads the cache from /tmp. This is only safe where nobody else can
-   * write there.
+   * A program that is compiled so reads the cache from /tmp. This is only safe where nobody else
+   * can write there.
    */
   readonly codeCache?: boolean;
 }
@@ -51,8 +57,8 @@ export function codeCacheName(name: string): string {
 }
 
 /**
- * Compiles `entry` (a path in the repository) to `_output/NAME` unless the cache has it of these very
- * inputs; says where it is.
+ * Compiles `entry` (a path in the repository) to `_output/NAME` unless the cache has it of these
+ * very inputs; says where it is.
  *
  * @throws {Error} when a code cache was asked for and the program's run left none
  */
@@ -80,8 +86,8 @@ export async function compile(
       [
         ...[Deno.execPath(), "compile", "--quiet", "--no-config", "--no-check", "--allow-all"],
         ...(v8Flags.length === 0 ? [] : [`--v8-flags=${v8Flags.join(",")}`]),
-        // On a host the cache would lie under a name that all can guess in /tmp, where whoever makes it
-        // first has root run his code. It is worth 20 ms of a start.
+        // On a host the cache would lie under a name that all can guess in /tmp, where whoever
+        // makes it first has root run his code. It is worth 20 ms of a start.
         ...(codeCache ? [] : ["--no-code-cache"]),
         ...["--output", `${folder}/${name}`, "main.js"],
       ],
@@ -97,7 +103,10 @@ export async function compile(
   };
 }
 
-/** The cache is of modules by their names, which begin with the program's /tmp: `folder` is that here. */
+/**
+ * The cache is of modules by their names, which begin with the program's /tmp: `folder` is that
+ * here.
+ */
 async function makeCodeCache(folder: string, name: string): Promise<void> {
   const inTmp = 'mount --bind "$1" /tmp; exec "/tmp/$2"';
   await run([

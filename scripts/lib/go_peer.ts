@@ -1,6 +1,6 @@
 /**
- * Programs in Go that tests need and Debian does not have, built out of their own modules, whose go.sum
- * says what else goes in.
+ * Programs in Go that tests need and Debian does not have, built out of their own modules, whose
+ * go.sum says what else goes in.
  */
 
 import { cached, hashOf, keepNewest, removeTree } from "./cache.ts";

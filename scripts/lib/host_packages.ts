@@ -4,7 +4,8 @@ import { say } from "./log.ts";
 import { run, which } from "./run.ts";
 
 /**
- * The path of `program`; when it is missing, the Debian package of that name is installed, saying so.
+ * The path of `program`; when it is missing, the Debian package of that name is installed, saying
+ * so.
  * @throws {Error} without the program and the rights or the apt-get to install it
  */
 export async function needProgram(program: string): Promise<string> {

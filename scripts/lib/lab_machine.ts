@@ -7,8 +7,8 @@ import { run } from "./run.ts";
 export const LAB_MEMORY_MIB = 3072;
 const LAB_PROCESSORS = 2;
 /**
- * With svm, which makes it a KVM host; without fast `rep movsb` and `rep stosb`, which TCG runs byte by
- * byte; without a fifth level of page tables, which costs a look-up more.
+ * With svm, which makes it a KVM host; without fast `rep movsb` and `rep stosb`, which TCG runs
+ * byte by byte; without a fifth level of page tables, which costs a look-up more.
  */
 const LAB_CPU = "max,erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off,la57=off";
 
@@ -27,7 +27,9 @@ export interface LabMachine {
   readonly relay: string;
   /** The file that takes what the kernel prints. */
   readonly console: string;
-  /** Frequency of this host's TSC, which a guest under TCG reads and now and then fails to measure. */
+  /**
+   * Frequency of this host's TSC, which a guest under TCG reads and now and then fails to measure.
+   */
   readonly tscKhz: number | null;
 }
 
@@ -64,8 +66,8 @@ function kernelCommandLine(lab: LabMachine): string {
     `DENO_DIR=${lab.denoFolder}`,
     // A panic ends QEMU, because of -no-reboot.
     ...["console=ttyS0", "quiet", "panic=-1", "no_timer_check", "mitigations=off"],
-    // virtiofsd writes to the lab's memory behind TCG's back: docs/adr/0001. The lab's own inner machines
-    // leave much translated code behind in it.
+    // virtiofsd writes to the lab's memory behind TCG's back: docs/adr/0001. The lab's own inner
+    // machines leave much translated code behind in it.
     "init_on_alloc=1",
     ...(lab.tscKhz === null ? [] : [`tsc_early_khz=${lab.tscKhz}`]),
   ].join(" ");

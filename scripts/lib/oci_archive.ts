@@ -1,6 +1,7 @@
 /**
  * Makes container images without a registry or a builder: an OCI image layout (opencontainers
- * image-spec, image-layout.md) with any number of images, as one tar archive for `ctr images import`.
+ * image-spec, image-layout.md) with any number of images, as one tar archive for `ctr images
+ * import`.
  */
 
 import { createHash } from "node:crypto";

@@ -1,6 +1,6 @@
 /**
- * Writes the `*_schema.ts` files of proto/gen/: what proto/schema/ needs to read and write the messages,
- * typed by what protoc-gen-es wrote beside them.
+ * Writes the `*_schema.ts` files of proto/gen/: what proto/schema/ needs to read and write the
+ * messages, typed by what protoc-gen-es wrote beside them.
  */
 
 import {

@@ -1,6 +1,7 @@
 /**
- * Folders that live as long as the process that made them. Each has a lock file that its owner holds:
- * one whose lock is free was left by a process that was killed, and is removed at the next occasion.
+ * Folders that live as long as the process that made them. Each has a lock file that its owner
+ * holds: one whose lock is free was left by a process that was killed, and is removed at the next
+ * occasion.
  */
 
 import { locked } from "./cache.ts";
@@ -45,7 +46,9 @@ async function removeStale(parent: string): Promise<void> {
   }
 }
 
-/** Never crosses into a file system that is mounted there. What cannot be removed is left for later. */
+/**
+ * Never crosses into a file system that is mounted there. What cannot be removed is left for later.
+ */
 async function remove(path: string): Promise<void> {
   try {
     await run(["rm", "-rf", "--one-file-system", path]);

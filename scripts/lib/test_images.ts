@@ -87,8 +87,8 @@ function baseLayer(busybox: Uint8Array, applets: readonly string[]): TarEntry[] 
 }
 
 /**
- * Layer N adds /layers/N and says so in /layers/top; every fifth takes away the one below it, so that
- * a layer that is missing, or in the wrong place, or not merged, is seen from inside.
+ * Layer N adds /layers/N and says so in /layers/top; every fifth takes away the one below it, so
+ * that a layer that is missing, or in the wrong place, or not merged, is seen from inside.
  */
 function upperLayers(): TarEntry[][] {
   return Array.from({ length: UPPER_LAYERS }, (_, index) => {
