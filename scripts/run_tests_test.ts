@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { inOrder, parseOptions, summary, withStep } from "./run_tests.ts";
+import { parseOptions, summary, withStep } from "./run_tests.ts";
 
-Deno.test("options of the test command", () => {
+Deno.test("the test command accepts its options and nothing else", () => {
   assert.deepEqual(parseOptions([]), { full: false, only: null });
   assert.deepEqual(parseOptions(["--full", "--only", "e2e"]), { full: true, only: "e2e" });
   assert.throws(() => parseOptions(["--only", "some"]), /unit or e2e/);
@@ -11,7 +11,7 @@ Deno.test("options of the test command", () => {
 
 const ERROR = "--- lint: FAILED (1.0 s)\nerror: no";
 
-Deno.test("a step that fails without a failed test is a failure all the same", () => {
+Deno.test("a step that fails without a failed test counts as a failed test", () => {
   const none = { passed: 3, failed: 0, skipped: [], failures: [] };
   assert.deepEqual(withStep(none, "lint", null), { ...none, passed: 4 });
   const itself = { name: "lint", text: ERROR };
@@ -21,7 +21,7 @@ Deno.test("a step that fails without a failed test is a failure all the same", (
   assert.deepEqual(withStep(failed, "unit tests", ERROR), failed);
 });
 
-Deno.test("the end of a run names what failed and why, and counts last", () => {
+Deno.test("the summary names failures and their reasons, and ends with the counts", () => {
   const counts = {
     passed: 7,
     failed: 1,
@@ -47,16 +47,4 @@ FAILED a_test.ts: a
     `
 2 passed, 0 failed, 0 skipped`,
   );
-});
-
-Deno.test("what matters most is run first", () => {
-  const files = [
-    "tests/bench/a",
-    "tests/conformance/b",
-    "tests/e2e/c",
-    "tests/e2e/d",
-    "tests/net/e",
-  ];
-  const [bench, conformance, c, d, net] = files;
-  assert.deepEqual(inOrder(files), [c, d, conformance, bench, net]);
 });
