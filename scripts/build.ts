@@ -1,10 +1,11 @@
 /**
- * `deno task build [shim|guest|kernel|root|initrd|bare|containerd|crictl|nerdctl]…`: what is
- * missing or has changed of the programs and images in `_output/`; all of an installation when
- * nothing is named. The first build of a host takes minutes (the kernel), one with nothing changed
- * less than two seconds.
+ * `deno task build [shim|guest|kernel|root|initrd|bare|containerd|crictl|nerdctl]…`: builds the
+ * programs and images in `_output/` that are missing or stale; without arguments, those of an
+ * installation. The first build on a host takes minutes (the kernel), one without changes less than
+ * two seconds.
  */
 
+import { messageOf } from "../base/mod.ts";
 import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
 import { buildBareRoot, buildRoot, compileVminitd } from "../build/root/build.ts";
@@ -17,12 +18,12 @@ import { NERDCTL } from "./lib/nerdctl.ts";
 import { NEWER_CONTAINERD } from "./lib/newer_containerd.ts";
 
 /**
- * A shim is idle for most of its life, and there is one for each VM: a small young generation (its
- * least is 1 MiB), and `gc` for shim/commands/idle_memory.ts.
+ * There is one shim per VM, idle for most of its life: a small young generation (1 MiB is V8's
+ * minimum), and `gc` for shim/commands/idle_memory.ts.
  */
 const SHIM_V8_FLAGS = ["--expose-gc", "--min-semi-space-size=1", "--max-semi-space-size=1"];
 
-/** What can be built, each by a function of the build's identity. */
+/** Name of a target → builds it, given the identity of the build; resolves to the result's path. */
 const TARGETS: Readonly<Record<string, (identity: string) => Promise<string>>> = {
   shim: async (identity) => {
     const options = { v8Flags: SHIM_V8_FLAGS, identity };
@@ -38,10 +39,14 @@ const TARGETS: Readonly<Record<string, (identity: string) => Promise<string>>> =
   nerdctl: () => buildGoPeer(NERDCTL),
 };
 
-/** All that an installation needs. */
+/** The targets of an installation. */
 export const INSTALLED: readonly string[] = ["shim", "root", "initrd", "kernel"];
 
-/** Builds the named targets; returns the paths of the results. */
+/**
+ * Builds the named targets; returns the paths of the results.
+ *
+ * @throws {Error} for an unknown target, or if a build fails
+ */
 export async function build(targets: readonly string[] = INSTALLED): Promise<string[]> {
   // Asked for once: shim and vminitd compare theirs, and a commit may happen meanwhile.
   const identity = await buildIdentity();
@@ -49,7 +54,7 @@ export async function build(targets: readonly string[] = INSTALLED): Promise<str
   for (const target of targets) {
     const make = TARGETS[target];
     if (make === undefined) {
-      throw new Error(`unknown target ${target}: there are ${Object.keys(TARGETS).join(", ")}`);
+      throw new Error(`unknown target ${target}; targets: ${Object.keys(TARGETS).join(", ")}`);
     }
     results.push(await make(identity));
   }
@@ -61,7 +66,7 @@ if (import.meta.main) {
     const targets = Deno.args.length > 0 ? Deno.args : undefined;
     for (const path of await build(targets)) console.log(path);
   } catch (error) {
-    console.error(`build: ${error instanceof Error ? error.message : error}`);
+    console.error(`build: ${messageOf(error)}`);
     Deno.exit(error instanceof OutOfReach ? UNAVAILABLE : 1);
   }
 }

@@ -1,4 +1,4 @@
-/** Makes the testbed's Debian root if the cache has none, and prints its path. */
+/** Makes the testbed's Debian root, unless it is in the cache, and prints its path. */
 
 import { TESTBED_ROOT } from "./lib/debian_packages.ts";
 import { debianRoot } from "./lib/debian_root.ts";

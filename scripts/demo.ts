@@ -1,15 +1,15 @@
 /**
- * `scripts/demo`: builds all there is, runs one container in its own microVM beside a containerd of
- * its own, and tells what happened. The first run takes minutes (it builds a kernel), later ones
- * seconds.
+ * `scripts/demo`: builds everything, runs one container in its microVM beside a private containerd,
+ * and shows what happened. The first run takes minutes (it builds a kernel), later ones seconds.
  */
 
+import { messageOf } from "../base/mod.ts";
 import { say } from "./lib/log.ts";
 import { REPOSITORY } from "./lib/paths.ts";
 import { testbed } from "./testbed.ts";
 
 if (import.meta.main) {
-  say("setting up: the first time this takes minutes, because a kernel is built");
+  say("setting up; this takes minutes the first time, because it builds a kernel");
   try {
     const inside = [
       "deno",
@@ -20,7 +20,7 @@ if (import.meta.main) {
     ];
     Deno.exit(await testbed({ debug: false, labMinutes: null, command: inside }));
   } catch (error) {
-    console.error(`demo: ${error instanceof Error ? error.message : error}`);
+    console.error(`demo: ${messageOf(error)}`);
     Deno.exit(1);
   }
 }

@@ -31,14 +31,14 @@ async function runContainer(): Promise<Outcome> {
   };
 }
 
-/** What is not as it should be, one sentence each. */
+/** Returns what is wrong with the outcome, one sentence each. */
 export function complaints({ code, stdout }: Outcome, hostKernel: string): string[] {
   const [greeting, guestKernel = ""] = stdout.split("\n");
   return [
-    ...(code === EXIT_CODE ? [] : [`the exit code is ${code}, not ${EXIT_CODE}`]),
-    ...(greeting === "hello from a container" ? [] : ["the container's output did not arrive"]),
-    ...(guestKernel.endsWith("-qemubox") ? [] : [`"${guestKernel}" is not qemubox's kernel`]),
-    ...(guestKernel === hostKernel ? ["the container runs on the host's kernel"] : []),
+    ...(code === EXIT_CODE ? [] : [`exit code is ${code}, not ${EXIT_CODE}`]),
+    ...(greeting === "hello from a container" ? [] : ["container's output did not arrive"]),
+    ...(guestKernel.endsWith("-qemubox") ? [] : [`kernel "${guestKernel}" is not qemubox's`]),
+    ...(guestKernel === hostKernel ? ["container runs on the host's kernel"] : []),
   ];
 }
 
@@ -51,24 +51,24 @@ async function main(): Promise<number> {
   }
   const log = await Deno.readTextFile(LOG_FILE).catch(() => "");
   const timeline = /boot timeline[^"]*/.exec(log)?.[0];
-  console.log(`\n  exit code        ${outcome.code}   (the container ended with ${EXIT_CODE})`);
+  console.log(`\n  exit code        ${outcome.code}   (the container exited with ${EXIT_CODE})`);
   console.log(`  host's kernel    ${hostKernel}`);
   console.log(`  guest's kernel   ${outcome.stdout.split("\n")[1] ?? "?"}`);
-  console.log(`  all of it took   ${outcome.seconds.toFixed(1)} s`);
+  console.log(`  total time       ${outcome.seconds.toFixed(1)} s`);
   if (timeline !== undefined) console.log(`  ${timeline}`);
   for (const warning of log.matchAll(/level=warning msg="(no KVM[^"]*)"/g)) {
     console.log(`  note: ${warning[1]}`);
   }
   const wrong = complaints(outcome, hostKernel);
-  for (const complaint of wrong) console.log(`\nNOT AS IT SHOULD BE: ${complaint}`);
+  for (const complaint of wrong) console.log(`\nFAILED: ${complaint}`);
   if (wrong.length === 0) {
-    console.log("\nThe container ran on a kernel of its own. Try it yourself:");
+    console.log("\nThe container ran on its own kernel. Try it yourself:");
     console.log(
       `  scripts/testbed ctr run --rm --runtime io.containerd.qemubox.v1 ${IMAGE} t1 sh`,
     );
     return 0;
   }
-  if (log !== "") console.log(`\nthe end of ${LOG_FILE}:\n${log.slice(-3000)}`);
+  if (log !== "") console.log(`\nend of ${LOG_FILE}:\n${log.slice(-3000)}`);
   return 1;
 }
 

@@ -8,7 +8,7 @@ const GOOD = {
   seconds: 1,
 };
 
-Deno.test("the demo says what is wrong, and nothing when all is right", () => {
+Deno.test("the demo reports each thing that is wrong", () => {
   assert.deepEqual(complaints(GOOD, "6.1.0"), []);
   assert.equal(complaints({ ...GOOD, code: 0 }, "6.1.0").length, 1);
   assert.equal(complaints({ ...GOOD, stdout: "" }, "6.1.0").length, 2);

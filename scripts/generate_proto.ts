@@ -1,24 +1,25 @@
 /**
  * Generates proto/gen/ from the .proto files under proto/, with buf as the compiler and
- * protoc-gen-es as the generator, both from npm: `x_pb.ts` has the types (and what the tests
- * compare with), `x_schema.ts`, which we write ourselves, the tables for proto/schema/. Nothing
- * else touches the generated files.
+ * protoc-gen-es as the generator, both from npm: `x_pb.ts` has the types (and the codec that tests
+ * compare ours with); `x_schema.ts`, written by scripts/lib/proto_schemas.ts, has the tables for
+ * proto/schema/. Nothing else writes generated files.
  *
  *     scripts/deno run -A scripts/generate_proto.ts            rewrites proto/gen/
  *     scripts/deno run -A scripts/generate_proto.ts --check    exits with 1 if proto/gen/ is stale
  *
- * Exit status: 0 done; 1 stale, or a broken .proto file; 69 (EX_UNAVAILABLE) npm was out of reach.
+ * Exit status: 0 done; 1 stale, or an invalid .proto file; 69 (EX_UNAVAILABLE) npm is unreachable.
  *
  * @module
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { listIfPresent, removeIfPresent } from "../base/mod.ts";
 import { UNAVAILABLE } from "./lib/exit_status.ts";
 import { schemaFiles } from "./lib/proto_schemas.ts";
 
-// The generator has to be of the version of the runtime library in deno.json.
+// The generator must have the version of the runtime library in deno.json.
 const GENERATOR = "npm:@bufbuild/protoc-gen-es@2.17.0";
-// The package of prebuilt binaries itself: the wrapper around it has a post-install script.
+// The package with the prebuilt binary: the wrapper package has a post-install script.
 const COMPILER = "npm:@bufbuild/buf-linux-x64@1.75.0";
 
 const PROTO = join(dirname(dirname(fileURLToPath(import.meta.url))), "proto");
@@ -31,7 +32,7 @@ async function main(args: string[]): Promise<number> {
     if (!await generate(work, generated)) return 1;
     const committed = join(PROTO, "gen");
     if (args.includes("--check")) return await report(generated, committed);
-    await Deno.remove(committed, { recursive: true }).catch(ignoreMissing);
+    removeIfPresent(committed, { recursive: true });
     for (const [path, text] of await files(generated)) {
       await Deno.mkdir(dirname(join(committed, path)), { recursive: true });
       await Deno.writeTextFile(join(committed, path), text);
@@ -81,47 +82,39 @@ async function report(generated: string, committed: string): Promise<number> {
   const [wanted, present] = [await files(generated), await files(committed)];
   const stale = [...new Set([...wanted.keys(), ...present.keys()])]
     .filter((path) => wanted.get(path) !== present.get(path)).sort();
-  for (const path of stale) console.error(`proto/gen/${path} is not what the .proto files give`);
+  for (const path of stale) console.error(`proto/gen/${path} does not match the .proto files`);
   if (stale.length > 0) console.error("run scripts/deno run -A scripts/generate_proto.ts");
   return stale.length === 0 ? 0 : 1;
 }
 
-/** Every file below a folder by its relative path; none when there is no such folder. */
+/** Text of every file below a directory, by relative path; none when the directory is absent. */
 async function files(root: string, below = ""): Promise<Map<string, string>> {
   const found = new Map<string, string>();
-  try {
-    for await (const entry of Deno.readDir(join(root, below))) {
-      const path = join(below, entry.name);
-      if (entry.isDirectory) {
-        for (const [inner, text] of await files(root, path)) found.set(inner, text);
-      } else {
-        found.set(path, await Deno.readTextFile(join(root, path)));
-      }
+  for (const entry of listIfPresent(join(root, below))) {
+    const path = join(below, entry.name);
+    if (entry.isDirectory) {
+      for (const [inner, text] of await files(root, path)) found.set(inner, text);
+    } else {
+      found.set(path, await Deno.readTextFile(join(root, path)));
     }
-  } catch (error) {
-    ignoreMissing(error);
   }
   return found;
 }
 
-/** Runs a program silently; what it said is shown only if it failed. */
+/** Runs a program; shows its output only if it failed. */
 async function run(cwd: string, program: string, args: string[]): Promise<boolean> {
   const { success, stdout, stderr } = await new Deno.Command(program, {
     args,
     cwd,
-    // Hosts behind a proxy have its certificate in the system's store alone.
+    // Behind a proxy, only the system's store has the proxy's certificate.
     env: {
       DENO_TLS_CA_STORE: Deno.env.get("DENO_TLS_CA_STORE") ?? "system,mozilla",
       DENO_NO_UPDATE_CHECK: "1",
     },
     stdin: "null",
   }).output();
-  if (!success) { for (const said of [stdout, stderr]) await Deno.stderr.write(said); }
+  if (!success) { for (const output of [stdout, stderr]) await Deno.stderr.write(output); }
   return success;
-}
-
-function ignoreMissing(error: unknown): void {
-  if (!(error instanceof Deno.errors.NotFound)) throw error;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,6 +1,6 @@
 /**
- * The relay's half in the lab: runs a testbed there with the command that the host's half
- * (lab_host.ts) names, and passes its streams and its exit status on. Runs beside PID 1, on the
+ * The lab's half of the relay: runs a testbed in the lab with the command that the host's half
+ * (lab_host.ts) sends, and passes its streams and exit status on. Runs beside PID 1, on the
  * read-only root.
  */
 
@@ -9,11 +9,11 @@ import { RELAY_PORT } from "./lib/lab_machine.ts";
 import { existing, REPOSITORY } from "./lib/paths.ts";
 import { run } from "./lib/run.ts";
 
-/** Lies in memory, as everything that is written in the lab, but for the repository. */
+/** In memory, like everything written in the lab outside of the repository. */
 const SCRATCH = "/run/testbed";
 /**
- * What makes it a KVM host, and what containerd wants to see before it uses it; most of the rest is
- * loaded at first use.
+ * Modules of a KVM host, and those that containerd looks for before it uses them; most others are
+ * loaded on first use.
  */
 const MODULES: readonly string[] = ["kvm-amd", "vhost_vsock", "vhost_net", "tun", "loop", "erofs"];
 
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   using port = await Deno.open(portOf(RELAY_PORT), { read: true, write: true });
   const frames = readFrames(port);
   const { value: first } = await frames.next();
-  if (first?.type !== FRAME.START) throw new Error("the host's half did not begin with START");
+  if (first?.type !== FRAME.START) throw new Error("first frame of the host's half is not START");
   const start: StartMessage = JSON.parse(new TextDecoder().decode(first.data));
   await Deno.mkdir(SCRATCH);
   await modules;
@@ -52,12 +52,12 @@ async function main(): Promise<void> {
   ];
   passInput(frames, child.stdin);
   const { code } = await child.status;
-  // Whoever wrote died with the namespaces.
+  // All writers died with the namespaces, so both streams end.
   await Promise.all(output);
   await writer.write(FRAME.EXIT, Uint8Array.of(code));
 }
 
-/** Goes on until the input ends, or until nobody takes it. */
+/** Copies the input to `sink` until either ends. */
 async function passInput(
   frames: ReturnType<typeof readFrames>,
   sink: WritableStream<Uint8Array>,
@@ -70,21 +70,27 @@ async function passInput(
       await writer.write(data);
     }
   } catch {
-    // The command has closed its input, or has ended.
+    // The command closed its input or exited.
   }
 }
 
-/** @throws {Error} when the machine has no port of this name */
+/**
+ * Returns the device of the virtio port `name`.
+ *
+ * @throws {Error} when the machine has no such port
+ */
 function portOf(name: string): string {
-  const folder = "/sys/class/virtio-ports";
-  for (const { name: device } of Deno.readDirSync(folder)) {
-    if (Deno.readTextFileSync(`${folder}/${device}/name`).trim() === name) return `/dev/${device}`;
+  const directory = "/sys/class/virtio-ports";
+  for (const { name: device } of Deno.readDirSync(directory)) {
+    if (Deno.readTextFileSync(`${directory}/${device}/name`).trim() === name) {
+      return `/dev/${device}`;
+    }
   }
-  throw new Error(`no virtio port ${name} in ${folder}`);
+  throw new Error(`no virtio port ${name} in ${directory}`);
 }
 
 if (import.meta.main) {
   await main();
-  // The host's half ends the machine; until then nothing may end here.
+  // The host's half stops the machine; until then this process must not exit.
   await new Promise(() => setInterval(() => {}, 2 ** 31 - 1));
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
-# PID 1 of the lab's VM, on the read-only root that virtiofsd shares: mounts what every system has and
-# starts the relay. When that ends, so does this, and with it the kernel, in a panic that ends QEMU: the
-# command's end has been told before.
+# PID 1 of the lab's VM, on the read-only root that virtiofsd shares: mounts the usual file systems
+# and runs the relay. When the relay exits, so does this, and the kernel panics, which stops QEMU.
+# The command's exit status has been sent before.
 set -eu
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc -o nosuid,nodev,noexec proc /proc
@@ -14,6 +14,6 @@ mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /sys/fs/cgroup
 mount -t tmpfs -o nosuid,nodev,mode=755 run /run
 repository=${0%/scripts/*}
 mount -t virtiofs repository "$repository"
-# DENO_DIR is in the environment: the kernel puts there what it does not know on its command line.
+# DENO_DIR is in the environment: the kernel passes unknown words of its command line there.
 deno run --quiet --config "$repository/deno.json" --allow-all "$repository/scripts/lab_guest.ts"
-echo "lab: the relay ended with $?"
+echo "lab: relay exited with $?"

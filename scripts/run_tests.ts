@@ -1,7 +1,7 @@
 /**
  * `scripts/test [--full] [--only unit|e2e]`: checks the code, runs the unit tests, builds, runs the
- * tests that need the host, all others of tests/ in the testbed, and those that need KVM in the lab,
- * unless this machine has it. Repeats at the end which tests failed and why. The last line is
+ * tests that need the host, all others of tests/ in the testbed, and those that need KVM in the
+ * lab, unless this machine has it. Repeats at the end which tests failed and why. The last line is
  * `N passed, N failed, N skipped`; each step counts as a test. Exit status 1 when anything failed.
  */
 

@@ -1,13 +1,14 @@
 /**
- * `test_files.ts REPORTS MINUTES UNTIL FILE…`: runs each test file in a `deno test` of its own, so
- * that one that hangs, or takes the process down, costs its own results and no others. None is
- * begun after UNTIL (seconds since 1970, or Infinity): it is skipped, and says so. Leaves a JUnit
- * report for each in the folder REPORTS. Exit status 1 when anything failed.
+ * `test_files.ts REPORTS MINUTES UNTIL FILE…`: runs each test file in a `deno test` of its own. A
+ * file that hangs for more than MINUTES, or that crashes its process, affects no other. Files that
+ * would start after UNTIL (seconds since 1970, or Infinity) are reported as skipped. Writes a JUnit
+ * report per file into the directory REPORTS. Exit status 1 when anything failed.
  */
 
+import { after } from "../base/mod.ts";
 import { existing } from "./lib/paths.ts";
 
-/** Why what comes last is skipped on a slow machine. */
+/** Why the last files are skipped on a slow machine. */
 export const NO_TIME = "the time of a run was used up; --full takes what it takes";
 
 async function main([reports, minutes, until, ...files]: readonly string[]): Promise<number> {
@@ -21,19 +22,19 @@ async function main([reports, minutes, until, ...files]: readonly string[]): Pro
     }
     const late = `${file} ended within ${minutes} minutes`;
     const child = new Deno.Command(Deno.execPath(), {
-      // A step of its own has checked the types of all at once.
+      // An earlier step has checked the types of all files at once.
       args: ["test", "--no-check", "--allow-all", `--junit-path=${report}`, file],
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",
     }).spawn();
     let timedOut = false;
-    const timer = setTimeout(() => {
+    const timer = after(Number(minutes) * 60_000, () => {
       timedOut = true;
       child.kill("SIGKILL");
-    }, Number(minutes) * 60_000);
+    });
     const { success } = await child.status;
-    clearTimeout(timer);
+    timer[Symbol.dispose]();
     if (success) continue;
     failed = true;
     if (timedOut) console.error(`${file}: out of time after ${minutes} minutes`);
@@ -44,12 +45,12 @@ async function main([reports, minutes, until, ...files]: readonly string[]): Pro
   return failed ? 1 : 0;
 }
 
-/** A report with one failed test, for a file that has not come to write one. */
+/** Returns a report with one failed test, for a file that did not write one itself. */
 export function failureReport(file: string, name: string): string {
   return reportOf(file, name, `<failure message="no report"></failure>`);
 }
 
-/** A report with one skipped test, for a file that was not begun. */
+/** Returns a report with one skipped test, for a file that was not started. */
 export function skippedReport(file: string): string {
   return reportOf(file, `all of it (skipped: ${NO_TIME})`, "<skipped/>");
 }
@@ -59,10 +60,10 @@ function reportOf(file: string, name: string, outcome: string): string {
     `${outcome}</testcase></testsuite></testsuites>\n`;
 }
 
-/** The test files below `folder`, sorted. */
-export function testFiles(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].flatMap((entry) => {
-    const path = `${folder}/${entry.name}`;
+/** Returns the test files below `directory`, sorted. */
+export function testFiles(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].flatMap((entry) => {
+    const path = `${directory}/${entry.name}`;
     if (entry.isDirectory) return testFiles(path);
     return /_test\.tsx?$/.test(entry.name) ? [path] : [];
   }).sort();

@@ -4,7 +4,7 @@ import { failureReport, skippedReport, testFiles } from "./test_files.ts";
 
 const PROGRAM = new URL("test_files.ts", import.meta.url).pathname;
 
-Deno.test("a file without a report counts as one failure", () => {
+Deno.test("a file without a report counts as one failed test", () => {
   assert.deepEqual(parseJunit(failureReport("tests/a_test.ts", "tests/a_test.ts runs")), {
     passed: 0,
     failed: 1,
@@ -13,13 +13,13 @@ Deno.test("a file without a report counts as one failure", () => {
   });
 });
 
-Deno.test("a file without time counts as one that is skipped, and says why", () => {
+Deno.test("a file that was not started counts as one skipped test, with the reason", () => {
   const { passed, failed, skipped } = parseJunit(skippedReport("tests/a_test.ts"));
   assert.deepEqual({ passed, failed }, { passed: 0, failed: 0 });
   assert.match(skipped.join("\n"), /^tests\/a_test\.ts: all of it \(skipped: the time of a run/);
 });
 
-Deno.test("after its time no file is begun, and that is no failure", async () => {
+Deno.test("no file starts after the time limit, which is not a failure", async () => {
   const reports = await Deno.makeTempDir();
   try {
     const { code } = await new Deno.Command(Deno.execPath(), {
@@ -41,17 +41,17 @@ Deno.test("after its time no file is begun, and that is no failure", async () =>
   }
 });
 
-Deno.test("a file that cannot be run does not keep the others from being run", async () => {
-  const folder = await Deno.makeTempDir();
+Deno.test("a file that crashes does not keep the others from running", async () => {
+  const directory = await Deno.makeTempDir();
   try {
-    const reports = `${folder}/reports`;
+    const reports = `${directory}/reports`;
     await Deno.mkdir(reports);
-    await Deno.mkdir(`${folder}/deep`);
-    await Deno.writeTextFile(`${folder}/a_test.ts`, "Deno.exit(7);\n");
-    await Deno.writeTextFile(`${folder}/deep/b_test.ts`, 'Deno.test("b", () => {});\n');
-    await Deno.writeTextFile(`${folder}/helper.ts`, "");
-    const files = testFiles(folder);
-    assert.deepEqual(files, [`${folder}/a_test.ts`, `${folder}/deep/b_test.ts`]);
+    await Deno.mkdir(`${directory}/deep`);
+    await Deno.writeTextFile(`${directory}/a_test.ts`, "Deno.exit(7);\n");
+    await Deno.writeTextFile(`${directory}/deep/b_test.ts`, 'Deno.test("b", () => {});\n');
+    await Deno.writeTextFile(`${directory}/helper.ts`, "");
+    const files = testFiles(directory);
+    assert.deepEqual(files, [`${directory}/a_test.ts`, `${directory}/deep/b_test.ts`]);
     const { code } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "--allow-all", PROGRAM, reports, "1", "Infinity", ...files],
       stdout: "null",
@@ -62,6 +62,6 @@ Deno.test("a file that cannot be run does not keep the others from being run", a
       .map((name) => parseJunit(Deno.readTextFileSync(`${reports}/${name}`)));
     assert.deepEqual(counts.map(({ passed, failed }) => [passed, failed]), [[0, 1], [1, 0]]);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 });

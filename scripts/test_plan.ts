@@ -100,8 +100,8 @@ function unitTests(): Step {
 }
 
 /**
- * @param peer target of scripts/build.ts that is a program in Go which only tests need; null for all
- * that an installation needs
+ * @param peer target of scripts/build.ts that is a program in Go which only tests need; null for
+ * all that an installation needs
  */
 function build(heading: string, peer: string | null, { noTestbed }: Run): Step {
   const args = ["run", "--allow-all", "scripts/build.ts"];

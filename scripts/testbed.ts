@@ -1,18 +1,18 @@
 /**
- * `scripts/testbed [--debug] [--kvm] CMD…`: builds what is missing, then runs CMD beside a
- * containerd of its own, both out of a Debian root, in namespaces of their own. This is the outer
- * half: it prepares on the host, lends the command its standard streams and exit status, and clears
- * up.
+ * `scripts/testbed [--debug] [--kvm] CMD…`: builds what is missing or stale, then runs CMD beside a
+ * private containerd, both from a Debian root, in new namespaces. This is the outer half: it
+ * prepares the host, passes the command's standard streams and exit status through, and cleans up.
  *
- *     testbed.ts ─ setpriv (dies with us) ─ unshare ─ sh testbed_namespace.sh (PID 1) ─┬ containerd …
- *                                                                                      └ CMD
+ *     testbed.ts ─ setpriv (dies with us) ─ unshare ─ testbed_namespace.sh (PID 1) ─┬ containerd …
+ *                                                                                   └ CMD
  *
- * With --kvm, what runs in the namespaces is the lab: a virtual machine that holds a testbed.
+ * With --kvm, the namespaces hold the lab: a virtual machine with a testbed in it.
  *
- *     … sh testbed_namespace.sh ─ lab_host.ts ─┬ virtiofsd …
- *                                              └ QEMU ─ lab_init.sh (PID 1) ─ lab_guest.ts ─ unshare ─ …
+ *     … testbed_namespace.sh ─ lab_host.ts ─┬ virtiofsd …
+ *                                           └ QEMU ─ lab_init.sh (PID 1) ─ lab_guest.ts ─ …
  */
 
+import { messageOf } from "../base/mod.ts";
 import { build, INSTALLED } from "./build.ts";
 import { TESTBED_ROOT } from "./lib/debian_packages.ts";
 import { debianRoot } from "./lib/debian_root.ts";
@@ -21,7 +21,7 @@ import { REPOSITORY } from "./lib/paths.ts";
 import { Scratch } from "./lib/scratch.ts";
 import { testImages } from "./lib/test_images.ts";
 
-/** Of a lab, unless --deadline says otherwise. */
+/** Deadline of a lab without --deadline. */
 const LAB_MINUTES = 30;
 const USAGE = `usage: scripts/testbed [--debug] [--kvm [--deadline MINUTES]] CMD…
 
@@ -29,20 +29,20 @@ Runs CMD with a private containerd (root rights needed), for example:
   scripts/testbed ctr run --rm --runtime io.containerd.qemubox.v1 \\
     docker.io/library/busybox:latest t1 uname -a
 
-  --debug             containerd's log goes to standard error as well
-  --kvm               in the lab: a virtual machine with KVM, vhost-vsock, vhost-net and cgroup v2
-  --deadline MINUTES  ends the lab, with status 124, when it takes longer; default ${LAB_MINUTES}
+  --debug             show containerd's log on standard error
+  --kvm               run in the lab: a virtual machine with KVM, vhost-vsock, vhost-net, cgroup v2
+  --deadline MINUTES  stop the lab, with status 124, after this time; default ${LAB_MINUTES}
 `;
 
-/** What the command line asks for. */
+/** The command line. */
 export interface TestbedOptions {
   readonly debug: boolean;
-  /** Minutes after which the lab is ended; null: no lab. */
+  /** Minutes after which the lab is stopped; null without a lab. */
   readonly labMinutes: number | null;
   readonly command: readonly string[];
 }
 
-/** @throws {Error} for an option that is not known, or without a command */
+/** @throws {Error} for an unknown option, or without a command */
 export function parseArguments(args: readonly string[]): TestbedOptions {
   let [debug, kvm] = [false, false];
   let minutes: number | null = null;
@@ -57,7 +57,7 @@ export function parseArguments(args: readonly string[]): TestbedOptions {
     else if (args[at] === "--deadline") minutes = minutesOf(args[++at]);
     else throw new Error(`unknown option ${args[at]}`);
   }
-  if (minutes !== null && !kvm) throw new Error("--deadline goes with --kvm");
+  if (minutes !== null && !kvm) throw new Error("--deadline requires --kvm");
   const command = args.slice(at);
   if (command.length === 0) throw new Error("no command");
   return { debug, labMinutes: kvm ? minutes ?? LAB_MINUTES : null, command };
@@ -69,10 +69,12 @@ function minutesOf(text: string | undefined): number {
   return minutes;
 }
 
-/** Runs the command; resolves to its exit status (128 + signal where it was killed). */
+/** Runs the command; resolves to its exit status (128 + signal if it was killed). */
 export async function testbed({ debug, labMinutes, command }: TestbedOptions): Promise<number> {
-  if (Deno.uid() !== 0) throw new Error("the testbed mounts and makes namespaces: run it as root");
-  // What the benchmark compares with is no part of an installation.
+  if (Deno.uid() !== 0) {
+    throw new Error("the testbed needs root rights for mounts and namespaces; run it as root");
+  }
+  // "bare" is what the benchmark compares with, not part of an installation.
   await build([...INSTALLED, "bare"]);
   const root = await debianRoot(TESTBED_ROOT);
   const images = await testImages(root);
@@ -90,7 +92,7 @@ export async function testbed({ debug, labMinutes, command }: TestbedOptions): P
       TESTBED_SCRATCH: scratch.path,
       TESTBED_REPOSITORY: REPOSITORY,
       TESTBED_DENO: Deno.execPath(),
-      TESTBED_DENO_DIR: denoFolder(),
+      TESTBED_DENO_DIR: denoDirectory(),
       TESTBED_IMAGES: images,
       TESTBED_DEBUG: debug ? "1" : "",
       TESTBED_THEN: labMinutes === null ? "testbed_command.sh" : "lab_host.sh",
@@ -100,33 +102,33 @@ export async function testbed({ debug, labMinutes, command }: TestbedOptions): P
     stdout: "inherit",
     stderr: "inherit",
   }).spawn();
-  const ended = endWithSignals(child);
+  const killedBy = killWithSignals(child);
   const { code } = await child.status;
-  return ended() ?? code;
+  return killedBy() ?? code;
 }
 
 /**
- * SIGTERM and SIGHUP end everything. So does SIGINT, but for one that is typed: the terminal gives
- * it to the command as well, which may be a shell that goes on. Returns the exit status to report
- * when that has happened.
+ * Kills the testbed on SIGTERM and SIGHUP, and on SIGINT unless standard input is a terminal: the
+ * terminal sends it to the command as well, which may be a shell that continues. Returns a function
+ * that returns the exit status after such a signal, and null without one.
  */
-function endWithSignals(child: Deno.ChildProcess): () => number | null {
+function killWithSignals(child: Deno.ChildProcess): () => number | null {
   let status: number | null = null;
-  const ends = (signal: Deno.Signal, number: number) =>
+  const killOn = (signal: Deno.Signal, number: number) =>
     Deno.addSignalListener(signal, () => {
       status = 128 + number;
       child.kill("SIGKILL");
     });
-  ends("SIGHUP", 1);
-  ends("SIGTERM", 15);
+  killOn("SIGHUP", 1);
+  killOn("SIGTERM", 15);
   Deno.addSignalListener("SIGQUIT", () => {});
   if (Deno.stdin.isTerminal()) Deno.addSignalListener("SIGINT", () => {});
-  else ends("SIGINT", 2);
+  else killOn("SIGINT", 2);
   return () => status;
 }
 
-/** Deno's own cache, which the tests inside use: they have no network. */
-function denoFolder(): string {
+/** Deno's cache, which the tests in the testbed use: they have no network. */
+function denoDirectory(): string {
   const home = Deno.env.get("HOME") || "/root";
   return Deno.env.get("DENO_DIR") || `${Deno.env.get("XDG_CACHE_HOME") || `${home}/.cache`}/deno`;
 }
@@ -135,7 +137,7 @@ if (import.meta.main) {
   try {
     Deno.exit(await testbed(parseArguments(Deno.args)));
   } catch (error) {
-    console.error(`testbed: ${error instanceof Error ? error.message : error}`);
+    console.error(`testbed: ${messageOf(error)}`);
     if (Deno.args.length === 0) console.error(USAGE);
     Deno.exit(2);
   }

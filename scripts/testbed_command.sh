@@ -1,7 +1,7 @@
-# The second half of PID 1 of a testbed (see testbed_namespace.sh): installs what is built, starts
+# Second half of PID 1 of a testbed (see testbed_namespace.sh): installs the build's results, starts
 # containerd, runs the command.
 
-# The installation, by links: a build while the testbed runs is seen at once.
+# Installs links, so that a build while the testbed runs takes effect at once.
 share=/usr/share/qemubox
 output=$TESTBED_REPOSITORY/_output
 mkdir -p "$share/bin" "$share/kernel"
@@ -20,6 +20,6 @@ unset TESTBED_THEN TESTBED_DEBUG TESTBED_LAB_MINUTES
 
 cd "$directory" 2>/dev/null || cd /root
 set +e
-# By way of env: a shell's own commands (exit, exec) are not meant.
+# Through env, so that the shell's builtins (exit, exec) are not run.
 env -- "$@"
 exit $?

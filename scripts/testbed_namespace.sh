@@ -1,14 +1,13 @@
-# PID 1 of a testbed, in fresh mount, pid, network, ipc and uts namespaces: makes the root, moves
-# into it and goes on with $TESTBED_THEN, a script beside this one. A shell is what is needed here:
-# while it waits for its command it reaps whatever else ends, and when it ends the kernel kills all
-# the rest.
+# PID 1 of a testbed, in new mount, pid, network, ipc and uts namespaces: makes the root, moves into
+# it and continues with $TESTBED_THEN, a script beside this one. A shell fits: while it waits for
+# its command it reaps all other processes, and when it exits the kernel kills the rest.
 set -eu
 
 new=$TESTBED_SCRATCH/root
 umask 022
 
-# What is written lies in the scratch folder, or in memory where that folder is itself on an overlay,
-# on which neither an overlay nor containerd's snapshots can be made.
+# Writes go to the scratch directory. If that is on an overlay, which supports neither another
+# overlay nor containerd's snapshots, they go to memory.
 case $(stat -f -c %T "$TESTBED_SCRATCH") in
 overlay*) mount -t tmpfs -o mode=755 testbed "$TESTBED_SCRATCH" ;;
 esac
@@ -19,10 +18,10 @@ mount -t overlay -o "lowerdir=$TESTBED_ROOT,upperdir=$TESTBED_SCRATCH/upper,work
 
 mount -t proc -o nosuid,nodev,noexec proc "$new/proc"
 mount -t sysfs -o nosuid,nodev,noexec sysfs "$new/sys"
-# Version 1, 2 or both, as the host has them.
+# cgroup v1, v2 or both, as on the host.
 mount --rbind /sys/fs/cgroup "$new/sys/fs/cgroup"
 mount --make-rslave "$new/sys/fs/cgroup"
-# The host's devices and its terminals: the command may stand on one.
+# The host's devices and terminals: the command's standard streams may be a terminal.
 mount --rbind /dev "$new/dev"
 mount --make-rslave "$new/dev"
 mkdir -p "$new/dev/shm" "$new/dev/mqueue"
@@ -33,8 +32,8 @@ mount --bind "$TESTBED_SCRATCH/tmp" "$new/tmp"
 mkdir -p "$new/var/lib/containerd"
 mount --bind "$TESTBED_SCRATCH/containerd" "$new/var/lib/containerd"
 
-# At the same places as outside: the repository, Deno, its cache, the images. In the lab the root has
-# all of these already, only the repository is written to, and containerd has imported the images.
+# The repository, Deno, its cache and the images have the same paths as outside. In the lab the root
+# already contains them and containerd has imported the images; only the repository is writable.
 mkdir -p "$new$TESTBED_REPOSITORY"
 mount --bind "$TESTBED_REPOSITORY" "$new$TESTBED_REPOSITORY"
 if [ -n "${QEMUBOX_LAB:-}" ]; then
@@ -51,7 +50,7 @@ fi
 
 directory=$PWD
 cd "$new"
-# Debian keeps this in a package of its own by now.
+# pivot_root(8) is in a package of its own by now.
 "$TESTBED_ROOT/usr/bin/busybox" pivot_root . .
 umount -l .
 cd /

@@ -1,10 +1,11 @@
 /**
- * `testbed_setup.ts [--stop]`: the inner half of the testbed, in its namespaces: starts containerd
- * and imports the images for both snapshotters. Ends when containerd is ready for the command;
- * containerd goes on, unless it is to be stopped: what it has made of the images is then for
- * another one. In the lab the images are there already.
+ * `testbed_setup.ts [--stop]`: the inner half of the testbed, in its namespaces. Starts containerd
+ * and imports the images for both snapshotters; exits when containerd is ready for the command.
+ * containerd keeps running, unless --stop is given: another one then uses the imported images. In
+ * the lab the images are already there.
  */
 
+import { messageOf, poll } from "../base/mod.ts";
 import { LAB_TIMEOUTS } from "./lib/lab_timeouts.ts";
 import { run } from "./lib/run.ts";
 
@@ -17,13 +18,13 @@ const POLL_MS = 2;
 
 const QEMUBOX_CONFIG_FILE = "/etc/qemubox/config.json";
 const LAB_QEMUBOX_CONFIG = {
-  // KVM's usual limit is for hardware; the lab's is emulated.
+  // The default for KVM assumes hardware; the lab's KVM is emulated.
   boot_timeout_seconds: 300,
-  // The emulated processor now and then looks up wrong pages: docs/adr/0009.
+  // The emulated CPU occasionally looks up wrong pages: docs/adr/0009.
   freed_memory: "keep",
 };
 
-/** Kubernetes' half, and snapshotters for disks that are not here, only cost time. */
+/** The CRI plugins, and snapshotters for disks that are not here, would only cost time. */
 const CONFIG = `version = 3
 disabled_plugins = [
   "io.containerd.grpc.v1.cri",
@@ -49,13 +50,13 @@ async function main(): Promise<void> {
   await Deno.writeTextFile(CONFIG_FILE, LAB ? CONFIG + LAB_TIMEOUTS : CONFIG);
   const containerd = startContainerd(debug);
   if (LAB) await configureForLab();
-  const ended = containerd.status.then(({ code }) => {
-    throw new Error(`containerd ended with ${code}`);
+  const exited = containerd.status.then(({ code }) => {
+    throw new Error(`containerd exited with ${code}`);
   });
-  await Promise.race([ready(), ended]);
+  await Promise.race([ready(), exited]);
   if (!LAB) await importImages();
   if (!Deno.args.includes("--stop")) return;
-  ended.catch(() => {});
+  exited.catch(() => {});
   containerd.kill("SIGTERM");
   await containerd.status;
 }
@@ -72,7 +73,7 @@ async function importImages(): Promise<void> {
   }
 }
 
-/** In a session of its own, so that Ctrl-C in the command's terminal does not reach it. */
+/** Starts it in its own session, so that Ctrl-C in the command's terminal does not reach it. */
 function startContainerd(debug: boolean): Deno.ChildProcess {
   const log = debug ? `2>&1 | tee ${LOG_FILE} >&2` : `>${LOG_FILE} 2>&1`;
   const level = debug ? "debug" : "info";
@@ -85,18 +86,18 @@ function startContainerd(debug: boolean): Deno.ChildProcess {
   }).spawn();
 }
 
-/** containerd binds its socket when its plugins are loaded. */
+/** Waits for containerd, which binds its socket when its plugins are loaded. */
 async function ready(): Promise<void> {
-  const deadline = performance.now() + START_TIMEOUT_MS;
-  for (;;) {
+  const connects = async () => {
     try {
       using _connection = await Deno.connect({ transport: "unix", path: SOCKET });
-      return;
+      return true;
     } catch {
-      if (performance.now() > deadline) throw new Error("containerd does not listen");
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      return null;
     }
-  }
+  };
+  const listens = await poll(connects, { everyMs: POLL_MS, timeoutMs: START_TIMEOUT_MS });
+  if (listens === null) throw new Error(`containerd does not listen on ${SOCKET}`);
 }
 
 if (import.meta.main) {
@@ -104,9 +105,9 @@ if (import.meta.main) {
     await main();
     Deno.exit(0);
   } catch (error) {
-    console.error(`testbed: ${error instanceof Error ? error.message : error}`);
+    console.error(`testbed: ${messageOf(error)}`);
     const log = await Deno.readTextFile(LOG_FILE).catch(() => "");
-    if (log !== "") console.error(`the end of containerd's log:\n${log.slice(-4000)}`);
+    if (log !== "") console.error(`end of containerd's log:\n${log.slice(-4000)}`);
     Deno.exit(1);
   }
 }

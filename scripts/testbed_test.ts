@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseArguments } from "./testbed.ts";
 
-Deno.test("options end where the command begins", () => {
+Deno.test("options stop at the first word of the command", () => {
   const none = { debug: false, labMinutes: null };
   assert.deepEqual(parseArguments(["ctr", "--debug"]), { ...none, command: ["ctr", "--debug"] });
   assert.deepEqual(parseArguments(["--debug", "ls", "-l"]), {
@@ -24,5 +24,5 @@ Deno.test("a lab always has a deadline", () => {
   assert.deepEqual(parseArguments(["--kvm", "--deadline", "0.5", "ls"]).labMinutes, 0.5);
   assert.throws(() => parseArguments(["--kvm", "--deadline", "soon", "ls"]), /minutes, not soon/);
   assert.throws(() => parseArguments(["--kvm", "--deadline"]), /minutes, not undefined/);
-  assert.throws(() => parseArguments(["--deadline", "1", "ls"]), /goes with --kvm/);
+  assert.throws(() => parseArguments(["--deadline", "1", "ls"]), /--deadline requires --kvm/);
 });

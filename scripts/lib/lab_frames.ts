@@ -3,6 +3,8 @@
  * ways: frames of a type (1 byte), a length (4 bytes, big endian) and as many bytes.
  */
 
+import { MIB } from "../../base/mod.ts";
+
 /** To the lab: START, then STDIN until an empty one. To the host: OUT and ERR, then EXIT. */
 export const FRAME = { START: 1, STDIN: 2, STDOUT: 3, STDERR: 4, EXIT: 5 } as const;
 export type FrameType = typeof FRAME[keyof typeof FRAME];
@@ -20,7 +22,7 @@ export interface StartMessage {
 }
 
 /** More than a command line and an environment take together, and than a pipe gives at once. */
-export const FRAME_BYTES_MAX = 4 * 1024 * 1024;
+export const FRAME_BYTES_MAX = 4 * MIB;
 const HEADER_BYTES = 5;
 
 /** @throws {RangeError} for more bytes than a frame holds */

@@ -40,7 +40,7 @@ labTest("a kernel that panics is an error with the end of its console", async ()
   const { code, stderr } = await lab([], ["sh", "-c", "echo c >/proc/sysrq-trigger"]);
   assert.match(
     stderr,
-    /^lab: (qemu-system-x86_64|virtiofsd) ended with 0\nthe end of the lab's console:\n/m,
+    /^lab: (qemu-system-x86_64|virtiofsd) exited with 0\nthe end of the lab's console:\n/m,
   );
   assert.match(stderr, /Kernel panic - not syncing: sysrq triggered crash/);
   assert.equal(code, 2);
