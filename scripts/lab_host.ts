@@ -50,7 +50,7 @@ async function lab(command: readonly string[], minutes: number): Promise<number>
     labArguments({
       kernel: labKernel(),
       init: `${REPOSITORY}/scripts/lab_init.sh`,
-      denoFolder: Deno.env.get("DENO_DIR")!,
+      denoDirectory: Deno.env.get("DENO_DIR")!,
       shares,
       root: "root",
       relay: RELAY,

@@ -1,16 +1,16 @@
 /**
- * Which Debian mirror this host uses, read from its own apt configuration: no host name of a mirror
- * stands in this repository. See sources.list(5).
+ * Finds the Debian mirror that this host uses in its apt configuration, so that the repository
+ * names no mirror. See sources.list(5).
  */
 
-/** One line, or one URI and suite of a stanza, of an apt configuration. */
+/** One line, or one URI and suite of a stanza, in an apt configuration. */
 export interface AptSource {
   readonly uri: string;
   readonly suite: string;
   readonly components: readonly string[];
 }
 
-/** The `deb` lines of a file in the one-line format (`*.list`). */
+/** Returns the `deb` lines of a file in the one-line format (`*.list`). */
 export function parseListFile(text: string): AptSource[] {
   return text.split("\n").flatMap((line) => {
     const match = /^\s*deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)((?:\s+[^\s#]+)*)\s*(?:#.*)?$/
@@ -20,7 +20,7 @@ export function parseListFile(text: string): AptSource[] {
   });
 }
 
-/** The `deb` entries of a file in the deb822 format (`*.sources`), one for each URI and suite. */
+/** Returns the `deb` entries of a file in deb822 format (`*.sources`), one per URI and suite. */
 export function parseSourcesFile(text: string): AptSource[] {
   return text.split(/\n[ \t]*\n/).flatMap((stanza) => {
     const fields = parseStanza(stanza);
@@ -34,7 +34,7 @@ export function parseSourcesFile(text: string): AptSource[] {
   });
 }
 
-/** Field name in lower case → value; lines that begin with a blank go on with the field before. */
+/** Field name in lower case → value; lines that begin with a blank continue the field before. */
 function parseStanza(stanza: string): Map<string, string> {
   const fields = new Map<string, string>();
   let last: string | null = null;
@@ -56,9 +56,9 @@ function words(text: string): string[] {
 }
 
 /**
- * The mirror of Debian's main archive among `sources`: the first that serves one of `releases` (the
- * names of the host's own release) or, failing that, any plain suite of Debian, with component
- * main. Security and third-party archives carry other suites and so are passed over.
+ * Returns the mirror of Debian's main archive among `sources`: the first with component main that
+ * serves one of `releases` (the names of the host's release) or else any plain suite of Debian.
+ * Security and third-party archives have other suites and are skipped. Null if there is none.
  */
 export function mirrorOf(
   sources: readonly AptSource[],
@@ -78,13 +78,17 @@ const DEBIAN_SUITES: readonly string[] = [
 ];
 
 /**
- * The host's mirror of Debian's main archive.
- * @throws {Error} if the host's apt configuration names none.
+ * Returns the host's mirror of Debian's main archive.
+ *
+ * @throws {Error} if the host's apt configuration has none
  */
 export function hostMirror(etc = "/etc"): string {
   const sources: AptSource[] = [];
-  const folder = `${etc}/apt/sources.list.d`;
-  const files = [`${etc}/apt/sources.list`, ...names(folder).map((name) => `${folder}/${name}`)];
+  const directory = `${etc}/apt/sources.list.d`;
+  const files = [
+    `${etc}/apt/sources.list`,
+    ...names(directory).map((name) => `${directory}/${name}`),
+  ];
   for (const file of files) {
     const text = textOf(file);
     if (file.endsWith(".list")) sources.push(...parseListFile(text));
@@ -94,21 +98,23 @@ export function hostMirror(etc = "/etc"): string {
   const mirror = mirrorOf(sources, codename === undefined ? [] : [codename]);
   if (mirror === null) {
     throw new Error(
-      `no Debian mirror with component main in ${etc}/apt/sources.list or ${folder}; ` +
-        "add the one that this host shall download Debian packages from",
+      `no Debian mirror with component main in ${etc}/apt/sources.list or ${directory}; ` +
+        "add the mirror that this host should use",
     );
   }
   return mirror;
 }
 
-function names(folder: string): string[] {
+/** Names of the files in a directory, sorted; none if it cannot be read. */
+function names(directory: string): string[] {
   try {
-    return [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    return [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
   } catch {
     return [];
   }
 }
 
+/** The text of a file; empty if it cannot be read. */
 function textOf(file: string): string {
   try {
     return Deno.readTextFileSync(file);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { hostMirror, mirrorOf, parseListFile, parseSourcesFile } from "./apt_sources.ts";
 
-Deno.test("one-line sources: options, comments and deb-src", () => {
+Deno.test("one-line sources are read without options, comments and deb-src", () => {
   const text = [
     "# deb http://commented.invalid/debian bookworm main",
     "deb [arch=amd64 signed-by=/k.gpg] http://a.invalid/debian bookworm main contrib # why",
@@ -17,7 +17,7 @@ Deno.test("one-line sources: options, comments and deb-src", () => {
   ]);
 });
 
-Deno.test("deb822 sources: several suites, folded fields, comments, disabled stanzas", () => {
+Deno.test("deb822 sources are read with several suites, folded fields, comments, disabled stanzas", () => {
   const text = `Types: deb deb-src
 # a comment inside a stanza
 URIs: http://a.invalid/debian
@@ -42,7 +42,7 @@ Components: main
   ]);
 });
 
-Deno.test("the mirror is the main archive, not security and not somebody else's", () => {
+Deno.test("the mirror is Debian's main archive, not a security or third-party archive", () => {
   const main = ["main"];
   assert.equal(
     mirrorOf([
@@ -64,7 +64,7 @@ Deno.test("the mirror is the main archive, not security and not somebody else's"
   assert.equal(mirrorOf([{ uri: "cdrom:[x]/", suite: "bookworm", components: main }], []), null);
 });
 
-Deno.test("a host without a mirror is told so", () => {
+Deno.test("hostMirror fails without a mirror, and ignores files apt ignores", () => {
   const etc = Deno.makeTempDirSync();
   try {
     assert.throws(() => hostMirror(etc), /no Debian mirror/);
@@ -84,7 +84,7 @@ Deno.test("a host without a mirror is told so", () => {
   }
 });
 
-Deno.test("property: any text is parsed without throwing, and every word found was in it", () => {
+Deno.test("property: parsers accept any text and return only words from it", () => {
   fc.assert(fc.property(fc.string(), (text) => {
     for (const parse of [parseListFile, parseSourcesFile]) {
       for (const { uri, suite } of parse(text)) {

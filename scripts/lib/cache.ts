@@ -1,13 +1,13 @@
 /**
- * A cache of things that are expensive to make, each under a name that carries the hash of all that
- * it is made from. An entry is made beside its place and renamed into it, so it is whole or absent;
- * a lock file lets of several processes one make it and the others wait for it.
+ * A cache of build results that are expensive, each under a name with the hash of all its inputs.
+ * An entry is made under another name and renamed, so it is complete or absent. A lock file makes
+ * one of several processes build it while the others wait.
  */
 
 import { createHash } from "node:crypto";
 import { cacheFolder, existing } from "./paths.ts";
 
-/** The first 16 hexadecimal digits of the SHA-256 of all parts, which are kept apart. */
+/** Returns the first 16 hexadecimal digits of the SHA-256 of all parts and their lengths. */
 export function hashOf(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash("sha256");
   for (const part of parts) {
@@ -17,7 +17,7 @@ export function hashOf(...parts: readonly (string | Uint8Array)[]): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** The SHA-256 of a file, in hexadecimal. */
+/** Returns the SHA-256 of a file, in hexadecimal. */
 export async function fileSha256(path: string): Promise<string> {
   const hash = createHash("sha256");
   using file = await Deno.open(path);
@@ -26,9 +26,7 @@ export async function fileSha256(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/**
- * Holds an exclusive lock on `path` (the kernel drops it when the process dies) during `action`.
- */
+/** Runs `action` with an exclusive lock on `path`, which the kernel drops if the process dies. */
 export async function locked<T>(path: string, action: () => Promise<T>): Promise<T> {
   await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
   using file = await Deno.open(path, { create: true, write: true });
@@ -37,8 +35,8 @@ export async function locked<T>(path: string, action: () => Promise<T>): Promise
 }
 
 /**
- * The path of the cache entry `name`, which `make` makes at the (not yet existing) path it is given
- * if there is none.
+ * Returns the path of the cache entry `name`. If it is absent, `make` makes it at the path that it
+ * is given, which does not exist yet.
  */
 export async function cached(
   name: string,
@@ -50,7 +48,7 @@ export async function cached(
     if (existing(path) !== null) return path;
     await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     const unfinished = `${path}.unfinished`;
-    // Left by a process that was killed: the lock is ours, so nobody is writing there.
+    // Left by a killed process: we hold the lock, so no other process writes there.
     await removeTree(unfinished);
     try {
       await make(unfinished);
@@ -63,22 +61,20 @@ export async function cached(
   });
 }
 
-/** How many entries of one kind are kept: enough to go back and forth between two branches. */
+/** Entries of one kind that are kept: enough to switch between two branches. */
 const ENTRIES_KEPT = 3;
 
-/**
- * Removes all but the newest entries of the cache folder `kind` whose name begins with `prefix`.
- */
+/** Removes all but the newest entries in the cache's directory `kind` that begin with `prefix`. */
 export async function keepNewest(kind: string, prefix: string): Promise<void> {
-  const folder = cacheFolder(kind);
-  const entries = [...Deno.readDirSync(folder)]
+  const directory = cacheFolder(kind);
+  const entries = [...Deno.readDirSync(directory)]
     .filter(({ name }) => name.startsWith(prefix) && !name.includes("."))
-    .map(({ name }) => ({ name, time: timeOf(`${folder}/${name}`) }))
+    .map(({ name }) => ({ name, time: timeOf(`${directory}/${name}`) }))
     .sort((a, b) => b.time - a.time);
-  for (const { name } of entries.slice(ENTRIES_KEPT)) await removeTree(`${folder}/${name}`);
+  for (const { name } of entries.slice(ENTRIES_KEPT)) await removeTree(`${directory}/${name}`);
 }
 
-/** Modification time in ms; 0 when somebody else has removed it meanwhile. */
+/** Modification time in ms; 0 if another process has removed it meanwhile. */
 function timeOf(path: string): number {
   try {
     return Deno.statSync(path).mtime?.getTime() ?? 0;
@@ -87,7 +83,7 @@ function timeOf(path: string): number {
   }
 }
 
-/** Removes a file or a folder with all in it; nothing there is fine. */
+/** Removes a file or a directory with its contents; absent is fine. */
 export async function removeTree(path: string): Promise<void> {
   await Deno.remove(path, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -3,13 +3,13 @@ import { hashOf } from "./cache.ts";
 
 const CACHE = new URL("cache.ts", import.meta.url).href;
 
-Deno.test("parts are kept apart in a hash", () => {
+Deno.test("a hash depends on where its parts begin", () => {
   assert.notEqual(hashOf("ab", "c"), hashOf("a", "bc"));
   assert.notEqual(hashOf("ab"), hashOf("ab", ""));
   assert.equal(hashOf("ab", new Uint8Array([1])), hashOf("ab", new Uint8Array([1])));
 });
 
-Deno.test("of several processes one makes an entry; what fails leaves nothing", async () => {
+Deno.test("one of several processes makes an entry; a failure leaves none", async () => {
   const home = await Deno.makeTempDir();
   try {
     const program = `
@@ -29,7 +29,7 @@ Deno.test("of several processes one makes an entry; what fails leaves nothing", 
       }).output();
       return new TextDecoder().decode(stdout).trim();
     };
-    const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name);
+    const names = (directory: string) => [...Deno.readDirSync(directory)].map(({ name }) => name);
     assert.equal(await run("fail"), "failed");
     assert.deepEqual(names(`${home}/qemubox/things`), []);
     const made = `${home}/qemubox/things/a-1`;

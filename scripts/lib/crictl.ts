@@ -1,6 +1,6 @@
-/** `crictl`, the command-line client of Kubernetes' half of containerd: a kubelet for tests. */
+/** `crictl`, the command-line client of CRI: it plays the kubelet in tests. */
 
-import { type GoPeer, goPeerFolder } from "./go_peer.ts";
+import { type GoPeer, goPeerDirectory } from "./go_peer.ts";
 
 export const CRICTL: GoPeer = {
   name: "crictl",
@@ -12,5 +12,5 @@ export const CRICTL: GoPeer = {
   versionVariable: "pkg/version.Version",
 };
 
-/** Where tests in the testbed find it. */
-export const CRICTL_PROGRAM: string = `${goPeerFolder(CRICTL)}/crictl`;
+/** Path of the program in the testbed. */
+export const CRICTL_PROGRAM: string = `${goPeerDirectory(CRICTL)}/crictl`;

@@ -1,24 +1,24 @@
 /**
- * What the two Debian roots hold. The suite is forky: the first with containerd's EROFS
- * snapshotter, QEMU 11, and Linux 7.2. Versions are those that qemubox was measured with; a mirror
- * that has moved on gives another one, which works or does not, and is said loudly.
+ * Packages of the two Debian roots. The suite is forky, the first with containerd's EROFS
+ * snapshotter, QEMU 11 and Linux 7.2. The versions are those that qemubox was measured with; if a
+ * mirror has another one, a warning says so.
  */
 
 export const DEBIAN_SUITE = "forky";
 
-/** What one root is made of. */
+/** Contents of a root. */
 export interface RootRecipe {
   readonly name: string;
   readonly packages: readonly string[];
-  /** mmdebstrap's --customize-hook: scripts for sh, $1 is the root. */
+  /** Scripts for sh, run as mmdebstrap's --customize-hook with the root as $1. */
   readonly hooks?: readonly string[];
-  /** Package → the version that was measured. */
+  /** Package → version that was measured. */
   readonly measured: Readonly<Record<string, string>>;
 }
 
 /**
- * Where the tests run: containerd and all that the shim calls; crun, CRIU and busybox for the root
- * image; and the kernel of the lab.
+ * Root of the testbed: containerd and all programs that the shim calls; crun, CRIU and busybox for
+ * the root image; the kernel of the lab.
  */
 export const TESTBED_ROOT: RootRecipe = {
   name: "testbed",
@@ -70,7 +70,7 @@ export const TESTBED_ROOT: RootRecipe = {
   },
 };
 
-/** Where the kernel is built, so that the host needs no compiler. */
+/** Root for building the kernel, so that the host needs no compiler. */
 export const KERNEL_ROOT: RootRecipe = {
   name: "kernel-toolchain",
   packages: [

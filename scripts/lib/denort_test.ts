@@ -11,16 +11,16 @@ function trailer(section: bigint, magic = 0x501e): Uint8Array {
   return bytes;
 }
 
-Deno.test("denort is the program without its section and its trailer", () => {
+Deno.test("denort is a program without its section and trailer", () => {
   assert.equal(denortBytes(1000, trailer(84n)), 900);
   assert.equal(denortBytes(16, trailer(0n)), 0);
-  assert.throws(() => denortBytes(1000, trailer(84n, 7)), /not compiled by Deno/);
-  assert.throws(() => denortBytes(1000, trailer(985n)), /cut off/);
-  assert.throws(() => denortBytes(1000, trailer(2n ** 63n)), /cut off/);
+  assert.throws(() => denortBytes(1000, trailer(84n, 7)), /program not compiled by Deno/);
+  assert.throws(() => denortBytes(1000, trailer(985n)), /program is truncated/);
+  assert.throws(() => denortBytes(1000, trailer(2n ** 63n)), /program is truncated/);
   assert.throws(() => denortBytes(1000, new Uint8Array(8)), RangeError);
 });
 
-Deno.test("property: a hostile trailer gives a length within the file, or a RangeError", () => {
+Deno.test("property: a hostile trailer yields a length within the file or a RangeError", () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: TRAILER_BYTES, maxLength: TRAILER_BYTES }),
@@ -39,19 +39,19 @@ Deno.test("property: a hostile trailer gives a length within the file, or a Rang
   );
 });
 
-Deno.test("a program is taken apart and put together again", async () => {
-  const folder = await Deno.makeTempDir();
+Deno.test("extractDenort writes the runtime of a program, executable", async () => {
+  const directory = await Deno.makeTempDir();
   try {
     const runtime = new TextEncoder().encode("\x7fELF runtime");
     const section = new TextEncoder().encode("d3n0 section");
     const program = new Uint8Array([...runtime, ...section, ...trailer(BigInt(section.length))]);
-    await Deno.writeFile(`${folder}/program`, program);
-    await extractDenort(`${folder}/program`, `${folder}/denort`);
-    assert.deepEqual(await Deno.readFile(`${folder}/denort`), runtime);
-    assert.equal((await Deno.stat(`${folder}/denort`)).mode! & 0o777, 0o755);
-    await Deno.writeFile(`${folder}/short`, new Uint8Array(3));
-    await assert.rejects(extractDenort(`${folder}/short`, `${folder}/none`), RangeError);
+    await Deno.writeFile(`${directory}/program`, program);
+    await extractDenort(`${directory}/program`, `${directory}/denort`);
+    assert.deepEqual(await Deno.readFile(`${directory}/denort`), runtime);
+    assert.equal((await Deno.stat(`${directory}/denort`)).mode! & 0o777, 0o755);
+    await Deno.writeFile(`${directory}/short`, new Uint8Array(3));
+    await assert.rejects(extractDenort(`${directory}/short`, `${directory}/none`), RangeError);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 });

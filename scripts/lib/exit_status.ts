@@ -1,2 +1,2 @@
-/** EX_UNAVAILABLE of sysexits.h: what a program needs is out of reach. */
+/** EX_UNAVAILABLE of sysexits.h: something that the program needs cannot be downloaded. */
 export const UNAVAILABLE = 69;

@@ -1,6 +1,6 @@
 /**
- * Programs in Go that tests need and Debian does not have, built out of their own modules, whose
- * go.sum says what else goes in.
+ * Programs in Go that tests need and Debian does not package, built from their modules. Each
+ * module's go.sum pins its dependencies.
  */
 
 import { cached, hashOf, keepNewest, removeTree } from "./cache.ts";
@@ -8,81 +8,87 @@ import { say } from "./log.ts";
 import { cacheFolder, existing, OUTPUT } from "./paths.ts";
 import { CommandError, run } from "./run.ts";
 
-/** What is built. */
+/** A module and the programs of it that are built. */
 export interface GoPeer {
-  /** Of its folders: in `_output/` with the version. */
+  /** Name of its directories; the one in `_output/` has the version, too. */
   readonly name: string;
   readonly module: string;
   /** Without the "v". */
   readonly version: string;
-  /** The module's hash, as go.sum has it. */
+  /** Hash of the module, as in go.sum. */
   readonly sum: string;
-  /** Folders below cmd/ of the module. */
+  /** Directories below cmd/ of the module. */
   readonly programs: readonly string[];
-  /** Go's build tags; what no test needs only costs time. */
+  /** Go's build tags: parts that no test needs are left out to save time. */
   readonly tags: string;
-  /** The package's variable with the version that the programs tell. */
+  /** Variable of the version that the programs print: package path in the module, and name. */
   readonly versionVariable: string;
 }
 
-/** How Go says that a module could not be fetched. */
+/** Output of Go when a module cannot be downloaded. */
 const NOT_FETCHED =
   /dial tcp|no such host|i\/o timeout|connection (refused|reset)|reading https?:|proxyconnect/;
 
-/** Thrown where a module of it cannot be had: the tests with it are skipped there. */
+/** Thrown when a module cannot be downloaded; tests that need the program are skipped then. */
 export class OutOfReach extends Error {
   override readonly name = "OutOfReach";
 }
 
-/** Where tests in the testbed find its programs. */
-export function goPeerFolder({ name, version }: GoPeer): string {
+/** Returns the directory of its programs in the testbed. */
+export function goPeerDirectory({ name, version }: GoPeer): string {
   return `${OUTPUT}/${name}-${version}`;
 }
 
 /**
- * Builds it, unless the cache has it: a minute or two on 2 processors.
- * @returns the folder of its programs.
- * @throws {OutOfReach} its modules cannot be fetched; {CommandError} it cannot be built.
+ * Builds the programs, unless the cache has them: a minute or two on 2 CPUs.
+ *
+ * @returns the directory of the programs
+ * @throws {OutOfReach} when a module cannot be downloaded
+ * @throws {CommandError} when the build fails
  */
 export async function buildGoPeer(peer: GoPeer): Promise<string> {
   const { name, module, version, sum, tags, programs } = peer;
   const key = hashOf(module, version, sum, tags);
-  const folder = await cached(`peers/${name}-${key}`, (path) => make(peer, path)).catch((error) => {
-    const isFetch = error instanceof CommandError && NOT_FETCHED.test(error.output);
-    throw isFetch ? new OutOfReach(`${name} ${version}: ${lastLine(error)}`) : error;
-  });
+  const directory = await cached(`peers/${name}-${key}`, (path) => make(peer, path)).catch(
+    (error) => {
+      const isFetch = error instanceof CommandError && NOT_FETCHED.test(error.output);
+      throw isFetch ? new OutOfReach(`${name} ${version}: ${lastLine(error)}`) : error;
+    },
+  );
   await keepNewest("peers", `${name}-`);
-  const place = goPeerFolder(peer);
+  const place = goPeerDirectory(peer);
   const unfinished = `${place}.new`;
   await removeTree(unfinished);
   await Deno.mkdir(unfinished, { recursive: true });
   for (const program of programs) {
-    await Deno.copyFile(`${folder}/${program}`, `${unfinished}/${program}`);
+    await Deno.copyFile(`${directory}/${program}`, `${unfinished}/${program}`);
   }
   await removeTree(place);
   await Deno.rename(unfinished, place);
   return place;
 }
 
-async function make(peer: GoPeer, folder: string): Promise<void> {
+async function make(peer: GoPeer, directory: string): Promise<void> {
   const { name, module, version, sum, tags, programs, versionVariable } = peer;
-  say(`building ${name} ${version}, for tests`);
+  say(`building ${name} ${version} for tests`);
   const asked = ["go", "mod", "download", "-json", `${module}@v${version}`];
-  // Outside of any module.
+  // In a directory outside of any module.
   const { Dir, Sum } = JSON.parse(await run(asked, { cwd: "/" }));
-  if (Sum !== sum) throw new Error(`${module} has the hash ${Sum}, not ${sum}`);
+  if (Sum !== sum) throw new Error(`module ${module} has hash ${Sum}, not ${sum}`);
   await Deno.mkdir(cacheFolder("logs"), { recursive: true });
   await run([
     ...["go", "build", "-mod=readonly", "-trimpath", "-tags", tags],
     ...["-ldflags", `-s -w -X ${module}/${versionVariable}=${version}`],
-    ...["-o", `${folder}/`, ...programs.map((program) => `./cmd/${program}`)],
+    ...["-o", `${directory}/`, ...programs.map((program) => `./cmd/${program}`)],
   ], { cwd: Dir, env: { CGO_ENABLED: "0" }, logFile: cacheFolder("logs", `${name}.log`) });
   for (const program of programs) {
-    if (existing(`${folder}/${program}`) === null) throw new Error(`go build made no ${program}`);
+    if (existing(`${directory}/${program}`) === null) {
+      throw new Error(`go build wrote no ${program}`);
+    }
   }
 }
 
-/** Without addresses: they are this machine's business. */
+/** The last line about the network, without addresses, which may be private. */
 function lastLine({ output }: CommandError): string {
   const line = output.trimEnd().split("\n").findLast((line) => NOT_FETCHED.test(line)) ?? "";
   return line.replaceAll(/https?:\S+/g, "…").trim();

@@ -1,24 +1,24 @@
-/** Reads what `deno test --junit-path` writes. */
+/** Reads the reports of `deno test --junit-path`. */
 
-/** A test that failed, and why. */
+/** A failed test and the reason. */
 export interface Failure {
-  /** The file, then the test. */
+  /** File and name of the test. */
   readonly name: string;
-  /** The error with its stack; its first lines when it is long. */
+  /** The error with its stack, cut to its first lines. */
   readonly text: string;
 }
 
-/** The sum of a run of tests; steps of tests count as tests. */
+/** Results of a run; steps of tests count as tests. */
 export interface TestCounts {
   readonly passed: number;
   readonly failed: number;
-  /** Names of tests that were skipped; each says in itself why. */
+  /** Names of skipped tests, which contain the reason. */
   readonly skipped: readonly string[];
   /** The tests that `failed` counts. */
   readonly failures: readonly Failure[];
 }
 
-/** Lines of a failure's text that are worth repeating at the end of a long run. */
+/** Lines of a failure's text that are repeated at the end of a run. */
 export const FAILURE_LINES_MAX = 60;
 const LINE_CHARACTERS_MAX = 1000;
 
@@ -48,7 +48,7 @@ function firstLines(text: string): string {
     .concat(more > 0 ? [`(${more} more lines)`] : []).join("\n");
 }
 
-/** Also without the colours, which Deno puts into the report of a run on a terminal. */
+/** Decodes XML, and drops the colors in reports of runs on a terminal. */
 function plain(text: string): string {
   return text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&quot;", '"')
     .replaceAll("&apos;", "'").replaceAll("&#10;", "\n").replaceAll("&amp;", "&")

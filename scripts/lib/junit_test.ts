@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { FAILURE_LINES_MAX, parseJunit } from "./junit.ts";
 
-/** As Deno 2.4.2 wrote it. */
+/** Written by Deno 2.4.2. */
 const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="5" failures="1" errors="0" time="0.008">
     <testsuite name="./a_test.ts" tests="5" disabled="2" errors="0" failures="1">
@@ -19,7 +19,7 @@ const REPORT = `<?xml version="1.0" encoding="UTF-8"?>
     </testsuite>
 </testsuites>`;
 
-Deno.test("passed, failed and skipped tests are told apart", () => {
+Deno.test("parseJunit counts passed, failed and skipped tests", () => {
   assert.deepEqual(parseJunit(REPORT), {
     passed: 2,
     failed: 1,
@@ -32,7 +32,7 @@ Deno.test("passed, failed and skipped tests are told apart", () => {
   assert.deepEqual(parseJunit(""), { passed: 0, failed: 0, skipped: [], failures: [] });
 });
 
-Deno.test("of a long failure the beginning is kept", () => {
+Deno.test("a long failure keeps its first lines", () => {
   const lines = Array.from({ length: FAILURE_LINES_MAX + 2 }, (_, index) => `line ${index}`);
   const { failures } = parseJunit(
     `<testcase name="a" classname="f"><failure message="m">${
@@ -44,7 +44,7 @@ Deno.test("of a long failure the beginning is kept", () => {
   assert.equal(kept.at(-1), "(2 more lines)");
 });
 
-Deno.test("a failure without a text has its message", () => {
+Deno.test("a failure without a text has its message as text", () => {
   const report =
     '<testcase name="a" classname="f"><failure message="no &#10;report"></failure></testcase>';
   assert.deepEqual(parseJunit(report).failures, [{ name: "f: a", text: "no \nreport" }]);

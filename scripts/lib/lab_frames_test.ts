@@ -10,7 +10,7 @@ import {
   readFrames,
 } from "./lab_frames.ts";
 
-/** Gives the bytes in pieces of at most `size`. */
+/** Returns the bytes in chunks of at most `size`. */
 function source(bytes: Uint8Array, size = bytes.length): Parameters<typeof readFrames>[0] {
   let at = 0;
   return {
@@ -33,11 +33,11 @@ const frames = fc.array(fc.record({
   data: fc.uint8Array({ maxLength: 50 }),
 }, { noNullPrototype: true }));
 
-Deno.test("frames arrive as they were written, however the stream is cut", async () => {
+Deno.test("frames arrive as written, in chunks of any size", async () => {
   await fc.assert(fc.asyncProperty(frames, fc.integer({ min: 1, max: 9 }), async (list, size) => {
     const written: number[] = [];
     const writer = new FrameWriter({
-      // Takes less than it is given, as a pipe does.
+      // Accepts fewer bytes than it is given, like a pipe.
       write(data: Uint8Array): Promise<number> {
         written.push(...data.subarray(0, size));
         return Promise.resolve(Math.min(size, data.length));
@@ -48,7 +48,7 @@ Deno.test("frames arrive as they were written, however the stream is cut", async
   }));
 });
 
-Deno.test("a stream that ends within a frame is told from one that has ended", async () => {
+Deno.test("readFrames fails if the stream ends within a frame", async () => {
   const frame = encodeFrame(FRAME.STDOUT, Uint8Array.of(1, 2, 3));
   assert.deepEqual(await all(new Uint8Array()), []);
   for (let length = 1; length < frame.length; length++) {
@@ -56,8 +56,11 @@ Deno.test("a stream that ends within a frame is told from one that has ended", a
   }
 });
 
-Deno.test("what is no frame is refused before anything is set aside for it", async () => {
-  await assert.rejects(all(Uint8Array.of(99, 0, 0, 0, 0)), /type 99, 0 bytes/);
-  await assert.rejects(all(Uint8Array.of(FRAME.STDIN, 255, 0, 0, 0)), /type 2, 4278190080 bytes/);
+Deno.test("an invalid frame is refused before memory is allocated for it", async () => {
+  await assert.rejects(all(Uint8Array.of(99, 0, 0, 0, 0)), /invalid frame .* type 99, 0 bytes/);
+  await assert.rejects(
+    all(Uint8Array.of(FRAME.STDIN, 255, 0, 0, 0)),
+    /invalid frame .* type 2, 4278190080 bytes/,
+  );
   assert.throws(() => encodeFrame(FRAME.STDIN, new Uint8Array(FRAME_BYTES_MAX + 1)), RangeError);
 });

@@ -1,42 +1,43 @@
-/** The lab's virtual machine: what it consists of, and how its QEMU is called. */
+/** The lab's virtual machine: the arguments of its QEMU and of its virtiofsd. */
 
 import { REPOSITORY } from "./paths.ts";
 import { run } from "./run.ts";
 
-/** Of the lab's machine. Inner virtual machines live in it, and all that a testbed writes. */
+/** Memory of the lab's machine, which holds inner virtual machines and all writes of a testbed. */
 export const LAB_MEMORY_MIB = 3072;
-const LAB_PROCESSORS = 2;
+const LAB_VCPUS = 2;
 /**
- * With svm, which makes it a KVM host; without fast `rep movsb` and `rep stosb`, which TCG runs
- * byte by byte; without a fifth level of page tables, which costs a look-up more.
+ * CPU model: with svm, which makes it a KVM host; without fast `rep movsb` and `rep stosb`, which
+ * TCG runs byte by byte; without the fifth level of page tables, which costs one more lookup.
  */
 const LAB_CPU = "max,erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off,la57=off";
 
-/** What the lab's QEMU is given. */
+/** Inputs of the lab's QEMU. */
 export interface LabMachine {
   readonly kernel: string;
-  /** Runs as PID 1; a path in the lab's root. */
+  /** Program of PID 1, a path in the lab's root. */
   readonly init: string;
-  /** Deno's cache, in the lab's root. */
-  readonly denoFolder: string;
-  /** Sockets of virtiofsd, by the tag that the lab mounts. */
+  /** Deno's cache, a path in the lab's root. */
+  readonly denoDirectory: string;
+  /** Tag that the lab mounts → socket of virtiofsd. */
   readonly shares: Readonly<Record<string, string>>;
-  /** The tag of the share that is the root. */
+  /** Tag of the share that is the root. */
   readonly root: string;
-  /** The socket on which the host's half of the relay listens. */
+  /** Socket on which the host's half of the relay listens. */
   readonly relay: string;
-  /** The file that takes what the kernel prints. */
+  /** File for the output of the kernel. */
   readonly console: string;
   /**
-   * Frequency of this host's TSC, which a guest under TCG reads and now and then fails to measure.
+   * Frequency of this host's TSC, which a guest under TCG reads and sometimes fails to measure;
+   * null if unknown.
    */
   readonly tscKhz: number | null;
 }
 
-/** Name of the relay's port, as /sys/class/virtio-ports shows it in the lab. */
+/** Name of the relay's port in the lab's /sys/class/virtio-ports. */
 export const RELAY_PORT = "qemubox.lab";
 
-/** The arguments of qemu-system-x86_64. Pure. */
+/** Returns the arguments of qemu-system-x86_64. Pure. */
 export function labArguments(lab: LabMachine): string[] {
   const shares = Object.entries(lab.shares).flatMap(([tag, socket]) => [
     ...["-chardev", `socket,id=${tag},path=${socket}`],
@@ -45,7 +46,7 @@ export function labArguments(lab: LabMachine): string[] {
   return [
     ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
     ...["-machine", "q35,accel=tcg,memory-backend=memory,vmport=off,smbus=off,sata=off,usb=off"],
-    ...["-cpu", LAB_CPU, "-smp", String(LAB_PROCESSORS)],
+    ...["-cpu", LAB_CPU, "-smp", String(LAB_VCPUS)],
     ...["-m", String(LAB_MEMORY_MIB)],
     ...["-object", `memory-backend-memfd,id=memory,size=${LAB_MEMORY_MIB}M,share=on`],
     ...["-kernel", lab.kernel, "-append", kernelCommandLine(lab)],
@@ -62,38 +63,38 @@ function kernelCommandLine(lab: LabMachine): string {
     "rootfstype=virtiofs",
     "ro",
     `init=${lab.init}`,
-    // The kernel hands what it does not know to init, as its environment.
-    `DENO_DIR=${lab.denoFolder}`,
-    // A panic ends QEMU, because of -no-reboot.
+    // The kernel passes unknown words to init, in its environment.
+    `DENO_DIR=${lab.denoDirectory}`,
+    // A panic stops QEMU, because of -no-reboot.
     ...["console=ttyS0", "quiet", "panic=-1", "no_timer_check", "mitigations=off"],
-    // virtiofsd writes to the lab's memory behind TCG's back: docs/adr/0001. The lab's own inner
-    // machines leave much translated code behind in it.
+    // virtiofsd writes to the lab's memory without TCG noticing: docs/adr/0001. The lab's inner
+    // machines leave much translated code in it.
     "init_on_alloc=1",
     ...(lab.tscKhz === null ? [] : [`tsc_early_khz=${lab.tscKhz}`]),
   ].join(" ");
 }
 
-/** The arguments of virtiofsd, for a share of the lab. Pure. */
+/** Returns the arguments of virtiofsd for a share of the lab. Pure. */
 export function shareArguments(
-  folder: string,
+  directory: string,
   socket: string,
   access: "read-only" | "read-write",
 ): string[] {
   return [
-    `--shared-dir=${folder}`,
+    `--shared-dir=${directory}`,
     `--socket-path=${socket}`,
-    // The namespaces that it runs in are the lab's own.
+    // It runs in namespaces of the lab's own.
     ...["--sandbox=none", "--inode-file-handles=never", "--log-level=error"],
-    // An overlay does not take what is announced as a mount.
+    // An overlay does not accept an announced mount as a layer.
     "--no-announce-submounts",
-    // Otherwise each start of a program reads its file again. What is changed outside while the lab
-    // runs may go unseen in it.
+    // Without it each start of a program reads its file again. Changes outside while the lab runs
+    // may be invisible in it.
     "--cache=always",
     ...(access === "read-only" ? ["--readonly"] : []),
   ];
 }
 
-/** Fills Deno's cache with what runs in the lab, where compiling it again would take seconds. */
+/** Puts the programs of the lab into Deno's cache; compiling them in the lab would take seconds. */
 export async function prepareLab(): Promise<void> {
   const programs = ["lab_guest.ts", "testbed_setup.ts"];
   const paths = programs.map((name) => `${REPOSITORY}/scripts/${name}`);
@@ -101,11 +102,12 @@ export async function prepareLab(): Promise<void> {
 }
 
 /**
- * The kernel of the Debian root that this runs in.
+ * Returns the path of the kernel in the Debian root that this runs in.
+ *
  * @throws {Error} when there is none
  */
 export function labKernel(root = ""): string {
-  const folder = `${root}/usr/lib/modules`;
-  for (const { name } of Deno.readDirSync(folder)) return `${folder}/${name}/vmlinuz`;
-  throw new Error(`no kernel in ${folder}`);
+  const directory = `${root}/usr/lib/modules`;
+  for (const { name } of Deno.readDirSync(directory)) return `${directory}/${name}/vmlinuz`;
+  throw new Error(`no kernel in ${directory}`);
 }

@@ -4,7 +4,7 @@ import { labArguments, type LabMachine, shareArguments } from "./lab_machine.ts"
 const LAB: LabMachine = {
   kernel: "/boot/vmlinuz",
   init: "/repository/scripts/lab_init.sh",
-  denoFolder: "/deno",
+  denoDirectory: "/deno",
   shares: { root: "/run/root.sock", repository: "/run/repository.sock" },
   root: "root",
   relay: "/run/relay.sock",
@@ -12,12 +12,12 @@ const LAB: LabMachine = {
   tscKhz: 2_500_000,
 };
 
-/** The values of an option that may come several times. */
+/** The values of an option that may occur several times. */
 function valuesOf(option: string, args: readonly string[]): string[] {
   return args.flatMap((argument, at) => argument === option ? [args[at + 1]!] : []);
 }
 
-Deno.test("the lab is a machine with svm whose shares and relay hang on their sockets", () => {
+Deno.test("the lab is a machine with svm, its shares and relay use their sockets", () => {
   const args = labArguments(LAB);
   assert.match(valuesOf("-machine", args)[0]!, /^q35,accel=tcg,memory-backend=memory,/);
   assert.match(valuesOf("-cpu", args)[0]!, /^max,/);
@@ -42,16 +42,16 @@ Deno.test("the lab is a machine with svm whose shares and relay hang on their so
     assert(line.includes(word), word);
   }
   assert(line.includes("tsc_early_khz=2500000"));
-  // A panic has to end QEMU.
+  // A panic must stop QEMU.
   assert(args.includes("-no-reboot"));
 });
 
-Deno.test("a host whose TSC frequency is not known leaves it to the lab's kernel", () => {
+Deno.test("an unknown TSC frequency is left to the lab's kernel", () => {
   const line = valuesOf("-append", labArguments({ ...LAB, tscKhz: null }))[0]!;
   assert(!line.includes("tsc_early_khz"));
 });
 
-Deno.test("only what is meant to be written to can be", () => {
-  assert(shareArguments("/folder", "/socket", "read-only").includes("--readonly"));
-  assert(!shareArguments("/folder", "/socket", "read-write").includes("--readonly"));
+Deno.test("a read-only share cannot be written to", () => {
+  assert(shareArguments("/directory", "/socket", "read-only").includes("--readonly"));
+  assert(!shareArguments("/directory", "/socket", "read-write").includes("--readonly"));
 });

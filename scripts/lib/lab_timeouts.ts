@@ -1,7 +1,7 @@
 /**
- * containerd gives a shim's `delete` 5 s, and a task's state 2 s; an emulated machine takes longer,
- * and who is cut off there leaves something behind. For the configuration of every containerd in
- * the lab.
+ * Timeouts for the configuration of every containerd in the lab. By default containerd gives a
+ * shim's `delete` 5 s and the state of a task 2 s. An emulated machine takes longer, and a call
+ * that is cut off leaks something.
  */
 export const LAB_TIMEOUTS = `
 [timeouts]

@@ -1,6 +1,6 @@
-/** `nerdctl`, containerd's client that people use as they use docker: a peer for tests. */
+/** `nerdctl`, containerd's client with the command line of docker: a peer for tests. */
 
-import { type GoPeer, goPeerFolder } from "./go_peer.ts";
+import { type GoPeer, goPeerDirectory } from "./go_peer.ts";
 
 export const NERDCTL: GoPeer = {
   name: "nerdctl",
@@ -12,5 +12,5 @@ export const NERDCTL: GoPeer = {
   versionVariable: "pkg/version.Version",
 };
 
-/** Where tests in the testbed find it. */
-export const NERDCTL_PROGRAM: string = `${goPeerFolder(NERDCTL)}/nerdctl`;
+/** Path of the program in the testbed. */
+export const NERDCTL_PROGRAM: string = `${goPeerDirectory(NERDCTL)}/nerdctl`;

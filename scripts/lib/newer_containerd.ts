@@ -1,6 +1,6 @@
-/** A containerd that is newer than Debian's, as a peer for tests. */
+/** A containerd newer than Debian's: a peer for tests. */
 
-import { type GoPeer, goPeerFolder } from "./go_peer.ts";
+import { type GoPeer, goPeerDirectory } from "./go_peer.ts";
 
 export const NEWER_CONTAINERD: GoPeer = {
   name: "containerd",
@@ -12,5 +12,5 @@ export const NEWER_CONTAINERD: GoPeer = {
   versionVariable: "version.Version",
 };
 
-/** Where tests in the testbed find it. */
-export const NEWER_CONTAINERD_FOLDER: string = goPeerFolder(NEWER_CONTAINERD);
+/** Directory of its programs in the testbed. */
+export const NEWER_CONTAINERD_FOLDER: string = goPeerDirectory(NEWER_CONTAINERD);

@@ -8,17 +8,17 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { type TarEntry, writeTar } from "./tar.ts";
 
-/** An image to be. */
+/** Description of an image. */
 export interface ImageRecipe {
   /** The full reference, as containerd names it: `docker.io/library/busybox:latest`. */
   readonly name: string;
-  /** Lowest first. */
+  /** Layers, lowest first. */
   readonly layers: readonly (readonly TarEntry[])[];
-  /** The `config` object of the image's configuration (image-spec config.md). */
+  /** Object `config` of the image's configuration (image-spec config.md). */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** The same recipes give the same bytes. */
+/** Returns the archive of the images. The same recipes yield the same bytes. */
 export function ociArchive(images: readonly ImageRecipe[]): Uint8Array<ArrayBuffer> {
   const blobs = new Map<string, Uint8Array>();
   const add = (mediaType: string, content: Uint8Array) => {

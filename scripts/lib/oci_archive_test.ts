@@ -7,7 +7,7 @@ import { recipes, UPPER_LAYERS } from "./test_images.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** Name → content of a tar archive's members; checks every header's checksum. */
+/** Reads the members of a tar archive, by name; checks the checksum of each header. */
 function untar(archive: Uint8Array): Map<string, { type: string; mode: number; data: Uint8Array }> {
   const members = new Map();
   const field = (at: number, length: number) =>
@@ -27,7 +27,7 @@ function untar(archive: Uint8Array): Map<string, { type: string; mode: number; d
   return members;
 }
 
-Deno.test("tar: files, folders and links", () => {
+Deno.test("writeTar writes files, directories and links", () => {
   const members = untar(writeTar([
     { path: "d", folder: true, mode: 0o1777 },
     { path: "d/f", mode: 0o640, content: bytes("x".repeat(513)) },
@@ -40,24 +40,27 @@ Deno.test("tar: files, folders and links", () => {
   assert.throws(() => writeTar([{ path: "x".repeat(101), target: "" }]), RangeError);
 });
 
-Deno.test("GNU tar reads what we write", async () => {
-  const folder = await Deno.makeTempDir();
+Deno.test("GNU tar reads the archives of writeTar", async () => {
+  const directory = await Deno.makeTempDir();
   try {
     await Deno.writeFile(
-      `${folder}/a.tar`,
+      `${directory}/a.tar`,
       writeTar([{ path: "f", mode: 0o711, content: bytes("hi") }]),
     );
-    const { code, stderr } = await new Deno.Command("tar", { args: ["-xf", "a.tar"], cwd: folder })
+    const { code, stderr } = await new Deno.Command("tar", {
+      args: ["-xf", "a.tar"],
+      cwd: directory,
+    })
       .output();
     assert.equal(code, 0, new TextDecoder().decode(stderr));
-    assert.equal(await Deno.readTextFile(`${folder}/f`), "hi");
-    assert.equal((await Deno.stat(`${folder}/f`)).mode! & 0o777, 0o711);
+    assert.equal(await Deno.readTextFile(`${directory}/f`), "hi");
+    assert.equal((await Deno.stat(`${directory}/f`)).mode! & 0o777, 0o711);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 });
 
-Deno.test("every descriptor of the archive leads to a blob with its digest and size", () => {
+Deno.test("every descriptor of the archive has a blob with its digest and size", () => {
   const archive = ociArchive(recipes(bytes("busybox"), ["sh", "busybox"]));
   const members = untar(archive);
   const parse = (path: string) => JSON.parse(new TextDecoder().decode(members.get(path)!.data));
@@ -87,7 +90,7 @@ Deno.test("every descriptor of the archive leads to a blob with its digest and s
   );
 });
 
-Deno.test("the base image has applets as links, and every member's folder before it", () => {
+Deno.test("the base image has applets as links, and directories before their members", () => {
   const [base] = recipes(bytes("busybox"), ["sh", "env", "busybox"]);
   const seen = new Set<string>();
   for (const entry of base!.layers[0]! as TarEntry[]) {

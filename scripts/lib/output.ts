@@ -1,11 +1,11 @@
-/** Putting build results where people look for them. */
+/** Copies build results to `_output/`. */
 
 import { OUTPUT } from "./paths.ts";
 
 /**
- * Copies a cache entry's file to `_output/NAME` unless that is what lies there already, and returns
- * that path. The copy has the cached file's modification time, by which it is known again; it is
- * renamed into place, so whoever runs the old one goes on running it.
+ * Copies a cache entry's file to `_output/NAME`, unless it is there already, and returns that path.
+ * The copy has the cached file's modification time, by which it is recognized. It is renamed into
+ * place, so that processes of the old file keep running.
  */
 export async function publish(file: string, name: string): Promise<string> {
   const target = `${OUTPUT}/${name}`;

@@ -1,19 +1,19 @@
-/** Passing on what a program writes while keeping the end of it, for a summary. */
+/** Passes the output of a program on and keeps its last lines for a summary. */
 
 const ENCODER = new TextEncoder();
 
-/** The last lines of a text that comes in pieces. */
+/** Keeps the last lines of a text that arrives in chunks. */
 export class Tail {
   #lines: string[] = [""];
 
-  /** @param charactersMax of one line */
+  /** @param charactersMax to which each line is cut */
   constructor(readonly linesMax: number, readonly charactersMax = 1000) {}
 
   add(text: string): void {
     const [first, ...more] = text.split("\n");
     const rest = this.#lines.pop()! + first;
     this.#lines.push(...[rest, ...more].map((line) => line.slice(0, this.charactersMax)));
-    // The line that has only begun does not count yet.
+    // An incomplete last line does not count yet.
     this.#lines = this.#lines.slice(-this.linesMax - 1);
   }
 
@@ -23,7 +23,7 @@ export class Tail {
   }
 }
 
-/** Writes all of `stream` to `sink` as it comes, and to `tail`. Resolves at its end. */
+/** Writes `stream` to `sink`, as it arrives, and to `tail`. Resolves at its end. */
 export async function passOn(
   stream: ReadableStream<Uint8Array>,
   sink: { writeSync(data: Uint8Array): number },

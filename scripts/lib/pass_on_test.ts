@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { passOn, Tail } from "./pass_on.ts";
 
-Deno.test("the last lines are kept, however the text is cut", () => {
+Deno.test("Tail keeps the last lines, in chunks of any size", () => {
   const text = "one\ntwo\nthree\nfour\n";
   for (let size = 1; size < text.length; size++) {
     const tail = new Tail(2);
@@ -15,7 +15,7 @@ Deno.test("the last lines are kept, however the text is cut", () => {
   assert.equal(new Tail(2).text, "");
 });
 
-Deno.test("what is passed on arrives whole, also at a sink that takes little at a time", async () => {
+Deno.test("passOn writes everything, even to a sink that accepts few bytes at a time", async () => {
   let written = "";
   const sink = {
     writeSync(data: Uint8Array): number {

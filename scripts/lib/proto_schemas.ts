@@ -1,6 +1,6 @@
 /**
- * Writes the `*_schema.ts` files of proto/gen/: what proto/schema/ needs to read and write the
- * messages, typed by what protoc-gen-es wrote beside them.
+ * Generates the `*_schema.ts` files of proto/gen/: tables from which proto/schema/ encodes and
+ * decodes messages, with the types that protoc-gen-es wrote beside them.
  */
 
 import {
@@ -16,10 +16,10 @@ import {
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { posix } from "node:path";
 
-/** google.protobuf's files come with protobuf-es, their schemas do not. */
+/** The types of google.protobuf come with protobuf-es, our schemas of them do not. */
 const WELL_KNOWN = "google/protobuf/";
 
-/** Path below proto/gen/ → text, of all files in a FileDescriptorSet as buf writes it. */
+/** Returns path below proto/gen/ → text, for all files of a FileDescriptorSet written by buf. */
 export function schemaFiles(descriptorSet: Uint8Array): Map<string, string> {
   const registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptorSet));
   return new Map([...registry.files].map((file) => [schemaPath(file), schemaFile(file)]));
@@ -62,7 +62,7 @@ function schemaFile(file: DescFile): string {
   ].join("");
 }
 
-/** Schemas of other files, by file. */
+/** Names of schemas that are imported, by file. */
 function schemasUsed(file: DescFile, messages: readonly DescMessage[]): [DescFile, string[]][] {
   const used = [
     ...messages.flatMap((message) => message.fields.flatMap((field) => field.message ?? [])),
@@ -78,7 +78,7 @@ function schemasUsed(file: DescFile, messages: readonly DescMessage[]): [DescFil
 }
 
 function withNested(message: DescMessage): DescMessage[] {
-  // Entries of maps are no messages of their own to us.
+  // proto/schema/ has no messages for the entries of maps.
   const nested = message.nestedMessages.filter(({ proto }) => !proto.options?.mapEntry);
   return [message, ...nested.flatMap(withNested)];
 }
@@ -121,7 +121,7 @@ function scalarName(type: ScalarType, { name, parent }: DescField): string {
   const known = ["string", "bytes", "bool", "int32", "uint32", "int64", "uint64", "double"];
   const text = ScalarType[type].toLowerCase();
   if (known.includes(text)) return text;
-  throw new Error(`${parent.typeName}.${name}: proto/schema/ knows no type ${text} yet`);
+  throw new Error(`${parent.typeName}.${name}: type ${text} is not supported by proto/schema/ yet`);
 }
 
 function serviceText(service: DescService): string {
@@ -133,7 +133,7 @@ function serviceText(service: DescService): string {
     `${JSON.stringify(service.typeName)}, [\n${methods}]);\n`;
 }
 
-/** As protoc-gen-es names it: nested types are joined by underscores. */
+/** Returns the name by protoc-gen-es: nested types are joined by underscores. */
 function nameOf(desc: DescMessage | DescEnum): string {
   const prefix = desc.file.proto.package === "" ? "" : `${desc.file.proto.package}.`;
   return desc.typeName.slice(prefix.length).replaceAll(".", "_");

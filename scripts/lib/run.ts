@@ -1,16 +1,16 @@
-/** Running other programs. */
+/** Runs other programs. */
 
-/** How {@link run} runs. */
+/** Options of {@link run}. */
 export interface RunOptions {
   readonly cwd?: string;
-  /** Added to our own environment. */
+  /** Added to the environment of this process. */
   readonly env?: Record<string, string>;
-  /** The program's whole output goes to this file; an error then quotes its end. */
+  /** File for the program's output; an error quotes its end. */
   readonly logFile?: string;
   readonly signal?: AbortSignal;
 }
 
-/** A program that could not be started or did not end with 0. */
+/** Thrown when a program exits with anything but 0. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
   constructor(message: string, readonly code: number, readonly output: string) {
@@ -21,8 +21,10 @@ export class CommandError extends Error {
 const QUOTED_LINES_MAX = 25;
 
 /**
- * Runs a program with no standard input and returns its standard output.
- * @throws {CommandError} if it ends with anything but 0; the message quotes what it said last.
+ * Runs a program without standard input and returns its standard output.
+ *
+ * @throws {CommandError} if it exits with anything but 0; the message quotes its last output
+ * @throws {Deno.errors.NotFound} if there is no such program
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<string> {
   const [program, ...args] = argv;
@@ -39,7 +41,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   return text.decode(stdout);
 }
 
-/** Output goes through a shell redirection: Deno.Command cannot write into a file by itself. */
+/** Redirects the output by a shell: Deno.Command cannot write to a file. */
 async function runLogged(
   argv: readonly string[],
   logFile: string,
@@ -60,7 +62,9 @@ async function runLogged(
 function failure(argv: readonly string[], code: number, output: string): CommandError {
   const lines = output.trimEnd().split("\n").slice(-QUOTED_LINES_MAX);
   return new CommandError(
-    `${argv.slice(0, 3).join(" ")}… ended with ${code}\n${lines.map((l) => `  | ${l}`).join("\n")}`,
+    `${argv.slice(0, 3).join(" ")}… exited with ${code}\n${
+      lines.map((l) => `  | ${l}`).join("\n")
+    }`,
     code,
     output,
   );
@@ -74,15 +78,15 @@ function only({ cwd, env, signal }: RunOptions): Partial<Deno.CommandOptions> {
   };
 }
 
-/** The path of a program on PATH (with the administrator's folders, which users often lack). */
+/** Returns the path of a program on PATH and in the sbin directories, which users often lack. */
 export function which(program: string): string | null {
   const path = `${Deno.env.get("PATH") ?? ""}:/usr/local/sbin:/usr/sbin:/sbin`;
-  for (const folder of path.split(":")) {
+  for (const directory of path.split(":")) {
     try {
-      const { isFile, mode } = Deno.statSync(`${folder}/${program}`);
-      if (isFile && ((mode ?? 0) & 0o111) !== 0) return `${folder}/${program}`;
+      const { isFile, mode } = Deno.statSync(`${directory}/${program}`);
+      if (isFile && ((mode ?? 0) & 0o111) !== 0) return `${directory}/${program}`;
     } catch {
-      // Not here.
+      // Not in this directory.
     }
   }
   return null;

@@ -1,19 +1,20 @@
 /**
- * Folders that live as long as the process that made them. Each has a lock file that its owner
- * holds: one whose lock is free was left by a process that was killed, and is removed at the next
- * occasion.
+ * Directories that live as long as the process that made them. Each has a lock file that its owner
+ * holds. One whose lock is free was left by a killed process, and is removed by the next process
+ * that makes one.
  */
 
+import { messageOf } from "../../base/mod.ts";
 import { locked } from "./cache.ts";
 import { loud } from "./log.ts";
 import { cacheFolder } from "./paths.ts";
 import { run } from "./run.ts";
 
-/** A folder of our own in the cache. */
+/** A scratch directory in the cache. */
 export class Scratch implements AsyncDisposable {
   private constructor(readonly path: string, private readonly owner: Deno.FsFile) {}
 
-  /** Makes one, and removes those whose owners are gone. */
+  /** Makes a directory, and removes those whose owners are gone. */
   static async make(parent: string = cacheFolder("scratch")): Promise<Scratch> {
     return await locked(`${parent}/lock`, async () => {
       await removeStale(parent);
@@ -35,7 +36,7 @@ async function removeStale(parent: string): Promise<void> {
   for (const { name, isDirectory } of [...Deno.readDirSync(parent)]) {
     if (!isDirectory) continue;
     const path = `${parent}/${name}`;
-    // Deno has no way to try for a lock.
+    // Deno cannot try a lock without blocking.
     const { success } = await new Deno.Command("flock", {
       args: ["--nonblock", "--exclusive", `${path}.owner`, "true"],
       stdin: "null",
@@ -47,13 +48,14 @@ async function removeStale(parent: string): Promise<void> {
 }
 
 /**
- * Never crosses into a file system that is mounted there. What cannot be removed is left for later.
+ * Removes a directory, but nothing on file systems that are mounted in it. A failure is a warning:
+ * the next process tries again.
  */
 async function remove(path: string): Promise<void> {
   try {
     await run(["rm", "-rf", "--one-file-system", path]);
     await Deno.remove(`${path}.owner`).catch(() => {});
   } catch (error) {
-    loud(`${path} cannot be removed: ${error instanceof Error ? error.message : error}`);
+    loud(`cannot remove ${path}: ${messageOf(error)}`);
   }
 }

@@ -1,6 +1,8 @@
-/** Writes tar archives in the ustar format (POSIX.1-1988), all root's, all of the same time. */
+/**
+ * Writes tar archives in the ustar format (POSIX.1-1988); all members are root's, with one time.
+ */
 
-/** One member; paths are relative, without a leading `./`. */
+/** A member: directory, file or symbolic link. Paths are relative, without a leading `./`. */
 export type TarEntry =
   | { readonly path: string; readonly folder: true; readonly mode: number }
   | { readonly path: string; readonly content: Uint8Array; readonly mode: number }
@@ -8,11 +10,12 @@ export type TarEntry =
 
 const BLOCK_BYTES = 512;
 const NAME_BYTES_MAX = 100;
-/** 1 January 2000: a time that no tool takes for missing. */
+/** 1 January 2000, which no tool takes for a missing time. */
 const MTIME_SECONDS = 946_684_800;
 
 /**
- * The archive, members in the order given.
+ * Returns the archive of the members, in the order given.
+ *
  * @throws {RangeError} for a path or link target of more than 100 bytes
  */
 export function writeTar(entries: readonly TarEntry[]): Uint8Array<ArrayBuffer> {
@@ -48,7 +51,7 @@ function header(entry: TarEntry, size: number): Uint8Array {
   octal(116, 7, 0); // gid
   octal(124, 11, size);
   octal(136, 11, MTIME_SECONDS);
-  put(148, "        "); // the checksum counts as blanks
+  put(148, "        "); // the checksum counts as spaces
   put(156, type);
   put(157, short(target));
   put(257, "ustar\x0000");
@@ -61,7 +64,7 @@ function header(entry: TarEntry, size: number): Uint8Array {
 
 function short(text: string): string {
   if (new TextEncoder().encode(text).length > NAME_BYTES_MAX) {
-    throw new RangeError(`too long for a tar header: ${text}`);
+    throw new RangeError(`path too long for a tar header: ${text}`);
   }
   return text;
 }

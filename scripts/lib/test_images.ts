@@ -1,14 +1,14 @@
-/** The images that every testbed has. */
+/** The images of every testbed. */
 
 import { cached, hashOf, keepNewest } from "./cache.ts";
 import { type ImageRecipe, ociArchive } from "./oci_archive.ts";
 import { run } from "./run.ts";
 import type { TarEntry } from "./tar.ts";
 
-/** What the pods of a test stand on; in a cluster it is a program that does as much. */
+/** The sandbox image of pods in tests; in a cluster it is a program that only waits, too. */
 export const PAUSE_IMAGE = "docker.io/library/pause:latest";
 
-/** Layers of the many-layered image that lie above busybox. */
+/** Layers above busybox in the image with many layers. */
 export const UPPER_LAYERS = 20;
 
 const CONFIG = {
@@ -17,7 +17,7 @@ const CONFIG = {
   WorkingDir: "/",
 } as const;
 
-/** The path of an archive with all of them, made now if the cache has none of these. */
+/** Returns the path of an archive with all images; makes it if the cache does not have it. */
 export async function testImages(root: string): Promise<string> {
   const busybox = await Deno.readFile(`${root}/usr/bin/busybox`);
   const applets = await run([`${root}/usr/bin/busybox`, "--list"]);
@@ -33,7 +33,11 @@ export async function testImages(root: string): Promise<string> {
   return archive;
 }
 
-/** @param applets names of busybox's applets; they all lie in /bin, as in the image people know */
+/**
+ * Returns the images.
+ *
+ * @param applets names of busybox's applets, which are all in /bin, as in Docker's image
+ */
 export function recipes(busybox: Uint8Array, applets: readonly string[]): ImageRecipe[] {
   const base = baseLayer(busybox, applets);
   return [
@@ -46,7 +50,7 @@ export function recipes(busybox: Uint8Array, applets: readonly string[]): ImageR
     {
       name: PAUSE_IMAGE,
       layers: [base],
-      // A shell takes in what others leave to it, where a pod has one PID namespace.
+      // In a pod with one PID namespace, the shell reaps orphans of other containers.
       config: { ...CONFIG, Cmd: ["sh", "-c", "while :; do sleep 3600; done"] },
     },
   ];
@@ -81,14 +85,14 @@ function baseLayer(busybox: Uint8Array, applets: readonly string[]): TarEntry[] 
     { path: "bin/busybox", mode: 0o755, content: busybox },
     ...applets.filter((name) => name !== "busybox")
       .map((name): TarEntry => ({ path: `bin/${name}`, target: "/bin/busybox" })),
-    // Where scripts look for it.
+    // The path in the first line of scripts.
     { path: "usr/bin/env", target: "/bin/busybox" },
   ]);
 }
 
 /**
- * Layer N adds /layers/N and says so in /layers/top; every fifth takes away the one below it, so
- * that a layer that is missing, or in the wrong place, or not merged, is seen from inside.
+ * Layer N adds /layers/N and writes N to /layers/top; every fifth removes the file of the layer
+ * below it. So a layer that is missing, in the wrong place or not merged is visible inside.
  */
 function upperLayers(): TarEntry[][] {
   return Array.from({ length: UPPER_LAYERS }, (_, index) => {
