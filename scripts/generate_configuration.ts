@@ -48,7 +48,7 @@ const TAIL = `
 - \`<log_dir>/qemubox.log\`: the log of all shims
 - \`<log_dir>/console.log\`: the consoles of all guests, each line with the container's name
 
-What lies in \`<run_dir>\` is removed with the container. A log file of more than 16 MiB is moved to
+Files in \`<run_dir>\` are removed with the container. A log file of more than 16 MiB is moved to
 \`.1\`.
 `;
 
@@ -59,7 +59,7 @@ export async function configurationPage(): Promise<string> {
     "## Settings",
     "",
     table(
-      ["Key in the file", "Environment, annotation", "Value", "Default", "What it is"],
+      ["Key in the file", "Environment, annotation", "Value", "Default", "Meaning"],
       settings(),
     ),
     "",

@@ -9,7 +9,7 @@ import { after } from "../base/mod.ts";
 import { existing } from "./lib/paths.ts";
 
 /** Why the last files are skipped on a slow machine. */
-export const NO_TIME = "the time of a run was used up; --full takes what it takes";
+export const NO_TIME = "time limit of the run reached; --full has none";
 
 async function main([reports, minutes, until, ...files]: readonly string[]): Promise<number> {
   let failed = false;
@@ -20,7 +20,7 @@ async function main([reports, minutes, until, ...files]: readonly string[]): Pro
       await Deno.writeTextFile(report, skippedReport(file));
       continue;
     }
-    const late = `${file} ended within ${minutes} minutes`;
+    const late = `${file} finishes within ${minutes} minutes`;
     const child = new Deno.Command(Deno.execPath(), {
       // An earlier step has checked the types of all files at once.
       args: ["test", "--no-check", "--allow-all", `--junit-path=${report}`, file],
@@ -52,7 +52,7 @@ export function failureReport(file: string, name: string): string {
 
 /** Returns a report with one skipped test, for a file that was not started. */
 export function skippedReport(file: string): string {
-  return reportOf(file, `all of it (skipped: ${NO_TIME})`, "<skipped/>");
+  return reportOf(file, `all tests (skipped: ${NO_TIME})`, "<skipped/>");
 }
 
 function reportOf(file: string, name: string, outcome: string): string {

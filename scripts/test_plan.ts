@@ -1,4 +1,4 @@
-/** The steps of `scripts/test`: what it runs, in which order, with which limits of time. */
+/** The steps of `scripts/test`, their order and their time limits. */
 
 import { chooseAccelerator, chooseVsockTransport, probeHost } from "../qemu/mod.ts";
 import { DEBIAN_SUITE } from "./lib/debian_packages.ts";
@@ -115,7 +115,7 @@ function build(heading: string, peer: string | null, { noTestbed }: Run): Step {
   };
 }
 
-/** Runs test files, each in a process of its own. */
+/** Runs test files, each in a separate process. */
 function fileTests(
   heading: string,
   name: string,
@@ -186,7 +186,7 @@ export function inOrder(paths: readonly string[]): string[] {
   return paths.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** Whether this machine has itself what the lab emulates. */
+/** Whether this machine has KVM and vhost-vsock, which the lab emulates. */
 function hasKvm(): boolean {
   const host = probeHost();
   return chooseAccelerator("auto", host).accelerator === "kvm" &&

@@ -26,18 +26,18 @@ function document(
   ].join("\n");
 }
 
-Deno.test("a document with the tables as they are is fine", () => {
+Deno.test("a document with the same tables passes", () => {
   assert.deepEqual(architectureViolations(document(DIRECTORIES, ROOMS)), []);
 });
 
-Deno.test("base/ need not be named in each row", () => {
+Deno.test("rows may omit base/", () => {
   const without = Object.entries(DIRECTORIES).map(([name, allowed]) =>
     [name, allowed.filter((other) => other !== "base")] as const
   );
   assert.deepEqual(architectureViolations(document(Object.fromEntries(without), ROOMS)), []);
 });
 
-Deno.test("each difference is reported", () => {
+Deno.test("each difference between document and tables is reported", () => {
   const { net: _net, ...withoutNet } = DIRECTORIES;
   const cases: [string, RegExp][] = [
     [document(withoutNet, ROOMS), /no row `net\/`$/],

@@ -1,4 +1,4 @@
-/** Keeps the Markdown documents true: what they link to and the files they name exist. */
+/** Checks that the links, files and tests in Markdown documents exist. */
 
 import { anchorsOf, linksOf, tablesOf } from "./markdown.ts";
 import { DIRECTORIES } from "./tables.ts";
@@ -24,7 +24,7 @@ const ABBREVIATION = /(?<!\w)`?([A-Z])`?\s+is\s+`(tests\/\w+\/)`/g;
 const TEST = /(?:\b([A-Z])\s+)?`([\w./*-]+_test\.ts)`(?::\s*((?:"[^"]*"(?:,\s*)?)+))?/g;
 /** Numbers are tested by the benchmark's goals. */
 const BENCHMARK = /task bench|benchmarks\.md/;
-/** Its entries name files of their time. */
+/** Old entries name files that may have been removed since. */
 const HISTORY = "CHANGELOG.md";
 
 /** All violations of the document `path`. */

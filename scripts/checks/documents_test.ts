@@ -29,7 +29,7 @@ Deno.test("every document of the repository names only what exists", () => {
   assert.deepEqual(documents.flatMap((path) => documentViolations(path, repository)), []);
 });
 
-Deno.test("links lead to files and headings that exist", () => {
+Deno.test("links must lead to existing files and headings", () => {
   assert.deepEqual(violations("[a](../README.md#use-it) [b](../shim/) [c](#top)\n\n# Top\n"), []);
   assert.deepEqual(violations("[a](READ.md) [b](../README.md#use) [c](#top)\n"), [
     "link to docs/READ.md, which does not exist",
@@ -38,7 +38,7 @@ Deno.test("links lead to files and headings that exist", () => {
   ]);
 });
 
-Deno.test("paths and file names in code exist", () => {
+Deno.test("paths and file names in code must exist", () => {
   for (
     const text of [
       "`shim/task/tasks.ts` `tests/net/` `tests/net/*_test.ts` `tasks.ts` `task/tasks.ts`",
@@ -62,7 +62,7 @@ Deno.test("paths and file names in code exist", () => {
   ]);
 });
 
-Deno.test("rows of test coverage name tests that exist, by name where they are quoted", () => {
+Deno.test("rows of test coverage must name existing test files and, in quotes, tests", () => {
   const table = (...cells: string[]) =>
     [
       "N is `tests/net/` and `E` is `tests/e2e/`.",
@@ -91,7 +91,7 @@ Deno.test("rows of test coverage name tests that exist, by name where they are q
   );
 });
 
-Deno.test("the changelog may name files of the past, but not link to them", () => {
+Deno.test("the changelog may name removed files, but not link to them", () => {
   assert.deepEqual(violations("`shim/a.ts` [a](shim/a.ts)", "CHANGELOG.md"), [
     "link to shim/a.ts, which does not exist",
   ]);

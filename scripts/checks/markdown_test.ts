@@ -17,7 +17,7 @@ Deno.test("links are read outside of code, without those to other sites", () => 
   ]);
 });
 
-Deno.test("anchors are made as GitHub makes them", () => {
+Deno.test("anchors are the same as GitHub's", () => {
   const text = "# One, `two/three` & four's\n\n## A\n\n### A\n\n```sh\n# no heading\n```\n";
   assert.deepEqual([...anchorsOf(text)], ["one-twothree--fours", "a", "a-1"]);
 });

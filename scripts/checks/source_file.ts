@@ -16,7 +16,7 @@ export interface Import {
   readonly specifier: string;
   /** The file it means, relative to the repository; null when it is not a relative path. */
   readonly target: string | null;
-  /** Names taken from that module, as that module calls them; "all" when that cannot be told. */
+  /** Imported names, as the other module exports them; "all" if they are unknown. */
   readonly names: readonly string[] | "all";
 }
 
@@ -66,7 +66,7 @@ export function isTest(path: string): boolean {
 
 /**
  * Paths, relative to `root`, of all files below it whose name ends with `suffix`. Hidden
- * directories and what is built or downloaded are left out.
+ * directories and build results are left out.
  */
 export function* filesBelow(root: string, suffix: string, directory = ""): Generator<string> {
   for (const { name, isDirectory } of Deno.readDirSync(`${root}/${directory}`)) {

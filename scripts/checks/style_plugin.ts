@@ -47,7 +47,7 @@ function functionLines(context: Deno.lint.RuleContext): Deno.lint.LintVisitor {
     context.report({
       range: [start, start + text.indexOf("\n")],
       message: `function has ${lines} lines, more than ${FUNCTION_LINES_MAX}`,
-      hint: "Move steps of it into functions of their own.",
+      hint: "Move steps of it into separate functions.",
     });
   };
   return {

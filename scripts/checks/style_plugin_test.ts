@@ -48,7 +48,7 @@ Deno.test("comments end at column 100 at most; code and links may be longer", ()
   assert.deepEqual(findings("a.ts", `// See https://example.org/${words(200)}\n`), []);
 });
 
-Deno.test("product code in guest/ does not parse JSON with loss", () => {
+Deno.test("product code in guest/ must not use JSON.parse", () => {
   const message = "oci-json: JSON in guest/ must be parsed without rounding 64-bit numbers";
   const parse = "const a = JSON.parse(text);\n";
   assert.deepEqual(findings("guest/runtime/crun.ts", parse), [message]);

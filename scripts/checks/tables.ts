@@ -1,4 +1,4 @@
-/** What may import what. ARCHITECTURE.md prints both tables; architecture.ts compares them. */
+/** The import rules. ARCHITECTURE.md prints both tables; architecture.ts compares them. */
 
 /**
  * Top directory → the other top directories that it may import. A directory that is not listed may

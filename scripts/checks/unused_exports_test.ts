@@ -5,7 +5,7 @@ import { unusedExports } from "./unused_exports.ts";
 const unused = (files: Record<string, string>) =>
   unusedExports(Object.entries(files).map(([path, text]) => sourceFile(path, text)));
 
-Deno.test("an export of a mod.ts that nobody outside its directory uses is reported", () => {
+Deno.test("an export of a mod.ts that no file outside its directory uses is reported", () => {
   const found = unused({
     "a/mod.ts": 'export { b, type C, d as e } from "./x.ts";\nexport const f = 1;\n',
     "a/x.ts": 'import { f } from "./mod.ts";\n',
@@ -18,7 +18,7 @@ Deno.test("an export of a mod.ts that nobody outside its directory uses is repor
   ]);
 });
 
-Deno.test("imports of every form are uses, also in tests", () => {
+Deno.test("every form of import is a use, in tests too", () => {
   const module = 'export { a, type B } from "./x.ts";\nexport interface C {}\n';
   for (
     const user of [
@@ -52,7 +52,7 @@ Deno.test("export * exports what the other file does", () => {
   ]);
 });
 
-Deno.test("a mod.ts of a directory inside is used by that of the directory around it", () => {
+Deno.test("the mod.ts of an outer directory is a user of an inner one", () => {
   const inner = { "a/i/mod.ts": "export const x = 1;\n" };
   const outer = { "a/mod.ts": 'export { x } from "./i/mod.ts";\n' };
   assert.deepEqual(unused({ ...inner, ...outer }), [
