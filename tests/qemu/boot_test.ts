@@ -81,7 +81,7 @@ echo ${MARKER}
 HOME=/dev DENO_DIR=/dev/deno chroot /m ${deno} run --no-config --no-check --no-lock --cached-only --allow-all ${script}
 `,
       {
-        memoryMib: 512,
+        size: { memoryMib: 512, memoryMibMax: 512, vcpus: 1, vcpusMax: 1 },
         shares: [{ tag: "shared", directory: "/", readonly: true }],
       },
     ),
