@@ -20,7 +20,7 @@ export {
   sizeVm,
   type VmSize,
 } from "./sizing.ts";
-export { locateFiles, type VmFiles } from "./files.ts";
+export { locateFiles } from "./files.ts";
 export { type CidLease, leaseCid, removeCidLease } from "./cid.ts";
 export { type BootDeps, bootVm } from "./boot.ts";
 export { Balloon } from "./balloon.ts";

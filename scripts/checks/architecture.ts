@@ -8,7 +8,7 @@ const NAME = /^`([a-z_]+)\/`$/;
 /**
  * Reports where ARCHITECTURE.md differs from the tables:
  *
- * - the table below "## Folders" has one row per top directory of {@link DIRECTORIES}, whose column
+ * - the table below "## Directories" has one row per top directory of {@link DIRECTORIES}, whose column
  *   "May import" names the other directories in backticks
  * - below "## Rooms" there is one table per directory of {@link ROOMS}, in that order; the first
  *   column has the rooms as `` `room/` ``, top to bottom. A row for the files that are in no room
@@ -20,20 +20,20 @@ export function architectureViolations(text: string): string[] {
 }
 
 function folderViolations(text: string): string[] {
-  const [table] = tablesOf(text, "Folders");
-  if (table === undefined) return ['no table below the heading "## Folders"'];
+  const [table] = tablesOf(text, "Directories");
+  if (table === undefined) return ['no table below the heading "## Directories"'];
   const column = table[0]!.indexOf("May import");
-  if (column < 0) return ['table of "## Folders": no column "May import"'];
+  if (column < 0) return ['table of "## Directories": no column "May import"'];
   const rows = new Map(table.slice(1).map((row) => [nameOf(row[0]!), row[column] ?? ""]));
   return Object.entries(DIRECTORIES).flatMap(([directory, allowed]) => {
     const cell = rows.get(directory);
-    if (cell === undefined) return [`table of "## Folders": no row \`${directory}/\``];
+    if (cell === undefined) return [`table of "## Directories": no row \`${directory}/\``];
     const printed = [...cell.matchAll(/`([a-z_]+)\/?`/g)].map(([, name]) => name!);
     // Everything may import base/: the table need not say so in each row.
     const same = sorted(printed) === sorted(allowed) ||
       sorted(printed) === sorted(allowed.filter((name) => name !== "base"));
     return same ? [] : [
-      `table of "## Folders": \`${directory}/\` may import ${list(allowed)}, not ${list(printed)}`,
+      `table of "## Directories": \`${directory}/\` may import ${list(allowed)}, not ${list(printed)}`,
     ];
   });
 }

@@ -14,7 +14,7 @@ function document(
   rooms: Readonly<Record<string, readonly string[]>>,
 ): string {
   return [
-    ...["# Architecture", "", "## Folders", ""],
+    ...["# Architecture", "", "## Directories", ""],
     ...["| Folder | What it holds | May import |", "|---|---|---|"],
     ...Object.entries(directories).map(directoryRow),
     ...["| `scripts/` | text | anything |", "", "## Rooms", ""],
@@ -51,7 +51,7 @@ Deno.test("each difference between document and tables is reported", () => {
       /^ARCHITECTURE.md: rooms of guest\/, top to bottom: must be services .*, not base /,
     ],
     [document(DIRECTORIES, ROOMS).replace("May import", "Imports"), /no column "May import"$/],
-    [document(DIRECTORIES, ROOMS).replace("## Folders", "## Other"), /no table below/],
+    [document(DIRECTORIES, ROOMS).replace("## Directories", "## Other"), /no table below/],
   ];
   for (const [text, expected] of cases) {
     const found = architectureViolations(text);
