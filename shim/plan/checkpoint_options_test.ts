@@ -1,27 +1,34 @@
 import assert from "node:assert/strict";
-import { Code, packAny, RpcError, runcOptions, unpackAny } from "../../proto/mod.ts";
+import { AnySchema, create, packAny, runcOptions, unpackAny } from "../../proto/mod.ts";
+import { assertRefused } from "../testing/refused.ts";
 import { checkpointOptions } from "./checkpoint_options.ts";
 
-Deno.test("the guest is told what is asked for, and no path of the host", () => {
+Deno.test("checkpoint options reach the guest without paths of the host", () => {
   const { CheckpointOptionsSchema } = runcOptions;
   assert.equal(checkpointOptions(undefined), null);
   assert.equal(checkpointOptions({ typeUrl: "", value: new Uint8Array() } as never), null);
   const asked = { exit: true, fileLocks: true, imagePath: "/host/images", workPath: "/host/work" };
-  const told = unpackAny(
+  const passed = unpackAny(
     CheckpointOptionsSchema,
     checkpointOptions(packAny(CheckpointOptionsSchema, asked))!,
   );
-  const { exit, fileLocks, imagePath, workPath } = told;
+  const { exit, fileLocks, imagePath, workPath } = passed;
   assert.deepEqual({ exit, fileLocks, imagePath, workPath }, {
     ...{ exit: true, fileLocks: true, imagePath: "", workPath: "" },
   });
 });
 
-Deno.test("options of another type are refused by its name", () => {
-  assert.throws(
+Deno.test("checkpoint options of another type, or with malformed bytes, are refused", () => {
+  const { typeName } = runcOptions.CheckpointOptionsSchema;
+  assertRefused(
     () => checkpointOptions(packAny(runcOptions.OptionsSchema, {})),
-    (error) =>
-      error instanceof RpcError && error.code === Code.InvalidArgument &&
-      /"[^"]*containerd.runc.v1.Options" are not known/.test(error.message),
+    "invalid",
+    /^checkpoint options of type "[^"]*containerd.runc.v1.Options" are not known: use [^ ]*Options$/,
+  );
+  const malformed = create(AnySchema, { typeUrl: typeName, value: Uint8Array.of(0xff) });
+  assertRefused(
+    () => checkpointOptions(malformed),
+    "invalid",
+    /^options of type containerd\.runc\.v1\.CheckpointOptions are malformed: invalid containerd\./,
   );
 });

@@ -38,7 +38,8 @@ export function planExec(request: ExecRequest): OciProcess {
     throw new RefusedError("invalid", `${what} args`, "must be a non-empty list of strings");
   }
   if (typeof cwd !== "string" || !cwd.startsWith("/")) {
-    throw new RefusedError("invalid", `${what} cwd ${show(cwd)}`, "must be an absolute path");
+    const field = typeof cwd === "string" ? `${what} cwd ${quoted(cwd)}` : `${what} cwd`;
+    throw new RefusedError("invalid", field, "must be an absolute path");
   }
   requireSameTerminal(process, terminal, what);
   dropLabels(process);
@@ -49,18 +50,18 @@ export function planExec(request: ExecRequest): OciProcess {
  * A terminal is asked for twice, in the specification and in the request.
  *
  * @param what names the process in the error.
- * @throws RefusedError `invalid` if the two differ.
+ * @throws RefusedError `invalid` if the two differ, or the specification's is not a boolean.
  */
 export function requireSameTerminal(process: OciProcess, terminal: boolean, what: string): void {
-  if ((process.terminal ?? false) === terminal) return;
+  const specified: unknown = process.terminal ?? false;
+  if (specified === terminal) return;
+  if (typeof specified !== "boolean") {
+    throw new RefusedError("invalid", `${what} terminal`, "must be true or false");
+  }
   throw new RefusedError(
     "invalid",
     `${what} terminal`,
-    `is ${process.terminal ?? false} in its specification and ${terminal} in the request`,
+    `is ${specified} in its specification and ${terminal} in the request`,
     "make them the same",
   );
-}
-
-function show(value: unknown): string {
-  return quoted(typeof value === "string" ? value : String(value));
 }

@@ -84,21 +84,30 @@ export const SPEC_BYTES_MAX = 2 * MIB;
 /**
  * Reads `<bundle>/config.json`.
  *
- * @throws RefusedError `invalid` if the file is missing, too large or not a JSON object.
+ * @throws RefusedError `invalid` naming the file, if it is missing, too large or not a JSON object.
  */
 export function readSpec(bundle: string): OciSpec {
   const path = `${bundle}/config.json`;
-  let spec: unknown;
+  const refusal = (why: string, cause?: unknown) =>
+    new RefusedError("invalid", path, why, undefined, { cause });
+  let text: string;
   try {
     const { size } = Deno.statSync(path);
     if (size > SPEC_BYTES_MAX) {
-      throw new Error(`has ${size} bytes, more than the limit of ${SPEC_BYTES_MAX}`);
+      throw refusal(`has ${size} bytes, more than the limit of ${SPEC_BYTES_MAX}`);
     }
-    spec = parseOciJson(Deno.readTextFileSync(path));
-    if (!isObject(spec)) throw new Error("is not a JSON object");
+    text = Deno.readTextFileSync(path);
   } catch (error) {
-    throw new RefusedError("invalid", path, messageOf(error), undefined, { cause: error });
+    if (error instanceof RefusedError) throw error;
+    throw refusal(`cannot be read: ${messageOf(error)}`, error);
   }
+  let spec: unknown;
+  try {
+    spec = parseOciJson(text);
+  } catch (error) {
+    throw refusal(`is not JSON: ${messageOf(error)}`, error);
+  }
+  if (!isObject(spec)) throw refusal("is not a JSON object");
   return spec as OciSpec;
 }
 

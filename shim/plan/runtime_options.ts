@@ -45,7 +45,7 @@ export function typeNameOf({ typeUrl }: Any): string {
 /** Makes the error for options of a type that is not in `known`. */
 export function unknownType(what: string, { typeUrl }: Any, known: string[]): RefusedError {
   const why = "are not known";
-  const fix = `known are ${known.join(" and ")}`;
+  const fix = `use ${known.join(" or ")}`;
   return new RefusedError("invalid", `${what} of type ${quoted(typeUrl)}`, why, fix);
 }
 

@@ -1,26 +1,9 @@
 import assert from "node:assert/strict";
-import {
-  AnySchema,
-  Code,
-  create,
-  packAny,
-  RpcError,
-  runcOptions,
-  runtimeOptions,
-} from "../../proto/mod.ts";
+import { AnySchema, create, packAny, runcOptions, runtimeOptions } from "../../proto/mod.ts";
+import { assertRefused } from "../testing/refused.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
 
-function refusal(typeUrl: string, value: Uint8Array = new Uint8Array()): string {
-  try {
-    checkRuntimeOptions(create(AnySchema, { typeUrl, value }));
-  } catch (error) {
-    assert.ok(error instanceof RpcError && error.code === Code.InvalidArgument, String(error));
-    return error.message;
-  }
-  return "not refused";
-}
-
-Deno.test("no options, and options that say nothing, are fine", () => {
+Deno.test("no options, and options that set nothing, are accepted", () => {
   assert.deepEqual(checkRuntimeOptions(undefined), []);
   assert.deepEqual(checkRuntimeOptions(create(AnySchema, {})), []);
   assert.deepEqual(checkRuntimeOptions(packAny(runcOptions.OptionsSchema, {})), []);
@@ -30,7 +13,7 @@ Deno.test("no options, and options that say nothing, are fine", () => {
   );
 });
 
-Deno.test("runc's options are parsed, and named where they mean nothing", () => {
+Deno.test("options of runc are parsed, and each one that is set gives a line", () => {
   const options = packAny(runcOptions.OptionsSchema, { systemdCgroup: true, binaryName: "crun" });
   assert.deepEqual(checkRuntimeOptions(options), [
     "runtime option binaryName has no meaning for a container in a VM",
@@ -38,15 +21,24 @@ Deno.test("runc's options are parsed, and named where they mean nothing", () => 
   ]);
 });
 
-Deno.test("what is not known is refused by name", () => {
-  assert.match(
-    refusal("com.example.Options"),
-    /type "com\.example\.Options" are not known; known are/,
+Deno.test("unknown types, malformed bytes and runtime settings are refused by name", () => {
+  const check = (typeUrl: string, value: Uint8Array = new Uint8Array()) => () =>
+    checkRuntimeOptions(create(AnySchema, { typeUrl, value }));
+  assert.equal(
+    assertRefused(check("com.example.Options"), "invalid", /are not known/),
+    'runtime options of type "com.example.Options" are not known: ' +
+      "use containerd.runc.v1.Options or runtimeoptions.v1.Options",
   );
-  assert.match(
-    refusal("containerd.runc.v1.Options", Uint8Array.of(0xff)),
-    /invalid containerd\.runc/,
+  assertRefused(
+    check("containerd.runc.v1.Options", Uint8Array.of(0xff)),
+    "invalid",
+    /^options of type containerd\.runc\.v1\.Options are malformed: invalid containerd\.runc/,
   );
   const generic = packAny(runtimeOptions.OptionsSchema, { configPath: "/etc/x.toml" });
-  assert.match(refusal(generic.typeUrl, generic.value), /config_path \/etc\/x\.toml: settings are/);
+  const configured = check(generic.typeUrl, generic.value);
+  assertRefused(configured, "invalid", /config_path \/etc\/x\.toml is not supported: settings are/);
+  assert.throws(configured, {
+    field: "runtime option config_path /etc/x.toml",
+    fix: "settings are read from /etc/qemubox/config.json",
+  });
 });
