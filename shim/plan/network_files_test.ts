@@ -24,7 +24,7 @@ const NETWORK: GuestNetwork = {
 const text = (files: readonly { content: Uint8Array }[]) =>
   files.map(({ content }) => new TextDecoder().decode(content));
 
-Deno.test("a container gets its name, its hosts and its resolver", () => {
+Deno.test("a container gets /etc/hostname, /etc/hosts and /etc/resolv.conf", () => {
   const { spec, files } = withNetworkFiles(SPEC, "box", NETWORK);
   assert.deepEqual(files.map(({ name }) => name), ["hostname", "hosts", "resolv.conf"]);
   const [hostname, hosts, resolver] = text(files);
@@ -39,7 +39,7 @@ Deno.test("a container gets its name, its hosts and its resolver", () => {
   ]);
 });
 
-Deno.test("what the specification mounts there itself stays, and no network needs no resolver", () => {
+Deno.test("mounts of the specification stay, and without a network there is no resolv.conf", () => {
   const own = { destination: "/etc/resolv.conf", type: "bind", source: "/pods/resolv.conf" };
   const { spec, files } = withNetworkFiles({ ...SPEC, mounts: [own] }, "box", NETWORK);
   assert.deepEqual(files.map(({ name }) => name), ["hostname", "hosts"]);

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { Code, RpcError } from "../../proto/mod.ts";
-import { planMember } from "./member_plan.ts";
-import type { OciSpec } from "./oci.ts";
+import { MIB } from "../../base/mod.ts";
+import { assertRefused } from "../testing/refused.ts";
 import { temporaryFolder } from "../testing/test_support.ts";
 import type { CreateRequest } from "./create_request.ts";
+import type { OciSpec } from "./oci.ts";
+import { planPodContainer } from "./pod_container_plan.ts";
 
 const POD = {
   ...{ hostPid: 4711, guestPid: 77, hostname: "pod" },
@@ -16,54 +17,54 @@ const SPEC: OciSpec = {
   linux: { namespaces: [{ type: "network", path: "/proc/4711/ns/net" }] },
 };
 
-function member(
-  folder: string,
+function plan(
+  bundle: string,
   rootfs: CreateRequest["rootfs"] = [],
   change: Partial<CreateRequest> = {},
   spec: OciSpec = SPEC,
 ) {
   const request = {
-    ...{ id: "c", bundle: folder, rootfs, checkpoint: "", terminal: false },
+    ...{ id: "c", bundle, rootfs, checkpoint: "", terminal: false },
     ...{ stdin: "", stdout: "", stderr: "" },
     ...change,
   };
-  return planMember(request, spec, POD, "c3");
+  return planPodContainer(request, spec, POD, "c3");
 }
 
-function refusal(code: Code, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert(error instanceof RpcError, String(error));
-    assert.deepEqual(
-      [Code[error.code], message.test(error.message)],
-      [Code[code], true],
-      error.message,
-    );
-    return true;
-  };
-}
-
-Deno.test("a container comes into a pod with the pod's name and disk, in a place of its own", () => {
-  using folder = temporaryFolder();
-  Deno.mkdirSync(`${folder.path}/rootfs`);
-  const plan = member(folder.path);
-  assert.deepEqual([plan.hostname, plan.writable, plan.warnings], ["pod", POD.writable, []]);
-  assert.deepEqual(plan.pod, { folder: "c3", namespaces: { hostPid: 4711, guestPid: 77 } });
-  assert.equal(plan.rootfs.kind, "mounted");
-  const limit = (mib: number): OciSpec => ({
-    ...SPEC,
-    linux: { ...SPEC.linux, resources: { memory: { limit: mib * 2 ** 20 } } },
-  });
-  assert.deepEqual(member(folder.path, [], {}, limit(512)).warnings, []);
-  const hooks: OciSpec = { ...SPEC, hooks: { createRuntime: [{ path: "/x" }] } };
-  assert.match(member(folder.path, [], {}, hooks).warnings.join(), /hooks .* are not run/);
-  assert.match(member(folder.path, [], {}, limit(513)).warnings.join(), /the pod's VM has 768 MiB/);
+Deno.test("a pod container has the pod's name and disk, and a directory of its own", () => {
+  using bundle = temporaryFolder();
+  Deno.mkdirSync(`${bundle.path}/rootfs`);
+  const { container, warnings } = plan(bundle.path);
+  assert.deepEqual([container.hostname, container.writable, warnings], ["pod", POD.writable, []]);
+  const namespaces = { hostPid: 4711, guestPid: 77 };
+  assert.deepEqual(container.pod, { directory: "c3", namespaces });
+  assert.equal(container.rootfs.kind, "mounted");
 });
 
-Deno.test("EROFS layers come as files, and a snapshot's own image does not come", () => {
-  using folder = temporaryFolder();
+Deno.test("a pod container gets a warning for hooks, and for a limit above its VM's memory", () => {
+  using bundle = temporaryFolder();
+  Deno.mkdirSync(`${bundle.path}/rootfs`);
+  const warnings = (spec: OciSpec) => plan(bundle.path, [], {}, spec).warnings;
+  const limit = (mib: number): OciSpec => ({
+    ...SPEC,
+    linux: { ...SPEC.linux, resources: { memory: { limit: mib * MIB } } },
+  });
+  assert.deepEqual(warnings(limit(512)), []);
+  assert.deepEqual(warnings(limit(513)), [
+    "linux.resources.memory.limit: the pod's VM has 768 MiB and is full before the container " +
+    "reaches its 513 MiB",
+  ]);
+  const hooks: OciSpec = { ...SPEC, hooks: { createRuntime: [{ path: "/x" }] } };
+  assert.deepEqual(warnings(hooks), [
+    "hooks of config.json are not run for a container that joins a pod",
+  ]);
+});
+
+Deno.test("EROFS layers of a pod container are files of the share, its own image is not used", () => {
+  using bundle = temporaryFolder();
   const image = (name: string) => {
-    Deno.writeFileSync(`${folder.path}/${name}`, new Uint8Array(4096));
-    return `${folder.path}/${name}`;
+    Deno.writeFileSync(`${bundle.path}/${name}`, new Uint8Array(4096));
+    return `${bundle.path}/${name}`;
   };
   const layer = { type: "erofs", source: image("layer.erofs"), options: ["ro", "loop"] };
   const own = { type: "ext4", source: image("rwlayer.img"), options: ["rw", "loop"] };
@@ -77,30 +78,41 @@ Deno.test("EROFS layers come as files, and a snapshot's own image does not come"
       ...["lowerdir={{ overlay 0 0 }}"],
     ],
   };
-  const plan = member(folder.path, [layer, own, overlay]);
-  assert.deepEqual([plan.rootfs.kind, plan.writable], ["files", POD.writable]);
-  assert.match(plan.warnings.join(), /rwlayer\.img is not used/);
+  const { container, warnings } = plan(bundle.path, [layer, own, overlay]);
+  assert.deepEqual([container.rootfs.kind, container.writable], ["files", POD.writable]);
+  assert.deepEqual(warnings, [
+    `the snapshot's writable image ${own.source} is not used: the VM of a pod takes no further ` +
+    "disk, and the container writes to the pod's",
+  ]);
 });
 
-Deno.test("what cannot come into a VM that runs is refused", () => {
-  using folder = temporaryFolder();
-  assert.throws(
-    () => member(folder.path, [], { checkpoint: "/c" }),
-    refusal(Code.Unimplemented, /its VM runs already/),
+Deno.test("a container that needs another disk, or a checkpoint, cannot join a pod", () => {
+  using bundle = temporaryFolder();
+  assertRefused(
+    () => plan(bundle.path, [], { checkpoint: "/c" }),
+    "unsupported",
+    /^checkpoint \/c cannot be restored into the VM of a pod: its VM runs already$/,
   );
-  assert.throws(
-    () => member(folder.path, [], { terminal: true }),
-    refusal(Code.InvalidArgument, /terminal is false/),
+  assertRefused(
+    () => plan(bundle.path, [], { terminal: true }),
+    "invalid",
+    /^process of config\.json: terminal is false in its specification and true in the request/,
   );
-  const image = `${folder.path}/rwlayer.img`;
+  const image = `${bundle.path}/rwlayer.img`;
   Deno.writeFileSync(image, new Uint8Array(4096));
   const bind = {
     type: "format/mkdir/bind",
     source: "{{ mount 0 }}/upper",
     options: ["X-containerd.mkdir.path={{ mount 0 }}/upper:0755", "rw", "rbind"],
   };
-  assert.throws(
-    () => member(folder.path, [{ type: "ext4", source: image, options: ["rw", "loop"] }, bind]),
-    refusal(Code.FailedPrecondition, /all of the root file system is in the snapshot's/),
+  const message = assertRefused(
+    () => plan(bundle.path, [{ type: "ext4", source: image, options: ["rw", "loop"] }, bind]),
+    "host",
+    /^root file system is all in the snapshot's/,
+  );
+  assert.equal(
+    message,
+    `root file system is all in the snapshot's writable image ${image}, and the VM of a pod takes ` +
+      "no further disk",
   );
 });

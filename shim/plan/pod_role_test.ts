@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { assertRefused } from "../testing/refused.ts";
 import { podResources, podRoleOf } from "./pod_role.ts";
 
 const cri = (facts: Record<string, string>) =>
@@ -6,21 +7,31 @@ const cri = (facts: Record<string, string>) =>
     Object.entries(facts).map(([key, value]) => [`io.kubernetes.cri.${key}`, value]),
   );
 
-Deno.test("annotations say what a container is to others", () => {
+Deno.test("a container's role in a pod comes from the annotations of containerd's CRI plugin", () => {
   assert.deepEqual(podRoleOf({}), { kind: "alone" });
   assert.deepEqual(podRoleOf(cri({ "sandbox-id": "p" })), { kind: "alone" });
   const sandbox = cri({ "container-type": "sandbox", "sandbox-id": "p" });
   assert.deepEqual(podRoleOf(sandbox), { kind: "sandbox" });
-  const member = cri({ "container-type": "container", "sandbox-id": "p" });
-  assert.deepEqual(podRoleOf(member), { kind: "container", sandboxId: "p" });
-  assert.throws(
-    () => podRoleOf(cri({ "container-type": "container" })),
-    /needs the annotation io\.kubernetes\.cri\.sandbox-id/,
+  const container = cri({ "container-type": "container", "sandbox-id": "p" });
+  assert.deepEqual(podRoleOf(container), { kind: "container", sandboxId: "p" });
+  const alone = cri({ "container-type": "container" });
+  assertRefused(
+    () => podRoleOf(alone),
+    "invalid",
+    /^annotation io\.kubernetes\.cri\.sandbox-id is missing: a pod container needs it/,
   );
-  assert.throws(() => podRoleOf(cri({ "container-type": "pod" })), /container-type=pod is neither/);
+  assert.throws(() => podRoleOf(alone), {
+    field: "annotation io.kubernetes.cri.sandbox-id",
+    fix: "a pod container needs it with the sandbox's id",
+  });
+  assertRefused(
+    () => podRoleOf(cri({ "container-type": "pod" })),
+    "invalid",
+    /^annotation io\.kubernetes\.cri\.container-type=pod is neither "sandbox" nor "container"$/,
+  );
 });
 
-Deno.test("a pod's VM is made for what the kubelet has summed up, if it has", () => {
+Deno.test("a pod's VM is sized by the limits that the kubelet sums up, if there are any", () => {
   assert.equal(podResources({}), null);
   for (const nothing of ["", "0", "-1", "1e9", "9".repeat(19)]) {
     const facts = cri({ "sandbox-memory": nothing, "sandbox-cpu-quota": nothing });

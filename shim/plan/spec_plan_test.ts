@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { assertRefused } from "../testing/refused.ts";
 import type { OciSpec } from "./oci.ts";
-import { planSpec, UnsupportedSpecError } from "./spec_plan.ts";
+import { planSpec } from "./spec_plan.ts";
 
 function host(change: (spec: OciSpec) => void = () => {}): OciSpec {
   const spec: OciSpec = {
@@ -19,7 +20,7 @@ function host(change: (spec: OciSpec) => void = () => {}): OciSpec {
 }
 const none = () => "missing" as const;
 
-Deno.test("host names leave the specification, limits stay", () => {
+Deno.test("names of host objects are dropped from the specification, limits stay", () => {
   const { spec, dropped } = planSpec(host(), "c1", none);
   assert.deepEqual(spec.root, { path: "rootfs", readonly: true });
   assert.equal(spec.linux!.cgroupsPath, "/qemubox/c1");
@@ -28,13 +29,13 @@ Deno.test("host names leave the specification, limits stay", () => {
   assert.deepEqual(dropped, []);
 });
 
-Deno.test("the input is not changed", () => {
+Deno.test("planSpec does not change its input", () => {
   const input = host();
   planSpec(input, "c1", none);
   assert.deepEqual(input, host());
 });
 
-Deno.test("what is dropped is told", () => {
+Deno.test("each dropped hook, label and namespace path gives a line", () => {
   const { spec, dropped } = planSpec(
     host((spec) => {
       const hooks = [{ path: "/usr/bin/hook" }];
@@ -48,12 +49,12 @@ Deno.test("what is dropped is told", () => {
   assert.equal(spec.hooks, undefined);
   assert.equal(spec.process!.apparmorProfile, undefined);
   assert.equal(dropped.length, 3);
-  assert.match(dropped[0]!, /^hooks startContainer: they cannot run inside the VM/);
+  assert.match(dropped[0]!, /^hooks startContainer cannot run inside the VM$/);
   assert.match(dropped[1]!, /apparmorProfile/);
   assert.match(dropped[2]!, /\/proc\/42\/ns\/ipc/);
 });
 
-Deno.test("a cpuset names the host's processors: it is dropped and told", () => {
+Deno.test("a cpuset numbers the host's CPUs: it is dropped with a line", () => {
   const { spec, dropped } = planSpec(
     host((spec) => spec.linux!.resources!.cpu = { cpus: "2-3", mems: "0", quota: 5, shares: 2 }),
     "c1",
@@ -80,7 +81,7 @@ Deno.test("weights of the host's devices are dropped, other limits of I/O stay",
   assert.equal(dropped.length, 1);
 });
 
-Deno.test("a bind mount's source becomes what the guest has of it", () => {
+Deno.test("a bind mount's source becomes its place in the guest", () => {
   const { spec, volumes } = planSpec(
     host((spec) =>
       spec.mounts!.push({
@@ -102,38 +103,65 @@ Deno.test("a bind mount's source becomes what the guest has of it", () => {
   assert.equal(spec.mounts!.at(-1)!.source, "shares/qemubox/volume-0");
 });
 
-Deno.test("what cannot be honoured is refused by name", () => {
-  const bind = host((spec) =>
-    spec.mounts!.push({ destination: "/data", type: "bind", source: "/srv/data" })
+Deno.test("a mount without a source, huge pages and an empty command are refused", () => {
+  const refused = (change: (spec: OciSpec) => void, pattern: RegExp) =>
+    assertRefused(() => planSpec(host(change), "c", none), "unsupported", pattern);
+  refused(
+    (spec) => spec.mounts!.push({ destination: "/data", type: "bind", source: "/srv/data" }),
+    /^mount of \/srv\/data at \/data: the source does not exist on the host$/,
   );
-  assert.throws(() => planSpec(bind, "c", none), /\/srv\/data at \/data: .*does not exist/);
+  const pages = (limit: number) => (spec: OciSpec) =>
+    spec.linux!.resources!.hugepageLimits = [{ pageSize: "2MB", limit }];
+  refused(pages(1 << 21), /^linux\.resources\.hugepageLimits asks for huge pages \(2MB\)/);
+  const { spec } = planSpec(host(pages(0)), "c", none);
+  assert.equal(spec.linux!.resources!.hugepageLimits, undefined);
+  const noCommand = (spec: OciSpec) => spec.process!.args = [];
+  refused(noCommand, /^process\.args of config\.json is empty: give a command to run$/);
+  assert.throws(() => planSpec(host(noCommand), "c", none), {
+    field: "process.args of config.json",
+    fix: "give a command to run",
+  });
+});
+
+Deno.test("the host's network is refused with the annotation that publishes ports", () => {
+  const shared = host((spec) => spec.linux!.namespaces = [{ type: "pid" }]);
+  assertRefused(
+    () => planSpec(shared, "c", none),
+    "unsupported",
+    /^linux\.namespaces has no network namespace \(--net-host, hostNetwork\), but a container in a VM/,
+  );
+  assert.throws(() => planSpec(shared, "c", none), {
+    field: "linux.namespaces",
+    fix: "run it without, and publish its ports with the annotation io.qemubox.port-mappings",
+  });
+});
+
+Deno.test("a device of the host is refused, or dropped for a privileged container", () => {
   const device = host((spec) => {
     spec.linux!.devices = [
       { path: "/dev/fuse", type: "c", major: 10, minor: 229 },
       { path: "/dev/nvidia0", type: "c", major: 195, minor: 0 },
     ];
   });
-  assert.throws(() => planSpec(device, "c", none), /"\/dev\/nvidia0" \(c 195:0\)/);
+  const refused = (spec: OciSpec, pattern: RegExp) =>
+    assertRefused(() => planSpec(spec, "c", none), "unsupported", pattern);
+  refused(
+    device,
+    /^linux\.devices: "\/dev\/nvidia0" \(c 195:0\) is a device of the host, .*: run it without$/,
+  );
   const disk = host((spec) => {
     spec.linux!.devices = [{ path: "/dev/full", type: "b", major: 1, minor: 7 }];
   });
-  assert.throws(() => planSpec(disk, "c", none), /"\/dev\/full" \(b 1:7\)/);
+  refused(disk, /^linux\.devices: "\/dev\/full" \(b 1:7\) is a device of the host/);
   const privileged = structuredClone(device);
   privileged.linux!.resources!.devices = [{ allow: false }, { allow: true }];
   const { spec, dropped } = planSpec(privileged, "c", none);
   assert.deepEqual(spec.linux!.devices!.map(({ path }) => path), ["/dev/fuse"]);
   assert.deepEqual(dropped.length, 1);
-  assert.match(dropped[0]!, /"\/dev\/nvidia0" \(c 195:0\)/);
-  const pages = (limit: number) =>
-    host((spec) => spec.linux!.resources!.hugepageLimits = [{ pageSize: "2MB", limit }]);
-  assert.throws(() => planSpec(pages(1 << 21), "c", none), /huge pages \(2MB\)/);
-  assert.equal(planSpec(pages(0), "c", none).spec.linux!.resources!.hugepageLimits, undefined);
-  const nothing = host((spec) => spec.process!.args = []);
-  assert.throws(() => planSpec(nothing, "c", none), UnsupportedSpecError);
-  assert.throws(() => planSpec(nothing, "c", none), /process\.args/);
+  assert.match(dropped[0]!, /^linux\.devices: "\/dev\/nvidia0" \(c 195:0\) are the host's/);
 });
 
-Deno.test("a container of a pod has the namespaces of its first, and a place of its own", () => {
+Deno.test("a pod container has the namespaces of the pod's first, and a directory of its own", () => {
   const spec = (): OciSpec => ({
     ...host(),
     mounts: [
@@ -158,25 +186,29 @@ Deno.test("a container of a pod has the namespaces of its first, and a place of 
   });
   const kindOf = (path: string) => path === "/srv" ? "directory" as const : "missing" as const;
   const namespaces = { hostPid: 4711, guestPid: 77 };
-  const member = planSpec(spec(), "c", kindOf, "", { folder: "c3", namespaces });
-  assert.deepEqual(member.spec.linux!.namespaces, [
+  const further = planSpec(spec(), "c", kindOf, "", { directory: "c3", namespaces });
+  assert.deepEqual(further.spec.linux!.namespaces, [
     { type: "ipc", path: "/proc/77/ns/ipc" },
     { type: "uts", path: "/proc/77/ns/uts" },
     { type: "pid" },
     { type: "cgroup" },
     { type: "mount" },
   ]);
-  assert.equal(member.dropped.filter((line) => /a new one is made/.test(line)).length, 2);
-  assert.deepEqual(member.spec.mounts!.map(({ source }) => source), [
+  assert.equal(further.dropped.filter((line) => /, a new one is made$/.test(line)).length, 2);
+  assert.deepEqual(further.spec.mounts!.map(({ source }) => source), [
     "/dev/shm",
     "shares/qemubox/c3/volume-0",
   ]);
-  assert.deepEqual(member.volumes.map(({ name, hostPath }) => [name, hostPath]), [
+  assert.deepEqual(further.volumes.map(({ name, hostPath }) => [name, hostPath]), [
     ["volume-0", "/srv"],
   ]);
-  const first = planSpec(spec(), "p", kindOf, "", { folder: "", namespaces: null });
+  const first = planSpec(spec(), "p", kindOf, "", { directory: "", namespaces: null });
   assert.deepEqual(first.spec.linux!.namespaces!.filter(({ path }) => path), []);
   assert.equal(first.spec.mounts![1]!.source, "shares/qemubox/volume-0");
   // Alone, the host's shared memory is a volume like any other.
-  assert.throws(() => planSpec(spec(), "c", kindOf), /\/run\/pods\/1\/shm at \/dev\/shm/);
+  assertRefused(
+    () => planSpec(spec(), "c", kindOf),
+    "unsupported",
+    /^mount of \/run\/pods\/1\/shm at \/dev\/shm: /,
+  );
 });

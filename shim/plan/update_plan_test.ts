@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { AnySchema, Code, create, RpcError } from "../../proto/mod.ts";
+import { MIB } from "../../base/mod.ts";
+import { AnySchema, create } from "../../proto/mod.ts";
 import { GUEST_OVERHEAD_MIB } from "../../qemu/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
+import { assertRefused } from "../testing/refused.ts";
 import { memoryFor, planUpdate } from "./update_plan.ts";
 
-const MIB = 1024 * 1024;
 const SIZE = {
   memoryMib: 512 + GUEST_OVERHEAD_MIB,
   memoryMibMax: 512 + GUEST_OVERHEAD_MIB,
@@ -23,17 +25,7 @@ function update(resources: unknown, type = "LinuxResources") {
   );
 }
 
-function refused(code: Code, resources: unknown, type?: string): string {
-  try {
-    update(resources, type);
-  } catch (error) {
-    assert.ok(error instanceof RpcError && error.code === code, String(error));
-    return error.message;
-  }
-  return "not refused";
-}
-
-Deno.test("limits within the VM go through as they are", () => {
+Deno.test("limits within the VM's size pass unchanged", () => {
   for (
     const resources of [
       {},
@@ -46,42 +38,62 @@ Deno.test("limits within the VM go through as they are", () => {
   ) assert.deepEqual(update(resources), resources);
 });
 
-Deno.test("processors of the host are none of the guest's", () => {
+Deno.test("a cpuset is dropped: it numbers the host's CPUs", () => {
   assert.deepEqual(update({ cpu: { cpus: "4-7", mems: "1", shares: 2 } }), { cpu: { shares: 2 } });
 });
 
-Deno.test("limits beyond the VM are refused with its size", () => {
-  const { FailedPrecondition } = Code;
-  const memory = refused(FailedPrecondition, { memory: { limit: 512 * MIB + 1 } });
-  assert.match(memory, new RegExp(`513 MiB is more than its VM has: ${SIZE.memoryMib} MiB`));
-  assert.match(memory, /give at most 512 MiB/);
-  assert.match(
-    refused(FailedPrecondition, { cpu: { quota: 200_001 } }),
-    /2\.00 processors is more than its VM has: 2/,
+Deno.test("limits above the VM's size are refused with that size", () => {
+  const memory = () => update({ memory: { limit: 512 * MIB + 1 } });
+  const size = `${SIZE.memoryMib} MiB, ${GUEST_OVERHEAD_MIB} of them for the guest itself`;
+  assertRefused(
+    memory,
+    "host",
+    new RegExp(
+      `^update of container c1: memory\\.limit of 513 MiB is more than its VM has: ${size}`,
+    ),
   );
-  assert.match(refused(FailedPrecondition, { cpu: { quota: 30_000, period: 10_000 } }), /3\.00/);
+  assert.throws(memory, {
+    field: "update of container c1: memory.limit of 513 MiB",
+    fix: "give at most 512 MiB, or create the container with more",
+  });
+  assert.equal(
+    assertRefused(() => update({ cpu: { quota: 200_001 } }), "host", /cpu\.quota/),
+    "update of container c1: cpu.quota of 2.00 vCPUs is more than its VM has: 2: " +
+      "create the container with more",
+  );
+  const quota = { cpu: { quota: 30_000, period: 10_000 } };
+  assertRefused(() => update(quota), "host", /cpu\.quota of 3\.00 vCPUs is more than/);
 });
 
-Deno.test("what is no resources is refused by name", () => {
-  assert.match(refused(Code.InvalidArgument, {}, "WindowsResources"), /found .*WindowsResources/);
-  assert.match(
-    refused(Code.InvalidArgument, { memory: { limit: "1g" } }),
-    /memory\.limit is not a number/,
+Deno.test("anything but a LinuxResources is refused by the container and the field", () => {
+  assertRefused(
+    () => update({}, "WindowsResources"),
+    "invalid",
+    /^update of container c1: LinuxResources must be of type .*, found ".*WindowsResources"$/,
   );
-  assert.throws(() => planUpdate("c1", undefined, SIZE), /there is no LinuxResources/);
+  assertRefused(
+    () => update({ memory: { limit: "1g" } }),
+    "invalid",
+    /^update of container c1: memory\.limit is not a number$/,
+  );
+  assertRefused(
+    () => planUpdate("c1", undefined, SIZE),
+    "invalid",
+    /^update of container c1: LinuxResources is missing$/,
+  );
 });
 
-Deno.test("whatever the JSON, the answer is resources or an RPC status", () => {
+Deno.test("any JSON gives resources or a refusal", () => {
   fc.assert(fc.property(fc.jsonValue(), fc.jsonValue(), (memory, cpu) => {
     try {
       update({ memory, cpu });
     } catch (error) {
-      assert.ok(error instanceof RpcError, String(error));
+      assert.ok(error instanceof RefusedError, String(error));
     }
   }));
 });
 
-Deno.test("an update of the memory limit says what the VM has to have", () => {
+Deno.test("an update of the memory limit gives the memory that the VM needs", () => {
   const size = { memoryMib: 384, memoryMibMax: 1280, vcpus: 1, vcpusMax: 1 };
   const rows = [
     [{}, null],

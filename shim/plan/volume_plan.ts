@@ -61,7 +61,8 @@ export function planVolumes(
       continue;
     }
     if (volumes.length === VOLUMES_MAX) {
-      throw new RefusedError("unsupported", "mounts", `has more than ${VOLUMES_MAX} bind mounts`);
+      const why = `contain more than ${VOLUMES_MAX} bind mounts`;
+      throw new RefusedError("unsupported", "mounts of config.json", why);
     }
     const options = mount.options ?? [];
     const source = mount.source ?? "";

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
+import { assertRefused } from "../../testing/refused.ts";
 import { type LayerProbe, planErofs } from "./erofs_plan.ts";
 import { filesOf, layerDescriptor, layerRanges } from "./layer_disk.ts";
-import type { SnapshotMount } from "./rootfs_plan.ts";
+import type { SnapshotMount } from "./snapshot_mount.ts";
 
-/** A host on which every layer.erofs is there and nothing else. */
+/** A host that has every layer.erofs and other.erofs, and no other file. */
 const probe: LayerProbe = {
   fileBytes: (path) => /\/(layer|other)\.erofs$/.test(path) ? 8192 : null,
-  isEmptyFolder: (path) => path !== "/s/full/fs",
+  isEmptyDirectory: (path) => path !== "/s/full/fs",
 };
 const overlay = (...options: string[]): SnapshotMount => ({
   type: "overlay",
@@ -26,7 +27,7 @@ const WRITABLE: SnapshotMount = {
 const paths = (mounts: readonly SnapshotMount[], host = probe) =>
   planErofs(mounts, host)?.layers.map(({ path }) => path) ?? null;
 
-Deno.test("an overlay of folders that the snapshotter mounted is their images", () => {
+Deno.test("an overlay of directories that the snapshotter mounted stands for their images", () => {
   const mounts = [overlay("workdir=/s/3/work", "upperdir=/s/3/fs", "lowerdir=/s/2/fs:/s/1/fs")];
   assert.deepEqual(paths(mounts), ["/s/2/layer.erofs", "/s/1/layer.erofs"]);
   assert.deepEqual(paths([{ type: "bind", source: "/s/1/fs", options: ["ro", "rbind"] }]), [
@@ -35,7 +36,7 @@ Deno.test("an overlay of folders that the snapshotter mounted is their images", 
   assert.deepEqual(paths([overlay("lowerdir=/s/a\\:b/fs")]), ["/s/a:b/layer.erofs"]);
 });
 
-Deno.test("images that are handed over themselves, in the order that a template gives", () => {
+Deno.test("images handed over as mounts are used in the order that a template gives", () => {
   const images = [erofs("/s/1/layer.erofs"), erofs("/s/2/layer.erofs"), erofs("/s/3/layer.erofs")];
   const format = (lower: string, ...more: string[]): SnapshotMount => ({
     type: "format/mkdir/overlay",
@@ -57,20 +58,28 @@ Deno.test("images that are handed over themselves, in the order that a template 
 
   for (
     const [lower, message] of [
-      ["{{ overlay 0 3 }}", /names a mount that is not there/],
-      ["{{ overlay 0 }}", /is not understood/],
-      ["{{ mount 0 1 }}", /is not understood/],
-      ["{{ source 0 }}", /is not understood/],
+      ["{{ overlay 0 3 }}", /^root file system: template .* names a mount that does not exist$/],
+      ["{{ overlay 0 }}", /^root file system: template ".*" is not understood$/],
+      ["{{ mount 0 1 }}", /^root file system: template ".*" is not understood$/],
+      ["{{ source 0 }}", /^root file system: template ".*" is not understood$/],
     ] as const
-  ) assert.throws(() => paths([...images, format(lower)]), { name: "RootfsError", message });
+  ) assertRefused(() => paths([...images, format(lower)]), "invalid", message);
   const mixed = [images[0]!, WRITABLE, format("{{ overlay 0 1 }}")];
-  assert.throws(() => paths(mixed), /of type ext4 and not erofs/);
-  assert.throws(() => paths([erofs("/x/other.erofs", "fsoffset=1")]), /with option fsoffset=1/);
+  assertRefused(
+    () => paths(mixed),
+    "invalid",
+    /^root file system: a layer is of type ext4 and not erofs$/,
+  );
+  assertRefused(
+    () => paths([erofs("/x/other.erofs", "fsoffset=1")]),
+    "invalid",
+    /^root file system: EROFS image \/x\/other\.erofs with option fsoffset=1 is not supported: let the/,
+  );
 });
 
-/** What containerd 2.4.2 hands over, when the shim claims what mount_claims.ts says. */
+/** The mounts of containerd 2.4.2, if the shim claims the types of mount_claims.ts. */
 const RAW = {
-  /** The mounts of an active snapshot: `upper` is what its options say of its upper folder. */
+  /** The mounts of an active snapshot; `upper` are the options for its upper directory. */
   active: (
     layers: readonly string[],
     before: readonly SnapshotMount[],
@@ -84,7 +93,7 @@ const RAW = {
       options: [...upper, `lowerdir=${lower}`],
     }];
   },
-  folders: ["workdir=/s/9/work", "upperdir=/s/9/fs"],
+  directories: ["workdir=/s/9/work", "upperdir=/s/9/fs"],
   block: [
     "X-containerd.mkdir.path={{ mount 0 }}/upper:0755",
     "X-containerd.mkdir.path={{ mount 0 }}/work:0755",
@@ -94,14 +103,14 @@ const RAW = {
 };
 
 for (const count of [1, 2, 21]) {
-  Deno.test(`a snapshot of containerd 2.4 with ${count} parents`, () => {
+  Deno.test(`a snapshot of containerd 2.4 with ${count} parents is planned as its images`, () => {
     const layers = Array.from({ length: count }, (_, n) => `/s/${count - n}/layer.erofs`);
     const plan = (before: SnapshotMount[], upper: string[]) =>
       planErofs(RAW.active(layers, before, upper), probe);
     const files = layers.map((path) => ({ path, bytes: 8192 }));
-    assert.deepEqual(plan([], RAW.folders), { layers: files, writable: null });
+    assert.deepEqual(plan([], RAW.directories), { layers: files, writable: null });
     assert.deepEqual(plan([WRITABLE], RAW.block), { layers: files, writable: WRITABLE.source });
-    // A view has no upper folder.
+    // A view has no upper directory.
     assert.deepEqual(plan([], []), { layers: files, writable: null });
   });
 }
@@ -116,13 +125,14 @@ Deno.test("a snapshot without a parent is its image alone", () => {
     layers: [],
     writable: WRITABLE.source,
   });
-  assert.throws(
+  assertRefused(
     () => planErofs([WRITABLE, bind("{{ mount 0 }}/other", "rw")], probe),
-    /not understood/,
+    "invalid",
+    /^root file system: template ".*" is not understood$/,
   );
 });
 
-Deno.test("an image with further devices, and a view of it alone", () => {
+Deno.test("an image keeps its further devices in order, in a view as well", () => {
   const merged = erofs("/s/2/other.erofs", "device=/s/1/layer.erofs", "device=/s/2/layer.erofs");
   const layer = {
     path: "/s/2/other.erofs",
@@ -140,10 +150,14 @@ Deno.test("an image with further devices, and a view of it alone", () => {
       "/s/3/layer.erofs",
     ],
   );
-  assert.throws(() => paths([erofs("/s/other.erofs", "device=/gone")]), /\/gone is no EROFS image/);
+  assertRefused(
+    () => paths([erofs("/s/other.erofs", "device=/gone")]),
+    "invalid",
+    /^root file system: \/gone is not an EROFS image \(a file of whole sectors of 512 bytes\)$/,
+  );
 });
 
-Deno.test("what nobody could mount is refused by what is wrong with it", () => {
+Deno.test("EROFS images that nobody could mount are refused with the reason", () => {
   const [one] = ["/s/1/layer.erofs"];
   const with_ = (...options: string[]) => planErofs(RAW.active([one!], [], options), probe);
   const refused: [() => unknown, RegExp][] = [
@@ -151,12 +165,18 @@ Deno.test("what nobody could mount is refused by what is wrong with it", () => {
       () => paths([erofs(one!, "X-containerd.dmverity=/s/1/layer.erofs.dmverity")]),
       /dmverity_mode = "off"/,
     ],
-    [() => with_("upperdir=/s/full/fs"), /written to \/s\/full\/fs .* default_size/],
+    [
+      () => with_("upperdir=/s/full/fs"),
+      /\/s\/full\/fs has files that were written outside of a VM.*: give .* default_size/,
+    ],
     [() => with_("uidmap=0:1000:65536"), /option uidmap=.* remap_ids = false/],
-    [() => planErofs(RAW.active(["/s/1/gone"], [], []), probe), /\/s\/1\/gone is no EROFS image/],
+    [
+      () => planErofs(RAW.active(["/s/1/gone"], [], []), probe),
+      /\/s\/1\/gone is not an EROFS image/,
+    ],
     [
       () => planErofs(RAW.active([one!], [{ ...WRITABLE, type: "mkfs/ext4" }], RAW.block), probe),
-      /rwlayer\.img of type mkfs\/ext4 .* made by containerd/,
+      /rwlayer\.img of type mkfs\/ext4 .* has to be an ext4 that containerd made$/,
     ],
     [
       () => planErofs(RAW.active([one!], [{ ...WRITABLE, type: "xfs" }], RAW.block), probe),
@@ -167,12 +187,16 @@ Deno.test("what nobody could mount is refused by what is wrong with it", () => {
       /\(ro\) cannot be written to/,
     ],
     [() => with_("upperdir={{ mount 0 }}/elsewhere"), /template .* is not understood/],
-    [() => with_("upperdir={{ mount 7 }}/upper"), /names a mount that is not there/],
+    [() => with_("upperdir={{ mount 7 }}/upper"), /names a mount that does not exist$/],
   ];
-  for (const [work, message] of refused) assert.throws(work, { name: "RootfsError", message });
+  for (const [work, message] of refused) assertRefused(work, "invalid", message);
+  assert.throws(() => with_("upperdir=/s/full/fs"), {
+    field: "root file system:",
+    fix: "give the EROFS snapshotter a default_size, or commit the snapshot",
+  });
 });
 
-Deno.test("what is not all EROFS goes the way of any other snapshotter", () => {
+Deno.test("mounts that are not all EROFS are mounted as with any other snapshotter", () => {
   const none = { ...probe, fileBytes: () => null };
   assert.equal(paths([overlay("lowerdir=/s/2/fs:/s/1/fs")], none), null);
   assert.equal(paths([overlay("lowerdir=/s/2/fs:/s/1/dir")]), null);
@@ -184,11 +208,11 @@ Deno.test("what is not all EROFS goes the way of any other snapshotter", () => {
   const layers = (
     count: number,
   ) => [overlay(`lowerdir=${Array.from({ length: count }, (_, n) => `/s/${n}/fs`).join(":")}`)];
-  // How many fit on a disk is not for this to say.
+  // The limit of files per disk is not this planner's.
   assert.equal(paths(layers(256))!.length, 256);
 });
 
-Deno.test("the disk of all layers: no empty line before the first extent, parts in its order", () => {
+Deno.test("the disk's descriptor has no empty line before the first extent, and lists files in order", () => {
   const layers = [{ path: '/a"b', bytes: 4096 }, { path: "/c", bytes: 512 }, {
     path: "/d",
     bytes: 8192,

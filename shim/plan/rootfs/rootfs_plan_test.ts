@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { MOUNT_DATA_BYTES_MAX, planRootfs, RootfsError } from "./rootfs_plan.ts";
+import { assertRefused } from "../../testing/refused.ts";
+import { MOUNT_DATA_BYTES_MAX, planRootfs } from "./rootfs_plan.ts";
+import type { SnapshotMount } from "./snapshot_mount.ts";
 
 const snapshots = "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots";
 
@@ -19,7 +21,7 @@ Deno.test("the upper directory of an overlay becomes its top-most lower layer", 
   });
 });
 
-Deno.test("userxattr and other reading options stay, writing ones go", () => {
+Deno.test("userxattr and other options for reading stay, those for writing are dropped", () => {
   const [mount] = planRootfs([{
     type: "overlay",
     source: "overlay",
@@ -28,12 +30,12 @@ Deno.test("userxattr and other reading options stay, writing ones go", () => {
   assert.equal(mount!.data, "lowerdir=/b:/a,userxattr");
 });
 
-Deno.test("an overlay of one layer alone is a bind, since overlayfs wants two", () => {
+Deno.test("an overlay of a single layer becomes a bind mount, as overlayfs needs two", () => {
   const [mount] = planRootfs([{ type: "overlay", source: "x", options: ["lowerdir=/a"] }], "/t");
   assert.deepEqual(mount, { source: "/a", target: "/t", type: "bind", kind: "bind", data: "" });
 });
 
-Deno.test("a bind stays a bind, whether type or option says so", () => {
+Deno.test("a bind mount stays one, whether by its type or by an option", () => {
   for (
     const mount of [{ type: "bind", source: "/s/1/fs", options: ["rbind", "rw"] }, {
       type: "none",
@@ -45,7 +47,7 @@ Deno.test("a bind stays a bind, whether type or option says so", () => {
   }
 });
 
-Deno.test("a hundred layers fit, relative to the folder they share", () => {
+Deno.test("a hundred layers fit, relative to the directory above them all", () => {
   const lower = Array.from({ length: 100 }, (_, n) => `${snapshots}/${1000 + n}/fs`).join(":");
   const [mount] = planRootfs([{
     type: "overlay",
@@ -70,19 +72,36 @@ Deno.test("other file systems pass through without mount flags among their optio
   assert.deepEqual([mount!.type, mount!.data], ["erofs", "dax=never"]);
 });
 
-Deno.test("what cannot be mounted is refused by name", () => {
-  assert.throws(() => planRootfs([], "/t"), /no root file system/);
-  const refused = { type: "mkfs/ext4", source: "x", options: [] };
-  assert.throws(() => planRootfs([refused], "/t"), /mkfs\/ext4/);
+Deno.test("mounts that cannot be mounted are refused by name", () => {
+  const refused = (mounts: readonly SnapshotMount[], pattern: RegExp) =>
+    assertRefused(() => planRootfs(mounts, "/t"), "invalid", pattern);
+  refused(
+    [],
+    /^root file system: containerd handed over no mounts: run with a snapshotter$/,
+  );
+  assert.throws(() => planRootfs([], "/t"), {
+    field: "root file system:",
+    fix: "run with a snapshotter",
+  });
+  const unprepared = { type: "mkfs/ext4", source: "x", options: [] };
+  refused(
+    [unprepared],
+    /^root file system: mount type mkfs\/ext4 needs containerd's mount manager/,
+  );
   const image = { type: "erofs", source: "/s/1/layer.erofs", options: ["ro", "loop"] };
-  assert.throws(() => planRootfs([image], "/t"), /layer\.erofs is not mounted on the host/);
+  refused([image], /^root file system: EROFS image .*layer\.erofs is not mounted on the host/);
   const mapped = { type: "overlay", source: "x", options: ["uidmap=0:1:2", "lowerdir=/a:/b"] };
-  assert.throws(() => planRootfs([mapped], "/t"), /uidmap=0:1:2 .* remap_ids = false/);
+  refused(
+    [mapped],
+    /^root file system: option uidmap=0:1:2 is not supported: set remap_ids = false/,
+  );
   const overlay = { type: "overlay", source: "overlay", options: ["upperdir=/u"] };
-  assert.throws(() => planRootfs([overlay], "/t"), RootfsError);
+  refused([overlay], /^root file system: overlay mount has no lowerdir$/);
+  const target = { type: "bind", source: "/a", target: "sub", options: [] };
+  refused([target], /^root file system: mount with target sub is not supported$/);
 });
 
-Deno.test("templates name what is mounted beside, and folders are made", () => {
+Deno.test("templates stand for mounts beside the last one, and mkdir options for directories", () => {
   const bind = (source: string) => ({ type: "bind", source, options: ["rbind", "ro"] });
   const [one, two, overlay] = planRootfs([bind("/a"), bind("/b"), {
     type: "format/mkdir/overlay",
@@ -102,17 +121,18 @@ Deno.test("templates name what is mounted beside, and folders are made", () => {
     type: "overlay",
     kind: "filesystem",
     data: "lowerdir=/s/9/upper:/t/rootfs-1:/t/rootfs-0:/c",
-    folders: [{ path: "/s/9/upper", mode: 0o755 }, { path: "/s/9/work", mode: 0o700 }],
+    directories: [{ path: "/s/9/upper", mode: 0o755 }, { path: "/s/9/work", mode: 0o700 }],
   });
   const sub = { type: "format/bind", source: "{{ mount 0 }}/fs", options: ["rbind"] };
   assert.equal(planRootfs([bind("/a"), sub], "/t")[1]!.source, "/t-0/fs");
 
   const refuses = (options: string[], message: RegExp, type = "format/mkdir/overlay") =>
-    assert.throws(() => planRootfs([bind("/a"), { type, source: "overlay", options }], "/t"), {
-      name: "RootfsError",
+    assertRefused(
+      () => planRootfs([bind("/a"), { type, source: "overlay", options }], "/t"),
+      "invalid",
       message,
-    });
-  refuses(["lowerdir={{ mount 1 }}"], /names a mount that is not there/);
+    );
+  refuses(["lowerdir={{ mount 1 }}"], /names a mount that does not exist$/);
   refuses(["lowerdir={{ target 0 }}"], /not understood/);
   refuses(["lowerdir={{ mount 0"], /not understood/);
   refuses(["X-containerd.mkdir.path=/a:9"], /mkdir\.path=\/a:9 is not understood/);
