@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 
 /**
- * Arguments of mkfs.ext4. No journal: nobody reads the disk after a crash of the guest. All metadata
- * lies at the beginning, once, and is marked as zeroed, so that nothing but the container's own
- * data is written later. The rest makes two runs give the same bytes.
+ * Arguments of mkfs.ext4. No journal: nobody reads the disk after a crash of the guest. All
+ * metadata lies at the beginning, once, and is marked as zeroed, so that nothing but the
+ * container's own data is written later. The rest makes two runs give the same bytes.
  */
 export const MKFS_ARGUMENTS: readonly string[] = [
   ...["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0"],

@@ -98,7 +98,7 @@ export function dropLabels(process: OciProcess): string[] {
   });
 }
 
-/** Drops CPU and memory sets: they number the host's, not the guest's. Returns one line for each. */
+/** Drops CPU and memory sets, which number those of the host. Returns one line for each. */
 export function dropCpuset(resources: OciResources | undefined): string[] {
   const { cpu } = resources ?? {};
   const had = (["cpus", "mems"] as const).filter((key) => cpu?.[key]);
@@ -106,7 +106,7 @@ export function dropCpuset(resources: OciResources | undefined): string[] {
   return had.map((key) => `linux.resources.cpu.${key}: the VM is not bound to a part of the host`);
 }
 
-/** Drops weights of the host's devices. Limits of devices apply to the guest's own disks instead. */
+/** Drops weights of the host's devices. Limits of devices apply to the guest's own disks. */
 function dropWeights(resources: OciResources | undefined): string[] {
   const { blockIO } = resources ?? {};
   const had = blockIO?.weightDevice?.length;
