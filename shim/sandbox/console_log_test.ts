@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CONSOLE_BYTES_MAX, ConsoleLog } from "./console_log.ts";
 import { temporaryFolder } from "../testing/test_support.ts";
+import { CONSOLE_BYTES_MAX, ConsoleLog } from "./console_log.ts";
 
 const name = { namespace: "default", id: "c1" };
 const encoder = new TextEncoder();
 
-/** What is in the file after a guest wrote these chunks. */
+/** Returns the file's text after a guest wrote these chunks. */
 function written(chunks: Iterable<Uint8Array | string>): string {
   using folder = temporaryFolder();
   {
@@ -18,7 +18,7 @@ function written(chunks: Iterable<Uint8Array | string>): string {
   return Deno.readTextFileSync(`${folder.path}/console.log`);
 }
 
-Deno.test("each line carries the sandbox's name, wherever chunks are cut", () => {
+Deno.test("each line carries the sandbox's name, wherever chunks end", () => {
   const text = "first\r\nsecönd €\n\n   \nlast";
   const expected = "default/c1: first\ndefault/c1: secönd €\ndefault/c1: last\n";
   assert.equal(written([text]), expected);
@@ -29,7 +29,7 @@ Deno.test("each line carries the sandbox's name, wherever chunks are cut", () =>
   }));
 });
 
-Deno.test("what a guest writes cannot look like another guest's line, or move a terminal", () => {
+Deno.test("a guest's output cannot look like another guest's line, or control a terminal", () => {
   const tricks = [
     "a\rdefault/c2: forged",
     "b\u0085default/c2: forged",
@@ -45,21 +45,21 @@ Deno.test("what a guest writes cannot look like another guest's line, or move a 
   }
 });
 
-Deno.test("any bytes become lines of this sandbox", () => {
+Deno.test("any bytes become lines that carry this sandbox's name", () => {
   fc.assert(fc.property(fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 8 }), (chunks) => {
     const text = written(chunks);
     if (text !== "") assert.match(text, /^(default\/c1: \P{C}+\n)+$/u);
   }));
 });
 
-Deno.test("a hostile guest fills no more than its share, however it writes", () => {
+Deno.test("a hostile guest fills no more than its limit, however it writes", () => {
   const megabyte = "x".repeat(1 << 20);
   const shapes: [string, string[]][] = [
     ["one endless line", [megabyte, megabyte]],
     ["long lines", [`${"x".repeat(2000)}\n`.repeat(1000)]],
-    ["many short lines, whose prefixes are most of it", ["x\n".repeat(1 << 19)]],
+    ["many short lines, most of which is prefixes", ["x\n".repeat(1 << 19)]],
     ["characters of many bytes", ["€€€€€€€€€€€€€€€€€€€€\n".repeat(1 << 14)]],
-    ["nothing but line ends", ["\n".repeat(1 << 20)]],
+    ["only line ends", ["\n".repeat(1 << 20)]],
   ];
   for (const [what, chunks] of shapes) {
     const text = written(chunks);
@@ -70,13 +70,13 @@ Deno.test("a hostile guest fills no more than its share, however it writes", () 
   }
 });
 
-Deno.test("that output was dropped is said once", () => {
+Deno.test("dropped output gives one line", () => {
   const text = written([`${"x".repeat(1000)}\n`.repeat(1000), "more\n"]);
   assert.equal(text.match(/beyond the limit is dropped/g)?.length, 1);
   assert.ok(text.endsWith("default/c1: console output beyond the limit is dropped\n"));
 });
 
-Deno.test("without a place to write to, a guest runs on", () => {
-  using log = new ConsoleLog("/proc/no-such-folder", name);
+Deno.test("a guest runs on if its console log cannot be opened", () => {
+  using log = new ConsoleLog("/proc/no-such-directory", name);
   log.write(encoder.encode("lost\n"));
 });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { keepClock, setRight } from "./guest_clock.ts";
 import { settle } from "../testing/test_support.ts";
+import { keepClock, setRight } from "./guest_clock.ts";
 
 const MS = 1_000_000n;
 
-/** A guest whose clock is off, and whose answers take their time both ways. */
+/** A guest whose clock is off, with delays for each call and each answer. */
 function world({ off, there, back }: { off: bigint; there: bigint[]; back: bigint[] }) {
   let time = 1_000_000n * MS;
   let call = 0;
@@ -26,7 +26,7 @@ function world({ off, there, back }: { off: bigint; there: bigint[]; back: bigin
   };
 }
 
-Deno.test("a clock that is off is moved once, by what the quickest answer tells", async () => {
+Deno.test("a clock that is off is moved once, by the reading with the smallest delay", async () => {
   const guest = world({ off: -300n * MS, there: [200n * MS, 4n * MS], back: [10n * MS, 2n * MS] });
   await setRight(guest.adjust, guest.now);
   assert.equal(guest.moves.length, 1);
@@ -35,7 +35,7 @@ Deno.test("a clock that is off is moved once, by what the quickest answer tells"
   assert.equal(guest.moves.length, 1);
 });
 
-Deno.test("what is within the tolerance, or could be right, is left alone", async () => {
+Deno.test("a clock is left alone if its offset is within the tolerance or the uncertainty", async () => {
   for (const off of [9n * MS, -9n * MS, 0n]) {
     const guest = world({ off, there: [1n * MS], back: [1n * MS] });
     await setRight(guest.adjust, guest.now);
@@ -46,7 +46,7 @@ Deno.test("what is within the tolerance, or could be right, is left alone", asyn
   assert.deepEqual(slow.moves, []);
 });
 
-Deno.test("a guest that does not answer is asked again later, until the end", async () => {
+Deno.test("a guest that does not answer is asked again later, until the signal aborts", async () => {
   const logged: string[] = [];
   const ending = new AbortController();
   const kept = keepClock(
@@ -55,7 +55,7 @@ Deno.test("a guest that does not answer is asked again later, until the end", as
     (message) => logged.push(message),
   );
   await settle();
-  assert.deepEqual(logged, ["the guest's clock was not looked at: no answer"]);
+  assert.deepEqual(logged, ["the guest's clock was not read: no answer"]);
   ending.abort();
   await kept;
 });

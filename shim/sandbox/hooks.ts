@@ -9,7 +9,7 @@ import {
   withNamespace,
 } from "../../ffi/mod.ts";
 import type { NetnsUsers } from "../../net/mod.ts";
-import { oneLine } from "../../base/mod.ts";
+import { messageOf, oneLine } from "../../base/mod.ts";
 import { RefusedError } from "../base/refused_error.ts";
 import type { Logger } from "../base/log.ts";
 import type { OciHook } from "../plan/oci.ts";
@@ -90,7 +90,7 @@ export async function endHooks(
     try {
       await runHook(hook, { ...state, status: "stopped", pid: 0 }, patient);
     } catch (error) {
-      host.log.warn((error as Error).message);
+      host.log.warn(messageOf(error));
     }
   }
 }
@@ -113,14 +113,14 @@ async function runHook(
     timeoutMs: timeout === undefined ? HOOK_TIMEOUT_MS : timeout * 1000,
   };
   const { status, stderr, late } = await runProgram(program, host).catch((error) => {
-    throw refused(path, `cannot be run: ${(error as Error).message}`);
+    throw refused(path, `cannot be run: ${messageOf(error)}`);
   });
   host.signal?.throwIfAborted();
   if (late) throw refused(path, `did not exit within ${program.timeoutMs / 1000} s`);
   if (status.code === 0) return;
   const how = status.signal === null ? `exit status ${status.code}` : `signal ${status.signal}`;
   const said = oneLine(stderr.trim().slice(-STDERR_CHARACTERS_MAX), STDERR_CHARACTERS_MAX);
-  throw refused(path, `failed with ${how}: ${said}`);
+  throw refused(path, `failed with ${how}${said === "" ? "" : `: ${said}`}`);
 }
 
 function split(variable: string): [string, string] {

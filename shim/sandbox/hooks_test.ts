@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { openNamespace, system } from "../../ffi/mod.ts";
-import { endHooks, Hooks } from "./hooks.ts";
+import { RefusedError } from "../base/refused_error.ts";
+import { hookState, hostHooks } from "../plan/host_hooks.ts";
 import type { OciHook } from "../plan/oci.ts";
 import { MemoryLog, temporaryFolder } from "../testing/test_support.ts";
-import { hookState, hostHooks } from "../plan/host_hooks.ts";
+import { endHooks, Hooks } from "./hooks.ts";
 
 const SETPRIV = "/usr/bin/setpriv";
 const ignore = Deno.uid() !== 0;
 
-/** A hook that is a script, with `$1` and `$2` from its arguments. */
+/** A hook that runs a script, with arguments `$1` and `$2`. */
 function script(text: string, more: Partial<OciHook> = {}): OciHook {
   const env = ["PATH=/usr/bin:/bin", "GREETING=a=b"];
   return { path: "/bin/sh", args: ["sh", "-c", text, "sh", "one", "two"], env, ...more };
@@ -29,7 +30,7 @@ async function withHooks(
   }
 }
 
-Deno.test("the hooks that the host has to run are found, in their order", () => {
+Deno.test("hooks for the host are found, in the order in which they run", () => {
   const hook = (path: string): OciHook => ({ path });
   assert.equal(hostHooks({}), null);
   assert.equal(hostHooks({ hooks: { startContainer: [hook("/a")] } }), null);
@@ -46,7 +47,7 @@ Deno.test("the hooks that the host has to run are found, in their order", () => 
 });
 
 Deno.test({
-  name: "hooks run one after the other, with a process in the namespace, which ends (needs root)",
+  name: "hooks run in order, with a process in the namespace that exits after them (needs root)",
   ignore,
   fn: async () => {
     using folder = temporaryFolder();
@@ -72,7 +73,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a hook that fails, is late or is not there is named, and none runs after it (needs root)",
+  name: "a hook that fails, is late or is missing is named, and no hook runs after it (needs root)",
   ignore,
   fn: async () => {
     using folder = temporaryFolder();
@@ -80,27 +81,36 @@ Deno.test({
     const bad: [OciHook, RegExp][] = [
       [
         script("echo no such network >&2; exit 3"),
-        /hook \/bin\/sh .*exit status 3: no such network/,
+        /^hook \/bin\/sh of config\.json failed with exit status 3: no such network$/,
       ],
-      [script("sleep 100", { timeout: 0.1 }), /did not end within 0\.1 s/],
-      [{ path: "/no/such/hook" }, /hook \/no\/such\/hook .*ENOENT/],
-      [{ path: "hook" }, /hook hook .*not absolute/],
+      [
+        script("sleep 100", { timeout: 0.1 }),
+        /^hook \/bin\/sh of config\.json did not exit within 0\.1 s$/,
+      ],
+      [{ path: "/no/such/hook" }, /^hook \/no\/such\/hook of config\.json cannot be run: .*ENOENT/],
+      [{ path: "hook" }, /^hook hook of config\.json has a path that is not absolute$/],
     ];
     for (const [hook, message] of bad) {
-      await withHooks([hook, never], (enter) => assert.rejects(enter(), message));
+      await withHooks([hook, never], (enter) =>
+        assert.rejects(enter(), (error) => {
+          assert.ok(error instanceof RefusedError, String(error));
+          assert.equal(error.kind, "host");
+          assert.match(error.message, message);
+          return true;
+        }));
     }
     assert.deepEqual([...Deno.readDirSync(folder.path)], []);
   },
 });
 
-Deno.test("at the end all are tried, and what fails is told", async () => {
+Deno.test("all hooks after a delete are run, and failures are logged", async () => {
   using folder = temporaryFolder();
   const said = `${folder.path}/said`;
   const log = new MemoryLog();
   const hooks = { create: [], delete: [script("exit 1"), script(`cat >>${said}`)] };
   const state = { ociVersion: "1.1.0", id: "c1", bundle: "/b", annotations: {} };
   await endHooks(hooks, state, { system, log, vmName: "default/c1" });
-  assert.match(log.at("warn").join(), /exit status 1/);
+  assert.deepEqual(log.at("warn"), ["hook /bin/sh of config.json failed with exit status 1"]);
   assert.deepEqual(JSON.parse(Deno.readTextFileSync(said)), {
     ...state,
     status: "stopped",

@@ -1,4 +1,4 @@
-/** A scope that systemd shall make: systemd.scope(5). */
+/** A scope for systemd to create: systemd.scope(5). */
 export interface SystemdScope {
   /** "kubepods-pod1.slice". */
   readonly slice: string;
@@ -6,15 +6,15 @@ export interface SystemdScope {
   readonly unit: string;
 }
 
-/** What a unit may be called that needs no quoting: systemd.unit(5). */
+/** Unit names that need no quoting: systemd.unit(5). */
 const UNIT_NAME = /^[A-Za-z0-9:_.@-]{1,200}$/;
 const DEFAULT_SLICE = "system.slice";
-/** It takes 20 ms; PID 1 of a host that is busy with itself may take longer. Milliseconds. */
+/** It takes 20 ms, longer while the host's PID 1 is busy. */
 const TIMEOUT_MS = 10_000;
 
 /**
- * The scope of a specification's `slice:prefix:name`, the form that clients use where systemd keeps the
- * cgroups; null for other forms, and for what can be no unit's name. Pure.
+ * Returns the scope of a specification's `slice:prefix:name`, the form that clients use where
+ * systemd manages cgroups; null for other forms, and for names that no unit can have. Pure.
  */
 export function systemdScopeOf(cgroupsPath: string | undefined): SystemdScope | null {
   const [slice, prefix, name, ...more] = (cgroupsPath ?? "").split(":");
@@ -28,13 +28,14 @@ export function systemdScopeOf(cgroupsPath: string | undefined): SystemdScope | 
 }
 
 /**
- * Has systemd make the scope, and moves process `pid` into it: what that spawns is born there. The scope
- * is systemd's own; it goes with the last process in it.
+ * Has systemd create the scope, and moves process `pid` into it: its children start there. systemd
+ * owns the scope and removes it with the last process in it.
  *
- * A shell is born in the scope, which lives until it has put the process there too: so it is systemd that
- * says where that is, and there is no time at which the scope is empty.
+ * systemd starts a shell in the scope, and the shell moves the process there before it exits. So
+ * the scope's path is the one that systemd chose, and the scope is never empty.
  *
- * @throws Error that says what systemd said.
+ * @param command path or name of systemd-run(1).
+ * @throws Error with the stderr of systemd-run, or because it cannot be run.
  */
 export async function enterSystemdScope(
   { slice, unit }: SystemdScope,
@@ -56,5 +57,7 @@ export async function enterSystemdScope(
   }).output();
   if (success) return;
   const said = new TextDecoder().decode(stderr).trim();
-  throw new Error(`systemd made no scope ${unit} in ${slice}: ${said || "systemd-run failed"}`);
+  throw new Error(
+    `systemd cannot create scope ${unit} in ${slice}: ${said || "systemd-run failed"}`,
+  );
 }
