@@ -171,7 +171,10 @@ ours("its text is another", "what cannot be done is said", async (host) => {
   await using box = await Box.create(host, ["sh", "-c", "while :; do sleep 1000; done"]);
   const { id, task } = box;
   await box.start();
-  await assert.rejects(task.checkpoint({ id, path: "" }), /needs the absolute path of a folder/);
+  await assert.rejects(
+    task.checkpoint({ id, path: "" }),
+    /checkpoint path "" must be the absolute path of a directory/,
+  );
   await assert.rejects(
     task.checkpoint({ id, path: folder, options: packAny(runcOptions.OptionsSchema, {}) }),
     /containerd.runc.v1.Options.* are not known/,

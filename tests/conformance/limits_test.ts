@@ -154,7 +154,7 @@ if (IS_OURS) {
     assert.equal(await processors(), 2);
     await assert.rejects(
       update(box, { cpu: { quota: 300_000, period: 100_000 } }),
-      /3\.00 processors is more than its VM has: 2/,
+      /cpu\.quota of 3\.00 vCPUs is more than its VM has: 2/,
     );
     await update(box, { cpu: { quota: 50_000, period: 100_000 } });
     assert.equal(await processors(), 1);

@@ -352,15 +352,15 @@ e2e("mounts and devices that a VM cannot have are refused by name", async (bench
   const failed = "ctr: failed to create shim task: ";
   assert.equal(
     await refused(...bind(`${host.path}/socket`, "/s", "bind")),
-    `${failed}mount of ${host.path}/socket at /s: a unix socket of the host cannot be reached from inside a VM`,
+    `${failed}mount of ${host.path}/socket at /s: a Unix socket of the host cannot be reached from inside a VM`,
   );
   assert.match(
     await refused(...bind(host.path, "/s", "rbind:rslave")),
-    /at \/s: mounts do not propagate between the host and a VM \(option rslave\); use rprivate$/,
+    /at \/s: mounts do not propagate between the host and a VM \(option rslave\): use rprivate$/,
   );
   assert.match(
     await refused("--mount", "type=hugetlbfs,src=none,dst=/huge"),
-    /at \/huge: hugetlbfs: the VM has no huge pages to give away; use tmpfs$/,
+    /at \/huge: hugetlbfs: the VM has no huge pages to give away: use tmpfs$/,
   );
   assert.match(
     await refused("--device", "/dev/loop-control"),

@@ -35,9 +35,9 @@ const REFUSALS: readonly Refusal[] = [
     says: /: qemu-system-x86_64 binary not found at \/no\/such\/qemu-system-x86_64: install QEMU/,
   },
   {
-    name: "a state folder that cannot be written",
+    name: "a state directory that cannot be written",
     config: () => ({ state_dir: "/proc/qemubox" }),
-    says: /state folder \/proc\/qemubox cannot be written .*QEMUBOX_STATE_DIR/,
+    says: /state directory \/proc\/qemubox cannot be written .*QEMUBOX_STATE_DIR/,
   },
   {
     name: "a run folder that cannot be written",

@@ -127,7 +127,7 @@ networkTest(
     };
     await refused(
       ["--net-host"],
-      /no network namespace \(--net-host, hostNetwork\): a container in a VM/,
+      /has no network namespace \(--net-host, hostNetwork\), but a container in a VM/,
     );
     const networks = (names: string) => ["--annotation", `io.qemubox.networks=${names}`];
     await refused(networks("elsewhere"), /network elsewhere is not in \/etc\/cni\/net\.d/);
