@@ -8,14 +8,14 @@ const encoder = new TextEncoder();
 
 /** Returns the file's text after a guest wrote these chunks. */
 function written(chunks: Iterable<Uint8Array | string>): string {
-  using folder = temporaryFolder();
+  using directory = temporaryFolder();
   {
-    using log = new ConsoleLog(folder.path, name);
+    using log = new ConsoleLog(directory.path, name);
     for (const chunk of chunks) {
       log.write(typeof chunk === "string" ? encoder.encode(chunk) : chunk);
     }
   }
-  return Deno.readTextFileSync(`${folder.path}/console.log`);
+  return Deno.readTextFileSync(`${directory.path}/console.log`);
 }
 
 Deno.test("each line carries the sandbox's name, wherever chunks end", () => {

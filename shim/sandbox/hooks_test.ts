@@ -50,16 +50,16 @@ Deno.test({
   name: "hooks run in order, with a process in the namespace that exits after them (needs root)",
   ignore,
   fn: async () => {
-    using folder = temporaryFolder();
-    const said = `${folder.path}/said`;
+    using directory = temporaryFolder();
+    const output = `${directory.path}/output`;
     const note = script(`
       state=$(cat); pid=$(echo "$state" | sed 's/.*"pid":\\([0-9]*\\).*/\\1/')
-      echo "$1 $2 $GREETING $QEMUBOX_VM" >>${said}; echo "$state" >>${said}
-      readlink /proc/$pid/ns/net >>${said}; cat /proc/$pid/comm >>${said}; echo $pid >>${said}
+      echo "$1 $2 $GREETING $QEMUBOX_VM" >>${output}; echo "$state" >>${output}
+      readlink /proc/$pid/ns/net >>${output}; cat /proc/$pid/comm >>${output}; echo $pid >>${output}
     `);
-    await withHooks([note, script(`echo last >>${said}`)], async (enter) => {
+    await withHooks([note, script(`echo last >>${output}`)], async (enter) => {
       await enter();
-      const [words, state, namespace, comm, pid, last] = Deno.readTextFileSync(said).split("\n");
+      const [words, state, namespace, comm, pid, last] = Deno.readTextFileSync(output).split("\n");
       assert.equal(words, "one two a=b default/c1");
       assert.deepEqual(JSON.parse(state!), {
         ...{ ociVersion: "1.1.0", id: "c1", bundle: "/b", annotations: { a: "b" } },
@@ -76,8 +76,8 @@ Deno.test({
   name: "a hook that fails, is late or is missing is named, and no hook runs after it (needs root)",
   ignore,
   fn: async () => {
-    using folder = temporaryFolder();
-    const never = script(`touch ${folder.path}/never`);
+    using directory = temporaryFolder();
+    const never = script(`touch ${directory.path}/never`);
     const bad: [OciHook, RegExp][] = [
       [
         script("echo no such network >&2; exit 3"),
@@ -99,19 +99,19 @@ Deno.test({
           return true;
         }));
     }
-    assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+    assert.deepEqual([...Deno.readDirSync(directory.path)], []);
   },
 });
 
 Deno.test("all hooks after a delete are run, and failures are logged", async () => {
-  using folder = temporaryFolder();
-  const said = `${folder.path}/said`;
+  using directory = temporaryFolder();
+  const output = `${directory.path}/output`;
   const log = new MemoryLog();
-  const hooks = { create: [], delete: [script("exit 1"), script(`cat >>${said}`)] };
+  const hooks = { create: [], delete: [script("exit 1"), script(`cat >>${output}`)] };
   const state = { ociVersion: "1.1.0", id: "c1", bundle: "/b", annotations: {} };
   await endHooks(hooks, state, { system, log, vmName: "default/c1" });
   assert.deepEqual(log.at("warn"), ["hook /bin/sh of config.json failed with exit status 1"]);
-  assert.deepEqual(JSON.parse(Deno.readTextFileSync(said)), {
+  assert.deepEqual(JSON.parse(Deno.readTextFileSync(output)), {
     ...state,
     status: "stopped",
     pid: 0,

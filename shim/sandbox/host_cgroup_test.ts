@@ -19,11 +19,11 @@ function leaseIn(directory: string): { lease: Lease; path: string } {
 }
 
 Deno.test("only missing cgroups are made and removed, and the lease records them first", async () => {
-  using folder = temporaryFolder();
-  const root = `${folder.path}/cgroup`;
+  using directory = temporaryFolder();
+  const root = `${directory.path}/cgroup`;
   Deno.mkdirSync(`${root}/there`, { recursive: true });
   Deno.writeTextFileSync(`${root}/cgroup.controllers`, "memory");
-  const { lease, path } = leaseIn(folder.path);
+  const { lease, path } = leaseIn(directory.path);
   const log = new MemoryLog();
   await enterHostCgroup("/there/pod/c1", { lease, log, pid: 42, root });
   assert.deepEqual(log.lines, []);
@@ -39,10 +39,10 @@ Deno.test("only missing cgroups are made and removed, and the lease records them
 });
 
 Deno.test("no cgroup is made without cgroup v2, and an existing one is not used", async () => {
-  using folder = temporaryFolder();
-  const { lease } = leaseIn(folder.path);
+  using directory = temporaryFolder();
+  const { lease } = leaseIn(directory.path);
   const log = new MemoryLog();
-  const root = folder.path;
+  const root = directory.path;
   await enterHostCgroup("/a/c1", { lease, log, pid: 42, root });
   assert(!exists(`${root}/a`));
   assert.deepEqual(log.lines, ["debug: host cgroup: the host has no cgroup v2"]);
@@ -54,10 +54,10 @@ Deno.test("no cgroup is made without cgroup v2, and an existing one is not used"
 });
 
 Deno.test("a cgroup path in systemd's form is not used without systemd", async () => {
-  using folder = temporaryFolder();
-  const { lease } = leaseIn(folder.path);
+  using directory = temporaryFolder();
+  const { lease } = leaseIn(directory.path);
   const log = new MemoryLog();
-  const root = folder.path;
+  const root = directory.path;
   Deno.writeTextFileSync(`${root}/cgroup.controllers`, "");
   const host = { lease, log, pid: 42, root, systemdFolder: `${root}/systemd` };
   await enterHostCgroup("system.slice:nerdctl:c1", host);

@@ -29,8 +29,8 @@ Deno.test("a cgroup path slice:prefix:name gives a scope, any other gives none",
 });
 
 Deno.test("a scope that systemd refuses is reported with its message", async () => {
-  using folder = temporaryFolder();
-  const command = `${folder.path}/systemd-run`;
+  using directory = temporaryFolder();
+  const command = `${directory.path}/systemd-run`;
   Deno.writeTextFileSync(command, "#!/bin/sh\necho no such slice >&2\nexit 1\n", { mode: 0o755 });
   await assert.rejects(
     enterSystemdScope({ slice: "a.slice", unit: "b.scope" }, 42, command),
