@@ -31,7 +31,8 @@ Deno.test("only missing cgroups are made and removed, and the lease records them
   const facts = readLease(path)!;
   assert.deepEqual(facts.cgroups, [`${root}/there/pod`, `${root}/there/pod/c1`]);
   assert.deepEqual(facts.intents, []);
-  Deno.removeSync(`${root}/there/pod/c1/cgroup.procs`); // The kernel removes its own with the directory.
+  // The kernel removes its own with the directory.
+  Deno.removeSync(`${root}/there/pod/c1/cgroup.procs`);
   const intended = { ...facts, cgroups: [], intents: [`cgroup ${JSON.stringify(facts.cgroups)}`] };
   await removeHostCgroup(intended);
   assert(!exists(`${root}/there/pod`) && exists(`${root}/there`));
