@@ -1,10 +1,12 @@
-/** Settings of qemubox, for a test. */
+/** Changes settings of qemubox for a test. */
+
+import { readIfPresent } from "../../base/mod.ts";
 
 const FILE = "/etc/qemubox/config.json";
 
-/** Adds to the configuration file, as long as the scope lasts. */
+/** Adds `settings` to the configuration file until the result is disposed. */
 export function configured(settings: Readonly<Record<string, unknown>>): Disposable {
-  const before = readFile();
+  const before = readIfPresent(FILE);
   Deno.mkdirSync("/etc/qemubox", { recursive: true });
   const whole = { ...JSON.parse(before ?? "{}"), ...settings };
   Deno.writeTextFileSync(FILE, JSON.stringify(whole));
@@ -16,15 +18,7 @@ export function configured(settings: Readonly<Record<string, unknown>>): Disposa
   };
 }
 
-function readFile(): string | null {
-  try {
-    return Deno.readTextFileSync(FILE);
-  } catch {
-    return null;
-  }
-}
-
-/** Flags of `ctr run`. */
+/** Returns the flags of `ctr run` that set annotations of qemubox. */
 export function annotations(values: Readonly<Record<string, string>>): string[] {
   return Object.entries(values).flatMap(([name, value]) => [
     ...["--annotation", `io.qemubox.${name}=${value}`],

@@ -1,20 +1,20 @@
-/** containerd's events, as `ctr events` prints them. */
+/** Events of containerd, as `ctr events` prints them. */
 
 import { ctrOk } from "./ctr.ts";
 import { patience, within } from "./wait.ts";
 
 const SUBSCRIBED_WITHIN_MS = patience(10_000);
-/** What a container takes to start, here under TCG and beside other work. */
+/** A container's start takes this long under TCG and beside other work. */
 const START_WITHIN_MS = patience(60_000);
 
-/** One event. */
+/** An event of containerd. */
 export interface Event {
   readonly namespace: string;
   readonly topic: string;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** Listens from the moment `open` resolves. */
+/** A subscription to events, which stands when `open` resolves. */
 export class Events implements AsyncDisposable {
   readonly seen: Event[] = [];
   readonly #process: Deno.ChildProcess;
@@ -31,7 +31,7 @@ export class Events implements AsyncDisposable {
     this.#end = this.#read();
   }
 
-  /** Nothing says when the subscription stands: something has to happen until it is seen. */
+  /** Subscribes. Nothing reports that a subscription stands, so it causes events until one is seen. */
   static async open(): Promise<Events> {
     const events = new Events();
     const subscribed = async () => {
@@ -49,7 +49,7 @@ export class Events implements AsyncDisposable {
     }
   }
 
-  /** Waits for an event of a task, unless it was there before. */
+  /** Waits for an event of a task; returns at once if it has been seen already. */
   async wait(topic: string, id: string, withinMs = START_WITHIN_MS): Promise<Event> {
     const search = async () => {
       for (;;) {
@@ -61,7 +61,7 @@ export class Events implements AsyncDisposable {
     return await within(`event ${topic} of ${id}`, withinMs, search());
   }
 
-  /** All events of a task so far. */
+  /** Returns all events of a task so far. */
   of(id: string, namespace = "default"): Event[] {
     return this.seen.filter((one) =>
       one.namespace === namespace && one.body["container_id"] === id
@@ -72,7 +72,7 @@ export class Events implements AsyncDisposable {
     try {
       this.#process.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has exited.
     }
     await this.#end;
     await this.#process.status;
@@ -87,7 +87,7 @@ export class Events implements AsyncDisposable {
     }
   }
 
-  /** "DATE TIME ZONE ZONE NAMESPACE TOPIC JSON". */
+  /** Parses "DATE TIME ZONE ZONE NAMESPACE TOPIC JSON". */
   #take(line: string): void {
     const match = / (\S+) (\/\S+) (\{.*\})$/.exec(line);
     if (match === null) return;

@@ -1,26 +1,26 @@
-/** Containers that a test starts, and takes away again. */
+/** Start, kill and remove a test's containers. */
 
 import { ctr, ctrOk, runArguments, task } from "./ctr.ts";
 import { patience, until } from "./wait.ts";
 
-/** Longer than any test: a container that has to be ended. */
+/** Runs longer than any test: the container has to be killed. */
 export const FOREVER: readonly string[] = ["sleep", "3600"];
 const STOPS_WITHIN_MS = patience(60_000);
 const FIFOS = "/run/containerd/fifo";
 
-/** Starts a container that runs until it is ended, detached. */
+/** Starts a detached container that runs until it is killed. */
 export async function startDetached(id: string): Promise<void> {
   await ctrOk(...runArguments(id, FOREVER, { flags: ["-d"] }));
 }
 
-/** SIGKILLs what a task runs; resolves when containerd knows of its end. */
+/** Sends SIGKILL to a task; resolves when containerd reports it as stopped. */
 export async function killTask(id: string): Promise<void> {
   await ctrOk("task", "kill", "--signal", "SIGKILL", id);
   const isStopped = async () => (await task(id))?.status === "STOPPED" || null;
-  await until(`the end of ${id}`, STOPS_WITHIN_MS, isStopped);
+  await until(`exit of ${id}`, STOPS_WITHIN_MS, isStopped);
 }
 
-/** Deletes the task, when there still is one, and the container. */
+/** Deletes the task, if it still exists, and the container. */
 export async function removeContainer(id: string): Promise<void> {
   if (await task(id) !== null) {
     const { stderr } = await ctr("task", "rm", id);
@@ -31,8 +31,9 @@ export async function removeContainer(id: string): Promise<void> {
 }
 
 /**
- * ctr makes the FIFOs of a detached task, and removes them with the task. When the shim is killed,
- * containerd forgets the task before ctr can ask for it, and with any runtime they stay.
+ * Removes the FIFOs of a detached task. ctr makes them and removes them with the task; but if the
+ * shim is killed, containerd forgets the task before ctr can ask for it, and they stay, with any
+ * runtime.
  */
 export function removeClientFifos(id: string): void {
   Deno.mkdirSync(FIFOS, { recursive: true });

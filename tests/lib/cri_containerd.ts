@@ -1,6 +1,6 @@
 /**
- * A containerd with Kubernetes' half (CRI), beside the testbed's: Debian's own binary, with a network
- * for its pods and both runtimes, ours and the one that everything works with.
+ * A second containerd beside the testbed's, with the CRI plugin for Kubernetes: Debian's binary, with
+ * a network for its pods and two runtimes, ours and runc for comparison.
  */
 
 import { CRICTL_PROGRAM } from "../../scripts/lib/crictl.ts";
@@ -18,7 +18,7 @@ const PLACE: Place = {
   log: "/var/log/cri-containerd.log",
   programs: "",
 };
-/** Where CRI puts everything in containerd. */
+/** containerd namespace of all that CRI makes. */
 export const CRI_NAMESPACE = "k8s.io";
 const STARTS_WITHIN_MS = patience(30_000);
 const CONF_DIR = `${PLACE.state}/cni`;
@@ -43,7 +43,7 @@ const CONFLIST = {
   }],
 };
 
-/** Where something of a pod may be left, beside what system_state.ts looks at by itself. */
+/** Directories where a pod may leave something, beside those that system_state.ts covers. */
 export const CRI_TREES: readonly string[] = [
   `${PLACE.state}/state/io.containerd.runtime.v2.task/${CRI_NAMESPACE}`,
   `${PLACE.root}/io.containerd.runtime.v2.task/${CRI_NAMESPACE}`,
@@ -53,12 +53,12 @@ export const CRI_TREES: readonly string[] = [
   `${PLACE.root}/io.containerd.snapshotter.v1.overlayfs/snapshots`,
 ];
 
-/** Why there are no pods here; null when there can be. */
+/** Returns why pods cannot run here, or null if they can. */
 export function whyNoPods(): string | null {
   return whyNoPeer(CRICTL_PROGRAM, "crictl");
 }
 
-/** One that runs. Disposing it ends it and removes all that it has made. */
+/** A running containerd with CRI. Disposing it stops it and removes everything it made. */
 export class CriContainerd extends OtherContainerd {
   private constructor() {
     super(PLACE, CONFIGURATION);
@@ -68,11 +68,11 @@ export class CriContainerd extends OtherContainerd {
     const containerd = new CriContainerd();
     await Deno.mkdir(CONF_DIR, { recursive: true });
     await Deno.writeTextFile(`${CONF_DIR}/pods.conflist`, JSON.stringify(CONFLIST));
-    // The plugin would make it for the first pod, and leave it.
+    // The plugin would make the bridge for the first pod, and leave it.
     await ip("link", "add", BRIDGE, "type", "bridge");
     try {
       await containerd.start();
-      // Without a registry an image has to be there beforehand, also the one below every pod.
+      // There is no registry: all images must be present beforehand, the pause image too.
       for (const image of [PAUSE_IMAGE, BUSYBOX]) {
         await containerd.copyImage(image, "overlayfs", CRI_NAMESPACE);
       }
@@ -83,21 +83,21 @@ export class CriContainerd extends OtherContainerd {
     return containerd;
   }
 
-  /** Resolves when CRI answers, which is later than the socket. */
+  /** Starts it; resolves when CRI answers, which is later than the socket listens. */
   override async start(): Promise<void> {
     await super.start();
-    await until("CRI answers", STARTS_WITHIN_MS, async () => {
+    await until("answer of CRI", STARTS_WITHIN_MS, async () => {
       const args = ["--runtime-endpoint", `unix://${this.socket}`, "pods"];
       return (await new Client(args, { program: CRICTL_PROGRAM }).ended).code === 0 || null;
     });
   }
 
-  /** A folder for the files of one test. It goes with containerd. */
+  /** Makes a directory for the files of one test. It is removed with this containerd. */
   newFolder(): string {
     return Deno.makeTempDirSync({ dir: PLACE.state, prefix: "files-" });
   }
 
-  /** Addresses that the pods' network has given away. */
+  /** Returns the addresses that the pods' network has allocated. */
   addresses(): string[] {
     if (existing(`${ADDRESSES}/${NETWORK}`) === null) return [];
     return [...Deno.readDirSync(`${ADDRESSES}/${NETWORK}`)].map(({ name }) => name)
@@ -125,7 +125,7 @@ function runtime(handler: string, type: string): string {
 `;
 }
 
-/** Scores below its own may be out of reach for containerd: it may run in a container itself. */
+/** `restrict_oom_score_adj`: containerd may run in a container and be unable to lower OOM scores. */
 const CONFIGURATION = `
 disabled_plugins = [
   "io.containerd.nri.v1.nri",

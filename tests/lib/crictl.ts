@@ -1,15 +1,16 @@
 /**
- * `crictl` as a test drives it: pods and containers as the kubelet has them made. Requests are JSON files
- * in the form of Kubernetes' cri-api, runtime/v1/api.proto.
+ * Drives `crictl`: pods and containers, made as the kubelet makes them. Requests are JSON files in the
+ * form of Kubernetes' cri-api, runtime/v1/api.proto.
  */
 
 import assert from "node:assert/strict";
+import { removeIfPresent } from "../../base/mod.ts";
 import { CRICTL_PROGRAM } from "../../scripts/lib/crictl.ts";
 import { existing } from "../../scripts/lib/paths.ts";
 import { BUSYBOX, Client, type Ended } from "./ctr.ts";
 import { patience, until } from "./wait.ts";
 
-/** Of one request; a VM that boots under TCG on a busy machine takes a minute. */
+/** Timeout of a request; a VM that boots under TCG on a busy machine takes a minute. */
 const TIMEOUT_S = patience(110_000) / 1000;
 const CGROUPS = "/sys/fs/cgroup";
 /** NamespaceMode of the API. */
@@ -23,46 +24,46 @@ export interface Resources {
   readonly cpu_shares?: number;
 }
 
-/** What {@link Crictl.runPod} asks for. */
+/** Options of {@link Crictl.runPod}. */
 export interface PodOptions {
   readonly name: string;
   readonly runtime: string;
-  /** How often this pod has been made before. */
+  /** How many times this pod has been made before. */
   readonly attempt?: number;
   readonly annotations?: Readonly<Record<string, string>>;
-  /** The sum of its containers', as the kubelet tells it. */
+  /** The sum of its containers' resources, as the kubelet reports it. */
   readonly resources?: Resources;
   readonly hostNetwork?: boolean;
   readonly shareProcessNamespace?: boolean;
 }
 
-/** What {@link Pod.createContainer} asks for. */
+/** Options of {@link Pod.createContainer}. */
 export interface PodContainerOptions {
   readonly name: string;
   readonly command: readonly string[];
   readonly image?: string;
-  /** How often this container of the pod has been made before. */
+  /** How many times this container of the pod has been made before. */
   readonly attempt?: number;
   readonly mounts?: readonly { host: string; container: string; readonly?: boolean }[];
   readonly env?: Readonly<Record<string, string>>;
   readonly resources?: Resources;
 }
 
-/** What is known of a container: ContainerStatus of the API. */
+/** State of a container: ContainerStatus of the API. */
 export interface ContainerStatus {
   readonly state: "CONTAINER_CREATED" | "CONTAINER_RUNNING" | "CONTAINER_EXITED";
   readonly exitCode: number;
-  /** Completed, Error, OOMKilled; empty while it runs. */
+  /** Completed, Error or OOMKilled; empty while it runs. */
   readonly reason: string;
   readonly startedAt: string;
   readonly resources?: { readonly linux?: { readonly memoryLimitInBytes?: string } };
 }
 
-/** A client of one containerd. */
+/** A client of a containerd with CRI. */
 export class Crictl {
   readonly #folder: string;
 
-  /** @param folder for its files and the containers' logs; it need not be removed in between */
+  /** @param folder directory for its files and the containers' logs, kept while it is in use */
   constructor(socket: string, folder: string) {
     this.#folder = folder;
     const endpoint = `unix://${socket}`;
@@ -72,7 +73,7 @@ export class Crictl {
     );
   }
 
-  /** Runs it to its end. */
+  /** Runs crictl until it exits. */
   async run(args: readonly string[], input?: string): Promise<Ended> {
     await using client = this.#client(args, input !== undefined);
     if (input !== undefined) {
@@ -82,7 +83,7 @@ export class Crictl {
     return await client.ended;
   }
 
-  /** Runs it; it must end with 0. Returns its standard output. */
+  /** Runs crictl, which must exit with 0. Returns its standard output. */
   async ok(...args: readonly string[]): Promise<string> {
     await using client = this.#client(args);
     return await client.output();
@@ -93,7 +94,7 @@ export class Crictl {
     return new Client(all, { program: CRICTL_PROGRAM, input });
   }
 
-  /** @throws Error with what containerd says when there can be no such pod */
+  /** Runs a pod. @throws {Error} with containerd's message, if it cannot. */
   async runPod(options: PodOptions): Promise<Pod> {
     const { name, runtime } = options;
     const config = podConfig(options, `${this.#folder}/logs/${name}`);
@@ -109,7 +110,7 @@ export class Crictl {
     }
   }
 
-  /** All pods that containerd knows. */
+  /** Returns the ids of all pods that containerd knows. */
   async pods(): Promise<string[]> {
     return (await this.ok("pods", "--quiet")).split("\n").filter((id) => id !== "");
   }
@@ -121,7 +122,7 @@ export class Crictl {
   }
 }
 
-/** A pod. */
+/** A pod that was run. */
 export class Pod {
   readonly #crictl: Crictl;
   readonly #config: PodConfig;
@@ -141,7 +142,7 @@ export class Pod {
     this.#write = write;
   }
 
-  /** Makes a container in it, as for `containers:` of a pod. */
+  /** Creates a container in the pod, as for `containers:` of a pod's manifest. */
   async createContainer(options: PodContainerOptions): Promise<PodContainer> {
     const { name, attempt = 0 } = options;
     Deno.mkdirSync(`${this.#config.log_directory}/${name}`, { recursive: true });
@@ -150,42 +151,42 @@ export class Pod {
     return new PodContainer(this.#crictl, id);
   }
 
-  /** Makes a container in it and starts it. */
+  /** Creates a container in the pod and starts it. */
   async startContainer(options: PodContainerOptions): Promise<PodContainer> {
     const container = await this.createContainer(options);
     await container.start();
     return container;
   }
 
-  /** Its state, SANDBOX_READY or SANDBOX_NOTREADY, and its address. */
+  /** Returns its state, SANDBOX_READY or SANDBOX_NOTREADY, and its address. */
   async status(): Promise<{ state: string; ip: string }> {
     const { status } = JSON.parse(await this.#crictl.ok("inspectp", this.id));
     return { state: status.state, ip: status.network.ip };
   }
 
-  /** PodSandboxStats of the API, as JSON has it. */
+  /** Returns PodSandboxStats of the API, as JSON. */
   async stats(): Promise<unknown> {
     return JSON.parse(await this.#crictl.ok("statsp", "-o", "json", "--id", this.id)).stats[0];
   }
 
-  /** Ends whatever runs in it, and takes its network away. */
+  /** Stops whatever runs in it, and removes its network. */
   async stop(): Promise<void> {
     await this.#crictl.ok("stopp", this.id);
   }
 
-  /** It and all its containers; must have been stopped. */
+  /** Removes the stopped pod and all its containers. */
   async remove(): Promise<void> {
     await this.#crictl.ok("rmp", this.id);
     this.removeCgroup();
   }
 
-  /** What the kubelet does after the pod. @throws when it is not empty. */
+  /** Removes its cgroup, as the kubelet does after the pod. @throws if the cgroup is not empty. */
   removeCgroup(): void {
     removeCgroups(this.#config);
   }
 }
 
-/** What the kubelet does before the pod: what is not delegated is not counted there. */
+/** Makes the pod's cgroups, as the kubelet does first: a controller must be delegated to count. */
 async function makeCgroups(config: PodConfig): Promise<void> {
   if (isUnified()) {
     await Deno.writeTextFile(`${CGROUPS}/cgroup.subtree_control`, "+cpu +memory +pids");
@@ -199,15 +200,11 @@ function isUnified(): boolean {
 
 function removeCgroups(config: PodConfig): void {
   for (const folder of podCgroups(config)) {
-    try {
-      Deno.removeSync(folder);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    removeIfPresent(folder);
   }
 }
 
-/** Of a pod, in each hierarchy that the host has. */
+/** Returns a pod's cgroup directories, one in each hierarchy that the host has. */
 function podCgroups({ linux }: PodConfig): string[] {
   const hierarchies = [...Deno.readDirSync(CGROUPS)].filter(({ isDirectory }) => isDirectory);
   const roots = isUnified() ? [CGROUPS] : hierarchies.map(({ name }) => `${CGROUPS}/${name}`);
@@ -226,15 +223,15 @@ export class PodContainer {
     await this.#crictl.ok("start", this.id);
   }
 
-  /** Runs a command in it by ExecSync, as a probe does; it must end with 0 and complain of nothing. */
+  /** Runs a command by ExecSync, as a probe does; it must exit with 0 and print no errors. */
   async exec(...command: readonly string[]): Promise<string> {
     const said = await this.#crictl.ok("exec", "--sync", this.id, ...command);
-    // crictl ends both streams with a line end of its own.
+    // crictl appends a newline to each of the two streams.
     if (!said.endsWith("\n\n")) throw new Error(`${command.join(" ")} in ${this.id}: ${said}`);
     return said.slice(0, -2);
   }
 
-  /** As `exec`, for a script that must not end with 0: its status, and what containerd says of it. */
+  /** Runs a script by ExecSync that must fail. Returns its status and containerd's message. */
   async execFails(script: string): Promise<{ status: number; message: string }> {
     const args = ["exec", "--sync", this.id, "sh", "-c", script];
     const { code, stdout, stderr } = await this.#crictl.run(args);
@@ -245,12 +242,12 @@ export class PodContainer {
     return { status: Number(status), message: stderr };
   }
 
-  /** Runs a script in it by way of a stream server, as `kubectl exec -i` does. */
+  /** Runs a script through a streaming server, as `kubectl exec -i` does. */
   async execStream(script: string, input: string): Promise<Ended> {
     return await this.#crictl.run(["exec", "--interactive", this.id, "sh", "-c", script], input);
   }
 
-  /** What it has written, both streams. */
+  /** Returns what it has written to both streams. */
   async logs(): Promise<string> {
     const { code, stdout, stderr } = await this.#crictl.run(["logs", this.id]);
     assert.equal(code, 0, stderr);
@@ -261,15 +258,15 @@ export class PodContainer {
     return JSON.parse(await this.#crictl.ok("inspect", this.id)).status;
   }
 
-  /** Waits for its end. */
+  /** Waits until it has exited. */
   async ended(): Promise<ContainerStatus> {
-    return await until(`the end of ${this.id}`, patience(60_000), async () => {
+    return await until(`exit of ${this.id}`, patience(60_000), async () => {
       const status = await this.status();
       return status.state === "CONTAINER_EXITED" ? status : null;
     });
   }
 
-  /** ContainerStats of the API, as JSON has it. */
+  /** Returns ContainerStats of the API, as JSON. */
   async stats(): Promise<unknown> {
     return JSON.parse(await this.#crictl.ok("stats", "-o", "json", "--id", this.id)).stats[0];
   }
@@ -278,7 +275,7 @@ export class PodContainer {
     await this.#crictl.ok("update", ...flags, this.id);
   }
 
-  /** SIGTERM, and SIGKILL after that time. */
+  /** Sends SIGTERM, and SIGKILL after `graceSeconds`. */
   async stop(graceSeconds: number): Promise<void> {
     await this.#crictl.ok("stop", "--timeout", String(graceSeconds), this.id);
   }
@@ -301,7 +298,7 @@ function podConfig(options: PodOptions, logFolder: string) {
     annotations,
     labels: { "io.kubernetes.pod.name": name },
     linux: {
-      // A name that system_state.ts looks for.
+      // system_state.ts looks for this name.
       cgroup_parent: `/e2e-pods-${name}-${attempt}`,
       resources,
       security_context: {

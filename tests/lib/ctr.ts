@@ -1,18 +1,20 @@
-/** `ctr`, containerd's command-line client, as a test drives it. */
+/** Drives `ctr`, containerd's command-line client. */
 
+import { after } from "../../base/mod.ts";
+import { concat } from "./bytes.ts";
 import { patience } from "./wait.ts";
 
 export const RUNTIME = "io.containerd.qemubox.v1";
 export const BUSYBOX = "docker.io/library/busybox:latest";
-/** As busybox, below twenty more layers; see scripts/lib/test_images.ts. */
+/** busybox below twenty more layers; see scripts/lib/test_images.ts. */
 export const LAYERS = "docker.io/library/layers:latest";
 export const SNAPSHOTTERS = ["overlayfs", "erofs"] as const;
 export type Snapshotter = typeof SNAPSHOTTERS[number];
 
-/** A client that takes longer will never end. Four containers starting at once under TCG take 30 s. */
+/** A client that takes longer hangs. Four containers that start at once under TCG take 30 s. */
 const ENDS_WITHIN_MS = patience(120_000);
 
-/** How a client ended, and what it wrote. */
+/** Exit code and output of a client. */
 export interface Ended {
   readonly code: number;
   readonly stdout: string;
@@ -21,25 +23,25 @@ export interface Ended {
   readonly output: Uint8Array;
 }
 
-/** What {@link runArguments} asks for. */
+/** Options of {@link runArguments}. */
 export interface ContainerOptions {
   readonly image?: string;
   readonly snapshotter?: Snapshotter | "native";
-  /** Of `ctr run`: `--rm`, `-d`, `--env`, … */
+  /** Flags of `ctr run`: `--rm`, `-d`, `--env`, … */
   readonly flags?: readonly string[];
 }
 
-/** Runs `ctr` to its end, without standard input. */
+/** Runs `ctr` without standard input until it exits. */
 export async function ctr(...args: readonly string[]): Promise<Ended> {
   return await new Client(args).ended;
 }
 
-/** `ctr`, which must end with 0; returns its standard output. */
+/** Runs `ctr`, which must exit with 0. Returns its standard output. */
 export async function ctrOk(...args: readonly string[]): Promise<string> {
   return await new Client(args).output();
 }
 
-/** The arguments that run a container with our runtime. */
+/** Returns the arguments of `ctr` that run a container with our runtime. */
 export function runArguments(
   id: string,
   command: readonly string[],
@@ -51,7 +53,7 @@ export function runArguments(
   ];
 }
 
-/** The flags that say what a container is in a pod, as containerd's CRI plugin says it by annotations. */
+/** Returns flags with the annotations by which containerd's CRI plugin gives a container its pod. */
 export function podFlags(pod: string, type: "sandbox" | "container"): string[] {
   const facts = { "container-type": type, "sandbox-id": pod };
   return Object.entries(facts).flatMap(([key, value]) => {
@@ -59,7 +61,7 @@ export function podFlags(pod: string, type: "sandbox" | "container"): string[] {
   });
 }
 
-/** One line of `ctr task ls`. */
+/** A line of `ctr task ls`. */
 export interface TaskLine {
   readonly id: string;
   readonly pid: number;
@@ -67,16 +69,16 @@ export interface TaskLine {
   readonly status: string;
 }
 
-/** What `ctr task ls` says of a task; null when it does not know one. */
+/** Returns the line of `ctr task ls` about a task, or null if there is none. */
 export async function task(id: string): Promise<TaskLine | null> {
   const lines = (await ctrOk("task", "ls")).split("\n").map((line) => line.trim().split(/\s+/));
   const line = lines.find((words) => words[0] === id);
   return line === undefined ? null : { id, pid: Number(line[1]), status: line[2] ?? "" };
 }
 
-/** A `ctr` that runs. Nobody needs to read what it writes for it to go on. */
+/** A running `ctr`. Its output is collected, so it never blocks on a full pipe. */
 export class Client implements AsyncDisposable {
-  /** How it ended. Rejects when it does not end in time; it is killed then. */
+  /** Resolves when it exits. Rejects if it does not exit in time; it is killed then. */
   readonly ended: Promise<Ended>;
   readonly #what: string;
   readonly #process: Deno.ChildProcess;
@@ -85,8 +87,8 @@ export class Client implements AsyncDisposable {
   readonly #stderr: Collector;
 
   /**
-   * @param options `input`: it gets a standard input, which the test writes and ends; `program`:
-   * another `ctr`, or another client.
+   * @param options `input`: gives it a standard input, which the test writes and closes; `program`:
+   * runs another `ctr`, or another client.
    */
   constructor(
     args: readonly string[],
@@ -103,41 +105,41 @@ export class Client implements AsyncDisposable {
     this.#stdout = new Collector(this.#process.stdout);
     this.#stderr = new Collector(this.#process.stderr);
     this.ended = this.#end();
-    // Whoever waits for it hears of a failure; nobody else has to.
+    // Only a caller that awaits it has to see a failure.
     this.ended.catch(() => {});
   }
 
-  /** Its standard output, once it has ended, with 0. @throws Error with what it complained of. */
+  /** Resolves with its standard output when it exits with 0. @throws {Error} with its errors else. */
   async output(): Promise<string> {
     const { code, stdout, stderr } = await this.ended;
-    if (code !== 0) throw new Error(`${this.#what} ended with ${code}: ${stderr}`);
+    if (code !== 0) throw new Error(`${this.#what} exited with ${code}: ${stderr}`);
     return stdout;
   }
 
-  /** Writes to its standard input; resolves once it is taken. */
+  /** Writes to its standard input; resolves when all is written. */
   async write(data: string | Uint8Array): Promise<void> {
     await this.#input!.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
   }
 
-  /** Ends its standard input. */
+  /** Closes its standard input. */
   async endInput(): Promise<void> {
     await this.#input!.close();
   }
 
-  /** Waits until it has written this whole line. @throws Error when it ends without. */
+  /** Waits until it has printed this whole line. @throws {Error} if it exits without. */
   async line(line: string): Promise<void> {
     const there = () => `\n${this.#stdout.text}`.includes(`\n${line}\n`);
     while (!there()) {
       if (await this.#stdout.more()) continue;
       const { code, stdout, stderr } = await this.ended;
       throw new Error(
-        `${this.#what} ended with ${code} before it said ${JSON.stringify(line)}: ` +
+        `${this.#what} exited with ${code} before it printed ${JSON.stringify(line)}: ` +
           `stdout ${JSON.stringify(stdout)}, stderr ${JSON.stringify(stderr)}`,
       );
     }
   }
 
-  /** What it has written until now. */
+  /** Its standard output so far. */
   get said(): string {
     return this.#stdout.text;
   }
@@ -146,37 +148,38 @@ export class Client implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** Kills it if it still runs, and waits for its end. */
+  /** Kills it if it still runs, and waits until it has exited. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.#process.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has exited.
     }
     await this.ended.catch(() => {});
   }
 
   async #end(): Promise<Ended> {
     let late = false;
-    const timer = setTimeout(() => {
+    const kill = () => {
       late = true;
       this.#process.kill("SIGKILL");
-    }, ENDS_WITHIN_MS);
+    };
+    const deadline = after(ENDS_WITHIN_MS, kill);
     const { code } = await this.#process.status;
-    clearTimeout(timer);
+    deadline[Symbol.dispose]();
     await Promise.all([this.#stdout.ended, this.#stderr.ended]);
-    // The pipe is broken by now where it was not closed before.
+    // By now the pipe is broken, unless it was closed before.
     await this.#input?.close().catch(() => {});
     const [stdout, stderr] = [this.#stdout.text, this.#stderr.text];
     if (late) {
       const said = `stdout ${JSON.stringify(stdout.slice(-500))}, stderr ${JSON.stringify(stderr)}`;
-      throw new Error(`${this.#what} did not end within ${ENDS_WITHIN_MS} ms: ${said}`);
+      throw new Error(`${this.#what} did not exit within ${ENDS_WITHIN_MS} ms: ${said}`);
     }
     return { code, stdout, stderr, output: this.#stdout.bytes };
   }
 }
 
-/** Takes everything that a stream gives. */
+/** Collects everything that a stream delivers. */
 class Collector {
   readonly ended: Promise<void>;
   readonly #chunks: Uint8Array[] = [];
@@ -194,20 +197,14 @@ class Collector {
   }
 
   get bytes(): Uint8Array {
-    const bytes = new Uint8Array(this.#chunks.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    return concat(this.#chunks);
   }
 
   get text(): string {
     return new TextDecoder().decode(this.bytes);
   }
 
-  /** Resolves when there is more than before: true; or when the stream has ended: false. */
+  /** Resolves with true when there is more than before, with false when the stream has ended. */
   more(): Promise<boolean> {
     return this.#more.promise;
   }

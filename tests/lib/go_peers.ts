@@ -1,13 +1,15 @@
-/** Peers in Go that tests need: scripts/lib/go_peer.ts. */
+/** Programs in Go that tests need; scripts/lib/go_peer.ts builds them. */
 
 import { existing } from "../../scripts/lib/paths.ts";
+import { IN_TESTBED } from "./environment.ts";
 
 /**
- * Why something of a peer cannot be had here; null when it can.
- * @param path of it.
- * @param target that `scripts/deno task build:…` makes it by.
+ * Returns why a program in Go is not available here, or null if it is.
+ *
+ * @param path of the program or its directory.
+ * @param target of `scripts/deno task build:…` that builds it.
  */
 export function whyNoPeer(path: string, target: string): string | null {
-  if (Deno.env.get("QEMUBOX_TESTBED") !== "1") return "not in the testbed";
+  if (!IN_TESTBED) return "not in the testbed";
   return existing(path) === null ? `needs Go: scripts/deno task build:${target}` : null;
 }

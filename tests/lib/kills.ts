@@ -1,4 +1,4 @@
-/** Killing a process of a running container, and what has to come of it. */
+/** Kills a process of a running container and checks what must follow. */
 
 import assert from "node:assert/strict";
 import { Events } from "./containerd_events.ts";
@@ -7,13 +7,13 @@ import { task } from "./ctr.ts";
 import { kill, type SandboxProcess, sandboxProcesses } from "./sandbox_processes.ts";
 import { patience, until } from "./wait.ts";
 
-/** What containerd is promised. */
+/** Within this time containerd must learn that a container was killed. */
 export const KNOWN_WITHIN_MS = patience(5_000);
 export const KILLED_STATUS = 137;
 
 type Victim = (processes: readonly SandboxProcess[]) => SandboxProcess | undefined;
 
-/** How each process of a sandbox is found among all of them. */
+/** Finds each process of a sandbox among all of them. */
 export const VICTIMS = {
   "the shim": (all) => all.find(({ role }) => role === "shim"),
   "QEMU": (all) => all.find(({ role }) => role === "qemu"),
@@ -28,7 +28,7 @@ export const VICTIMS = {
   "vhost-device-vsock": (all) => all.find(({ role }) => role === "vhost-device-vsock"),
 } satisfies Readonly<Record<string, Victim>>;
 
-/** A running container ends when one of its processes is killed: containerd hears of it, once, and nothing runs on. */
+/** Kills a process of a container; containerd must learn of it, once, and nothing may run on. */
 export async function killEndsContainer(id: string, name: keyof typeof VICTIMS): Promise<void> {
   await using events = await Events.open();
   await startDetached(id);
@@ -36,14 +36,14 @@ export async function killEndsContainer(id: string, name: keyof typeof VICTIMS):
   const victim = VICTIMS[name](sandboxProcesses(id));
   assert(victim !== undefined, `${name} does not run`);
   const exits = () => events.of(id).filter(({ topic }) => topic === "/tasks/exit");
-  assert.deepEqual(exits(), [], "it ended before anything was killed");
+  assert.deepEqual(exits(), [], "the container exited before anything was killed");
 
   kill(victim.pid, "SIGKILL");
   const killedAt = performance.now();
   const left = () => KNOWN_WITHIN_MS - (performance.now() - killedAt);
   const exit = await events.wait("/tasks/exit", id, left());
   assert.equal(exit.body["exit_status"], KILLED_STATUS);
-  await until("the task's end in ctr task ls", left(), async () => {
+  await until("exit of the task in ctr task ls", left(), async () => {
     const line = await task(id);
     return line === null || line.status === "STOPPED" ? true : null;
   });

@@ -1,4 +1,4 @@
-/** A containerd that is newer than the testbed's, beside it, with everything of its own. */
+/** A second, newer containerd beside the testbed's, with its own directories and socket. */
 
 import { NEWER_CONTAINERD, NEWER_CONTAINERD_FOLDER } from "../../scripts/lib/newer_containerd.ts";
 import { existing } from "../../scripts/lib/paths.ts";
@@ -16,30 +16,30 @@ const PLACE: Place = {
 };
 const SNAPSHOTS = `${ROOT}/io.containerd.snapshotter.v1.erofs/snapshots`;
 
-/** Why it cannot be had here; null when it can. */
+/** Returns why the newer containerd is not available here, or null if it is. */
 export function whyNoNewerContainerd(): string | null {
   return whyNoPeer(NEWER_CONTAINERD_FOLDER, "containerd");
 }
 
-/** One that runs. Disposing it ends it; what it knows is there for the next one. */
+/** A running newer containerd. Disposing it stops it; its state stays for the next one. */
 export class NewerContainerd extends OtherContainerd {
   readonly version = NEWER_CONTAINERD.version;
 
-  /** @param erofs the options of its EROFS snapshotter, in TOML. */
+  /** @param erofs options of its EROFS snapshotter, in TOML. */
   static async start(erofs = ""): Promise<NewerContainerd> {
     const containerd = new NewerContainerd(PLACE, configuration(erofs));
     await containerd.start();
     return containerd;
   }
 
-  /** The writable images of its EROFS snapshots. */
+  /** Returns the writable images of its EROFS snapshots. */
   writableImages(): string[] {
     return [...Deno.readDirSync(SNAPSHOTS)]
       .map(({ name }) => `${SNAPSHOTS}/${name}/rwlayer.img`)
       .filter((path) => existing(path) !== null);
   }
 
-  /** The images of its EROFS layers, in the order in which they came. */
+  /** Returns the images of its EROFS layers, oldest first. */
   layerImages(): string[] {
     return [...Deno.readDirSync(SNAPSHOTS)].map(({ name }) => Number(name)).sort((a, b) => a - b)
       .map((number) => `${SNAPSHOTS}/${number}/layer.erofs`)
@@ -47,7 +47,7 @@ export class NewerContainerd extends OtherContainerd {
   }
 }
 
-/** Removes all that it has made. None may run. */
+/** Removes everything that newer containerds made. None may be running. */
 export async function forgetNewerContainerd(): Promise<void> {
   await new OtherContainerd(PLACE, "").forget();
 }

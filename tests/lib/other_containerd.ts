@@ -1,26 +1,27 @@
-/** A containerd beside the testbed's, with everything of its own. */
+/** A second containerd beside the testbed's, with its own directories and socket. */
 
 import { LAB_TIMEOUTS } from "../../scripts/lib/lab_timeouts.ts";
 import { existing } from "../../scripts/lib/paths.ts";
+import { IN_LAB } from "./environment.ts";
 import { Client, type Ended } from "./ctr.ts";
 import { patience, until } from "./wait.ts";
 
 const STARTS_WITHIN_MS = patience(30_000);
 
-/** Where everything of it is. */
+/** The paths of a containerd. */
 export interface Place {
   /** For errors. */
   readonly name: string;
-  /** What lasts, on a file system that overlays and snapshots can be made on. */
+  /** Persistent data, on a file system that supports overlays and snapshots. */
   readonly root: string;
-  /** Its configuration, its socket, and what goes with the containers. */
+  /** Its configuration, its socket, and the state of running containers. */
   readonly state: string;
   readonly log: string;
-  /** Before the names of its programs: a folder with a slash, or nothing for those on PATH. */
+  /** Prefix of its programs: a directory with a slash, or nothing for those on PATH. */
   readonly programs: string;
 }
 
-/** One that runs, or that can be started again. Disposing it ends it. */
+/** A containerd that runs, or that can be started again. Disposing it stops it. */
 export class OtherContainerd implements AsyncDisposable {
   readonly socket: string;
   readonly configFile: string;
@@ -28,7 +29,7 @@ export class OtherContainerd implements AsyncDisposable {
   readonly #configuration: string;
   #process: Deno.ChildProcess | null = null;
 
-  /** @param configuration in TOML, version 3, but for where its own things are. */
+  /** @param configuration in TOML, version 3, without its paths. */
   constructor(place: Place, configuration: string) {
     this.#place = place;
     this.#configuration = configuration;
@@ -36,13 +37,13 @@ export class OtherContainerd implements AsyncDisposable {
     this.configFile = `${place.state}/config.toml`;
   }
 
-  /** Starts it; resolves when it listens, which is when its plugins are loaded. */
+  /** Starts it; resolves when it listens, that is, when its plugins are loaded. */
   async start(): Promise<void> {
     const { name, root, state, log, programs } = this.#place;
     await Deno.mkdir(state, { recursive: true });
     const own = `version = 3\nroot = "${root}"\nstate = "${state}/state"\n`;
     const grpc = `\n[grpc]\n  address = "${this.socket}"\n`;
-    const timeouts = Deno.env.get("QEMUBOX_LAB") === "1" ? LAB_TIMEOUTS : "";
+    const timeouts = IN_LAB ? LAB_TIMEOUTS : "";
     const text = own + this.#configuration + grpc + timeouts;
     await Deno.writeTextFile(this.configFile, text);
     this.#process = new Deno.Command("/bin/sh", {
@@ -55,7 +56,7 @@ export class OtherContainerd implements AsyncDisposable {
       stdout: "null",
       stderr: "inherit",
     }).spawn();
-    await until(`${name} listens`, STARTS_WITHIN_MS, async () => {
+    await until(`socket of ${name}`, STARTS_WITHIN_MS, async () => {
       try {
         using _ = await Deno.connect({ transport: "unix", path: this.socket });
         return true;
@@ -65,7 +66,7 @@ export class OtherContainerd implements AsyncDisposable {
     });
   }
 
-  /** Ends it, as an administrator does; its containers run on. */
+  /** Stops it with SIGTERM, as an administrator does; its containers run on. */
   async stop(): Promise<void> {
     const process = this.#process;
     if (process === null) return;
@@ -74,7 +75,7 @@ export class OtherContainerd implements AsyncDisposable {
     await process.status;
   }
 
-  /** A `ctr` of it that runs. */
+  /** Starts a `ctr` that talks to it. */
   client(args: readonly string[], input = false): Client {
     return new Client(["--address", this.socket, ...args], {
       input,
@@ -82,21 +83,21 @@ export class OtherContainerd implements AsyncDisposable {
     });
   }
 
-  /** Runs `ctr` to its end. */
+  /** Runs `ctr` until it exits. */
   async ctr(...args: readonly string[]): Promise<Ended> {
     return await this.client(args).ended;
   }
 
-  /** Runs `ctr`, which must end with 0; returns its standard output. */
+  /** Runs `ctr`, which must exit with 0. Returns its standard output. */
   async ctrOk(...args: readonly string[]): Promise<string> {
     return await this.client(args).output();
   }
 
-  /** Gives it an image that the testbed's containerd has. */
+  /** Copies an image from the testbed's containerd. */
   async copyImage(image: string, snapshotter: string, namespace = "default"): Promise<void> {
     const archive = `${this.#place.state}/image.tar`;
     const { success, stderr } = await new Deno.Command("ctr", {
-      // By itself: with containerd's help it may end before it has written all of it.
+      // --local: through containerd, ctr may exit before it has written everything.
       args: ["images", "export", "--local", archive, image],
     }).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
@@ -105,7 +106,7 @@ export class OtherContainerd implements AsyncDisposable {
     await Deno.remove(archive);
   }
 
-  /** It removes what belongs to nobody by and by; or when told to, like this. */
+  /** Runs its garbage collection now; by default it runs after a while. */
   async collectGarbage(namespace = "default"): Promise<void> {
     await this.ctrOk("--namespace", namespace, "leases", "create", "--id", "garbage");
     await this.ctrOk("--namespace", namespace, "leases", "rm", "--sync", "garbage");
@@ -115,14 +116,14 @@ export class OtherContainerd implements AsyncDisposable {
     await this.stop();
   }
 
-  /** What is mounted below its folders. */
+  /** Returns the lines of mountinfo about mounts below its directories. */
   mounts(): string[] {
     const { root, state } = this.#place;
     return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
       .filter((line) => line.includes(root) || line.includes(state));
   }
 
-  /** Removes all that it has made, also what a test that failed has left mounted. It must not run. */
+  /** Removes everything it made, with mounts that a failed test left. It must not be running. */
   async forget(): Promise<void> {
     for (const line of this.mounts()) {
       await new Deno.Command("umount", { args: ["--lazy", line.split(" ")[4]!] }).output();

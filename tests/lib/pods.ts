@@ -1,4 +1,4 @@
-/** A frame for tests of pods: a containerd with CRI for each, and nothing may be left. */
+/** Frame of tests with pods: each gets a containerd with CRI and must leave nothing behind. */
 
 import assert from "node:assert/strict";
 import { CRI_NAMESPACE, CRI_TREES, CriContainerd, whyNoPods } from "./cri_containerd.ts";
@@ -8,26 +8,26 @@ import { assertNothingLeft, snapshot, TREES } from "./system_state.ts";
 import { logLines } from "./testbed.ts";
 import { patience } from "./wait.ts";
 
-/** CRI_HANDLER=runc tests the tests: everything that is no matter of VMs holds there. */
+/** CRI_HANDLER=runc tests the tests: everything that is not about VMs must hold there too. */
 export const HANDLER: string = Deno.env.get("CRI_HANDLER") ?? "qemubox";
 const LEFT_WITHIN_MS = patience(10_000);
 
-/** What one test works with. */
+/** What a test of pods works with. */
 export interface PodBench {
   readonly containerd: CriContainerd;
   readonly crictl: Crictl;
-  /** Runs a pod by the runtime that is tested, under a name of its own unless it is given one. */
+  /** Runs a pod with the runtime under test, under a unique name unless `options` has one. */
   runPod(options?: Partial<PodOptions>): Promise<Pod>;
   newFolder(): string;
 }
 
-/** What differs from one test to another. */
+/** Options of {@link podTest}. */
 export interface PodTestOptions {
-  /** It is about the VM: there is none with another runtime. */
+  /** The test is about the VM, which no other runtime has. */
   readonly inVm?: boolean;
 }
 
-/** A test whose pods are gone at its end, or are removed by force when it fails. */
+/** Defines a test that must remove its pods; if it fails, they are removed by force. */
 export function podTest(
   name: string,
   work: (bench: PodBench, t: Deno.TestContext) => Promise<void>,
@@ -42,7 +42,7 @@ export function podTest(
       const crictl = new Crictl(containerd.socket, containerd.newFolder());
       const before = await snapshot({
         trees: [...TREES, ...CRI_TREES],
-        // It may be another one after a test that starts it again.
+        // A test may restart it.
         except: new RegExp(`^\\d+ started at \\d+: containerd .*${containerd.configFile}`),
       });
       const pods: Pod[] = [];
@@ -67,12 +67,12 @@ export function podTest(
   });
 }
 
-/** The processes of a pod's VM and its shim. */
+/** Returns the processes of a pod's VM and its shim. */
 export function podProcesses(id: string): SandboxProcess[] {
   return sandboxProcesses(id, CRI_NAMESPACE);
 }
 
-/** Says what is known of a pod of a test that failed, and removes it. */
+/** Prints the logs of a pod whose test failed, and removes it. */
 async function clearAway(crictl: Crictl, pod: Pod): Promise<void> {
   for (const file of ["qemubox.log", "console.log"]) {
     for (const line of logLines(pod.id, file)) console.error(line);

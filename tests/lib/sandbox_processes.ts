@@ -1,4 +1,4 @@
-/** The processes of a sandbox, as /proc shows them. */
+/** Finds the processes of a sandbox in /proc. */
 
 /** A process of a sandbox. */
 export interface SandboxProcess {
@@ -7,7 +7,7 @@ export interface SandboxProcess {
   readonly role: "shim" | "qemu" | "virtiofsd" | "vhost-device-vsock" | "other";
 }
 
-/** The living processes of a sandbox: the shim by its arguments, what it made by its environment. */
+/** Returns a sandbox's live processes: its shim by arguments, the shim's children by environment. */
 export function sandboxProcesses(id: string, namespace = "default"): SandboxProcess[] {
   return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
     if (!/^\d+$/.test(name)) return [];
@@ -20,36 +20,36 @@ export function sandboxProcesses(id: string, namespace = "default"): SandboxProc
       const role = shim ? "shim" as const : roleOf(args[0] ?? "");
       return [{ pid: Number(name), parent: Number(parent), role }];
     } catch {
-      return []; // It has just ended.
+      return []; // It has just exited.
     }
   });
 }
 
-/** The arguments of a process. @throws Deno.errors.NotFound when there is none. */
+/** Returns the arguments of a process. @throws {Deno.errors.NotFound} if it does not exist. */
 export function argumentsOf(pid: number): string[] {
   return Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
 }
 
-/** The pid of the shim that serves a container. @throws Error when there is none. */
+/** Returns the pid of the shim that serves a container. @throws {Error} if there is none. */
 export function shimOf(id: string, namespace = "default"): number {
   const shim = sandboxProcesses(id, namespace).find(({ role }) => role === "shim");
   if (shim === undefined) throw new Error(`no shim serves ${namespace}/${id}`);
   return shim.pid;
 }
 
-/** Whether the shim's program runs for a container, whatever its verb: `serve`, or `delete` behind it. */
+/** Returns whether the shim's program runs for a container with any verb: `serve`, or `delete`. */
 export function hasShimCalls(id: string, namespace = "default"): boolean {
   return [...Deno.readDirSync("/proc")].some(({ name }) => {
     if (!/^\d+$/.test(name)) return false;
     try {
       return isShimCall(argumentsOf(Number(name)), id, namespace);
     } catch {
-      return false; // It has just ended.
+      return false; // It has just exited.
     }
   });
 }
 
-/** Signals a process that may be gone already. */
+/** Signals a process, unless it is gone already. */
 export function kill(pid: number, signal: Deno.Signal): void {
   try {
     Deno.kill(pid, signal);

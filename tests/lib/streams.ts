@@ -1,18 +1,16 @@
-/** Streams of some size through a container: not a byte may be lost on the way, nor come twice. */
+/** Large streams through a container: no byte may be lost or come twice. */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { randomBytes, sha256 } from "./bytes.ts";
 import { Client, ctr, runArguments, type Snapshotter } from "./ctr.ts";
 
-const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
-
-/** All output arrives, though the container ends with the last byte. */
+/** Checks that all output arrives, though the container exits with the last byte. */
 export async function outputArrives(
   id: string,
   snapshotter: Snapshotter,
   byteCount: number,
 ): Promise<void> {
-  // `exec`: the last write to the pipe is the last thing that the container's only process does.
+  // exec: the last write to the pipe is the last thing that the container's only process does.
   const script = `head -c ${byteCount} /dev/urandom > /dev/shm/random
     sha256sum /dev/shm/random >&2
     exec cat /dev/shm/random`;
@@ -24,7 +22,7 @@ export async function outputArrives(
   assert.equal(stderr, `${sha256(output)}  /dev/shm/random\n`);
 }
 
-/** What goes in comes out as it was. */
+/** Checks that standard input comes back unchanged. */
 export async function inputComesBack(
   id: string,
   snapshotter: Snapshotter,
@@ -35,7 +33,7 @@ export async function inputComesBack(
     runArguments(id, ["cat"], { snapshotter, flags: ["--rm"] }),
     { input: true },
   );
-  // If it ends before it has taken everything, how it ended is what is to be told.
+  // If ctr exits before it has read everything, its exit is what to report.
   let taken = "not all of it";
   client.write(input).then(() => {
     taken = "all of it";
@@ -44,18 +42,9 @@ export async function inputComesBack(
   const { code, output, stderr } = await client.ended;
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   if (sha256(output) === sha256(input)) return;
-  const parted = output.findIndex((byte, at) => byte !== input[at]);
-  const where = parted === -1 ? "the beginning of the input" : `other bytes from ${parted} on`;
-  const told = `${output.length} bytes, ${where}; ctr had taken ${taken}`;
-  assert.equal(output.length, byteCount, told);
-  assert.fail(told);
-}
-
-/** getRandomValues gives at most 64 KiB at a time. */
-function randomBytes(length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; at += 65536) {
-    crypto.getRandomValues(bytes.subarray(at, at + 65536));
-  }
-  return bytes;
+  const differs = output.findIndex((byte, at) => byte !== input[at]);
+  const where = differs === -1 ? "the input, cut short" : `wrong from byte ${differs} on`;
+  const message = `${output.length} bytes, ${where}; ctr had read ${taken}`;
+  assert.equal(output.length, byteCount, message);
+  assert.fail(message);
 }

@@ -1,12 +1,13 @@
 /**
- * What a system holds at one moment, as far as a container can leave anything in it, so that a test
- * can say "nothing is left" without believing our own books: everything comes from /proc, /sys and
- * the folders themselves.
+ * Snapshots of everything on a system that a container can leave behind, so that a test can check
+ * "nothing is left" without trusting our own records: everything comes from /proc, /sys and the
+ * directories themselves.
  */
 
 import assert from "node:assert/strict";
+import { poll } from "../../base/mod.ts";
 
-/** The kinds of things of which something may be left. */
+/** Kinds of things that may be left behind. */
 export const SYSTEM_KINDS = [
   "process",
   "mount",
@@ -16,34 +17,34 @@ export const SYSTEM_KINDS = [
   "cgroup",
   "file",
 ] as const;
-/** `descriptor`: this process's own open ones, for tests that acquire in their own process. */
+/** `descriptor`: this process's open descriptors, for tests that acquire in their own process. */
 export type Kind = typeof SYSTEM_KINDS[number] | "descriptor";
 
-/** What a snapshot covers. */
+/** Options of {@link snapshot}. */
 export interface SnapshotOptions {
   /** Default: SYSTEM_KINDS. */
   readonly kinds?: readonly Kind[];
-  /** Folders that are listed with everything below them; default: TREES. */
+  /** Directories to list with everything below them. Default: TREES. */
   readonly trees?: readonly string[];
-  /** Descriptions that match are left out: of what the test itself replaces. */
+  /** Leaves out matching descriptions, of what the test itself replaces. */
   readonly except?: RegExp;
 }
 
-/** Of each kind a sorted list of descriptions; the same one may be there several times. */
+/** A snapshot: per kind a sorted list of descriptions, in which duplicates count. */
 export interface SystemState {
   readonly options: SnapshotOptions;
   readonly things: Readonly<Partial<Record<Kind, readonly string[]>>>;
 }
 
-/** One thing that is in one snapshot and not in the other, "kind: description". */
+/** What is in one snapshot and not in the other, as "kind: description". */
 export interface Difference {
-  /** There now, and not before. */
+  /** Present now, and not before. */
   readonly left: readonly string[];
-  /** There before, and not now: somebody else's was taken away. */
+  /** Present before, and not now: something that belongs to others was removed. */
   readonly missing: readonly string[];
 }
 
-/** Where containerd, its clients and we put things. */
+/** Directories where containerd, its clients and qemubox put things. */
 export const TREES: readonly string[] = [
   "/run/qemubox",
   "/run/containerd",
@@ -57,13 +58,13 @@ export const TREES: readonly string[] = [
 ];
 
 /**
- * Folders that all containers share and that stay, empty. The lease folder of a namespace is none:
- * it goes with the last lease in it.
+ * Directories that all containers share and that stay, empty. A namespace's lease directory is not
+ * one of them: it is removed with the last lease in it.
  */
 const SHARED_FOLDERS = [
   /^\/run\/qemubox(\/(cid|s|netns))?$/,
   /^\/run\/containerd\/(s|fifo)$/,
-  // Where containerd's own shim has runc keep its states.
+  // containerd's own shim has runc keep its states here.
   /^\/run\/containerd\/runc(\/[^/]+)?$/,
   /^\/(run|var\/lib)\/containerd\/io\.containerd\.runtime\.v2\.task\/[^/]+$/,
   /^\/var\/lib\/qemubox(\/templates)?$/,
@@ -77,8 +78,8 @@ const SHARED_FILES = [
 ];
 const CGROUPS = "/sys/fs/cgroup";
 /**
- * The tree is the host's, whose services come and go: only groups that are named after us, or after
- * a container of a test, count.
+ * Cgroups that count: those named after qemubox or a test's container. The rest belong to the host,
+ * whose services come and go.
  */
 const CGROUP_OF_OURS = /\/[^/]*(qemubox|e2e-|fault-|lab-)/;
 const NAMESPACES = ["mnt", "net", "pid", "ipc", "uts", "user"] as const;
@@ -88,12 +89,12 @@ const KERNEL_THREAD = 0x0020_0000;
 const UNCONNECTED = "01";
 const POLL_MS = 2;
 
-/** Looks at everything now. */
+/** Takes a snapshot. */
 export function snapshot(options: SnapshotOptions = {}): Promise<SystemState> {
   return Promise.resolve(snapshotNow(options));
 }
 
-/** As `snapshot`, without giving way to anything else. */
+/** Takes a snapshot synchronously. */
 export function snapshotNow(options: SnapshotOptions = {}): SystemState {
   const pids = list("/proc").filter((name) => /^\d+$/.test(name));
   const look: Readonly<Record<Kind, () => string[]>> = {
@@ -122,29 +123,25 @@ export function difference(before: SystemState, after: SystemState): Difference 
 }
 
 /**
- * Waits until the system is again as it was.
- * @throws AssertionError that names all that is left, or missing, when the time is over.
+ * Waits until the system is as it was before.
+ *
+ * @throws {AssertionError} that names all that is left or missing after `withinMs` milliseconds.
  */
 export async function assertNothingLeft(
   before: SystemState,
   { withinMs = 5_000 }: { withinMs?: number } = {},
 ): Promise<void> {
-  const giveUpAt = performance.now() + withinMs;
-  for (;;) {
+  let lines: string[] = [];
+  const look = () => {
     const { left, missing } = difference(before, snapshotNow(before.options));
-    if (left.length + missing.length === 0) return;
-    if (performance.now() > giveUpAt) {
-      const lines = [
-        ...left.map((what) => `left: ${what}`),
-        ...missing.map((w) => `missing: ${w}`),
-      ];
-      assert.fail(`after ${withinMs} ms the system is not as it was:\n  ${lines.join("\n  ")}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+    lines = [...left.map((what) => `left: ${what}`), ...missing.map((what) => `missing: ${what}`)];
+    return lines.length === 0 || null;
+  };
+  if (await poll(look, { everyMs: POLL_MS, timeoutMs: withinMs }) !== null) return;
+  assert.fail(`after ${withinMs} ms the system is not as it was:\n  ${lines.join("\n  ")}`);
 }
 
-/** What is in the first list and not, or less often, in the second. */
+/** Returns what is in the first list more often than in the second. */
 function subtract(from: readonly string[], what: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const one of what) counts.set(one, (counts.get(one) ?? 0) + 1);
@@ -155,7 +152,7 @@ function subtract(from: readonly string[], what: readonly string[]): string[] {
   });
 }
 
-/** proc_pid_stat(5): "pid (comm) state ppid … flags(9) … starttime(22) …". */
+/** Parses proc_pid_stat(5): "pid (comm) state ppid … flags(9) … starttime(22) …". */
 function describeProcess(pid: string): string[] {
   const stat = read(`/proc/${pid}/stat`);
   if (stat === "") return [];
@@ -167,7 +164,7 @@ function describeProcess(pid: string): string[] {
   return [`${pid} started at ${fields[19]}: ${text}`];
 }
 
-/** proc_pid_mountinfo(5). Without the ids: a mount that is made again is the same to everybody. */
+/** Parses proc_pid_mountinfo(5), without the ids: a mount that was made again is the same mount. */
 function describeMounts(mountinfo: string): string[] {
   return mountinfo.split("\n").filter((line) => line !== "").map((line) => {
     const [mount, superblock] = line.split(" - ");
@@ -182,8 +179,8 @@ function namespacesOf(pid: string): string[] {
 }
 
 /**
- * proc(5), /proc/net/unix: sockets that have a name. Connections to them are left out: they go with
- * the processes at both ends. So does a vsock, for which there is no such table.
+ * Parses /proc/net/unix, proc(5): sockets that have a name. Connections to them are left out: they
+ * end with the processes at both ends. So does a vsock, for which there is no such table.
  */
 function describeSockets(table: string): string[] {
   return table.split("\n").slice(1).flatMap((line) => {
@@ -192,7 +189,7 @@ function describeSockets(table: string): string[] {
   });
 }
 
-/** The network interfaces of every network namespace that a process lives in. */
+/** Returns the network interfaces of every network namespace that has a process. */
 function describeLinks(pids: readonly string[]): string[] {
   const seen = new Set<string>();
   return pids.flatMap((pid) => {
@@ -214,7 +211,7 @@ function foldersBelow(folder: string): string[] {
 function* filesIn(folder: string): Generator<string> {
   for (const entry of entries(folder)) {
     const path = `${folder}/${entry.name}`;
-    // The cache of the Deno that runs the tests may lie anywhere, and grows as it compiles them.
+    // The cache of the Deno that runs the tests may be anywhere, and grows as it compiles them.
     if (path === Deno.env.get("DENO_DIR")) continue;
     const shared = entry.isDirectory ? SHARED_FOLDERS : SHARED_FILES;
     if (!shared.some((one) => one.test(path))) yield path;
@@ -222,15 +219,15 @@ function* filesIn(folder: string): Generator<string> {
   }
 }
 
-/** By what they are, not by number: "pipe" and "socket" without their inode. */
+/** Describes this process's descriptors by target, not by number; pipes and sockets without inode. */
 function ownDescriptors(): string[] {
   return list("/proc/self/fd").flatMap((name) => link(`/proc/self/fd/${name}`))
-    // The one with which this very list is read.
+    // The descriptor that reads this list.
     .filter((target) => !/^\/proc\/\d+\/fd$/.test(target))
     .map((target) => target.replace(/^(pipe|socket):.*/, "a $1"));
 }
 
-/** Whatever is looked at here may just have gone: that is an answer, not an error. */
+/** Lists a directory. A process may exit meanwhile, so any failure means that there is nothing. */
 function entries(folder: string): Deno.DirEntry[] {
   try {
     return [...Deno.readDirSync(folder)];

@@ -8,8 +8,9 @@ import {
   type SystemState,
   TREES,
 } from "./system_state.ts";
+import { until } from "./wait.ts";
 
-/** Only this test's own folder: other things come and go on the machine that runs it. */
+/** Runs `work` in a temporary directory; elsewhere on the machine things come and go. */
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = Deno.makeTempDirSync();
   try {
@@ -19,20 +20,18 @@ async function withFolder(work: (folder: string) => Promise<void>): Promise<void
   }
 }
 
-/** What of one kind has come since. */
+/** Returns what of one kind is new since `before`. */
 function newOf(kind: Kind, before: SystemState): string[] {
   const { left } = difference(before, snapshotNow(before.options));
   return left.filter((one) => one.startsWith(`${kind}: `));
 }
 
-Deno.test("a process is seen with its command line, and is gone when it is reaped", async () => {
+Deno.test("a snapshot has a process with its command line until it is reaped", async () => {
   const before = await snapshot({ kinds: ["process"] });
   const child = new Deno.Command("cat", { args: ["-", "leftover"], stdin: "piped" }).spawn();
   const mine = () => newOf("process", before).filter((one) => one.includes(`: ${child.pid} `));
   // Until it has executed the program it is a copy of this one.
-  while (!mine()[0]?.endsWith("/cat - leftover")) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
+  await until("exec of cat", 10_000, () => mine()[0]?.endsWith("/cat - leftover") || null);
   assert.match(mine()[0]!, /^process: \d+ started at \d+: \S*\/cat - leftover$/);
   child.kill("SIGKILL");
   await child.stdin.close().catch(() => {});
@@ -40,7 +39,7 @@ Deno.test("a process is seen with its command line, and is gone when it is reape
   assert.deepEqual(mine(), []);
 });
 
-Deno.test("files of any kind are seen, also dangling links and what is below", async () => {
+Deno.test("a snapshot has files of any kind, including nested ones and dangling links", async () => {
   await withFolder(async (folder) => {
     const before = await snapshot({ kinds: ["file"], trees: [folder, `${folder}/not there`] });
     Deno.mkdirSync(`${folder}/a/b`, { recursive: true });
@@ -51,7 +50,7 @@ Deno.test("files of any kind are seen, also dangling links and what is below", a
   });
 });
 
-Deno.test("a listening socket is seen by its path, even without its file, and a connection to it is not", async () => {
+Deno.test("a snapshot has a listening socket by its path, even without its file, and no connection to it", async () => {
   await withFolder(async (folder) => {
     const before = await snapshot({ kinds: ["socket"] });
     const path = `${folder}/with space`;
@@ -64,7 +63,7 @@ Deno.test("a listening socket is seen by its path, even without its file, and a 
   });
 });
 
-Deno.test("a descriptor of this process is seen, where it was asked for", async () => {
+Deno.test("a snapshot has this process's descriptors if asked for", async () => {
   await withFolder((folder) => {
     const before = snapshotNow({ kinds: ["descriptor"] });
     const path = `${folder}/file`;
@@ -74,7 +73,7 @@ Deno.test("a descriptor of this process is seen, where it was asked for", async 
   });
 });
 
-Deno.test("a namespace is seen as long as a process lives in it", {
+Deno.test("a snapshot has a namespace as long as a process is in it", {
   ignore: Deno.uid() !== 0,
 }, async () => {
   const before = await snapshot({ kinds: ["namespace", "link"] });
@@ -97,7 +96,7 @@ Deno.test("a namespace is seen as long as a process lives in it", {
   assert.deepEqual(expected.filter((one) => now.includes(one)), []);
 });
 
-Deno.test("what is left is named, and what is missing too", () => {
+Deno.test("difference names what is left and what is missing", () => {
   const state = (file: string[]) => ({ options: {}, things: { file, mount: ["/ is ext4"] } });
   assert.deepEqual(difference(state(["a", "b", "b"]), state(["b", "c", "c"])), {
     left: ["file: c", "file: c"],
@@ -106,7 +105,7 @@ Deno.test("what is left is named, and what is missing too", () => {
   assert.deepEqual(difference(state(["a"]), state(["a"])), { left: [], missing: [] });
 });
 
-Deno.test("it waits until what is left is gone", async () => {
+Deno.test("assertNothingLeft waits until leftovers are gone", async () => {
   await withFolder(async (folder) => {
     const before = snapshotNow({ kinds: ["file"], trees: [folder] });
     Deno.mkdirSync(`${folder}/soon gone`);
@@ -116,7 +115,7 @@ Deno.test("it waits until what is left is gone", async () => {
   });
 });
 
-Deno.test("what stays too long fails, by name", async () => {
+Deno.test("assertNothingLeft fails with the name of what stays too long", async () => {
   await withFolder(async (folder) => {
     const before = snapshotNow({ kinds: ["file"], trees: [folder] });
     Deno.writeTextFileSync(`${folder}/stays`, "");
@@ -128,7 +127,7 @@ Deno.test("what stays too long fails, by name", async () => {
   });
 });
 
-Deno.test("shared logs are not leftovers, the folders of leases are", () => {
+Deno.test("shared logs are not leftovers, lease directories are", () => {
   assert(!TREES.some((tree) => "/var/log/qemubox".startsWith(tree)));
   assert(TREES.includes("/run/qemubox"));
 });

@@ -1,8 +1,10 @@
-/** What the tests in the testbed share: a frame for each test, and both snapshotters. */
+/** Frame of each test in the testbed, and both snapshotters. */
 
+import { messageOf, readIfPresent } from "../../base/mod.ts";
 import { poller } from "../../ffi/mod.ts";
 import { ctr, ctrOk, type Snapshotter, SNAPSHOTTERS } from "./ctr.ts";
 import { removeClientFifos } from "./containers.ts";
+import { IN_TESTBED } from "./environment.ts";
 import { kill, sandboxProcesses } from "./sandbox_processes.ts";
 import { assertNothingLeft, snapshot, TREES } from "./system_state.ts";
 import { patience } from "./wait.ts";
@@ -11,43 +13,44 @@ export const SNAPSHOT_FOLDERS: Readonly<Record<Snapshotter, string>> = {
   overlayfs: "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
   erofs: "/var/lib/containerd/io.containerd.snapshotter.v1.erofs/snapshots",
 };
-/** The last lines of the log that a failure repeats. */
+/** How many of the last log lines a failure repeats. */
 const LOG_LINES_MAX = 15;
 const LOG_FOLDER = "/var/log/qemubox";
-/** Those of containerd that tests put containers into. */
+/** Namespaces of containerd that tests put containers into. */
 const NAMESPACES = ["default", "other"] as const;
-/** What ends by itself shall have ended by then. */
+/** Within this time everything that ends by itself must have ended. */
 const LEFT_WITHIN_MS = patience(5_000);
 
-/** What one test works with. */
+/** What a test in the testbed works with. */
 export interface Bench {
-  /** A container id that nobody else has; it is cleared away when the test fails. */
+  /** Returns a unique container id; its container is removed if the test fails. */
   newId(label?: string): string;
 }
 
 /**
- * A test that has to leave the system as it found it: processes, mounts, sockets, namespaces,
- * folders, and what containerd knows. Whatever one that fails leaves is removed, so that the next
- * can be judged. Skipped outside of the testbed.
+ * Defines a test that has to leave the system as it found it: processes, mounts, sockets,
+ * namespaces, files, and what containerd knows. What a failed test leaves is removed, so that the
+ * next one can be judged. Skipped outside of the testbed.
  */
 export function e2e(name: string, work: (bench: Bench) => Promise<void>): void {
   testbedTest(name, "e2e", work);
 }
 
-/** As {@link e2e}, for a test of a fault in one container, whose id it is given. */
+/** Defines a test as {@link e2e} does, for a fault in one container, whose id it receives. */
 export function fault(name: string, work: (id: string) => Promise<void>): void {
   testbedTest(name, "fault", ({ newId }) => work(newId()));
 }
 
 /**
- * The frame of both.
+ * Defines a test as {@link e2e} does.
+ *
  * @param prefix of all container ids; system_state.ts knows it
  */
 export function testbedTest(
   name: string,
   prefix: "e2e" | "fault" | "lab",
   work: (bench: Bench) => Promise<void>,
-  { ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1" }: { ignore?: boolean } = {},
+  { ignore = !IN_TESTBED }: { ignore?: boolean } = {},
 ): void {
   Deno.test({
     name,
@@ -72,30 +75,29 @@ export function testbedTest(
         const left = await whatContainerdKnows();
         if (left !== known) throw new Error(`containerd knows more than before:\n${left}`);
       } catch (error) {
-        const said = ids.flatMap(logged);
+        const lines = ids.flatMap(logged);
         for (const id of ids) await clearAway(id);
-        // What containerd clears away by itself is not to be the next test's.
+        // What containerd removes by itself must not count against the next test.
         await collectGarbage();
         await assertNothingLeft(before, { withinMs: LEFT_WITHIN_MS }).catch(() => {});
-        throw said.length > 0 ? tellWith(error, said) : error;
+        throw lines.length > 0 ? withLog(error, lines) : error;
       }
     },
   });
 }
 
-/** What the shims and the guests logged of a container. */
+/** Returns what the shims and the guests logged about a container. */
 function logged(id: string): string[] {
   return ["qemubox.log", "console.log"].flatMap((file) => logLines(id, file));
 }
 
-/** The log travels with the failure: a report repeats that, and no more. */
-function tellWith(error: unknown, lines: readonly string[]): Error {
-  const { message } = error as Error;
+/** Adds the log to a failure's message, since reports repeat nothing else. */
+function withLog(error: unknown, lines: readonly string[]): Error {
   const log = lines.slice(-LOG_LINES_MAX).join("\n");
-  return new Error(`${message}\nlogged:\n${log}`, { cause: error });
+  return new Error(`${messageOf(error)}\nlogged:\n${log}`, { cause: error });
 }
 
-/** Does the work for both snapshotters at the same time: there are two processors. */
+/** Runs `work` for both snapshotters at the same time, since there are two CPUs. */
 export async function withBoth(work: (snapshotter: Snapshotter) => Promise<void>): Promise<void> {
   const outcomes = await Promise.allSettled(SNAPSHOTTERS.map(work));
   const failures = outcomes.flatMap((outcome, index) =>
@@ -107,14 +109,9 @@ export async function withBoth(work: (snapshotter: Snapshotter) => Promise<void>
   if (failures.length > 1) throw new AggregateError(failures, "with both snapshotters");
 }
 
-/** The lines about a container in a log that all shims share; none when nothing was logged yet. */
+/** Returns the lines about a container in a log that all shims share; none if there is no log yet. */
 export function logLines(id: string, file = "qemubox.log"): string[] {
-  let lines: string[];
-  try {
-    lines = Deno.readTextFileSync(`${LOG_FOLDER}/${file}`).split("\n");
-  } catch {
-    return [];
-  }
+  const lines = readIfPresent(`${LOG_FOLDER}/${file}`)?.split("\n") ?? [];
   const mark = file === "qemubox.log" ? ` id=${id}` : `/${id}: `;
   return lines.filter((line) => line.endsWith(mark) || line.includes(`${mark} `));
 }
@@ -122,8 +119,8 @@ export function logLines(id: string, file = "qemubox.log"): string[] {
 let layersMounted: Promise<void> | null = null;
 
 /**
- * The EROFS snapshotter mounts a layer when it is first used and leaves it mounted: not for us to
- * undo. So all are used once.
+ * Uses every EROFS layer once. The snapshotter mounts a layer at its first use and leaves it mounted,
+ * which is not for us to undo.
  */
 function mountAllLayers(): Promise<void> {
   return layersMounted ??= (async () => {
@@ -133,19 +130,19 @@ function mountAllLayers(): Promise<void> {
     for (const [name] of lines) {
       if (!name?.startsWith("sha256:") || parents.has(name)) continue;
       await ctrOk(...snapshots, "view", "e2e-warm-up", name);
-      // containerd may have collected it already: nothing refers to it.
+      // containerd may have collected it already, since nothing refers to it.
       await ctr(...snapshots, "rm", "e2e-warm-up");
     }
   })();
 }
 
-/** containerd removes the folders of snapshots that are no more by and by; or when told to, like this. */
+/** Runs containerd's garbage collection now; by default it removes old snapshots after a while. */
 async function collectGarbage(): Promise<void> {
   await ctrOk("leases", "create", "--id", "e2e-garbage");
   await ctrOk("leases", "rm", "--sync", "e2e-garbage");
 }
 
-/** Containers, tasks and snapshots. */
+/** Returns containerd's lists of containers, tasks and snapshots. */
 async function whatContainerdKnows(): Promise<string> {
   const lists = await Promise.all([
     ctrOk("containers", "ls"),
@@ -155,7 +152,7 @@ async function whatContainerdKnows(): Promise<string> {
   return lists.join("");
 }
 
-/** Ends a container of a test that failed. */
+/** Removes a container of a failed test. */
 async function clearAway(id: string): Promise<void> {
   for (const namespace of NAMESPACES) {
     for (const { pid } of sandboxProcesses(id, namespace)) kill(pid, "SIGKILL");

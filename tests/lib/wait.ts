@@ -1,44 +1,47 @@
-/** Waiting for what has no event to wait for, and for what may never come. */
+/** Bounded waits: for state that has no event, and for promises that may never settle. */
+
+import { poll, withDeadline } from "../../base/mod.ts";
+import { IN_LAB } from "./environment.ts";
 
 const POLL_MS = 2;
 /**
- * In the lab everything is emulated, and its virtual machines run on what is emulated: many times slower
- * than anything else, and waiting longer costs nothing but a late failure.
+ * In the lab everything is emulated, and its virtual machines run on what is emulated: many times
+ * slower than anything else, and waiting longer costs nothing but a late failure.
  */
 const LAB_SLOWNESS = 30;
-/** What has not come by then hangs, also there; it shall not use up the time of all other tests. */
+/** Longest wait in the lab: what takes longer hangs, and must not use up the time of other tests. */
 const LAB_LONGEST_MS = 600_000;
 
-/** How long to wait here for what takes at most `ms` on a machine of its own. */
+/** Returns how long to wait here for what takes at most `ms` on an idle machine. */
 export function patience(ms: number): number {
-  if (Deno.env.get("QEMUBOX_LAB") !== "1") return ms;
+  if (!IN_LAB) return ms;
   return Math.max(ms, Math.min(ms * LAB_SLOWNESS, LAB_LONGEST_MS));
 }
 
-/** Looks every few milliseconds until there is something. @throws Error that says what did not come. */
+/**
+ * Calls `look` every few milliseconds until it returns something other than null.
+ *
+ * @throws {Error} with `what`, if `withinMs` milliseconds pass without.
+ */
 export async function until<T>(
   what: string,
   withinMs: number,
   look: () => T | null | Promise<T | null>,
 ): Promise<T> {
-  const giveUpAt = performance.now() + withinMs;
-  for (;;) {
-    const seen = await look();
-    if (seen !== null) return seen;
-    if (performance.now() > giveUpAt) throw new Error(`${what}: not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+  const found = await poll(look, { everyMs: POLL_MS, timeoutMs: withinMs });
+  if (found === null) throw late(what, withinMs);
+  return found;
 }
 
-/** Passes a promise on. @throws Error when it takes too long. */
+/**
+ * Resolves as `work` does.
+ *
+ * @throws {Error} with `what`, if that takes more than `timeoutMs` milliseconds.
+ */
 export async function within<T>(what: string, timeoutMs: number, work: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${timeoutMs} ms`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await withDeadline({ timeoutMs, onTimeout: () => late(what, timeoutMs) }, () => work);
+}
+
+function late(what: string, timeoutMs: number): Error {
+  return new Error(`${what}: not within ${timeoutMs} ms`);
 }

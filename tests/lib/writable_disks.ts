@@ -1,18 +1,18 @@
-/** Disks for what containers write: files without a name, found by who has them open. */
+/** Writable disks of containers: files without a name, found by the processes that have them open. */
 
 import { sandboxProcesses } from "./sandbox_processes.ts";
 
-/** What a file without a name is called in /proc/PID/fd: in the folder of states, or in another one. */
+/** Matches a file without a name in /proc/PID/fd: in the state directory, or in another one. */
 const NAMELESS = /^(\/.*)\/(#\d+|\.[0-9a-f-]{36}) \(deleted\)$/;
 
-/** A disk, as one of the processes has it open. */
+/** A disk that a process has open. */
 export interface OpenDisk {
-  /** In /proc; what it leads to can be read and has a size. */
+  /** In /proc; its target can be read and has a size. */
   readonly path: string;
   readonly folder: string;
 }
 
-/** Those of all processes, or of these. */
+/** Returns the disks that `pids`, by default all processes, have open. */
 export function openDisks(pids: readonly number[] = allProcesses()): OpenDisk[] {
   return pids.flatMap((pid) =>
     list(`/proc/${pid}/fd`).flatMap((fd) => {
@@ -23,13 +23,13 @@ export function openDisks(pids: readonly number[] = allProcesses()): OpenDisk[] 
   ).filter(({ folder }) => /qemubox|e2e-|fault-/.test(folder));
 }
 
-/** The disk of a sandbox, null when it has none. */
+/** Returns the disk of a sandbox, or null if it has none. */
 export function diskOf(id: string): OpenDisk | null {
   const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
   return openDisks([pid])[0] ?? null;
 }
 
-/** How much of the host's storage it takes. */
+/** Returns how many bytes of the host's storage a disk takes. */
 export function bytesOf({ path }: OpenDisk): number {
   return Deno.statSync(path).blocks! * 512;
 }
@@ -42,7 +42,7 @@ function list(folder: string): string[] {
   try {
     return [...Deno.readDirSync(folder)].map(({ name }) => name);
   } catch {
-    return []; // It has just ended.
+    return []; // It has just exited.
   }
 }
 
