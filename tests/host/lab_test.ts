@@ -1,31 +1,17 @@
-/** The lab seen from outside. Each boot of it costs 20 seconds, so there are few here. */
+/** The lab, run from outside. Each boot of it costs 20 seconds, so there are few tests. */
 
 import assert from "node:assert/strict";
+import { poll } from "../../base/mod.ts";
+import { rootTest, runTestbed, TESTBED } from "./testbed.ts";
 
-const TESTBED = new URL("../../scripts/testbed", import.meta.url).pathname;
 const QEMU_WITHIN_MS = 60_000;
 
-function labTest(name: string, fn: () => Promise<void>): void {
-  const ignore = Deno.uid() !== 0;
-  Deno.test({ name: `${name} (skipped without root rights)`, ignore, fn });
+/** Runs a command in the lab, with options of the testbed. */
+function lab(options: readonly string[], command: readonly string[], stdin = "") {
+  return runTestbed(["--kvm", ...options, ...command], stdin);
 }
 
-async function lab(options: readonly string[], command: readonly string[], stdin = "") {
-  const child = new Deno.Command(TESTBED, {
-    args: ["--kvm", ...options, ...command],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(stdin)).catch(() => {});
-  await writer.close().catch(() => {});
-  const { code, stdout, stderr } = await child.output();
-  const text = new TextDecoder();
-  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
-}
-
-labTest("the exit status and the standard streams are the command's own", async () => {
+rootTest("the lab passes on the command's exit status and standard streams", async () => {
   const script =
     `cat; echo err >&2; head -c 3000000 /dev/zero | tr '\\0' x; ls /dev/kvm /dev/vhost-net >&2
     kill -9 $$`;
@@ -36,7 +22,7 @@ labTest("the exit status and the standard streams are the command's own", async 
   assert.equal(code, 137);
 });
 
-labTest("a kernel that panics is an error with the end of its console", async () => {
+rootTest("a kernel panic of the lab is an error with the end of its console", async () => {
   const { code, stderr } = await lab([], ["sh", "-c", "echo c >/proc/sysrq-trigger"]);
   assert.match(
     stderr,
@@ -46,31 +32,29 @@ labTest("a kernel that panics is an error with the end of its console", async ()
   assert.equal(code, 2);
 });
 
-labTest("a lab that takes too long is ended, here while it boots", async () => {
+rootTest("the lab is stopped at its deadline, here while it boots", async () => {
   const { code, stderr } = await lab(["--deadline", "0.05"], ["sleep", "3600"]);
   assert.match(stderr, /^lab: not done within 0\.05 minutes$/m);
   assert.equal(code, 124);
 });
 
-labTest("SIGKILL to the testbed ends the lab's machine", async () => {
+rootTest("SIGKILL of the testbed kills the lab's machine", async () => {
   const child = new Deno.Command(TESTBED, {
     args: ["--kvm", "sleep", "3600"],
     stdin: "null",
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  const giveUpAt = performance.now() + QEMU_WITHIN_MS;
-  while (!programsBelow(child.pid).includes("qemu-system-x86_64")) {
-    assert(performance.now() < giveUpAt, "QEMU does not run");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  const isThere = () => programsBelow(child.pid).includes("qemu-system-x86_64") || null;
+  const found = await poll(isThere, { everyMs: 5, timeoutMs: QEMU_WITHIN_MS });
+  assert(found !== null, "QEMU does not run");
   child.kill("SIGKILL");
-  // The output is closed when the last process that has it is dead.
+  // The output closes when the last process that has it open is dead.
   assert.equal((await child.stdout.getReader().read()).done, true);
   await child.status;
 });
 
-/** Names of all programs that descend from a process. */
+/** Returns the program names of all descendants of a process. */
 function programsBelow(ancestor: number): string[] {
   const children = new Map<number, { pid: number; name: string }[]>();
   for (const { name: entry } of Deno.readDirSync("/proc")) {
@@ -82,7 +66,7 @@ function programsBelow(ancestor: number): string[] {
       const name = program.slice(program.lastIndexOf("/") + 1);
       children.set(parent, [...children.get(parent) ?? [], { pid: Number(entry), name }]);
     } catch {
-      // It has just ended.
+      // It has just exited.
     }
   }
   const below = (pid: number): string[] =>

@@ -31,7 +31,9 @@ export class Events implements AsyncDisposable {
     this.#end = this.#read();
   }
 
-  /** Subscribes. Nothing reports that a subscription stands, so it causes events until one is seen. */
+  /**
+   * Subscribes. Nothing reports that a subscription stands, so it causes events until one is seen.
+   */
   static async open(): Promise<Events> {
     const events = new Events();
     const subscribed = async () => {

@@ -1,6 +1,6 @@
 /**
- * A second containerd beside the testbed's, with the CRI plugin for Kubernetes: Debian's binary, with
- * a network for its pods and two runtimes, ours and runc for comparison.
+ * A second containerd beside the testbed's, with the CRI plugin for Kubernetes: Debian's binary,
+ * with a network for its pods and two runtimes, ours and runc for comparison.
  */
 
 import { CRICTL_PROGRAM } from "../../scripts/lib/crictl.ts";
@@ -125,7 +125,9 @@ function runtime(handler: string, type: string): string {
 `;
 }
 
-/** `restrict_oom_score_adj`: containerd may run in a container and be unable to lower OOM scores. */
+/**
+ * `restrict_oom_score_adj`: containerd may run in a container and be unable to lower OOM scores.
+ */
 const CONFIGURATION = `
 disabled_plugins = [
   "io.containerd.nri.v1.nri",

@@ -1,6 +1,6 @@
 /**
- * Drives `crictl`: pods and containers, made as the kubelet makes them. Requests are JSON files in the
- * form of Kubernetes' cri-api, runtime/v1/api.proto.
+ * Drives `crictl`: pods and containers, made as the kubelet makes them. Requests are JSON files in
+ * the form of Kubernetes' cri-api, runtime/v1/api.proto.
  */
 
 import assert from "node:assert/strict";

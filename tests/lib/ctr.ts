@@ -53,7 +53,9 @@ export function runArguments(
   ];
 }
 
-/** Returns flags with the annotations by which containerd's CRI plugin gives a container its pod. */
+/**
+ * Returns flags with the annotations by which containerd's CRI plugin gives a container its pod.
+ */
 export function podFlags(pod: string, type: "sandbox" | "container"): string[] {
   const facts = { "container-type": type, "sandbox-id": pod };
   return Object.entries(facts).flatMap(([key, value]) => {
@@ -109,7 +111,11 @@ export class Client implements AsyncDisposable {
     this.ended.catch(() => {});
   }
 
-  /** Resolves with its standard output when it exits with 0. @throws {Error} with its errors else. */
+  /**
+   * Resolves with its standard output when it exits with 0.
+   *
+   * @throws {Error} with its errors else.
+   */
   async output(): Promise<string> {
     const { code, stdout, stderr } = await this.ended;
     if (code !== 0) throw new Error(`${this.#what} exited with ${code}: ${stderr}`);

@@ -7,7 +7,9 @@ export interface SandboxProcess {
   readonly role: "shim" | "qemu" | "virtiofsd" | "vhost-device-vsock" | "other";
 }
 
-/** Returns a sandbox's live processes: its shim by arguments, the shim's children by environment. */
+/**
+ * Returns a sandbox's live processes: its shim by arguments, the shim's children by environment.
+ */
 export function sandboxProcesses(id: string, namespace = "default"): SandboxProcess[] {
   return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
     if (!/^\d+$/.test(name)) return [];

@@ -219,7 +219,9 @@ function* filesIn(folder: string): Generator<string> {
   }
 }
 
-/** Describes this process's descriptors by target, not by number; pipes and sockets without inode. */
+/**
+ * Describes this process's descriptors by target, not by number; pipes and sockets without inode.
+ */
 function ownDescriptors(): string[] {
   return list("/proc/self/fd").flatMap((name) => link(`/proc/self/fd/${name}`))
     // The descriptor that reads this list.

@@ -109,7 +109,9 @@ export async function withBoth(work: (snapshotter: Snapshotter) => Promise<void>
   if (failures.length > 1) throw new AggregateError(failures, "with both snapshotters");
 }
 
-/** Returns the lines about a container in a log that all shims share; none if there is no log yet. */
+/**
+ * Returns the lines about a container in a log that all shims share; none if there is no log yet.
+ */
 export function logLines(id: string, file = "qemubox.log"): string[] {
   const lines = readIfPresent(`${LOG_FOLDER}/${file}`)?.split("\n") ?? [];
   const mark = file === "qemubox.log" ? ` id=${id}` : `/${id}: `;
@@ -119,8 +121,8 @@ export function logLines(id: string, file = "qemubox.log"): string[] {
 let layersMounted: Promise<void> | null = null;
 
 /**
- * Uses every EROFS layer once. The snapshotter mounts a layer at its first use and leaves it mounted,
- * which is not for us to undo.
+ * Uses every EROFS layer once. The snapshotter mounts a layer at its first use and leaves it
+ * mounted, which is not for us to undo.
  */
 function mountAllLayers(): Promise<void> {
   return layersMounted ??= (async () => {

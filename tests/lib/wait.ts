@@ -9,7 +9,9 @@ const POLL_MS = 2;
  * slower than anything else, and waiting longer costs nothing but a late failure.
  */
 const LAB_SLOWNESS = 30;
-/** Longest wait in the lab: what takes longer hangs, and must not use up the time of other tests. */
+/**
+ * Longest wait in the lab: what takes longer hangs, and must not use up the time of other tests.
+ */
 const LAB_LONGEST_MS = 600_000;
 
 /** Returns how long to wait here for what takes at most `ms` on an idle machine. */

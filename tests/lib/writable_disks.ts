@@ -1,4 +1,6 @@
-/** Writable disks of containers: files without a name, found by the processes that have them open. */
+/**
+ * Writable disks of containers: files without a name, found by the processes that have them open.
+ */
 
 import { sandboxProcesses } from "./sandbox_processes.ts";
 

@@ -1,7 +1,8 @@
-/** Networks of examples/cni with Debian's own plugins, without a VM. */
+/** Attaches networks of examples/cni with Debian's own plugins, without a VM. */
 
 import assert from "node:assert/strict";
 import { AttachmentStore, NetworkError } from "../../net/mod.ts";
+import { patience, until } from "../lib/wait.ts";
 import {
   joinNetworks,
   lines,
@@ -12,9 +13,10 @@ import {
 } from "./network_testbed.ts";
 
 const AT_ONCE = 20;
+const SOCKET_WITHIN_MS = patience(10_000);
 
 networkTest(
-  "twenty sandboxes at once have different addresses of both kinds",
+  "twenty sandboxes at once get different addresses of both IP versions",
   ["dual-stack"],
   async () => {
     const before = networkState();
@@ -33,7 +35,7 @@ networkTest(
   },
 );
 
-networkTest("several networks are several interfaces, each with its own", [
+networkTest("each of several networks becomes an interface with its own address and MTU", [
   "default",
   "storage",
   "static",
@@ -66,7 +68,7 @@ networkTest("a macvlan needs no bridge", ["macvlan"], async () => {
   }
 }, (text) => text.replace('"eth0"', '"master0"'));
 
-networkTest("a network that fails is undone, and says what is wrong", ["default"], async () => {
+networkTest("a network that fails is undone and reports why", ["default"], async () => {
   const attempts: Record<string, [edit: (text: string) => string, message: RegExp]> = {
     "a plugin that is not there": [
       (text) => text.replace('"firewall"', '"no-such-plugin"'),
@@ -86,7 +88,7 @@ networkTest("a network that fails is undone, and says what is wrong", ["default"
     Deno.writeTextFileSync(path, edit(good));
     const joined: AsyncDisposable[] = [];
     await assert.rejects(async () => {
-      // The one address that there is is taken by the first.
+      // The first sandbox takes the only address.
       for (const id of ["a", "b"]) {
         const network = await joinNetworks(id, "qemubox-net");
         joined.push(network);
@@ -105,7 +107,7 @@ networkTest("a network that fails is undone, and says what is wrong", ["default"
   await again.connect();
 });
 
-networkTest("neither ip(8) nor tc(8) is called for", ["storage"], async () => {
+networkTest("a network needs neither ip(8) nor tc(8)", ["storage"], async () => {
   const path = Deno.env.get("PATH")!;
   Deno.env.set("PATH", "/none");
   try {
@@ -116,7 +118,7 @@ networkTest("neither ip(8) nor tc(8) is called for", ["storage"], async () => {
   }
 });
 
-networkTest("an attachment that is called off is undone", ["default"], async () => {
+networkTest("an aborted attachment is undone", ["default"], async () => {
   const aborting = new AbortController();
   const before = networkState();
   const joined = await joinNetworks("off", "qemubox-net", { signal: aborting.signal });
@@ -127,20 +129,24 @@ networkTest("an attachment that is called off is undone", ["default"], async () 
   await stateIs(before);
 });
 
-networkTest("what a sandbox of the same name left is detached first", ["default"], async () => {
-  const left = await joinNetworks("twice", "qemubox-net");
-  const { interfaces: [first] } = await left.connect();
-  {
-    using store = AttachmentStore.open(STORE);
-    assert.equal(store.list({ namespace: "test", id: "twice" }).length, 1);
-  }
-  // As after a crash: nobody disposes the first, whose namespace is still there.
-  await using joined = await joinNetworks("twice", "qemubox-net");
-  const { interfaces: [second] } = await joined.connect();
-  assert.notEqual(first!.mac, second!.mac);
-});
+networkTest(
+  "attachments left by a sandbox of the same name are detached first",
+  ["default"],
+  async () => {
+    const left = await joinNetworks("twice", "qemubox-net");
+    const { interfaces: [first] } = await left.connect();
+    {
+      using store = AttachmentStore.open(STORE);
+      assert.equal(store.list({ namespace: "test", id: "twice" }).length, 1);
+    }
+    // As after a crash: nothing disposes the first, whose namespace still exists.
+    await using joined = await joinNetworks("twice", "qemubox-net");
+    const { interfaces: [second] } = await joined.connect();
+    assert.notEqual(first!.mac, second!.mac);
+  },
+);
 
-networkTest("each system call that fails is undone", ["default"], async () => {
+networkTest("an attachment is undone at each failing system call", ["default"], async () => {
   const rig = new URL("./fault_rig.ts", import.meta.url).pathname;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-lock", "--allow-all", rig],
@@ -149,27 +155,31 @@ networkTest("each system call that fails is undone", ["default"], async () => {
   assert.equal(code, 0, decode(stdout) + decode(stderr));
 });
 
-networkTest("an address by DHCP, as the bridge's own network gives it", ["dhcp"], async () => {
-  // The failed attempt before the test has made the bridge.
-  lines("ip addr add 10.93.0.1/24 dev qemubox3; ip link set qemubox3 up; mkdir -p /run/cni");
-  Deno.writeTextFileSync(
-    "/tmp/udhcpd.conf",
-    "start 10.93.0.50\nend 10.93.0.60\ninterface qemubox3\nlease_file /tmp/udhcpd.leases\n" +
-      "opt subnet 255.255.255.0\nopt router 10.93.0.1\n",
-  );
-  Deno.writeTextFileSync("/tmp/udhcpd.leases", "");
-  const start = (command: string, ...args: string[]) =>
-    new Deno.Command(command, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
-  await using server = start("busybox", "udhcpd", "-f", "/tmp/udhcpd.conf");
-  await using daemon = start("/usr/lib/cni/dhcp", "daemon");
-  while (lines("ls /run/cni/dhcp.sock 2>/dev/null").length === 0) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  {
-    await using joined = await joinNetworks("dhcp", "qemubox-dhcp");
-    const [eth0] = (await joined.connect()).interfaces;
-    assert.match(eth0!.addresses[0]!.address, /^10\.93\.0\.(5\d|60)$/);
-  }
-  for (const each of [server, daemon]) each.kill("SIGKILL");
-  Deno.removeSync("/run/cni/dhcp.sock");
-});
+networkTest(
+  "an interface gets its address by DHCP from the bridge's network",
+  ["dhcp"],
+  async () => {
+    // The frame's failed attempt before the test has made the bridge.
+    lines("ip addr add 10.93.0.1/24 dev qemubox3; ip link set qemubox3 up; mkdir -p /run/cni");
+    Deno.writeTextFileSync(
+      "/tmp/udhcpd.conf",
+      "start 10.93.0.50\nend 10.93.0.60\ninterface qemubox3\nlease_file /tmp/udhcpd.leases\n" +
+        "opt subnet 255.255.255.0\nopt router 10.93.0.1\n",
+    );
+    Deno.writeTextFileSync("/tmp/udhcpd.leases", "");
+    const start = (command: string, ...args: string[]) =>
+      new Deno.Command(command, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+    await using server = start("busybox", "udhcpd", "-f", "/tmp/udhcpd.conf");
+    await using daemon = start("/usr/lib/cni/dhcp", "daemon");
+    await until("socket of the DHCP daemon", SOCKET_WITHIN_MS, () => {
+      return lines("ls /run/cni/dhcp.sock 2>/dev/null").length > 0 || null;
+    });
+    {
+      await using joined = await joinNetworks("dhcp", "qemubox-dhcp");
+      const [eth0] = (await joined.connect()).interfaces;
+      assert.match(eth0!.addresses[0]!.address, /^10\.93\.0\.(5\d|60)$/);
+    }
+    for (const each of [server, daemon]) each.kill("SIGKILL");
+    Deno.removeSync("/run/cni/dhcp.sock");
+  },
+);

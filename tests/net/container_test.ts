@@ -1,10 +1,11 @@
-/** Containers in their VMs, on networks of examples/cni. */
+/** Containers in VMs on networks of examples/cni. */
 
 import assert from "node:assert/strict";
 import { AttachmentStore, parseConf } from "../../net/mod.ts";
 import { BUSYBOX, Client, ctr, RUNTIME } from "../lib/ctr.ts";
 import { kill, shimOf } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
+import { patience, until } from "../lib/wait.ts";
 import { nameServer } from "./name_server.ts";
 import { inWorld, world } from "./world.ts";
 import {
@@ -18,19 +19,21 @@ import {
   STORE,
 } from "./network_testbed.ts";
 
+const SEEN_WITHIN_MS = patience(60_000);
+
 function run(id: string, flags: string[], script: string): string[] {
   return ["run", "--rm", "--runtime", RUNTIME, ...flags, BUSYBOX, id, "sh", "-c", script];
 }
 
-/** The real one is in no Debian package: see network_testbed.ts. */
+/** The real plugin is in no Debian package: see network_testbed.ts. */
 const TAP_PLUGIN = hasTapPlugin() ? "tc-redirect-tap" : "a stand-in for tc-redirect-tap";
 
-/** Under the name that containers go to, and with a name server on the bridge. */
+/** Makes it the default network of containers, with a name server on the bridge. */
 const asNet = (text: string) =>
   text.replace('"qemubox-dual"', '"qemubox-net"')
     .replace('"isGateway"', '"dns": { "nameservers": ["10.89.0.1"] }, "isGateway"');
 
-networkTest("a container reaches the host and the world by both versions, and is reached", [
+networkTest("a container reaches the host and the world by both IP versions, and is reached", [
   "dual-stack",
 ], async ({ newId }) => {
   await using _world = await world();
@@ -62,7 +65,7 @@ networkTest("a container reaches the host and the world by both versions, and is
 }, asNet);
 
 networkTest(
-  "a namespace that is there is taken with all its interfaces, and left as it was",
+  "a container takes all interfaces of an existing namespace, and leaves them as they were",
   [],
   async ({ newId }) => {
     await sh(`ip netns add pod
@@ -97,7 +100,7 @@ networkTest(
   },
 );
 
-networkTest("a shim that is killed leaves nothing on the network, once its task is deleted", [
+networkTest("a killed shim leaves nothing on the network once its task is deleted", [
   "default",
 ], async ({ newId }) => {
   const before = networkState();
@@ -113,7 +116,7 @@ networkTest("a shim that is killed leaves nothing on the network, once its task 
 });
 
 networkTest(
-  "what cannot be is refused by a sentence, and leaves nothing",
+  "a network that cannot be joined is refused with a reason, and leaves nothing",
   ["default"],
   async ({ newId }) => {
     const refused = async (flags: string[], message: RegExp) => {
@@ -135,7 +138,7 @@ networkTest(
     const path = `${CONF_DIR}/default.conflist`;
     const good = Deno.readTextFileSync(path);
     Deno.writeTextFileSync(path, good.replace('"portmap"', '"crashes"'));
-    // At the second place of the chain, when there is an address already.
+    // At the second position of the chain, when there is an address already.
     Deno.writeTextFileSync("/usr/lib/cni/crashes", CRASHES, { mode: 0o755 });
     try {
       await refused(
@@ -149,20 +152,24 @@ networkTest(
   },
 );
 
-networkTest("no network on request is loopback alone", ["default"], async ({ newId }) => {
-  const script =
-    "ip -o link | cut -d' ' -f2; ping -c 1 -W 5 127.0.0.1 | grep received; ls /etc/resolv.conf";
-  const { stdout } = await ctr(
-    ...run(newId(), ["--annotation", "io.qemubox.networks=none"], script),
-  );
-  assert.deepEqual(stdout.trim().split("\n"), [
-    "lo:",
-    "1 packets transmitted, 1 packets received, 0% packet loss",
-  ]);
-});
+networkTest(
+  "a container that asks for no network has loopback only",
+  ["default"],
+  async ({ newId }) => {
+    const script =
+      "ip -o link | cut -d' ' -f2; ping -c 1 -W 5 127.0.0.1 | grep received; ls /etc/resolv.conf";
+    const { stdout } = await ctr(
+      ...run(newId(), ["--annotation", "io.qemubox.networks=none"], script),
+    );
+    assert.deepEqual(stdout.trim().split("\n"), [
+      "lo:",
+      "1 packets transmitted, 1 packets received, 0% packet loss",
+    ]);
+  },
+);
 
 networkTest(
-  "where no network is installed there is loopback alone, and the log says why",
+  "without an installed network a container has loopback only, and the log says why",
   [],
   async ({ newId }) => {
     const id = newId();
@@ -177,7 +184,7 @@ networkTest(
 );
 
 networkTest(
-  "a chain without a bridge works: ptp, and a veth with its gateway on the link as Calico makes it",
+  "chains without a bridge work: ptp, and Calico's veth with a gateway on the link",
   [],
   async ({ newId }) => {
     const ipam = { type: "host-local", ranges: [[{ subnet: "10.94.0.0/24" }]] };
@@ -213,7 +220,7 @@ networkTest(
 );
 
 networkTest(
-  `the tap that ${TAP_PLUGIN} makes is used`,
+  `the VM uses the tap that ${TAP_PLUGIN} makes`,
   ["tc-redirect-tap"],
   async ({ newId }) => {
     const before = networkState();
@@ -232,7 +239,7 @@ networkTest(
 );
 
 networkTest(
-  "a shim that is killed while a plugin works leaves neither the plugin nor what it did",
+  "a shim killed while a plugin runs leaves neither the plugin nor its effects",
   ["default"],
   async ({ newId }) => {
     const before = networkState();
@@ -244,7 +251,9 @@ networkTest(
     try {
       const id = newId();
       await using client = new Client(run(id, [], "true"));
-      while (lines(`pgrep -x -f "sleep ${marker}"`).length === 0) await moment();
+      await until("the plugin", SEEN_WITHIN_MS, () => {
+        return lines(`pgrep -x -f "sleep ${marker}"`).length > 0 || null;
+      });
       kill(shimOf(id), "SIGKILL");
       const { code } = await client.ended;
       assert.notEqual(code, 0);
@@ -258,15 +267,11 @@ networkTest(
   },
 );
 
-function moment(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 5));
-}
-
 const CRASHES = `#!/bin/sh
 test $CNI_COMMAND != ADD || kill -SEGV $$
 `;
 
-/** What Calico's plugin does, in short: a gateway that is only a neighbour. */
+/** Does what Calico's plugin does, in short: the gateway is only a neighbour. */
 const VETH_ONLY = `#!/bin/sh
 set -e
 address=10.95.0.2
@@ -291,7 +296,7 @@ DEL) ip link del veth95 2>/dev/null || true ;;
 esac
 `;
 
-/** A row as a reboot leaves it: no lease, no namespace, an address still taken. */
+/** Leaves a row as a reboot does: no lease, no namespace, an address still taken. */
 function leaveOrphan(): void {
   const conf = parseConf(
     Deno.readTextFileSync(`${CONF_DIR}/dual-stack.conflist`),

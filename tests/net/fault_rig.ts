@@ -1,17 +1,15 @@
 /**
- * Joins the network of examples/cni/default again and again in this process, and fails one system
- * call that acquires something each time, until a join needs fewer. After each, what is left of the
- * network and this process's descriptors are compared with what they were before. Writes one line a
- * failure; ends with 1 when something is left.
+ * Joins the network of examples/cni/default again and again in this process, and each time fails
+ * the next system call that acquires something, until a join needs fewer calls. After each failure,
+ * the network's state and this process's descriptors must be as before. Prints a line per failure;
+ * exits with 1 when something is left.
  */
 import assert from "node:assert/strict";
 import { recording, type System, system, SystemError } from "../../ffi/mod.ts";
 import { assertNothingLeft, snapshot } from "../lib/system_state.ts";
 import { joinNetworks, networkState, stateIs } from "./network_testbed.ts";
 
-/**
- * Not setns: when the way back fails, the thread is in another namespace, and only its end helps.
- */
+/** setns is missing: if the way back fails, the thread stays in a wrong namespace and must end. */
 const ACQUIRING = [
   "mount",
   "open",
@@ -58,7 +56,7 @@ for (let failAt = 0; failAt < CALLS_MAX; failAt++) {
   });
   const before = networkState();
   const descriptors = await snapshot({ kinds: ["descriptor"] });
-  // What undoes it may fail as well: then a row stays, and it is tried again later.
+  // Clean-up may fail as well: then a row stays, and the clean-up is retried later.
   const error = await join(seam, () => armed = false);
   await stateIs(before);
   await assertNothingLeft(descriptors);
@@ -66,7 +64,7 @@ for (let failAt = 0; failAt < CALLS_MAX; failAt++) {
     assert.equal(error, null);
     Deno.exit(0);
   }
-  assert(error !== null, `joining did not notice that ${failed} failed`);
+  assert(error !== null, `joining ignored the failure of ${failed}`);
   console.log(`call ${failAt} ${failed}: nothing is left`);
 }
 assert.fail(`joining makes more than ${CALLS_MAX} acquiring calls`);

@@ -1,4 +1,7 @@
-/** What is killed, full or gone while a container is attached: nothing of it stays, and it can be started again. */
+/**
+ * Kills, full disks and missing namespaces while a container is attached: nothing may stay, and the
+ * container can be started again.
+ */
 
 import assert from "node:assert/strict";
 import { AttachmentStore, type StoredAttachment } from "../../net/mod.ts";
@@ -22,7 +25,7 @@ const PLUGINS = PLUGIN_PATH[0]!;
 const DEFAULT = `${CONF_DIR}/default.conflist`;
 const STATE_FOLDER = STORE.slice(0, STORE.lastIndexOf("/"));
 const SEEN_WITHIN_MS = patience(20_000);
-/** containerd's limit, see shim/commands/cli.ts. */
+/** Limit of containerd, see shim/commands/cli.ts. */
 const ID_CHARACTERS_MAX = 76;
 
 const detached = (id: string) => runArguments(id, ["sleep", "1000"], { flags: ["-d"] });
@@ -37,19 +40,19 @@ async function remove(id: string): Promise<void> {
   await ctr("container", "rm", id);
 }
 
-/** A plugin, for as long as the scope lasts. */
+/** Installs a plugin until the result is disposed. */
 function plugin(name: string, script: string): Disposable {
   Deno.writeTextFileSync(`${PLUGINS}/${name}`, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   return { [Symbol.dispose]: () => Deno.removeSync(`${PLUGINS}/${name}`) };
 }
 
-/** The text of a configuration with one more plugin at a place of its chain, or instead of another. */
+/** Returns the text of a configuration with its chain of plugins edited. */
 function edited(text: string, edit: (plugins: object[]) => object[]): string {
   const conf = JSON.parse(text);
   return JSON.stringify({ ...conf, plugins: edit(conf.plugins) });
 }
 
-networkTest("QEMU that is killed leaves nothing, under the longest of names", [
+networkTest("a killed QEMU leaves nothing, with the longest of names", [
   "default",
 ], async ({ newId }) => {
   const before = networkState();
@@ -58,7 +61,7 @@ networkTest("QEMU that is killed leaves nothing, under the longest of names", [
   const qemu = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
   kill(qemu.pid, "SIGKILL");
   await until(
-    "QEMU's end",
+    "exit of QEMU",
     SEEN_WITHIN_MS,
     () => sandboxProcesses(id).every(({ role }) => role !== "qemu") || null,
   );
@@ -66,7 +69,7 @@ networkTest("QEMU that is killed leaves nothing, under the longest of names", [
   await stateIs(before);
 });
 
-networkTest("a network namespace that is gone already keeps nothing", [
+networkTest("a missing network namespace does not keep anything from being released", [
   "default",
 ], async ({ newId }) => {
   const before = networkState();
@@ -79,12 +82,12 @@ networkTest("a network namespace that is gone already keeps nothing", [
   await stateIs(before);
 });
 
-networkTest("what was attached before a reboot is detached when the next container starts", [
+networkTest("attachments from before a reboot are detached when the next container starts", [
   "default",
 ], async ({ newId }) => {
   const before = networkState();
   const orphan = await attachedOnce("rebooted");
-  // What a reboot leaves of it: the row, and the address that is taken.
+  // A reboot leaves the row and the allocated address.
   {
     using store = AttachmentStore.open(STORE);
     store.intend(orphan.owner, orphan);
@@ -95,7 +98,7 @@ networkTest("what was attached before a reboot is detached when the next contain
   Deno.writeTextFileSync(file, `${orphan.containerId}\r\n${orphan.ifname}`);
   const id = newId();
   await startDetached(id);
-  await until("the address and the row to go", SEEN_WITHIN_MS, () => {
+  await until("release of the address and the row", SEEN_WITHIN_MS, () => {
     using store = AttachmentStore.open(STORE);
     return store.list(orphan.owner).length === 0 && lines(`ls ${file}`).length === 0 || null;
   });
@@ -103,7 +106,7 @@ networkTest("what was attached before a reboot is detached when the next contain
   await stateIs(before);
 });
 
-/** The row of an attachment that is undone by now. */
+/** Attaches a network and detaches it again. Returns the attachment's row. */
 async function attachedOnce(id: string): Promise<StoredAttachment> {
   await using joined = await joinNetworks(id, "qemubox-net", { ports: "18080:80" });
   await joined.connect();
@@ -112,7 +115,7 @@ async function attachedOnce(id: string): Promise<StoredAttachment> {
 }
 
 networkTest(
-  "a plugin that is killed in its ADD is named, and the container's name can be taken at once",
+  "a plugin killed in its ADD is named, and the container's name can be reused at once",
   ["default"],
   async ({ newId }) => {
     const before = networkState();
@@ -142,7 +145,7 @@ networkTest(
   },
 );
 
-networkTest("a plugin that crashes is undone at each position of the chain", [
+networkTest("a plugin's crash is undone at each position of the chain", [
   "default",
 ], async () => {
   using _crashes = plugin("crashes", "test $CNI_COMMAND != ADD || kill -SEGV $$");
@@ -169,14 +172,14 @@ networkTest("a plugin that crashes is undone at each position of the chain", [
 });
 
 networkTest(
-  "a full disk of the state folder is told, and nothing is left once there is room",
+  "a full disk of the state directory is reported, and nothing is left once there is room",
   ["default"],
   async ({ newId }) => {
-    // What the container writes to would want room there first.
+    // Otherwise the container's writable disk would need room there first.
     using _configured = configured({ writable: "tmpfs" });
     const good = Deno.readTextFileSync(DEFAULT);
     await sh(`mkdir -p ${STATE_FOLDER}; mount -t tmpfs -o size=512k full ${STATE_FOLDER}`);
-    // dd(1) ends with an error when nothing more fits.
+    // dd(1) fails when nothing more fits.
     const fill = `dd if=/dev/zero of=${STATE_FOLDER}/filled bs=4096 2>/dev/null`;
     using _fills = plugin("fills", `test $CNI_COMMAND != ADD || { ${fill}; cat; }`);
     try {
@@ -192,7 +195,7 @@ networkTest(
       await sh(`rm ${STATE_FOLDER}/filled`);
       await stateIs(before);
 
-      // It fills up while the plugins work: there is an address, and a row, that cannot be changed.
+      // The disk fills up while the plugins run: the row with the address cannot be changed.
       const first = edited(good, (all) => [...all, { type: "fills" }]);
       Deno.writeTextFileSync(DEFAULT, first);
       await refused(newId());

@@ -1,4 +1,4 @@
-/** Twenty containers, each in its VM, at the same time: with --full only, since it takes minutes. */
+/** Twenty containers in twenty VMs at the same time, only with --full, since it takes minutes. */
 
 import assert from "node:assert/strict";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
@@ -8,7 +8,7 @@ const AT_ONCE = 20;
 
 if (Deno.env.get("QEMUBOX_TEST_FULL") === "1") {
   networkTest(
-    "twenty containers at once have different addresses, reach the host, and leave nothing",
+    "twenty containers at once get different addresses, reach the host, and leave nothing",
     ["dual-stack"],
     async ({ newId }) => {
       const before = networkState();

@@ -5,7 +5,7 @@ import { createSocket } from "node:dgram";
 const TYPE_A = 1;
 const HEADER_BYTES = 12;
 
-/** A name server (RFC 1035, over UDP) that has one IPv4 address for every name. */
+/** Starts a name server (RFC 1035, over UDP) that answers every name with one IPv4 address. */
 export async function nameServer(listen: string, address: string): Promise<Disposable> {
   const socket = createSocket("udp4");
   socket.on(
@@ -22,7 +22,7 @@ function answer(query: Buffer, address: string): Buffer {
   const known = question.readUInt16BE(question.length - 4) === TYPE_A;
   const header = Buffer.alloc(HEADER_BYTES);
   query.copy(header, 0, 0, 2);
-  // A response that is recursive and has no error; one question.
+  // Response, recursion available, no error; one question.
   header.writeUInt16BE(0x8180, 2);
   header.writeUInt16BE(1, 4);
   header.writeUInt16BE(known ? 1 : 0, 6);

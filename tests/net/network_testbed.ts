@@ -1,9 +1,11 @@
-/** What the tests of networks share: configurations from examples/cni, and a frame for each test. */
+/** Frame of tests with networks from examples/cni. */
 
 import assert from "node:assert/strict";
+import { poll } from "../../base/mod.ts";
 import { type System, system as realSystem } from "../../ffi/mod.ts";
 import { networkRequest, planNetwork, readConfFolder, SandboxNetwork } from "../../net/mod.ts";
 import { ctr } from "../lib/ctr.ts";
+import { IN_TESTBED } from "../lib/environment.ts";
 import { patience } from "../lib/wait.ts";
 
 export const PLUGIN_PATH = ["/usr/lib/cni"];
@@ -12,20 +14,19 @@ export const CONF_DIR = "/etc/cni/net.d";
 export const STORE = "/var/lib/qemubox/network.db";
 const NETNS_FOLDER = "/run/qemubox/netns";
 const EXAMPLES = new URL("../../examples/cni/", import.meta.url).pathname;
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
-/** What ends by itself shall have ended by then. */
+/** Within this time everything that ends by itself must have ended. */
 const LEFT_WITHIN_MS = patience(5_000);
 
-/** What one test works with. */
+/** What a test of networks works with. */
 export interface NetworkBench {
-  /** A container id that nobody else has; it is cleared away when the test fails. */
+  /** Returns a unique container id; its container is removed after the test. */
   newId(characters?: number): string;
 }
 
 /**
- * A test with networks of examples/cni, changed by `edit` where it is given. Afterwards no address,
- * link, namespace, firewall rule, row or mount is left but what the networks themselves stay with: a
- * bridge and empty chains, which are there from the beginning. Skipped outside of the testbed.
+ * Defines a test with networks of examples/cni, changed by `edit` if given. Afterwards no address,
+ * link, namespace, firewall rule, row or mount may be left except those that networks keep: a
+ * bridge and empty chains, which exist before the test. Skipped outside of the testbed.
  */
 export function networkTest(
   name: string,
@@ -35,7 +36,7 @@ export function networkTest(
 ): void {
   Deno.test({
     name,
-    ignore,
+    ignore: !IN_TESTBED,
     // SQLite and the poller of ffi stay open.
     sanitizeResources: false,
     sanitizeOps: false,
@@ -70,8 +71,8 @@ export function networkTest(
 }
 
 /**
- * tc-redirect-tap is in no Debian package, and its Go module is not to be had everywhere: a stand-in
- * of ours takes its place where it is not installed.
+ * Installs our stand-in for tc-redirect-tap, unless that is installed: it is in no Debian package,
+ * and its Go module is not available everywhere.
  */
 function installTapPlugin(): void {
   if (hasTapPlugin()) return;
@@ -80,13 +81,13 @@ function installTapPlugin(): void {
   Deno.writeTextFileSync(TAP_PLUGIN, text, { mode: 0o755 });
 }
 
-/** Whether the real one is installed. */
+/** Returns whether the real tc-redirect-tap is installed. */
 export function hasTapPlugin(): boolean {
   return lines(`test ! -e ${TAP_PLUGIN} || grep -qs stand_in.ts ${TAP_PLUGIN} || echo yes`).length >
     0;
 }
 
-/** A sandbox's network without a sandbox. */
+/** Prepares a sandbox's network without a sandbox. */
 export async function joinNetworks(
   id: string,
   networks: string,
@@ -113,17 +114,17 @@ export async function joinNetworks(
   });
 }
 
-/** Bridges and the firewall's own chains stay when the last container is gone. */
+/** Makes what stays when the last container is gone: bridges and the firewall's chains. */
 async function warmUp(network: string): Promise<void> {
   try {
     await using joined = await joinNetworks("warm-up", network, { ports: "1:1" });
     await joined.connect();
   } catch {
-    // A network that cannot work is what some tests are about.
+    // Some tests are about a network that cannot work.
   }
 }
 
-/** Everything on this host that a network could leave behind. */
+/** Returns everything on this host that a network could leave behind. */
 export function networkState(): Record<string, string[]> {
   return {
     links: lines("ip -o link").map((line) => line.split(" ")[1]!),
@@ -137,25 +138,24 @@ export function networkState(): Record<string, string[]> {
   };
 }
 
-/** Waits until it is as it was: containerd deletes some things after it has answered. */
+/** Waits until the state is as before: containerd deletes some things after it has answered. */
 export async function stateIs(before: Record<string, string[]>): Promise<void> {
-  const giveUpAt = performance.now() + LEFT_WITHIN_MS;
-  for (;;) {
-    const now = networkState();
-    if (JSON.stringify(now) === JSON.stringify(before) || performance.now() > giveUpAt) {
-      return assert.deepEqual(now, before);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  let now = before;
+  const look = () => {
+    now = networkState();
+    return JSON.stringify(now) === JSON.stringify(before) || null;
+  };
+  await poll(look, { everyMs: 20, timeoutMs: LEFT_WITHIN_MS });
+  assert.deepEqual(now, before);
 }
 
-/** The lines that a shell's command prints. */
+/** Runs a shell command, which may fail. Returns the lines that it prints. */
 export function lines(command: string): string[] {
   const { stdout } = new Deno.Command("sh", { args: ["-c", command] }).outputSync();
   return new TextDecoder().decode(stdout).split("\n").filter((line) => line !== "");
 }
 
-/** Runs a shell's command that must succeed; returns what it prints. */
+/** Runs a shell command, which must succeed. Returns what it prints. */
 export async function sh(command: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("sh", { args: ["-ec", command] })
     .output();
@@ -164,7 +164,7 @@ export async function sh(command: string): Promise<string> {
   return decode(stdout);
 }
 
-/** Debian's root has no sqlite3(1). */
+/** Returns a command that prints all rows; Debian's root has no sqlite3(1). */
 function countRows(): string {
   const script = `import { DatabaseSync } from "node:sqlite";
     for (const row of new DatabaseSync("${STORE}").prepare("SELECT * FROM attachments").all()) {

@@ -1,7 +1,7 @@
 /**
- * A CNI plugin that keeps tc-redirect-tap's convention (its README): after a plugin that made
- * CNI_IFNAME it makes a persistent tap beside it, redirects both ways, and adds to the result the
- * tap and the guest's interface. For machines on which the real one cannot be had.
+ * A CNI plugin that follows tc-redirect-tap's convention (its README): after a plugin that made
+ * CNI_IFNAME it makes a persistent tap beside it, redirects both ways, and adds the tap and the
+ * guest's interface to the result. For machines without the real plugin.
  */
 import { netlink, O, system, withNamespace } from "../../ffi/mod.ts";
 

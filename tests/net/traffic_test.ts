@@ -1,4 +1,4 @@
-/** What two containers on two networks reach, and who reaches them, by both versions of IP. */
+/** Traffic from and to two containers on two networks, by both versions of IP. */
 
 import assert from "node:assert/strict";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
@@ -8,10 +8,10 @@ import { echoArguments, echoServers, HOST, inWorld, WORLD, world } from "./world
 const PORT = 7;
 const HOST_PORT = 17_007;
 const TCP_BYTES = 3_000_000;
-/** More than any frame holds. */
+/** Larger than any frame. */
 const UDP_BYTES = 12_000;
 const GATEWAY = { ipv4: "10.89.0.1", ipv6: "fd00:10:89::1" } as const;
-/** busybox has no UDP: the testbed's own socat, with its libraries, from a volume. */
+/** busybox has no UDP, so the testbed's socat comes with its libraries from a volume. */
 const VOLUME = "type=bind,src=/usr,dst=/host,options=rbind:ro";
 const SOCAT =
   "/host/lib64/ld-linux-x86-64.so.2 --library-path /host/lib/x86_64-linux-gnu /host/bin/socat";
@@ -21,7 +21,7 @@ const FLAGS = [
 ];
 const NETWORKS = ["dual-stack", "storage"];
 
-/** One that sends back what it gets, and writes its addresses: of eth0, and that of eth1. */
+/** Echoes what it receives, and prints its addresses on eth0 and eth1. */
 const SERVER = `
   ${echoArguments(PORT).map((words) => `${SOCAT} ${words.join(" ")} &`).join("\n")}
   ip -o addr show scope global | sed -E 's/.* (eth.) +(inet6?) ([^/]*).*/\\1-\\2 \\3/'
@@ -29,8 +29,9 @@ const SERVER = `
   wait`;
 
 /**
- * Says whatever does not come back from where it should. UDP is tried again: now and then socat closes before
- * it has read the answer (no packet is missing then in the counters of either end).
+ * Returns a script that reports what does not come back from an echo server. UDP is retried: now
+ * and then socat closes before it has read the answer (no packet is missing then in the counters of
+ * either end).
  */
 function probe(ipv4: string, ipv6: string): string {
   return [["4", ipv4], ["6", `[${ipv6}]`]].map(([version, host]) => {
@@ -49,7 +50,7 @@ function probe(ipv4: string, ipv6: string): string {
 }
 
 networkTest(
-  "containers reach each other, the host and the world by TCP, UDP and ICMP, and by large frames",
+  "containers reach each other, the host and the world by TCP, UDP and ICMP, and with large frames",
   NETWORKS,
   async ({ newId }) => {
     await using _world = await world();

@@ -1,6 +1,7 @@
-/** CHECK and GC of CNI, with Debian's own plugins and one that has a GC to show. */
+/** CHECK and GC of CNI, with Debian's own plugins and one that implements GC. */
 
 import assert from "node:assert/strict";
+import { readIfPresent } from "../../base/mod.ts";
 import { ctr, ctrOk, runArguments } from "../lib/ctr.ts";
 import { startDetached } from "../lib/containers.ts";
 import { until } from "../lib/wait.ts";
@@ -12,9 +13,9 @@ const GC_FILE = "/run/qemubox/netns/.lock.gc";
 const LIBCNI = "/var/lib/cni/results";
 const COLLECTS = "/usr/lib/cni/collects";
 const COLLECTED_WITHIN_MS = 20_000;
-/** What host-local writes for an attachment that nobody knows any more. */
+/** host-local's file for an attachment that nothing knows any more. */
 const LEAKED = `${ADDRESSES}/10.88.77.7`;
-/** The plugins of Debian take GC and do nothing: this one does what host-local's is to do. */
+/** Debian's plugins accept GC and do nothing; this one does what host-local's GC has to do. */
 const PLUGIN = `#!/bin/sh
 conf=$(cat)
 case $CNI_COMMAND in
@@ -33,7 +34,7 @@ const withGc = (text: string) =>
   text.replace('"cniVersion": "1.0.0"', '"cniVersion": "1.1.0"')
     .replace('{ "type": "firewall" }', '{ "type": "firewall" }, { "type": "collects" }');
 
-/** `check` of the shim's own program. */
+/** Runs `check` of the shim's program. */
 async function check(id: string): Promise<{ code: number; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await new Deno.Command(SHIM, {
     args: ["-namespace", "default", "-id", id, "check"],
@@ -43,7 +44,7 @@ async function check(id: string): Promise<{ code: number; stdout: string; stderr
 }
 
 networkTest(
-  "check says that a network is as its plugins left it, and what has changed of it",
+  "check reports whether a network is as its plugins left it, and what has changed",
   ["default"],
   async ({ newId }) => {
     const id = newId();
@@ -70,7 +71,7 @@ networkTest(
 );
 
 networkTest(
-  "addresses that nobody knows are released once after a boot, those of others never",
+  "unknown addresses are released once after a boot, those of other runtimes never",
   ["default"],
   async ({ newId }) => {
     const collected = async () => (await sh("cat /run/collected 2>/dev/null | wc -l")).trim();
@@ -84,18 +85,14 @@ networkTest(
       await ctr("container", "rm", id);
     };
     const noted = (network: string) =>
-      until("the garbage collection", COLLECTED_WITHIN_MS, () => {
-        try {
-          return Deno.readTextFileSync(GC_FILE).split("\n").includes(network) || null;
-        } catch {
-          return null;
-        }
+      until("garbage collection", COLLECTED_WITHIN_MS, () => {
+        return readIfPresent(GC_FILE)?.split("\n").includes(network) || null;
       });
     const leak = () => Deno.writeTextFileSync(LEAKED, "default--lost\r\neth0");
     const held = () => sh(`grep -l default-- ${ADDRESSES}/10.* | wc -l`);
     Deno.writeTextFileSync(COLLECTS, PLUGIN, { mode: 0o755 });
     try {
-      // Another runtime is on the network, or was and did not clear up.
+      // Another runtime is on the network, or was and did not clean up.
       leak();
       await sh(`rm -f ${GC_FILE}; mkdir -p ${LIBCNI}`);
       const other = { kind: "cniCacheV1", containerId: "x", networkName: "qemubox-net" };
@@ -105,23 +102,23 @@ networkTest(
       assert.equal(await collected(), "0");
       assert.equal((await held()).trim(), "2");
 
-      // As after a boot, without the other one.
+      // As after a boot, without the other runtime.
       await sh(`rm ${GC_FILE} ${LIBCNI}/qemubox-net-x-eth0`);
       const second = await start();
       await until(
-        "the leaked address to go",
+        "a second garbage collection",
         COLLECTED_WITHIN_MS,
         async () => await collected() === "1" || null,
       );
       await until(
-        "the leaked address to go",
+        "release of the leaked address",
         COLLECTED_WITHIN_MS,
         async () => (await held()).trim() === "2" || null,
       );
       assert.equal(await sh(`test ! -e ${LEAKED} && echo gone`), "gone\n");
       assert.equal((await check(first)).code, 0);
 
-      // Not again.
+      // It does not run again.
       const third = await start();
       for (const id of [first, second, third]) await end(id);
       assert.equal(await collected(), "1");

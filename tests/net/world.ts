@@ -1,15 +1,15 @@
-/** What lies beyond the host of a test, and programs that answer. */
+/** The network beyond a test's host, and echo servers. */
 
 import { sh } from "./network_testbed.ts";
 
-/** The addresses of the world, and of the host as the world sees it. */
+/** Addresses of the world, and of the host on the link to it. */
 export const WORLD = { ipv4: "192.0.2.2", ipv6: "2001:db8::2" } as const;
 export const HOST = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" } as const;
 const NETNS = "world";
 
 /**
- * The world: a network namespace beside the host, which passes packets on, and which knows no way
- * back to the containers' addresses.
+ * Makes the world: a network namespace behind the host, which forwards packets to it. The world has
+ * no route back to the containers' addresses.
  */
 export async function world(): Promise<AsyncDisposable> {
   await sh(`ip netns add ${NETNS}; ip link add world0 type veth peer name uplink netns ${NETNS}
@@ -26,12 +26,12 @@ export async function world(): Promise<AsyncDisposable> {
   };
 }
 
-/** Runs a shell's command in the world; returns what it prints. */
+/** Runs a shell command in the world. Returns what it prints. */
 export async function inWorld(command: string): Promise<string> {
   return await sh(`ip netns exec ${NETNS} ${command}`);
 }
 
-/** The arguments of each socat that sends back what it gets at a port, by TCP or UDP, of one version. */
+/** Returns the arguments of four socat processes: echo at a port by TCP and UDP, IPv4 and IPv6. */
 export function echoArguments(port: number): string[][] {
   return ["4", "6"].flatMap((version) => {
     const only = version === "6" ? ",ipv6only=1" : "";
@@ -42,7 +42,7 @@ export function echoArguments(port: number): string[][] {
   });
 }
 
-/** Sends back what it gets, on the host and in the world. */
+/** Starts echo servers on the host and in the world. */
 export function echoServers(port: number): AsyncDisposable {
   const stack = new AsyncDisposableStack();
   for (const prefix of [[], ["ip", "netns", "exec", NETNS]]) {
