@@ -1,4 +1,6 @@
-/** How a shim comes and goes: one for a container, never two, and never one that is about to end. */
+/**
+ * Start and shutdown of shims: one per container, never two, and never one that is shutting down.
+ */
 
 import assert from "node:assert/strict";
 import { bootstrap, create, fromBinary, taskV3, toBinary } from "../../proto/mod.ts";
@@ -15,21 +17,21 @@ function bundleOf(host: Host, id: string): string {
   return bundle;
 }
 
-conformance("a shim that was told to end is never handed out again", async (host) => {
+conformance("start never returns a shim that is shutting down", async (host) => {
   const id = "conformance-rounds";
   const bundle = bundleOf(host, id);
   const pids = new Set<number>();
   for (let round = 0; round < ROUNDS; round++) {
     await using shim = await Shim.start(host, id, bundle);
     assert.equal(await codeOf(shim.task.state({ id })), "NotFound");
-    pids.add(socketOwner(shim.address));
-    // The answer is all that is waited for: the next start must not find this one.
-    await shim.tellToEnd();
+    pids.add(socketInode(shim.address));
+    // Waits for the answer only: the next start must not find this shim.
+    await shim.requestShutdown();
   }
   if (IS_OURS) assert.equal(pids.size, ROUNDS);
 });
 
-ours("it hands out the one that runs", "a second start of the same id is refused", async (host) => {
+ours("it returns the running one", "a second start of the same id is refused", async (host) => {
   const id = "conformance-twice";
   const bundle = bundleOf(host, id);
   await using shim = await Shim.start(host, id, bundle);
@@ -40,7 +42,7 @@ ours("it hands out the one that runs", "a second start of the same id is refused
   await shim.shutdown();
 });
 
-conformance("ten starts of one id at the same time give one shim at most", async (host) => {
+conformance("ten concurrent starts of one id give at most one shim", async (host) => {
   const id = "conformance-race";
   const bundle = bundleOf(host, id);
   const started = await Promise.all(
@@ -55,25 +57,29 @@ conformance("ten starts of one id at the same time give one shim at most", async
   await shim.shutdown();
 });
 
-ours("its containerd is older", "parameters on stdin are answered in kind", async (host) => {
-  const id = "conformance-params";
-  const bundle = bundleOf(host, id);
-  const params = create(bootstrap.BootstrapParamsSchema, {
-    instanceId: id,
-    namespace: NAMESPACE,
-    containerdGrpcAddress: host.address,
-    containerdTtrpcAddress: host.events.path,
-  });
-  const stdin = toBinary(bootstrap.BootstrapParamsSchema, params);
-  const { code, stdout, stderr } = await host.call(id, "start", { cwd: bundle, stdin });
-  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
-  const { address, protocol, version } = fromBinary(bootstrap.BootstrapResultSchema, stdout);
-  assert.deepEqual({ protocol, version }, { protocol: "ttrpc", version: 3 });
-  await using shim = await Shim.connect(id, bundle, address);
-  await shim.shutdown();
-});
+ours(
+  "its containerd is older",
+  "protobuf parameters on stdin get a protobuf answer",
+  async (host) => {
+    const id = "conformance-params";
+    const bundle = bundleOf(host, id);
+    const params = create(bootstrap.BootstrapParamsSchema, {
+      instanceId: id,
+      namespace: NAMESPACE,
+      containerdGrpcAddress: host.address,
+      containerdTtrpcAddress: host.events.path,
+    });
+    const stdin = toBinary(bootstrap.BootstrapParamsSchema, params);
+    const { code, stdout, stderr } = await host.call(id, "start", { cwd: bundle, stdin });
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    const { address, protocol, version } = fromBinary(bootstrap.BootstrapResultSchema, stdout);
+    assert.deepEqual({ protocol, version }, { protocol: "ttrpc", version: 3 });
+    await using shim = await Shim.connect(id, bundle, address);
+    await shim.shutdown();
+  },
+);
 
-conformance("delete of what never was says killed", async (host) => {
+conformance("delete of an unknown container reports status 137", async (host) => {
   const id = "conformance-never";
   const { code, stdout } = await host.call(id, "delete", { cwd: bundleOf(host, id) });
   assert.equal(code, 0);
@@ -84,7 +90,7 @@ conformance("a command line without a verb is refused", async () => {
   assert.notEqual((await callShim(["-namespace", NAMESPACE, "-id", "x"])).code, 0);
 });
 
-/** Whose socket it is, by its inode: each shim binds its own. */
-function socketOwner(address: string): number {
+/** Returns the inode of a shim's socket, which tells shims apart: each binds its own. */
+function socketInode(address: string): number {
   return Deno.statSync(address.replace(/^unix:\/\//, "")).ino!;
 }

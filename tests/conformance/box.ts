@@ -1,15 +1,16 @@
-/** A container under a shim, with clients at its FIFOs. */
+/** Containers under a shim, with clients at their FIFOs. */
 
 import { system } from "../../ffi/mod.ts";
-import { type Any, AnySchema, create } from "../../proto/mod.ts";
+import { type Any, AnySchema, cgroups, create, unpackAny } from "../../proto/mod.ts";
+import { concat } from "../lib/bytes.ts";
 import { patience, within } from "../lib/wait.ts";
 import { makeBundle, processSpec, type SpecOptions } from "./bundle.ts";
 import { type CreateInit, type Host, IS_OURS, Shim } from "./shim.ts";
 
-/** How long one process may take, on a busy host under TCG. */
+/** How long a process may take on a busy host under TCG. */
 const RUNS_WITHIN_MS = patience(90_000);
 
-/** Which streams a process gets; those that are not named it has not. */
+/** Which streams a process has; none by default. */
 export interface Streams {
   readonly stdin?: boolean | undefined;
   readonly stdout?: boolean | undefined;
@@ -17,23 +18,23 @@ export interface Streams {
 }
 
 /**
- * Without a terminal containerd's own shim opens both outputs or none, and fails on an empty path. Ours
- * takes each by itself.
+ * Returns the streams that the shim under test accepts. Without a terminal containerd's own shim
+ * opens both outputs or none, and fails on an empty path. Ours takes each by itself.
  */
 function asTaken({ stdin, stdout, stderr }: Streams): Streams {
   const outputs = Boolean(stdout) || Boolean(stderr);
   return IS_OURS ? { stdin, stdout, stderr } : { stdin, stdout: outputs, stderr: outputs };
 }
 
-/** The paths of a process's FIFOs, and a client at each. */
+/** FIFOs of a process, with a client at each. */
 export class Stdio implements AsyncDisposable {
   readonly stdin: string;
   readonly stdout: string;
   readonly stderr: string;
-  /** Resolve with all that was written, when the stream has ended. */
+  /** Resolve with everything that was written, when the stream has ended. */
   readonly output: Promise<Uint8Array>;
   readonly errors: Promise<string>;
-  /** What came out of stdout by now. */
+  /** Chunks of stdout so far. */
   readonly #seen: Uint8Array[] = [];
   #more = Promise.withResolvers<void>();
   readonly #readers: Deno.ChildProcess[] = [];
@@ -53,12 +54,12 @@ export class Stdio implements AsyncDisposable {
     this.errors = this.#read(this.stderr, []).then((bytes) => new TextDecoder().decode(bytes));
   }
 
-  /** What came out of stdout by now. */
+  /** The text of stdout so far. */
   get text(): string {
-    return new TextDecoder().decode(joined(this.#seen));
+    return new TextDecoder().decode(concat(this.#seen));
   }
 
-  /** Waits until this has come out of stdout. */
+  /** Waits until stdout contains or matches `text`. */
   async shows(text: string | RegExp): Promise<void> {
     const isThere = () =>
       typeof text === "string" ? this.text.includes(text) : text.test(this.text);
@@ -70,25 +71,25 @@ export class Stdio implements AsyncDisposable {
     });
   }
 
-  /** A client that writes to stdin; there may be several, one after the other. */
+  /** Starts a client that writes to stdin; there may be several, one after the other. */
   writer(): Writer {
     const writer = new Writer(this.stdin);
     this.#writers.push(writer);
     return writer;
   }
 
-  /** The client of stdout, to be stopped and continued. */
+  /** The client at stdout, for tests that stop and continue it. */
   get reader(): Deno.ChildProcess {
     return this.#readers[0]!;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const process of this.#readers) end(process);
+    for (const process of this.#readers) kill(process);
     await Promise.all(this.#readers.map(({ status }) => status));
     for (const writer of this.#writers) await writer.kill();
   }
 
-  /** `cat` waits in its open(2) for the shim, as containerd's clients do. */
+  /** Reads a FIFO by cat, which waits in open(2) for the shim, as containerd's clients do. */
   async #read(path: string, chunks: Uint8Array[]): Promise<Uint8Array> {
     if (path === "") return new Uint8Array();
     const reader = new Deno.Command("cat", { args: [path], stdout: "piped", stderr: "null" })
@@ -99,18 +100,8 @@ export class Stdio implements AsyncDisposable {
       this.#more.resolve();
       this.#more = Promise.withResolvers();
     }
-    return joined(chunks);
+    return concat(chunks);
   }
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }
 
 /** A client that writes to a FIFO. */
@@ -132,28 +123,28 @@ export class Writer {
     await this.#input.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
   }
 
-  /** Goes away, once all that it wrote is in the FIFO. */
+  /** Closes the FIFO when everything is written. */
   async detach(): Promise<void> {
     await this.#input.close();
     await this.#process.status;
   }
 
   async kill(): Promise<void> {
-    end(this.#process);
+    kill(this.#process);
     await this.#process.status;
     await this.#input.close().catch(() => {});
   }
 }
 
-function end(process: Deno.ChildProcess): void {
+function kill(process: Deno.ChildProcess): void {
   try {
     process.kill("SIGKILL");
   } catch {
-    // It has ended.
+    // It has exited.
   }
 }
 
-/** How a process of a container ended, and what it wrote. */
+/** Exit status and output of a container's process. */
 export interface Outcome {
   readonly status: number;
   readonly stdout: string;
@@ -161,18 +152,18 @@ export interface Outcome {
   readonly output: Uint8Array;
 }
 
-/** How a container is made. */
+/** Options of {@link Box.create}. */
 export interface BoxOptions extends SpecOptions {
   readonly streams?: Streams;
-  /** The folder of the checkpoint that it comes out of. */
+  /** Directory of the checkpoint to restore it from. */
   readonly checkpoint?: string;
-  /** What a snapshotter hands over; without, the root file system is the bundle's folder. */
+  /** A snapshotter's mounts. By default the root file system is a directory of the bundle. */
   readonly rootfs?: NonNullable<CreateInit["rootfs"]>;
 }
 
 let boxes = 0;
 
-/** A container that was created, and the shim it has to itself. */
+/** A container that was created, with its own shim. */
 export class Box implements AsyncDisposable {
   readonly host: Host;
   readonly id: string;
@@ -223,12 +214,12 @@ export class Box implements AsyncDisposable {
     await within("Start", RUNS_WITHIN_MS, this.task.start({ id: this.id }));
   }
 
-  /** An id that no exec of this container has had. */
+  /** Returns an id that no exec of this container has had. */
   newExecId(): string {
     return `e${++this.#execs}`;
   }
 
-  /** Adds an exec; its streams can be had from `stdio`. */
+  /** Adds an exec process. Its streams are in `stdio`. */
   async exec(
     args: readonly string[],
     { streams = { stdout: true, stderr: true }, terminal = false, process = {} }: {
@@ -254,7 +245,7 @@ export class Box implements AsyncDisposable {
     }
   }
 
-  /** Runs a process in it to its end, and deletes it. */
+  /** Runs an exec process until it exits, and deletes it. */
   async run(
     args: readonly string[],
     options: { input?: string | Uint8Array; process?: Record<string, unknown> } = {},
@@ -272,7 +263,17 @@ export class Box implements AsyncDisposable {
     return await exec.outcome();
   }
 
-  /** Kills what runs, deletes the container and ends the shim. */
+  /** Returns the statistics of its cgroup. */
+  async stats(): Promise<cgroups.Metrics> {
+    return unpackAny(cgroups.MetricsSchema, (await this.task.stats({ id: this.id })).stats!);
+  }
+
+  /** Updates its limits with LinuxResources of the OCI specification. */
+  async update(resources: unknown): Promise<void> {
+    await this.task.update({ id: this.id, resources: resourcesAny(resources) });
+  }
+
+  /** Kills what runs, deletes the container and shuts the shim down. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { id } = this;
     await this.task.kill({ id, signal: 9, all: true }, { timeoutMs: RUNS_WITHIN_MS })
@@ -284,7 +285,7 @@ export class Box implements AsyncDisposable {
   }
 }
 
-/** A process that was added to a container. */
+/** An exec process of a container. */
 export class Exec implements AsyncDisposable {
   readonly box: Box;
   readonly execId: string;
@@ -302,7 +303,7 @@ export class Exec implements AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    await within("Start of an exec", RUNS_WITHIN_MS, this.box.task.start(this.#who));
+    await within("Start of an exec process", RUNS_WITHIN_MS, this.box.task.start(this.#who));
   }
 
   async closeStdin(): Promise<void> {
@@ -311,20 +312,20 @@ export class Exec implements AsyncDisposable {
 
   async wait(): Promise<number> {
     const { exitStatus } = await within(
-      `the end of ${this.execId}`,
+      `exit of ${this.execId}`,
       RUNS_WITHIN_MS,
       this.box.task.wait(this.#who),
     );
     return exitStatus;
   }
 
-  /** Waits for its end and deletes it at once; what it wrote has to be there all the same. */
+  /** Waits until it exits and deletes it at once; its output must arrive all the same. */
   async outcome(): Promise<Outcome> {
     const status = await this.wait();
     this.#deleted = true;
     await this.box.task.delete(this.#who);
     const [output, stderr] = await within(
-      `the output of ${this.execId}`,
+      `output of ${this.execId}`,
       RUNS_WITHIN_MS,
       Promise.all([this.stdio.output, this.stdio.errors]),
     );
@@ -335,7 +336,7 @@ export class Exec implements AsyncDisposable {
     await this.box.task.kill({ ...this.#who, signal });
   }
 
-  /** Ends it if it still is there. */
+  /** Kills and deletes it, unless it was deleted. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#deleted) {
       const { task } = this.box;
@@ -346,10 +347,19 @@ export class Exec implements AsyncDisposable {
   }
 }
 
-/** A process as containerd packs it. */
+/** Packs a process as containerd does. */
 export function processAny(process: unknown): Any {
+  return specAny("Process", process);
+}
+
+/** Packs limits as containerd does. */
+export function resourcesAny(resources: unknown): Any {
+  return specAny("LinuxResources", resources);
+}
+
+function specAny(type: string, value: unknown): Any {
   return create(AnySchema, {
-    typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",
-    value: new TextEncoder().encode(JSON.stringify(process)),
+    typeUrl: `types.containerd.io/opencontainers/runtime-spec/1/${type}`,
+    value: new TextEncoder().encode(JSON.stringify(value)),
   });
 }

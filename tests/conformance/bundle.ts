@@ -1,16 +1,19 @@
-/** Bundles as containerd prepares them, with a busybox for a root file system. */
+/** Bundles as containerd prepares them, with busybox as the root file system. */
 
 import type { OciResources, OciSpec } from "../../shim/plan/oci.ts";
 
-/** What a test may want otherwise. */
+/** What a test may change in a specification. */
 export interface SpecOptions {
   readonly terminal?: boolean;
-  /** Without one of its own, a container sees the processes of the machine that it runs on. */
+  /** Whether it has a PID namespace. Without, a container sees the processes of its machine. */
   readonly ownPids?: boolean;
-  /** Without a namespace of its own, a container sees all cgroups of its machine, and may make some. */
+  /**
+   * Whether it has a cgroup namespace. Without, it sees all cgroups of its machine, and may make
+   * some.
+   */
   readonly ownCgroups?: boolean;
   readonly memoryBytes?: number;
-  /** Beside the limit of memory. */
+  /** Limits other than that of memory. */
   readonly resources?: OciResources;
   readonly annotations?: Readonly<Record<string, string>>;
 }
@@ -23,24 +26,24 @@ const APPLETS = [
 ];
 const CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"];
 
-/** Makes `folder` a bundle. */
+/** Writes a bundle into `folder`. */
 export function makeBundle(
   folder: string,
   args: readonly string[],
   options: SpecOptions = {},
 ): void {
-  // With all mount points: containerd's runc restores a container only where they are.
+  // All mount points: runc restores a container only if they exist.
   for (const name of ["bin", "proc", "dev", "tmp", "root", "sys/fs/cgroup"]) {
     Deno.mkdirSync(`${folder}/rootfs/${name}`, { recursive: true });
   }
-  // containerd's folder for what a shim needs beside: its runc has CRIU's files in it.
+  // containerd's work directory of a shim: its runc keeps CRIU's files there.
   Deno.mkdirSync(`${folder}/work`);
   Deno.copyFileSync("/bin/busybox", `${folder}/rootfs/bin/busybox`);
   for (const applet of APPLETS) Deno.symlinkSync("busybox", `${folder}/rootfs/bin/${applet}`);
   Deno.writeTextFileSync(`${folder}/config.json`, JSON.stringify(spec(args, options)));
 }
 
-/** A process that may do what a container's may by default. */
+/** Returns a process with the default capabilities of a container. */
 export function processSpec(args: readonly string[], terminal = false): Record<string, unknown> {
   return {
     args: [...args],

@@ -1,6 +1,7 @@
-/** Containers that are taken down into files, and come out of them again. */
+/** Checkpoints of containers, and containers restored from them. */
 
 import assert from "node:assert/strict";
+import { MIB } from "../../base/mod.ts";
 import { packAny, runcOptions } from "../../proto/mod.ts";
 import { Box } from "./box.ts";
 import { conformance, ours } from "./conformance.ts";
@@ -9,11 +10,10 @@ import { codeOf, type Host, IS_OURS } from "./shim.ts";
 const [SIGKILL] = [9];
 const EARLY = "FailedPrecondition";
 const [RUNNING, STOPPED, PAUSED] = [2, 3, 4];
-const MIB = 1024 * 1024;
 const options = (asked: { exit?: boolean; fileLocks?: boolean; openTcp?: boolean }) =>
   packAny(runcOptions.CheckpointOptionsSchema, asked);
 
-/** Adds the lines that it reads, in memory; says the sum after each. What it is told is in /dev/shm too. */
+/** Sums the lines that it reads, printing each sum. It keeps the lines in /dev/shm. */
 const ADDER = `
   sum=0
   echo ready
@@ -27,13 +27,13 @@ const ADDER = `
 `;
 const STREAMS = { stdin: true, stdout: true, stderr: true };
 
-/** A folder of the host that containerd would have made for a checkpoint. */
+/** Makes a directory on the host for a checkpoint, as containerd does. */
 function newFolder(host: Host): string {
   return Deno.makeTempDirSync({ dir: host.folder, prefix: "checkpoint-" });
 }
 
 conformance(
-  "a checkpoint of a container that goes on, and another container out of it",
+  "a container runs on after a checkpoint, and another is restored from it",
   async (host) => {
     const folder = newFolder(host);
     {
@@ -50,7 +50,7 @@ conformance(
       await task.checkpoint({ id, path: folder, options: options({}) });
       assert.equal((await task.state({ id })).status, RUNNING);
       assert.ok([...Deno.readDirSync(folder)].some(({ name }) => name === "inventory.img"));
-      // It is not the worse for it.
+      // The container runs on unharmed.
       await writer.write("1\n");
       await box.stdio.shows("sum 21 of 2");
       await writer.detach();
@@ -78,7 +78,7 @@ conformance(
 
 ours(
   "its checkpoint fails now and then",
-  "a shell that starts one command after the other",
+  "a shell that forks all the time can be checkpointed",
   async (host) => {
     await using box = await Box.create(host, ["sh", "-c", "while :; do ls >/dev/null; done"]);
     const { id, task } = box;
@@ -89,7 +89,7 @@ ours(
   },
 );
 
-conformance("a checkpoint that ends its container", async (host) => {
+conformance("a checkpoint with exit kills its container", async (host) => {
   const folder = newFolder(host);
   await using box = await Box.create(host, ["sh", "-c", ADDER], { streams: STREAMS });
   const { id, task } = box;
@@ -104,7 +104,7 @@ conformance("a checkpoint that ends its container", async (host) => {
 
 ours(
   "its containers write into a snapshot, which is not part of a checkpoint",
-  "a paused container stays paused; its changed files come along, large memory too",
+  "a checkpoint of a paused container leaves it paused, and has its changed files and large memory",
   async (host) => {
     const folder = newFolder(host);
     const script = `
@@ -142,7 +142,7 @@ ours(
   },
 );
 
-conformance("a terminal, and the shell that is at work in it", async (host) => {
+conformance("a checkpoint has a terminal and its shell", async (host) => {
   const folder = newFolder(host);
   const terminal = { terminal: true, streams: { stdin: true, stdout: true } };
   {
@@ -165,9 +165,9 @@ conformance("a terminal, and the shell that is at work in it", async (host) => {
   assert.equal((await task.wait({ id })).exitStatus, 4);
 });
 
-ours("its text is another", "what cannot be done is said", async (host) => {
+ours("its texts differ", "a checkpoint or restore that fails reports why", async (host) => {
   const folder = newFolder(host);
-  // A sleep that CRIU interrupts may be over with that.
+  // CRIU may interrupt a sleep and so end it.
   await using box = await Box.create(host, ["sh", "-c", "while :; do sleep 1000; done"]);
   const { id, task } = box;
   await box.start();

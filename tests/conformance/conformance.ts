@@ -1,15 +1,15 @@
-/** The frame of the conformance tests. */
+/** Frame of the conformance tests. */
 
+import { IN_TESTBED } from "../lib/environment.ts";
 import { assertNothingLeft, snapshot } from "../lib/system_state.ts";
 import { Host, IS_OURS } from "./shim.ts";
 
-/** As `scripts/test --full`. */
+/** Whether this is `scripts/test --full`. */
 export const FULL = Deno.env.get("QEMUBOX_TEST_FULL") === "1";
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 
 /**
- * A test with a host of its own that has to leave the system as it found it. Steps share what is
- * costly: a VM takes five seconds to start under TCG. Skipped outside of the testbed.
+ * Defines a test with its own host that has to leave the system as it found it. Steps share what is
+ * expensive: a VM takes five seconds to start under TCG. Skipped outside of the testbed.
  */
 export function conformance(
   name: string,
@@ -17,7 +17,7 @@ export function conformance(
 ): void {
   Deno.test({
     name,
-    ignore,
+    ignore: !IN_TESTBED,
     // libc stays loaded once it is used.
     sanitizeResources: false,
     fn: async (t) => {
@@ -37,7 +37,7 @@ export function conformance(
   });
 }
 
-/** For what is ours alone, with the reason. */
+/** Defines a test that only our shim passes, and why. */
 export function ours(
   reason: string,
   name: string,

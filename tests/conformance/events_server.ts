@@ -1,4 +1,4 @@
-/** containerd's half of the events: a TTRPC server that keeps all it is told. */
+/** containerd's side of events: a TTRPC server that keeps every event. */
 
 import { FdListener, system } from "../../ffi/mod.ts";
 import { events, eventsService, implement, TtrpcServer, unpackAny } from "../../proto/mod.ts";
@@ -16,14 +16,14 @@ const SCHEMAS = {
   "/tasks/resumed": events.TaskResumedSchema,
   "/tasks/checkpointed": events.TaskCheckpointedSchema,
 } as const;
-const TOLD_WITHIN_MS = patience(60_000);
+const SENT_WITHIN_MS = patience(60_000);
 
-/** One event; fields that its kind does not have are undefined. */
+/** An event; fields that its kind lacks are undefined. */
 export interface TaskEvent {
   readonly topic: string;
   readonly namespace: string;
   readonly containerId: string;
-  /** Of an exec, whatever the event calls it; empty for the container's own. */
+  /** Id of the exec, whatever the event calls it; empty for the container's init. */
   readonly execId: string;
   readonly pid?: number;
   readonly exitStatus?: number;
@@ -31,7 +31,7 @@ export interface TaskEvent {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** Listens until it is closed. */
+/** A server that listens until it is closed. */
 export class EventsServer {
   readonly path: string;
   readonly seen: TaskEvent[] = [];
@@ -61,12 +61,12 @@ export class EventsServer {
     return new EventsServer(path);
   }
 
-  /** Those of one container so far. */
+  /** Returns the events of a container so far. */
   of(containerId: string): TaskEvent[] {
     return this.seen.filter((event) => event.containerId === containerId);
   }
 
-  /** One line each, to compare: topic, exec, status. */
+  /** Returns a line per event, to compare: topic, exec, status. */
   lines(containerId: string): string[] {
     return this.of(containerId).map(({ topic, execId, exitStatus }) =>
       [topic.replace("/tasks/", ""), execId, exitStatus].filter((part) =>
@@ -75,7 +75,7 @@ export class EventsServer {
     );
   }
 
-  /** Waits for an event, unless it was there before. */
+  /** Waits for an event; returns at once if it has been seen already. */
   async wait(topic: keyof typeof SCHEMAS, containerId: string, execId = ""): Promise<TaskEvent> {
     const search = async () => {
       for (;;) {
@@ -86,7 +86,7 @@ export class EventsServer {
         await this.#more.promise;
       }
     };
-    return await within(`event ${topic} of ${containerId} ${execId}`, TOLD_WITHIN_MS, search());
+    return await within(`event ${topic} of ${containerId} ${execId}`, SENT_WITHIN_MS, search());
   }
 
   close(): void {

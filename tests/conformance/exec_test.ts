@@ -1,30 +1,44 @@
-/** Any number of processes in one running container: what they get, how they end, what is told. */
+/** Exec processes in a running container: their setup, streams, exits and events. */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { MIB } from "../../base/mod.ts";
+import { randomBytes, sha256 } from "../lib/bytes.ts";
 import { Box, processAny } from "./box.ts";
 import { processSpec } from "./bundle.ts";
 import { conformance, FULL } from "./conformance.ts";
-import { codeOf, IS_OURS } from "./shim.ts";
+import { codeOf, type Host, IS_OURS } from "./shim.ts";
 
-const MIB = 1024 * 1024;
 const EXECS_AT_ONCE = 50;
 const CLOCK_OFF_MS_MAX = 50;
 const EXIT_CODES = FULL ? Array.from({ length: 256 }, (_, code) => code) : [
   ...[0, 1, 42, 126, 127, 128, 137, 143, 255],
 ];
 const [SIGKILL, SIGTERM, SIGUSR1] = [9, 15, 10];
-/** Ends with SIGTERM, which the init of a pid namespace does only where it asks for it. */
+/** Exits at SIGTERM, which the init of a PID namespace does only with a handler. */
 const INIT = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"];
 
-const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
+/** What all steps work with. */
+interface Bench {
+  readonly t: Deno.TestContext;
+  readonly host: Host;
+  readonly box: Box;
+}
 
-conformance("processes that are added to a running container", async (host, t) => {
+conformance("exec processes of a running container", async (host, t) => {
   await using box = await Box.create(host, INIT, { streams: {} });
   await box.start();
-  const { id, task } = box;
+  const bench = { t, host, box };
+  await outcomes(bench);
+  await streams(bench);
+  await targets(bench);
+  await signalsAndFailures(bench);
+  await listing(bench);
+  await clock(bench);
+  await initExit(bench);
+});
 
-  await t.step("output, errors and exit code each arrive", async () => {
+async function outcomes({ t, host, box }: Bench): Promise<void> {
+  await t.step("stdout, stderr and exit code arrive", async () => {
     const { status, stdout, stderr } = await box.run([
       "sh",
       "-c",
@@ -33,16 +47,17 @@ conformance("processes that are added to a running container", async (host, t) =
     assert.deepEqual({ status, stdout, stderr }, { status: 7, stdout: "out\n", stderr: "err\n" });
   });
 
-  await t.step("every exit code is the process's own", async () => {
+  await t.step("every exit code is passed on", async () => {
     for (const code of EXIT_CODES) {
       assert.equal((await box.run(["sh", "-c", `exit ${code}`])).status, code);
     }
   });
 
-  await t.step("the events tell its life in order, and nothing of its deletion", async () => {
+  await t.step("events report its life in order, and not its deletion", async () => {
     await using exec = await box.exec(["true"]);
     await exec.start();
     await exec.outcome();
+    const { id } = box;
     await host.events.wait("/tasks/exit", id, exec.execId);
     await box.run(["true"]);
     const lines = host.events.lines(id).filter((line) => line.split(" ")[1] === exec.execId);
@@ -54,7 +69,7 @@ conformance("processes that are added to a running container", async (host, t) =
     for (const { namespace } of host.events.of(id)) assert.equal(namespace, "conformance");
   });
 
-  await t.step("working directory, user, environment and capabilities are its own", async () => {
+  await t.step("it gets its working directory, user, environment and capabilities", async () => {
     const script = "pwd; id -u; id -g; echo $HELLO; grep CapEff /proc/self/status | tr -d '\\t'";
     const { stdout } = await box.run(["sh", "-c", script], {
       process: {
@@ -68,8 +83,10 @@ conformance("processes that are added to a running container", async (host, t) =
     const root = await box.run(["grep", "CapEff", "/proc/self/status"]);
     assert.notEqual(root.stdout, "CapEff:\t0000000000000000\n");
   });
+}
 
-  await t.step("8 MiB of output are there though it is deleted right after Wait", async () => {
+async function streams({ t, box }: Bench): Promise<void> {
+  await t.step("8 MiB of output arrive though it is deleted right after Wait", async () => {
     const script = `head -c ${8 * MIB} /dev/zero | tr '\\0' x; exit 3`;
     const { status, output } = await box.run(["sh", "-c", script]);
     assert.equal(status, 3);
@@ -77,7 +94,7 @@ conformance("processes that are added to a running container", async (host, t) =
     assert.equal(sha256(output), sha256(new Uint8Array(8 * MIB).fill(120)));
   });
 
-  await t.step("20 MiB go in and come out as they were", async () => {
+  await t.step("20 MiB of stdin come back unchanged", async () => {
     const input = randomBytes(20 * MIB);
     const { status, output } = await box.run(["cat"], { input });
     assert.equal(status, 0);
@@ -85,8 +102,8 @@ conformance("processes that are added to a running container", async (host, t) =
     assert.equal(sha256(output), sha256(input));
   });
 
-  await t.step("a writer may go and another come: only CloseIO ends stdin", async () => {
-    // containerd's own shim ends stdin with the first writer: there, a second one is too late.
+  await t.step("stdin stays open when a writer leaves, and ends with CloseIO", async () => {
+    // containerd's own shim ends stdin with the first writer; a second one is too late there.
     await using exec = await box.exec(["cat"], { streams: { stdin: true, stdout: true } });
     await exec.start();
     for (const text of IS_OURS ? ["one ", "two ", "three"] : ["one two three"]) {
@@ -100,12 +117,15 @@ conformance("processes that are added to a running container", async (host, t) =
     assert.deepEqual({ status, stdout }, { status: 0, stdout: "one two three" });
   });
 
-  await t.step("without stdio it runs all the same", async () => {
+  await t.step("it runs without stdio", async () => {
     await using exec = await box.exec(["sh", "-c", "cat; echo lost; exit 5"], { streams: {} });
     await exec.start();
     assert.equal((await exec.outcome()).status, 5);
   });
+}
 
+async function targets({ t, host, box }: Bench): Promise<void> {
+  const { id, task } = box;
   await t.step("output goes to files and to logging programs", async () => {
     const [file, log, logger] = ["file", "log", "logger"].map((name) => `${host.folder}/${name}`);
     await Deno.writeTextFile(
@@ -126,19 +146,22 @@ conformance("processes that are added to a running container", async (host, t) =
       await task.delete(who);
       if (target.startsWith("file")) {
         const lines = (await Deno.readTextFile(file!)).split("\n").sort().join();
-        // With containerd's own shim one of two streams to the same file was missing at this point.
+        // With containerd's own shim one of two streams to the same file may still be missing.
         if (IS_OURS) assert.equal(lines, ",err,out");
         else assert.match(lines, /^(,err)?(,out)?$/);
       } else {
         const wanted = `out\nerr\nconformance/${who.execId}\n`;
         const logged = await Deno.readTextFile(log!);
-        // With Delete containerd's own shim ends a logger, which may not have written all by then.
+        // containerd's own shim kills the logger at Delete, maybe before it has written everything.
         if (IS_OURS) assert.equal(logged, wanted);
         else assert.ok(wanted.startsWith(logged), logged);
       }
     }
   });
+}
 
+async function signalsAndFailures({ t, box }: Bench): Promise<void> {
+  const { id, task } = box;
   await t.step(`${EXECS_AT_ONCE} at once get their own output and status`, async () => {
     const outcomes = await Promise.all(
       Array.from({ length: EXECS_AT_ONCE }, async (_, i) => {
@@ -151,19 +174,22 @@ conformance("processes that are added to a running container", async (host, t) =
     }
   });
 
-  await t.step("signals reach it: killed is 137, terminated 143, and a trap decides", async () => {
-    for (const [signal, status] of [[SIGKILL, 137], [SIGTERM, 143], [SIGUSR1, 4]] as const) {
-      await using exec = await box.exec([
-        ...["sh", "-c", "trap 'exit 4' USR1; echo ready; sleep 1000 & wait; wait"],
-      ]);
-      await exec.start();
-      await exec.stdio.shows("ready\n");
-      await exec.kill(signal);
-      assert.equal((await exec.outcome()).status, status);
-    }
-  });
+  await t.step(
+    "signals reach it: SIGKILL gives 137, SIGTERM 143, a trap its own status",
+    async () => {
+      for (const [signal, status] of [[SIGKILL, 137], [SIGTERM, 143], [SIGUSR1, 4]] as const) {
+        await using exec = await box.exec([
+          ...["sh", "-c", "trap 'exit 4' USR1; echo ready; sleep 1000 & wait; wait"],
+        ]);
+        await exec.start();
+        await exec.stdio.shows("ready\n");
+        await exec.kill(signal);
+        assert.equal((await exec.outcome()).status, status);
+      }
+    },
+  );
 
-  await t.step("a command that is not there is an error and no dead task", async () => {
+  await t.step("a missing command fails Start and leaves no stopped process", async () => {
     await using exec = await box.exec(["/no/such/command"]);
     await assert.rejects(exec.start(), /no such file or directory|not found/i);
     const { status } = await task.state({ id, execId: exec.execId }).catch(() => ({ status: 0 }));
@@ -174,7 +200,7 @@ conformance("processes that are added to a running container", async (host, t) =
   });
 
   await t.step(
-    "one that was added and never started can be deleted, and its id used again",
+    "an exec that never started can be deleted, and its id used again",
     async () => {
       await using exec = await box.exec(["true"]);
       const { execId } = exec;
@@ -189,8 +215,11 @@ conformance("processes that are added to a running container", async (host, t) =
       await task.delete({ id, execId });
     },
   );
+}
 
-  await t.step("processes are listed, those of execs by their ids", async () => {
+async function listing({ t, box }: Bench): Promise<void> {
+  const { id, task } = box;
+  await t.step("Pids lists all processes, execs with their ids", async () => {
     await using exec = await box.exec(["sleep", "1000"], { streams: {} });
     await exec.start();
     const { processes } = await task.pids({ id });
@@ -201,9 +230,11 @@ conformance("processes that are added to a running container", async (host, t) =
     assert.ok(processes.length >= 2);
     assert.ok(processes.every(({ pid }) => pid > 0));
   });
+}
 
-  await t.step("the clock is that of the host", async () => {
-    // It prints seconds and microseconds among much else.
+async function clock({ t, box }: Bench): Promise<void> {
+  await t.step("the guest's clock is the host's", async () => {
+    // adjtimex prints seconds and microseconds among much else.
     const time = "sed -n 's/.*time.tv_u*sec: *//p' | tr '\\n' ' '";
     const script = `while read line; do adjtimex | ${time}; echo; done`;
     await using exec = await box.exec(["sh", "-c", script], {
@@ -225,8 +256,11 @@ conformance("processes that are added to a running container", async (host, t) =
     await exec.closeStdin();
     assert.equal((await exec.outcome()).status, 0);
   });
+}
 
-  await t.step("when the init ends, the others have ended before", async () => {
+async function initExit({ t, host, box }: Bench): Promise<void> {
+  const { id, task } = box;
+  await t.step("execs exit before the init's exit is reported", async () => {
     await using exec = await box.exec(["sleep", "1000"]);
     await exec.start();
     await task.kill({ id, signal: SIGKILL });
@@ -237,13 +271,4 @@ conformance("processes that are added to a running container", async (host, t) =
     assert.deepEqual(host.events.lines(id).slice(-2), [`exit ${exec.execId} 137`, "exit 137"]);
     assert.deepEqual(host.events.lines(id).slice(0, 2), ["create", "start"]);
   });
-});
-
-/** getRandomValues gives at most 64 KiB at a time. */
-function randomBytes(length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; at += 65536) {
-    crypto.getRandomValues(bytes.subarray(at, at + 65536));
-  }
-  return bytes;
 }

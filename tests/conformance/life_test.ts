@@ -1,25 +1,23 @@
-/** Containers from their creation to their deletion. */
+/** Containers from Create to Delete. */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { AnySchema, cgroups, create, unpackAny } from "../../proto/mod.ts";
+import { MIB } from "../../base/mod.ts";
+import { sha256 } from "../lib/bytes.ts";
 import { patience, until } from "../lib/wait.ts";
 import { Box } from "./box.ts";
 import { conformance } from "./conformance.ts";
 import { codeOf, IS_OURS } from "./shim.ts";
 
-const MIB = 1024 * 1024;
 const ORPHANS = 1000;
-/** What fits into a FIFO. */
+/** Bytes that fit into a FIFO. */
 const IN_A_FIFO = 40_000;
-/** So long a reader is waited for that takes nothing of what is in its FIFO. */
+/** How long the shim waits for a reader that takes nothing from its FIFO. */
 const UNREAD_MS = 2_000;
 const STARTS_WITHIN_MS = patience(30_000);
 const [SIGTERM, SIGKILL] = [15, 9];
-const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
 
 conformance(
-  "a quick container's last byte is there though it is deleted right after Wait",
+  "a quick container's last byte arrives though it is deleted right after Wait",
   async (host) => {
     const script = `cat >/tmp/in; sha256sum </tmp/in >&2; head -c ${
       8 * MIB
@@ -49,7 +47,7 @@ conformance(
 );
 
 conformance(
-  "an exit waits for who is to read the last bytes, and they stay in the FIFO",
+  "an exit waits for the reader of the last bytes, which stay in the FIFO",
   async (host) => {
     const script = `echo ready; read _; head -c ${IN_A_FIFO} /dev/zero`;
     const streams = { stdin: true, stdout: true };
@@ -61,7 +59,7 @@ conformance(
     const goneOnAt = performance.now();
     await box.stdio.writer().write("go on\n");
     const { exitStatus } = await task.wait({ id });
-    // containerd's own shim tells it at once: its client may then close what it has not read.
+    // containerd's own shim reports the exit at once: its client may then close an unread FIFO.
     if (IS_OURS) assert.ok(performance.now() - goneOnAt >= UNREAD_MS);
     box.stdio.reader.kill("SIGCONT");
     assert.equal(exitStatus, 0);
@@ -69,15 +67,15 @@ conformance(
   },
 );
 
-conformance("a container that never ran is killed, or deleted as it is", async (host) => {
+conformance("a container that never ran can be deleted", async (host) => {
   await using deleted = await Box.create(host, ["true"], { streams: { stdout: true } });
   const { exitStatus } = await deleted.task.delete({ id: deleted.id });
-  // containerd's own shim kills it first, and says what it knows by then of how it ended.
+  // containerd's own shim kills it first, and may know its exit status by then.
   assert.ok((IS_OURS ? [0] : [0, 137]).includes(exitStatus), String(exitStatus));
   assert.equal((await deleted.stdio.output).length, 0);
 });
 
-conformance("a command that is not there fails, and its name is free again", async (host) => {
+conformance("a missing command fails, and its id is free again", async (host) => {
   await assert.rejects(
     async () => {
       await using box = await Box.create(host, ["/no/such/command"], { streams: {} });
@@ -96,20 +94,11 @@ conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (h
   });
   const { id, task } = box;
   await box.start();
-  const stats = async () => unpackAny(cgroups.MetricsSchema, (await task.stats({ id })).stats!);
-  const update = (resources: unknown) =>
-    task.update({
-      id,
-      resources: create(AnySchema, {
-        typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources",
-        value: new TextEncoder().encode(JSON.stringify(resources)),
-      }),
-    });
 
   await t.step("metrics are the container's", async () => {
-    // The shell may just be on its way: nothing of what it was before is counted as the container's.
+    // Until the shell has started, what it was before is not counted as the container's.
     const { cpu, memory } = await until("the shell and its child", STARTS_WITHIN_MS, async () => {
-      const now = await stats();
+      const now = await box.stats();
       return now.pids!.current >= 2n && now.memory!.usage > 0n ? now : null;
     });
     assert.equal(memory!.usageLimit, BigInt(128 * MIB));
@@ -118,29 +107,32 @@ conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (h
   });
 
   await t.step("limits change while it runs", async () => {
-    await update({ memory: { limit: 64 * MIB }, pids: { limit: 50 } });
-    const { memory, pids } = await stats();
+    await box.update({ memory: { limit: 64 * MIB }, pids: { limit: 50 } });
+    const { memory, pids } = await box.stats();
     assert.deepEqual([memory!.usageLimit, pids!.limit], [BigInt(64 * MIB), 50n]);
-    await update({ pids: { limit: 4000 } });
+    await box.update({ pids: { limit: 4000 } });
     if (IS_OURS) {
-      await assert.rejects(update({ memory: { limit: 2 ** 50 } }), /more than its VM has: \d+ MiB/);
+      await assert.rejects(
+        box.update({ memory: { limit: 2 ** 50 } }),
+        /more than its VM has: \d+ MiB/,
+      );
     }
-    assert.equal(await codeOf(update("nothing")), IS_OURS ? "InvalidArgument" : "Unknown");
+    assert.equal(await codeOf(box.update("nothing")), IS_OURS ? "InvalidArgument" : "Unknown");
   });
 
-  await t.step("what runs out of memory is told before it is told to have ended", async () => {
+  await t.step("an OOM kill is reported before the exit it causes", async () => {
     const { status } = await box.run(["sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1"]);
     assert.notEqual(status, 0);
     await host.events.wait("/tasks/oom", id);
     const lines = host.events.lines(id);
     const exit = lines.findIndex((line) => line.startsWith("exit "));
-    // containerd's own shim hears of both from different sides, and tells them as they come.
+    // containerd's own shim learns of both from different sources, and reports them as they come.
     if (IS_OURS) assert.ok(lines.indexOf("oom") < exit, lines.join());
     assert.equal((await task.state({ id })).status, 2);
   });
 
   await t.step("1,000 orphans leave nothing", async () => {
-    // The shell in between is gone before the one behind it.
+    // The intermediate shell exits before its child does.
     const fork = `i=0; while [ $i -lt ${ORPHANS} ]; do (: &); i=$((i + 1)); done`;
     assert.equal((await box.run(["sh", "-c", fork])).status, 0);
     const zombies = "cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z '";
@@ -151,10 +143,10 @@ conformance("limits, metrics, memory that runs out, and 1,000 orphans", async (h
     }
   });
 
-  await t.step("SIGTERM is the process's to handle", async () => {
+  await t.step("the process handles SIGTERM", async () => {
     await task.kill({ id, signal: SIGTERM });
     assert.equal((await task.wait({ id })).exitStatus, 143);
-    // Without a pid namespace runc signals the cgroup instead, and does not mind that it is empty.
+    // Without a PID namespace runc signals the cgroup instead, and accepts that it is empty.
     const late = await codeOf(task.kill({ id, signal: SIGKILL }));
     assert.equal(late, IS_OURS ? "NotFound" : "OK");
   });

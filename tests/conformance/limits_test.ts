@@ -1,21 +1,20 @@
-/** Limits: read back from the container's own cgroup, and seen to hold. */
+/** Limits, read back from the container's cgroup and enforced. */
 
 import assert from "node:assert/strict";
-import { AnySchema, cgroups, create, unpackAny } from "../../proto/mod.ts";
+import { MIB } from "../../base/mod.ts";
 import { patience, until } from "../lib/wait.ts";
 import { Box } from "./box.ts";
 import { conformance } from "./conformance.ts";
 import { IS_OURS } from "./shim.ts";
 
-const MIB = 1024 * 1024;
-/** 128 and the signal's number. */
+/** Exit status: 128 and the signal's number. */
 const SIGKILLED = 137;
 const GROUP = "/sys/fs/cgroup";
 const SHELL = "trap 'exit 143' TERM; while :; do sleep 1000 & wait; done";
-/** A disk of some host, which no guest has. */
+/** A disk of a host, which no guest has. */
 const HOST_DISK = { major: 8, minor: 0 };
 
-/** What the container's cgroup says, by file. */
+/** Returns the contents of files in the container's cgroup. */
 async function readBack(box: Box, ...files: string[]): Promise<Record<string, string>> {
   const script = files.map((file) => `echo $(cat ${GROUP}/${file})`).join("; ");
   const { stdout, stderr } = await box.run(["sh", "-c", script]);
@@ -25,24 +24,13 @@ async function readBack(box: Box, ...files: string[]): Promise<Record<string, st
   );
 }
 
-async function update(box: Box, resources: unknown): Promise<void> {
-  await box.task.update({
-    id: box.id,
-    resources: create(AnySchema, {
-      typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources",
-      value: new TextEncoder().encode(JSON.stringify(resources)),
-    }),
-  });
-}
-
-async function statsOf({ task, id }: Box): Promise<cgroups.Metrics> {
-  return unpackAny(cgroups.MetricsSchema, (await task.stats({ id })).stats!);
-}
-
-/** What a cgroup has that says nothing else. */
+/** cpu.weight of a cgroup by default. */
 const RIVAL_WEIGHT = 100;
 
-/** How much of the processor a busy container gets beside a busy cgroup next to its own, and its weight. */
+/**
+ * Returns the share of the CPU that a busy container gets beside a busy sibling of its cgroup, and
+ * its weight.
+ */
 async function besideRival(box: Box): Promise<{ share: number; weight: number }> {
   const used = (group: string) => `$(sed -n 's/usage_usec //p' ${group}/cpu.stat)`;
   const script = `
@@ -61,7 +49,7 @@ async function besideRival(box: Box): Promise<{ share: number; weight: number }>
   return { share: own / (own + rival), weight: weight! };
 }
 
-conformance("limits are the container's, and hold", async (host, t) => {
+conformance("limits are in the container's cgroup and are enforced", async (host, t) => {
   await using box = await Box.create(host, ["sh", "-c", SHELL], {
     streams: {},
     resources: {
@@ -72,7 +60,7 @@ conformance("limits are the container's, and hold", async (host, t) => {
   });
   await box.start();
 
-  await t.step("they are in its cgroup", async () => {
+  await t.step("its cgroup has them", async () => {
     assert.deepEqual(
       await readBack(box, "memory.max", "memory.low", "memory.swap.max", "cpu.max", "pids.max"),
       {
@@ -87,30 +75,30 @@ conformance("limits are the container's, and hold", async (host, t) => {
     assert(Number(weight) > 1 && Number(weight) < 100, weight);
   });
 
-  await t.step("a quota of a quarter is a quarter of the time", async () => {
-    const [before, from] = [await statsOf(box), performance.now()];
+  await t.step("a quota of 25 % gives a quarter of the time", async () => {
+    const [before, from] = [await box.stats(), performance.now()];
     await box.run(["sh", "-c", "(while :; do :; done) & sleep 4; kill $!"]);
-    const [after, to] = [await statsOf(box), performance.now()];
+    const [after, to] = [await box.stats(), performance.now()];
     const used = Number(after.cpu!.usageUsec - before.cpu!.usageUsec) / 1000;
     assert(used / (to - from) < 0.33, `${used} ms of ${to - from}`);
     assert(used > 500, `${used} ms`);
     assert(after.cpu!.nrThrottled > before.cpu!.nrThrottled + 10n);
   });
 
-  await t.step("one process more than there may be cannot be started", async () => {
+  await t.step("a process beyond the PID limit cannot be started", async () => {
     const script = "for i in $(seq 60); do sleep 2 & done; echo all";
     const { status, stdout, stderr } = await box.run(["sh", "-c", script]);
     assert.deepEqual([status !== 0, stdout], [true, ""]);
     assert.match(stderr, /can't fork: Resource temporarily unavailable/);
-    await until("the end of those that could", patience(20_000), async () => {
-      const { current } = (await statsOf(box)).pids!;
+    await until("exit of the processes within the limit", patience(20_000), async () => {
+      const { current } = (await box.stats()).pids!;
       assert(current <= 30n);
       return current <= 2n || null;
     });
   });
 
-  await t.step("they can be raised and lowered", async () => {
-    await update(box, {
+  await t.step("Update raises and lowers them", async () => {
+    await box.update({
       cpu: { quota: 50_000, period: 50_000, shares: 1024 },
       pids: { limit: 200 },
     });
@@ -136,8 +124,8 @@ if (IS_OURS) {
       const { share, weight } = await besideRival(box);
       assert.equal(weight > RIVAL_WEIGHT, isFavoured, `${weight}`);
       const due = weight / (weight + RIVAL_WEIGHT);
-      assert(Math.abs(share - due) < 0.1, `${share} of the processor, ${due} are its due`);
-      await update(box, { cpu: { shares: 16_384 } });
+      assert(Math.abs(share - due) < 0.1, `${share} of the CPU, ${due} are due`);
+      await box.update({ cpu: { shares: 16_384 } });
     }
   });
 
@@ -150,15 +138,15 @@ if (IS_OURS) {
     await box.start();
     const processors = async () => Number((await box.run(["nproc"])).stdout);
     assert.equal(await processors(), 1);
-    await update(box, { cpu: { quota: 150_000, period: 100_000 } });
+    await box.update({ cpu: { quota: 150_000, period: 100_000 } });
     assert.equal(await processors(), 2);
     await assert.rejects(
-      update(box, { cpu: { quota: 300_000, period: 100_000 } }),
+      box.update({ cpu: { quota: 300_000, period: 100_000 } }),
       /cpu\.quota of 3\.00 vCPUs is more than its VM has: 2/,
     );
-    await update(box, { cpu: { quota: 50_000, period: 100_000 } });
+    await box.update({ cpu: { quota: 50_000, period: 100_000 } });
     assert.equal(await processors(), 1);
-    await update(box, { cpu: { quota: -1 } });
+    await box.update({ cpu: { quota: -1 } });
     assert.equal(await processors(), 2);
   });
 
@@ -180,17 +168,17 @@ if (IS_OURS) {
       ]);
       return Number(stdout) / 1024;
     };
-    // The VM of 768 MiB may use 384 of them.
+    // The VM has 768 MiB, of which it may use 384.
     await until("less than 384 MiB", patience(30_000), async () => await free() < 384 || null);
     assert.equal(await take(200), SIGKILLED);
-    await update(box, { memory: { limit: 500 * MIB } });
+    await box.update({ memory: { limit: 500 * MIB } });
     assert.deepEqual(await readBack(box, "memory.max"), { "memory.max": `${500 * MIB}` });
     assert.equal(await take(450), 0);
     await assert.rejects(
-      update(box, { memory: { limit: 513 * MIB } }),
+      box.update({ memory: { limit: 513 * MIB } }),
       /513 MiB is more than its VM has: 768 MiB, 256 of them for the guest itself/,
     );
-    await update(box, { memory: { limit: 128 * MIB } });
+    await box.update({ memory: { limit: 128 * MIB } });
     await until(
       "less than 384 MiB again",
       patience(30_000),
@@ -221,17 +209,17 @@ if (IS_OURS) {
       return performance.now() - from;
     };
 
-    await t.step("they are in its cgroup, with the numbers of its disk", async () => {
+    await t.step("its cgroup has them with the numbers of its own disk", async () => {
       const { "io.max": limits } = await readBack(box, "io.max");
       assert.match(limits!, /^254:\d+ rbps=max wbps=4194304 riops=1000 wiops=max$/);
     });
 
     await t.step(
-      "16 MiB at 4 MiB a second take 4 seconds, and less when the limit is gone",
+      "16 MiB at 4 MiB/s take 4 s, and less without the limit",
       async () => {
         const slow = await write();
         assert(slow > 3_000, `${slow} ms`);
-        await update(box, { blockIO: { throttleWriteBpsDevice: rate(0) } });
+        await box.update({ blockIO: { throttleWriteBpsDevice: rate(0) } });
         const { "io.max": limits } = await readBack(box, "io.max");
         assert.match(limits!, /wbps=9007199254740991 riops=1000/);
         const quick = await write();

@@ -1,4 +1,4 @@
-/** A shim's binary, driven as containerd drives it, with no containerd there. */
+/** Drives a shim's binary as containerd does, without containerd. */
 
 import assert from "node:assert/strict";
 import { connectUnix, FdStream, O, poller, system } from "../../ffi/mod.ts";
@@ -14,30 +14,30 @@ import {
 import { patience, within } from "../lib/wait.ts";
 import { EventsServer } from "./events_server.ts";
 
-/** The program under test; containerd's own shim has to pass as well, where its runc can run. */
+/** Shim under test. containerd's own shim has to pass as well, where its runc can run. */
 export const SHIM = Deno.env.get("QEMUBOX_CONFORMANCE_SHIM") ?? "containerd-shim-qemubox-v1";
 export const IS_OURS = SHIM.endsWith("containerd-shim-qemubox-v1");
 export const NAMESPACE = "conformance";
 /** containerd's own shim may end before its answer to Shutdown is sent. */
 const SHUTDOWN_CODES: readonly string[] = IS_OURS ? ["OK"] : ["OK", "Unavailable"];
 const ENDS_WITHIN_MS = patience(20_000);
-/** The FIFO in a bundle to which a shim writes its log; containerd makes and reads it. */
+/** FIFO in a bundle to which a shim writes its log; containerd makes and reads it. */
 const LOG = "log";
-/** Of each log this much is kept, to be shown with a failure. */
+/** How much of each log is kept, to be shown with a failure. */
 const LOG_CHARACTERS_MAX = 4_000;
 
-/** How a program ended, and what it wrote. */
+/** Exit code and output of a program. */
 export interface Ended {
   readonly code: number;
   readonly stdout: Uint8Array;
   readonly stderr: string;
 }
 
-/** What stands for containerd: a folder of its own with its sockets and the bundles, and its events. */
+/** Stands in for containerd: a directory with its sockets and bundles, and its events. */
 export class Host implements AsyncDisposable {
   readonly folder: string;
   readonly events: EventsServer;
-  /** What each shim has logged, by its bundle. */
+  /** Logs of shims by their bundles. */
   readonly logs = new Map<string, string>();
   readonly #logStreams: FdStream[] = [];
 
@@ -50,12 +50,12 @@ export class Host implements AsyncDisposable {
     return new Host(await Deno.makeTempDir({ prefix: "conformance-" }));
   }
 
-  /** containerd's own socket, at which nobody listens: a shim only names itself after it. */
+  /** containerd's socket, at which nothing listens: a shim only derives its name from it. */
   get address(): string {
     return `${this.folder}/containerd.sock`;
   }
 
-  /** Calls the program to its end. */
+  /** Runs the shim with a verb until it exits. */
   async call(
     id: string,
     verb: "start" | "delete",
@@ -70,12 +70,12 @@ export class Host implements AsyncDisposable {
     });
   }
 
-  /** containerd's own shim does not come up where there is nobody to read its log. */
+  /** Reads the log of a shim. containerd's own shim does not start without a reader. */
   #readLog(bundle: string): void {
     if (this.logs.has(bundle)) return;
     this.logs.set(bundle, "");
     system.mkfifo(`${bundle}/${LOG}`, 0o600);
-    // Also for writing: it is at its end only when we are.
+    // Opened for writing too, so that it ends only when we close it.
     const stream = new FdStream(system.open(`${bundle}/${LOG}`, O.RDWR | O.NONBLOCK));
     this.#logStreams.push(stream);
     void (async () => {
@@ -95,7 +95,7 @@ export class Host implements AsyncDisposable {
   }
 }
 
-/** Runs the program with these arguments to its end. */
+/** Runs the shim with these arguments until it exits. */
 export async function callShim(
   args: readonly string[],
   { stdin, ...options }: { cwd?: string; env?: Record<string, string>; stdin?: Uint8Array } = {},
@@ -149,22 +149,22 @@ export class Shim implements AsyncDisposable {
     return new Shim(id, bundle, address, new TtrpcConnection(stream));
   }
 
-  /** Its process. */
+  /** Returns the pid of its process. */
   async pid(): Promise<number> {
     return (await this.task.connect({ id: this.id })).shimPid;
   }
 
-  /** Tells the shim, which must have no container any more, to end. */
-  async tellToEnd(): Promise<void> {
+  /** Calls Shutdown; the shim must have no container any more. */
+  async requestShutdown(): Promise<void> {
     const call = codeOf(this.task.shutdown({ id: this.id }));
-    const code = await within("the answer to Shutdown", ENDS_WITHIN_MS, call);
+    const code = await within("answer to Shutdown", ENDS_WITHIN_MS, call);
     assert.ok(SHUTDOWN_CODES.includes(code), code);
   }
 
-  /** Tells the shim to end, and waits until it has hung up. */
+  /** Calls Shutdown, and waits until the shim has closed the connection. */
   async shutdown(): Promise<void> {
-    await this.tellToEnd();
-    await within("the shim's end", ENDS_WITHIN_MS, this.connection.closed);
+    await this.requestShutdown();
+    await within("exit of the shim", ENDS_WITHIN_MS, this.connection.closed);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -173,7 +173,7 @@ export class Shim implements AsyncDisposable {
   }
 }
 
-/** The name of the code that a call ends with; "OK" for an answer. */
+/** Returns the name of the code that a call fails with, or "OK" if it succeeds. */
 export async function codeOf(call: Promise<unknown>): Promise<string> {
   try {
     await call;

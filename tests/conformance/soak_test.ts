@@ -1,4 +1,4 @@
-/** Many lives, one after the other and beside each other, leave nothing behind and nothing growing. */
+/** Many containers and execs, in sequence and in parallel, leak nothing. */
 
 import assert from "node:assert/strict";
 import { until } from "../lib/wait.ts";
@@ -11,9 +11,9 @@ const AT_A_TIME = 4;
 const EXECS = FULL ? 500 : 100;
 const WARM_UP_EXECS = FULL ? 300 : 50;
 /**
- * The collector lets V8's heap reach its working size before it begins to hold it there, which takes
- * some 300 execs (measured: 66 MiB after 50, 78.2 after 300, 78.3 after 500). A leak would show
- * beyond that, so the long run compares there, and the short one leaves room for it.
+ * The garbage collector lets V8's heap grow to its working size before it holds it there, which
+ * takes some 300 execs (measured: 66 MiB after 50, 78.2 after 300, 78.3 after 500). A leak would
+ * show after that, so the long run compares there, and the short one leaves room for it.
  */
 const GROWTH_MIB_MAX = FULL ? 4 : 12;
 const SETTLES_WITHIN_MS = 10_000;
@@ -26,7 +26,7 @@ conformance(`${CYCLES} containers, ${AT_A_TIME} at a time, leave nothing`, async
   await Promise.all(Array.from({ length: AT_A_TIME }, lane));
 });
 
-/** Create, start, exec, kill, delete. */
+/** Runs a container through Create, Start, Exec, Kill and Delete. */
 async function cycle(host: Host): Promise<void> {
   await using box = await Box.create(host, ["sleep", "1000"]);
   const { id, task } = box;
@@ -39,8 +39,8 @@ async function cycle(host: Host): Promise<void> {
 }
 
 ours(
-  "it is about our own process",
-  `${EXECS} execs leave the shim as large as it was`,
+  "it is about our process",
+  `${EXECS} execs leave the shim's memory and descriptors as they were`,
   async (host) => {
     await using box = await Box.create(host, ["sleep", "1000"], { streams: {} });
     await box.start();
@@ -56,7 +56,7 @@ ours(
     const descriptors = openFiles(pid);
     let most = memoryMib(pid);
     await execs(EXECS - WARM_UP_EXECS);
-    await until("the descriptors of before", SETTLES_WITHIN_MS, () => {
+    await until("no more descriptors than before", SETTLES_WITHIN_MS, () => {
       return openFiles(pid) <= descriptors || null;
     });
     const after = memoryMib(pid);
@@ -70,7 +70,7 @@ function openFiles(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
-/** What the process has to itself, proc_pid_smaps(5). */
+/** Returns the private memory of a process, proc_pid_smaps(5). */
 function memoryMib(pid: number): number {
   const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
   const kib = [...text.matchAll(/^Private_\w+:\s+(\d+) kB/gm)].map(([, size]) => Number(size));
