@@ -3,8 +3,8 @@ import type { OciSpec } from "../../shim/plan/oci.ts";
 import type { CreateRequest } from "../../shim/plan/create_request.ts";
 
 /**
- * A bundle's folder with a specification, a folder to mount from it, with a file in it, and, for a
- * root file system, a busybox that sleeps.
+ * Makes a bundle with a specification, a directory with a file to mount from it, and a busybox that
+ * sleeps as the root file system.
  */
 export function makeBundle(): string {
   const bundle = Deno.makeTempDirSync({ prefix: "fault-bundle-" });
@@ -17,7 +17,7 @@ export function makeBundle(): string {
   return bundle;
 }
 
-/** What `makeBundle` writes to config.json. */
+/** The specification that `makeBundle` writes to config.json. */
 export const SPEC: OciSpec = {
   ociVersion: "1.0.2",
   process: { args: ["/bin/sleep", "3600"], cwd: "/", user: { uid: 0, gid: 0 } },
@@ -33,7 +33,7 @@ export const SPEC: OciSpec = {
   },
 };
 
-/** What containerd would ask for a new bundle, with FIFOs for its stdio. */
+/** Makes a bundle with FIFOs for its stdio. Returns containerd's Create request for it. */
 export function requestOf(id: string): CreateRequest {
   const bundle = makeBundle();
   const fifo = (kind: string) => {

@@ -1,13 +1,13 @@
 /**
- * Creates a real sandbox again and again in this process, and fails one thing each time:
+ * Creates a real sandbox again and again in this process, and fails one thing each time.
  *
  *     create_rig.ts steps|calls
  *
  * `steps`: each step of Create in turn. `calls`: each system call that acquires something, in turn,
- * until a Create needs fewer. After each, the system and this process's descriptors are compared
- * with what they were before. Writes one line a failure; ends with 1 when something is left.
+ * until a Create needs fewer. After each failure, the system and this process's descriptors must be
+ * as before. Prints a line per failure; exits with 1 when something is left.
  *
- * A program of its own, because it moves itself into a mount namespace, as the shim does.
+ * It is a separate program because it moves itself into a mount namespace, as the shim does.
  */
 
 import assert from "node:assert/strict";
@@ -21,12 +21,12 @@ import { requestOf, SPEC } from "./bundle.ts";
 import { silent } from "./failing_system.ts";
 import { config, failCalls, nothingLeftAfter, sandboxSteps } from "./rig.ts";
 
-/** More calls than any Create makes. */
+/** More acquiring calls than any Create makes. */
 const CALLS_MAX = 100;
 
 const name: SandboxName = { namespace: "rig", id: "rig" };
 
-/** Runs one Create; null when it succeeded, then its sandbox was ended again. */
+/** Runs Create. Returns its error, or null after it has succeeded and the sandbox was ended. */
 async function create(
   plan: CreatePlan,
   seam: System,
@@ -69,7 +69,8 @@ async function failSteps(plan: CreatePlan, count: number): Promise<void> {
 
 enterMountNamespace(system);
 const plan = planCreate(requestOf(name.id), SPEC, config);
-// The first one opens what stays open: libraries, the poller. And it tells how many steps there are.
+// The first Create opens what stays open: libraries, the poller. It also shows how many steps there
+// are.
 let steps: readonly unknown[] = [];
 const first = await create(plan, system, (real) => {
   const { double, calls } = recording(real);

@@ -1,4 +1,4 @@
-/** `delete` in a fresh process, without containerd: all of one sandbox goes, and nothing else. */
+/** `delete` in a fresh process, without containerd: it removes one sandbox and nothing else. */
 
 import assert from "node:assert/strict";
 import { Child, isThere, processStartTime, SIG, system } from "../../ffi/mod.ts";
@@ -13,11 +13,11 @@ import { fault, logLines } from "../lib/testbed.ts";
 
 const CIDS = `/run/qemubox/${CID_FOLDER}`;
 const CONFIG = "/etc/qemubox/config.json";
-/** Reconciling is quick; the process that does it has just started a container. */
+/** Reconciling is quick, but the process that does it has just started a container. */
 const RECONCILED_WITHIN_MS = 5_000;
 
 fault(
-  "what a shim leaves that is killed while QEMU boots, delete removes; again it has nothing to do",
+  "delete removes what a shim killed during QEMU's boot leaves, and a second delete does nothing",
   async (id) => {
     const name = { namespace: "by-hand", id };
     using shim = await HandStarted.start(name);
@@ -34,7 +34,7 @@ fault(
   },
 );
 
-fault("a shim that is told to end while QEMU boots leaves nothing to delete", async (id) => {
+fault("a shim that gets SIGTERM during QEMU's boot leaves nothing to delete", async (id) => {
   using shim = await HandStarted.start({ namespace: "by-hand", id });
   const { failed } = await shim.beginCreate();
   await shim.signalShim("SIGTERM");
@@ -46,24 +46,25 @@ fault("delete never touches a sandbox with a similar name", async (id) => {
   using other = new Wreck({ namespace: "a-b", id });
   other.recordFacts();
   one.recordFacts();
+  await deleteSeparately(one, other);
+});
+
+fault("delete finds by name what the lease has as an intent only", async (id) => {
+  using wreck = new Wreck({ namespace: "a", id });
+  using neighbour = new Wreck({ namespace: "a", id: `${id}-b` });
+  wreck.recordIntents();
+  neighbour.recordIntents();
+  await deleteSeparately(wreck, neighbour);
+});
+
+/** Deletes one, and checks that the other is left alone; then deletes the other. */
+async function deleteSeparately(one: Wreck, other: Wreck): Promise<void> {
   assertDeleted(await runDelete(one.name));
   await one.assertGone();
   other.assertThere();
   assertDeleted(await runDelete(other.name));
   await other.assertGone();
-});
-
-fault("delete finds by name what the lease only intends", async (id) => {
-  using wreck = new Wreck({ namespace: "a", id });
-  using neighbour = new Wreck({ namespace: "a", id: `${id}-b` });
-  wreck.recordIntents();
-  neighbour.recordIntents();
-  assertDeleted(await runDelete(wreck.name));
-  await wreck.assertGone();
-  neighbour.assertThere();
-  assertDeleted(await runDelete(neighbour.name));
-  await neighbour.assertGone();
-});
+}
 
 for (const [what, text] of [["cut short", '{"version":1,"na'], ["never written", null]] as const) {
   fault(`delete finds by name what belongs to a lease that was ${what}`, async (id) => {
@@ -76,7 +77,7 @@ for (const [what, text] of [["cut short", '{"version":1,"na'], ["never written",
   });
 }
 
-fault("delete works although the configuration is broken, and says that it is", async (id) => {
+fault("delete works with a broken configuration, and reports it", async (id) => {
   using wreck = new Wreck({ namespace: "a", id });
   wreck.recordFacts();
   Deno.mkdirSync("/etc/qemubox", { recursive: true });
@@ -91,7 +92,7 @@ fault("delete works although the configuration is broken, and says that it is", 
   }
 });
 
-fault("the next container's start removes what is forgotten, and only that", async (id) => {
+fault("the next container's start removes forgotten sandboxes, and only those", async (id) => {
   using forgotten = new Wreck({ namespace: "a", id });
   using starting = new Wreck({ namespace: "b", id });
   using known = new Wreck({ namespace: "c", id }, "/run/containerd");
@@ -111,15 +112,15 @@ fault("the next container's start removes what is forgotten, and only that", asy
   assertDeleted(await runDelete(known.name));
   await known.assertGone();
   await ctrOk("task", "kill", "--signal", "SIGKILL", id);
-  await until("the task's end", RECONCILED_WITHIN_MS, async () => {
+  await until("exit of the task", RECONCILED_WITHIN_MS, async () => {
     return (await ctrOk("task", "ls")).includes("STOPPED") ? true : null;
   });
   await removeContainer(id);
 });
 
 /**
- * What is left of a sandbox whose shim died and took nothing with it: folders, a socket, a context
- * id, and processes, which are played by a `sleep` that no parent's death ends.
+ * The remains of a sandbox whose shim died and released nothing: directories, a socket, a context
+ * id, and processes, whose place two idle ones take that outlive their parent.
  */
 class Wreck implements Disposable {
   readonly paths: ReturnType<typeof pathsOf>;
@@ -128,7 +129,7 @@ class Wreck implements Disposable {
   readonly #qemu: Child;
   readonly #shim: Child;
 
-  /** @param bundle by default one that containerd has removed. */
+  /** @param bundle by default one that containerd has removed already. */
   constructor(readonly name: SandboxName, bundle = "/no/such/bundle") {
     this.paths = pathsOf(name);
     const { paths } = this;
@@ -137,13 +138,13 @@ class Wreck implements Disposable {
     Deno.writeTextFileSync(paths.socket, "");
     this.#lease = Lease.create(paths, name, { bundle, socketPath: paths.socket });
     this.#cid = leaseCid(CIDS);
-    // As QEMU does, it holds the lock of its context id.
+    // It holds the lock of its context id, as QEMU does.
     this.#qemu = sleeper({ QEMUBOX_VM: vmName(name) }, [], this.#cid);
     system.close(this.#cid.fd);
     this.#shim = sleeper({}, [paths.socket]);
   }
 
-  /** The lease of a sandbox that was whole. The shim is written down as a process that is dead. */
+  /** Records the lease of a complete sandbox. Its shim is recorded as a process that is dead. */
   recordFacts(): void {
     const startTime = processStartTime(this.#qemu.pid)!;
     this.#lease.record(null, {
@@ -153,7 +154,7 @@ class Wreck implements Disposable {
     });
   }
 
-  /** A lease in which nothing that was about to be made is written down yet. */
+  /** Records a lease with intents only. */
   recordIntents(): void {
     for (const intent of ["shim", "cid", "process qemu"]) this.#lease.intend(intent);
   }
@@ -166,7 +167,7 @@ class Wreck implements Disposable {
   async assertGone(): Promise<void> {
     assert.deepEqual(this.#files().filter((path) => isThere(path)), []);
     for (const child of [this.#qemu, this.#shim]) {
-      // Changes nothing, or shows that it was still there.
+      // Does nothing, or shows by the signal that the process was still there.
       child.kill(SIG.TERM);
       assert.equal((await child.exited).signal, SIG.KILL);
     }
@@ -184,10 +185,10 @@ class Wreck implements Disposable {
   }
 }
 
-/** What a sleeper waits for: this end of it is never closed. */
+/** A sleeper reads from it, and it is never closed. */
 const silence = system.pipe();
 
-/** A process that does nothing until it is killed. */
+/** Starts a process that does nothing until it is killed. */
 function sleeper(env: Record<string, string>, more: string[], cid?: CidLease): Child {
   const { read, write } = system.pipe();
   try {
@@ -198,7 +199,7 @@ function sleeper(env: Record<string, string>, more: string[], cid?: CidLease): C
       fds: { 0: silence.read, 1: write, ...(cid === undefined ? {} : { 3: cid.fd }) },
       newSession: true,
     });
-    // In the middle of execve(2), a process has no command line and no environment yet.
+    // In the middle of execve(2) a process has no command line and no environment yet.
     assert.equal(system.read(read, new Uint8Array(1)), 1);
     return child;
   } finally {

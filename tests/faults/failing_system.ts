@@ -1,6 +1,6 @@
 import { recording, type System, system, SystemError } from "../../ffi/mod.ts";
 
-/** The calls that acquire something which has to be released. */
+/** System calls that acquire something that has to be released. */
 const ACQUIRING = [
   "mount",
   "restrictMounts",
@@ -15,19 +15,19 @@ const ACQUIRING = [
   "spawn",
 ] as const satisfies readonly (keyof System)[];
 
-/** A log that nobody reads. */
+/** A log that drops everything. */
 export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** A system in which one call fails. */
+/** A system with one failing call. */
 export interface FailingSystem {
   readonly seam: System;
-  /** The call that failed; null: there were not that many. */
+  /** Returns the call that failed, or null if there were not that many. */
   failed(): string | null;
-  /** From now on nothing fails. */
+  /** Lets everything succeed from now on. */
   disarm(): void;
 }
 
-/** The real system, in which acquiring call number `failAt` fails with EIO. */
+/** Returns the real system, except that acquiring call number `failAt` fails with EIO. */
 export function failing(failAt: number): FailingSystem {
   let failed: string | null = null;
   let armed = true;
@@ -48,7 +48,7 @@ export function failing(failAt: number): FailingSystem {
   return { seam, failed: () => failed, disarm: () => void (armed = false) };
 }
 
-/** The messages of an error, and of what it stands for. */
+/** Returns the messages of an error and of its causes. */
 export function chain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const nested = error instanceof SuppressedError ? [error.error, error.suppressed] : [error.cause];

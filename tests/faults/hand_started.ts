@@ -1,4 +1,4 @@
-/** Sandboxes without containerd: it knows nothing of them, and clears nothing away. */
+/** Sandboxes started without containerd, which therefore removes nothing. */
 
 import assert from "node:assert/strict";
 import { connectUnix } from "../../ffi/mod.ts";
@@ -22,7 +22,7 @@ const KILLED_STATUS = 137;
 const ENDS_WITHIN_MS = 10_000;
 const QEMU_WITHIN_MS = 60_000;
 
-/** The paths of a sandbox, as the shim's defaults have them. */
+/** Returns the paths of a sandbox by the shim's defaults. */
 export function pathsOf(name: SandboxName): SandboxPaths & { readonly socket: string } {
   return {
     ...sandboxPaths({ runDir: "/run/qemubox" }, name),
@@ -30,19 +30,19 @@ export function pathsOf(name: SandboxName): SandboxPaths & { readonly socket: st
   };
 }
 
-/** `delete` in a process of its own, as containerd calls it, with a bundle that may be gone. */
+/** Runs `delete` as containerd does, with a bundle that may be gone. */
 export async function runDelete({ namespace, id }: SandboxName): Promise<Ended> {
   const args = ["-namespace", namespace, "-address", ADDRESS, "-id", id, "-bundle", "/no/bundle"];
   return await within("delete", ENDS_WITHIN_MS, run(SHIM, [...args, "delete"]));
 }
 
-/** What `delete` has to answer, and without a word besides. */
+/** Checks that `delete` has succeeded and has printed nothing else. */
 export function assertDeleted({ code, stderr, output }: Ended): void {
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
   assert.equal(fromBinary(taskV3.DeleteResponseSchema, output).exitStatus, KILLED_STATUS);
 }
 
-/** A shim that `start` has started for a bundle of its own. Disposing it removes the bundle alone. */
+/** A shim that `start` has started for its own bundle. Disposing it removes only the bundle. */
 export class HandStarted implements Disposable {
   private constructor(
     readonly name: SandboxName,
@@ -60,8 +60,8 @@ export class HandStarted implements Disposable {
   }
 
   /**
-   * Asks for the container. Resolves as soon as QEMU runs, in the middle of Create; `failed` does
-   * with the error of that call, or null.
+   * Calls Create. Resolves as soon as QEMU runs, in the middle of it; `failed` resolves with the
+   * error of that call, or null.
    */
   async beginCreate(): Promise<{ readonly failed: Promise<Error | null> }> {
     const connection = new TtrpcConnection(await connectUnix(this.address));
@@ -72,17 +72,17 @@ export class HandStarted implements Disposable {
     return { failed };
   }
 
-  /** A living process of it. */
+  /** Returns a live process of the sandbox, or null. */
   find(role: SandboxProcess["role"]): SandboxProcess | null {
     const { id, namespace } = this.name;
     return sandboxProcesses(id, namespace).find((one) => one.role === role) ?? null;
   }
 
-  /** Signals the shim and waits for its end. */
+  /** Signals the shim and waits until it has exited. */
   async signalShim(signal: Deno.Signal): Promise<void> {
     const { pid } = this.find("shim")!;
     kill(pid, signal);
-    await until("the shim's end", ENDS_WITHIN_MS, () => this.find("shim") === null ? true : null);
+    await until("exit of the shim", ENDS_WITHIN_MS, () => this.find("shim") === null ? true : null);
   }
 
   get lease(): LeaseFacts | null {

@@ -1,10 +1,10 @@
 /**
- * Makes a real pod in this process, and brings a container into it again and again, failing one thing
- * each time: each system call that acquires something, and each thing that the guest has to do. After
- * each, the system and this process's descriptors are compared with what they were before. Writes one
- * line a failure; ends with 1 when something is left.
+ * Makes a real pod in this process, and lets a container join it again and again, failing one thing
+ * each time: each system call that acquires something, and each call of the guest. After each
+ * failure, the system and this process's descriptors must be as before. Prints a line per failure;
+ * exits with 1 when something is left.
  *
- * A program of its own, because it moves itself into a mount namespace, as the shim does.
+ * It is a separate program because it moves itself into a mount namespace, as the shim does.
  */
 
 import assert from "node:assert/strict";
@@ -22,13 +22,13 @@ import { requestOf, SPEC } from "./bundle.ts";
 import { type FailingSystem, silent } from "./failing_system.ts";
 import { config, failCalls, nothingLeftAfter, sandboxSteps } from "./rig.ts";
 
-/** More calls than any container makes. */
+/** More acquiring calls than any container makes. */
 const CALLS_MAX = 50;
 
 const name: SandboxName = { namespace: "rig", id: "pod" };
 const { signal } = new AbortController();
 
-/** What fails; null: nothing. */
+/** The system with a failing call, or null while nothing fails. */
 let broken: FailingSystem | null = null;
 const seam: System = new Proxy(system, {
   get: (real, property) => Reflect.get(broken?.seam ?? real, property),
@@ -51,7 +51,7 @@ async function makePod(): Promise<{ sandbox: Sandbox; end: () => Promise<void> }
 
 const request = requestOf("member");
 
-/** Brings it in, and out again; null when both succeeded. */
+/** Lets the container join and leave. Returns the error, or null if both succeeded. */
 async function join(pod: Pod, guest: GuestConnection, onJoined = () => {}): Promise<Error | null> {
   try {
     const plan = planPodContainer(request, SPEC, pod, pod.nextDirectory());
@@ -66,7 +66,7 @@ async function join(pod: Pod, guest: GuestConnection, onJoined = () => {}): Prom
   }
 }
 
-/** A double of something, with one method of its own. */
+/** Returns a double of an object with one method replaced. */
 function withMethod<T extends object>(of: T, name: keyof T, method: unknown): T {
   return new Proxy(of, {
     get: (real, property) => {
@@ -77,7 +77,7 @@ function withMethod<T extends object>(of: T, name: keyof T, method: unknown): T 
   });
 }
 
-/** The guest has made the container, and then something else fails. */
+/** Fails something after the guest has made the container. */
 async function failGuest(pod: Pod, guest: GuestConnection): Promise<void> {
   const injected = new Error("injected");
   const createThenFail = async (...args: Parameters<typeof guest.task.create>) => {
@@ -98,7 +98,7 @@ async function failGuest(pod: Pod, guest: GuestConnection): Promise<void> {
 enterMountNamespace(system);
 const { sandbox, end } = await makePod();
 const pod = sandbox.pod!;
-// The first one opens what stays open.
+// The first join opens what stays open.
 assert.equal(await join(pod, sandbox.guest), null);
 try {
   await failCalls(request.bundle, CALLS_MAX, async (breaking) => {

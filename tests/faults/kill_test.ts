@@ -1,9 +1,10 @@
 /**
- * Processes of a running container are killed: containerd learns of it soon, and nothing is left
+ * Kills processes of a running container: containerd must learn of it soon, and nothing may be left
  * once the task is removed.
  */
 
 import assert from "node:assert/strict";
+import { readIfPresent } from "../../base/mod.ts";
 import { GUEST_READY_MARKER } from "../../proto/mod.ts";
 import { Events } from "../lib/containerd_events.ts";
 import { ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
@@ -13,7 +14,7 @@ import { KILLED_STATUS, killEndsContainer, KNOWN_WITHIN_MS, VICTIMS } from "../l
 import { kill, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { fault } from "../lib/testbed.ts";
 
-/** The longest that a guest is given to answer one call, and time to end it. */
+/** The longest timeout of a call to the guest, and time to kill the VM. */
 const FROZEN_WITHIN_MS = 45_000;
 const BOOT_WITHIN_MS = 60_000;
 
@@ -21,12 +22,12 @@ for (const name of Object.keys(VICTIMS) as (keyof typeof VICTIMS)[]) {
   fault(`SIGKILL of ${name} ends a running container`, (id) => killEndsContainer(id, name));
 }
 
-fault("a foreground ctr run ends by itself when QEMU is killed", async (id) => {
+fault("SIGKILL of QEMU ends a foreground ctr run", async (id) => {
   await using events = await Events.open();
   const client = ctr(...runArguments(id, FOREVER, { flags: ["--rm"] }));
   await events.wait("/tasks/start", id);
   kill(VICTIMS["QEMU"](sandboxProcesses(id))!.pid, "SIGKILL");
-  const { code } = await within("the end of ctr run", KNOWN_WITHIN_MS, client);
+  const { code } = await within("exit of ctr run", KNOWN_WITHIN_MS, client);
   assert.equal(code, KILLED_STATUS);
 });
 
@@ -35,7 +36,7 @@ fault("SIGTERM of the shim ends a running container", async (id) => {
   const client = ctr(...runArguments(id, FOREVER, { flags: ["--rm"] }));
   await events.wait("/tasks/start", id);
   kill(VICTIMS["the shim"](sandboxProcesses(id))!.pid, "SIGTERM");
-  const { code } = await within("the end of ctr run", KNOWN_WITHIN_MS, client);
+  const { code } = await within("exit of ctr run", KNOWN_WITHIN_MS, client);
   assert.equal(code, KILLED_STATUS);
   const exit = await events.wait("/tasks/exit", id);
   assert.equal(exit.body["exit_status"], KILLED_STATUS);
@@ -46,7 +47,7 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const client = ctr(...runArguments(id, FOREVER, { flags: ["-d"] }));
     await until("QEMU", BOOT_WITHIN_MS, () => VICTIMS["QEMU"](sandboxProcesses(id)) ?? null);
     kill(VICTIMS["the shim"](sandboxProcesses(id))!.pid, signal);
-    const { code, stderr } = await within("the end of ctr run", KNOWN_WITHIN_MS, client);
+    const { code, stderr } = await within("exit of ctr run", KNOWN_WITHIN_MS, client);
     assert.equal(code, 1, stderr);
     assert.match(stderr, /^ctr: .+\n$/);
     assert.equal(await task(id), null);
@@ -54,31 +55,27 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
   });
 }
 
-fault("a container in a VM that no longer moves is ended by SIGKILL", async (id) => {
+fault("SIGKILL of a container works in a stopped VM", async (id) => {
   await using events = await Events.open();
   await startDetached(id);
   kill(VICTIMS["QEMU"](sandboxProcesses(id))!.pid, "SIGSTOP");
   const killing = ctrOk("task", "kill", "--signal", "SIGKILL", id);
   const exit = await events.wait("/tasks/exit", id, FROZEN_WITHIN_MS);
   assert.equal(exit.body["exit_status"], KILLED_STATUS);
-  await within("the end of ctr task kill", KNOWN_WITHIN_MS, killing);
+  await within("exit of ctr task kill", KNOWN_WITHIN_MS, killing);
   await removeContainer(id);
 });
 
-fault("a guest that says it is ready and then no longer moves fails ctr run", async (id) => {
+fault("a guest that stops after it was ready fails ctr run", async (id) => {
   const client = ctr(...runArguments(id, FOREVER, { flags: ["--rm"] }));
-  await until("the guest's word that it is ready", BOOT_WITHIN_MS, () => isReady(id) || null);
+  await until("the guest's ready marker", BOOT_WITHIN_MS, () => isReady(id) || null);
   kill(VICTIMS["QEMU"](sandboxProcesses(id))!.pid, "SIGSTOP");
-  const { code, stderr } = await within("the end of ctr run", FROZEN_WITHIN_MS, client);
+  const { code, stderr } = await within("exit of ctr run", FROZEN_WITHIN_MS, client);
   assert.equal(code, 1, stderr);
   assert.match(stderr, /^ctr: .*guest did not answer .+ within \d+ m?s.*\n$/);
 });
 
 function isReady(id: string): boolean {
-  try {
-    const log = Deno.readTextFileSync("/var/log/qemubox/console.log");
-    return log.includes(`/${id}: ${GUEST_READY_MARKER}\n`);
-  } catch {
-    return false; // The first line is still to come.
-  }
+  const log = readIfPresent("/var/log/qemubox/console.log") ?? "";
+  return log.includes(`/${id}: ${GUEST_READY_MARKER}\n`);
 }

@@ -1,4 +1,6 @@
-/** What cannot be had ends `ctr run` with one clear sentence within its time, and leaves nothing. */
+/**
+ * What the host cannot provide fails `ctr run` with one clear sentence in time, and leaves nothing.
+ */
 
 import assert from "node:assert/strict";
 import { GUEST_READY_MARKER } from "../../proto/mod.ts";
@@ -9,10 +11,10 @@ import { FOREVER } from "../lib/containers.ts";
 import { fault } from "../lib/testbed.ts";
 
 const CONFIG = "/etc/qemubox/config.json";
-/** Without a boot there is nothing to wait for. */
+/** Without a boot it fails at once. */
 const AT_ONCE_MS = 10_000;
 const BOOT_TIMEOUT_SECONDS = 6;
-/** The guest's own time and what the rest of a Create takes, here beside other work. */
+/** The guest's timeout and time for the rest of Create beside other work. */
 const BOOT_MS = BOOT_TIMEOUT_SECONDS * 1_000 + 15_000;
 
 interface Refusal {
@@ -25,7 +27,7 @@ interface Refusal {
 
 const REFUSALS: readonly Refusal[] = [
   {
-    name: "a kernel path that is wrong",
+    name: "a wrong kernel path",
     config: () => ({ kernel_path: "/no/such/kernel" }),
     says: /: kernel not found at \/no\/such\/kernel: .*(QEMUBOX_SHARE_DIR|kernel_path)/,
   },
@@ -35,32 +37,32 @@ const REFUSALS: readonly Refusal[] = [
     says: /: qemu-system-x86_64 binary not found at \/no\/such\/qemu-system-x86_64: install QEMU/,
   },
   {
-    name: "a state directory that cannot be written",
+    name: "a read-only state directory",
     config: () => ({ state_dir: "/proc/qemubox" }),
     says: /state directory \/proc\/qemubox cannot be written .*QEMUBOX_STATE_DIR/,
   },
   {
-    name: "a run folder that cannot be written",
+    name: "a read-only run directory",
     config: () => ({ run_dir: "/proc/qemubox" }),
     says: /run folder \/proc\/qemubox\/.* cannot be written .*QEMUBOX_RUN_DIR/,
   },
   {
-    name: "KVM that is asked for and is not there",
+    name: "KVM that is requested and missing",
     config: () => ({ accelerator: "kvm" }),
     says: /kvm/i,
   },
   {
-    name: "a configuration that is no JSON",
+    name: "a configuration that is not JSON",
     config: () => "{",
     says: /\/etc\/qemubox\/config\.json is not JSON/,
   },
   {
-    name: "a key that is not known",
+    name: "an unknown key",
     config: () => ({ qemu_pth: "/x" }),
     says: /\/etc\/qemubox\/config\.json: .*qemu_pth/,
   },
   {
-    name: "an annotation that is not known",
+    name: "an unknown annotation",
     flags: ["--annotation", "io.qemubox.qemu-path=/x"],
     says: /annotation io\.qemubox\.qemu-path is not known/,
   },
@@ -77,7 +79,7 @@ const REFUSALS: readonly Refusal[] = [
     says: /guest did not become ready: .*Kernel panic/,
   },
   {
-    name: "a kernel that is none",
+    name: "a file that is not a kernel",
     config: () => ({ kernel_path: file("kernel", new TextEncoder().encode("no kernel")) }),
     says: /guest did not become ready: qemu exited with code 1/,
   },
@@ -91,7 +93,7 @@ const REFUSALS: readonly Refusal[] = [
     says: /guest did not become ready within 6 s; last console line: waiting for nothing/,
   },
   {
-    name: "a guest that says it is ready and does not listen",
+    name: "a guest that reports ready and does not listen",
     config: () => ({
       initrd_path: file("initrd", tinyInitrd(`${INIT}echo ${GUEST_READY_MARKER}\nsleep 600\n`)),
     }),
@@ -101,11 +103,11 @@ const REFUSALS: readonly Refusal[] = [
 ];
 
 for (const { name, config, flags = [], withinMs = AT_ONCE_MS, says } of REFUSALS) {
-  fault(`${name}: one sentence, and nothing is left`, async (id) => {
+  fault(`${name} fails ctr run with one sentence, and nothing is left`, async (id) => {
     try {
       if (config !== undefined) writeConfig(config());
       const client = ctr(...runArguments(id, FOREVER, { flags: ["--rm", ...flags] }));
-      const { code, stdout, stderr } = await within("the end of ctr run", withinMs, client);
+      const { code, stdout, stderr } = await within("exit of ctr run", withinMs, client);
       assert.equal(code, 1, stderr);
       assert.equal(stdout, "");
       assert.match(stderr, says);
@@ -126,7 +128,7 @@ function writeConfig(config: Record<string, unknown> | string): void {
   Deno.writeTextFileSync(CONFIG, typeof config === "string" ? config : JSON.stringify(config));
 }
 
-/** Writes a file that a configuration names, and returns its path. */
+/** Writes a file for a configuration to name. Returns its path. */
 function file(name: string, content: Uint8Array): string {
   Deno.mkdirSync(FILES, { recursive: true });
   Deno.writeFileSync(`${FILES}/${name}`, content);

@@ -1,4 +1,7 @@
-/** What the rigs share: a sandbox in this process, one failure after the other, and a look at what is left. */
+/**
+ * Shared by the rigs: a sandbox in this process, injected failures, and a check that nothing is
+ * left.
+ */
 
 import assert from "node:assert/strict";
 import type { System } from "../../ffi/mod.ts";
@@ -12,14 +15,14 @@ import { assertNothingLeft, snapshot, SYSTEM_KINDS } from "../lib/system_state.t
 import { chain, failing, type FailingSystem, silent } from "./failing_system.ts";
 import { networkFacts } from "../../shim/lease/network_facts.ts";
 
-/** How the sandboxes of all rigs are configured. */
+/** Configuration of the sandboxes of all rigs. */
 export const config = resolveConfig({
   file: null,
   environment: { QEMUBOX_WRITABLE: "disk" },
   annotations: {},
 });
 
-/** The lease of a sandbox, and the steps that make it. */
+/** Returns the lease of a sandbox, and the steps that make it. */
 export function sandboxSteps(
   name: SandboxName,
   plan: CreatePlan,
@@ -45,21 +48,23 @@ export function sandboxSteps(
   return { lease, steps };
 }
 
-/** Does the work with a bundle, and compares the system and this process's descriptors with before. */
+/** Runs `work` on a bundle. The system and this process's descriptors must be as before. */
 export async function nothingLeftAfter<T>(bundle: string, work: () => Promise<T>): Promise<T> {
   const before = await snapshot({ kinds: [...SYSTEM_KINDS, "descriptor"] });
   const outcome = await work();
   await assertNothingLeft(before);
-  // A volume is the host's: whatever is undone, nothing in it is.
+  // A volume belongs to the host: clean-up must not touch what is in it.
   assert.equal(Deno.readTextFileSync(`${bundle}/volume/precious`), "precious\n");
   return outcome;
 }
 
 /**
- * Fails each call that acquires something in turn, until one work needs fewer.
+ * Runs `work` again and again, and fails each call that acquires something in turn, until it needs
+ * fewer calls.
  *
- * @param callsMax more than any work makes: one that never succeeds must not loop for ever.
- * @param work what it failed with; null when it succeeded.
+ * @param callsMax more calls than `work` makes, so that one that never succeeds does not loop
+ * forever.
+ * @param work returns its error, or null if it succeeded.
  */
 export async function failCalls(
   bundle: string,

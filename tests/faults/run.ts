@@ -1,6 +1,6 @@
 import type { Ended } from "../lib/ctr.ts";
 
-/** Runs a program, without standard input, to its end. */
+/** Runs a program without standard input until it exits. */
 export async function run(
   program: string,
   args: readonly string[],

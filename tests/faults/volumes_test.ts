@@ -1,6 +1,7 @@
-/** Whatever ends a container, its volumes are as the container left them, and no mount is left. */
+/** Kills a container: its volumes must stay as it left them, and no mount may be left. */
 
 import assert from "node:assert/strict";
+import { ifPresent } from "../../base/mod.ts";
 import { ctrOk, runArguments, SNAPSHOTTERS } from "../lib/ctr.ts";
 import { removeContainer } from "../lib/containers.ts";
 import { Events } from "../lib/containerd_events.ts";
@@ -35,13 +36,9 @@ for (const snapshotter of SNAPSHOTTERS) {
   }
 }
 
-/** Resolves when a file has something in it. */
+/** Resolves when a file is not empty. */
 async function written(path: string): Promise<void> {
   await until("a file that the container writes", patience(30_000), () => {
-    try {
-      return Deno.statSync(path).size > 0 || null;
-    } catch {
-      return null;
-    }
+    return (ifPresent(() => Deno.statSync(path))?.size ?? 0) > 0 || null;
   });
 }

@@ -1,4 +1,4 @@
-/** Whatever ends a container, the disk that it wrote to is gone. */
+/** Kills a container: its writable disk must be gone. */
 
 import assert from "node:assert/strict";
 import { Events } from "../lib/containerd_events.ts";
@@ -11,12 +11,12 @@ import { patience, until } from "../lib/wait.ts";
 import { bytesOf, diskOf, openDisks } from "../lib/writable_disks.ts";
 
 for (const victim of ["the shim", "QEMU"] as const) {
-  fault(`SIGKILL of ${victim} takes the writable disk along`, async (id) => {
+  fault(`SIGKILL of ${victim} removes the writable disk`, async (id) => {
     await using events = await Events.open();
     const script = "head -c 20000000 /dev/urandom > /big; sync; sleep 3600";
     await ctrOk(...runArguments(id, ["sh", "-c", script], { flags: ["-d"] }));
     await until(
-      "what the container writes",
+      "writes of the container",
       patience(30_000),
       () => bytesOf(diskOf(id)!) > 19_000_000 || null,
     );
@@ -24,7 +24,7 @@ for (const victim of ["the shim", "QEMU"] as const) {
     const exit = await events.wait("/tasks/exit", id, KNOWN_WITHIN_MS);
     assert.equal(exit.body["exit_status"], KILLED_STATUS);
     await removeContainer(id);
-    await until("the end of the disk", patience(5_000), () => openDisks().length === 0 || null);
+    await until("removal of the disk", patience(5_000), () => openDisks().length === 0 || null);
     const files = [...Deno.readDirSync("/var/lib/qemubox")].map(({ name }) => name);
     assert.deepEqual(files.filter((name) => /^[.#]/.test(name)), []);
   });

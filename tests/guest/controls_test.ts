@@ -8,19 +8,20 @@ import {
   taskTypes,
   unpackAny,
 } from "../../proto/mod.ts";
+import { messageOf, MIB } from "../../base/mod.ts";
+import { IN_TESTBED } from "../lib/environment.ts";
+import { until, within } from "../lib/wait.ts";
 import { Machine } from "./machine.ts";
 
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 const { Status } = taskTypes;
-const MIB = 1 << 20;
-/** How long an event may take; a busy machine under TCG is slow. */
-const EVENT_TIMEOUT_MS = 30_000;
+/** How long an event or a state may take; a busy machine under TCG is slow. */
+const SEEN_WITHIN_MS = 30_000;
 const sh = (script: string): string[] => ["sh", "-c", script];
 
 /** Pause, statistics, limits and OOM kills, with the real cgroups. */
 Deno.test({
   name: "controls in a machine",
-  ignore,
+  ignore: !IN_TESTBED,
   fn: async (t) => {
     await using machine = await Machine.boot();
     await pause(t, machine);
@@ -35,7 +36,7 @@ function statsOf(machine: Machine, id: string): Promise<cgroups.Metrics> {
 
 async function pause(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { task } = machine;
-  await t.step("a paused container stands still and answers; resumed, it goes on", async () => {
+  await t.step("a paused container stands still and answers; resumed, it runs on", async () => {
     await machine.create("c", sh("while :; do echo tick; done"), "o");
     const stream = await machine.dial("c/init/stdout");
     const reader = new FrameReader(stream);
@@ -69,12 +70,14 @@ async function pause(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.equal(await machine.kill("c"), 137);
   });
 
-  await t.step("a signal to all of a paused container does not let it go on", async () => {
+  await t.step("a signal to all of a paused container does not resume it", async () => {
     await machine.create("c", sh("sleep 1000 & wait; exit 3"));
     await task.start({ id: "c" });
-    while ((await task.pids({ id: "c" })).processes.length < 2);
+    await until("the second process", SEEN_WITHIN_MS, async () => {
+      return (await task.pids({ id: "c" })).processes.length >= 2 || null;
+    });
     await task.pause({ id: "c" });
-    // The init ignores it, and what it kills is killed at once.
+    // The init ignores the signal; the process that it kills is killed at once.
     await task.kill({ id: "c", signal: SIG.TERM, all: true });
     assert.equal((await task.state({ id: "c" })).status, Status.PAUSED);
     await task.resume({ id: "c" });
@@ -85,11 +88,13 @@ async function pause(t: Deno.TestContext, machine: Machine): Promise<void> {
 
 async function limits(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { task } = machine;
-  await t.step("statistics, and limits that change", async () => {
+  await t.step("statistics are the cgroup's, and limits change", async () => {
     await machine.create("c", sh("head -c 20000000 /dev/urandom > /tmp/x; sleep 1000"));
     await task.start({ id: "c" });
-    let stats = await statsOf(machine, "c");
-    while (stats.memory!.shmem < 20_000_000n) stats = await statsOf(machine, "c");
+    let stats = await until("20 MB in a tmpfs", SEEN_WITHIN_MS, async () => {
+      const now = await statsOf(machine, "c");
+      return now.memory!.shmem >= 20_000_000n ? now : null;
+    });
     assert.equal(stats.pids!.limit, 64n);
     assert.ok(stats.pids!.current >= 1n);
     assert.equal(stats.memory!.usageLimit, BigInt(128 * MIB));
@@ -125,54 +130,51 @@ async function limits(t: Deno.TestContext, machine: Machine): Promise<void> {
 
 async function oom(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { task } = machine;
-  // One subscription: what is on its way when one ends is lost with it.
+  // One subscription: events in flight are lost when it ends.
   const events = machine.system.events({})[Symbol.asyncIterator]();
-  /** The events up to the exit of `last`. */
-  const until = async (last: string): Promise<string[]> => {
-    const told: string[] = [];
-    const late = Promise.withResolvers<never>();
-    const why = (): void => late.reject(new Error(`no exit of ${last} after ${told}`));
-    const deadline = setTimeout(why, EVENT_TIMEOUT_MS);
-    try {
-      for (;;) {
-        const { topic, event } = (await Promise.race([events.next(), late.promise])).value;
-        if (topic === "/tasks/oom") {
-          told.push(`oom ${unpackAny(containerdEvents.TaskOOMSchema, event!).containerId}`);
-          continue;
-        }
-        const { id } = unpackAny(containerdEvents.TaskExitSchema, event!);
-        told.push(`exit ${id}`);
-        if (id === last) return told;
+  /** Returns the events up to the exit of `last`. */
+  const eventsUntil = async (last: string): Promise<string[]> => {
+    const seen: string[] = [];
+    const collect = async () => {
+      while (seen.at(-1) !== `exit ${last}`) {
+        const { topic, event } = (await events.next()).value;
+        seen.push(
+          topic === "/tasks/oom"
+            ? `oom ${unpackAny(containerdEvents.TaskOOMSchema, event!).containerId}`
+            : `exit ${unpackAny(containerdEvents.TaskExitSchema, event!).id}`,
+        );
       }
-    } finally {
-      clearTimeout(deadline);
-    }
+    };
+    await within(`exit of ${last}`, SEEN_WITHIN_MS, collect()).catch((error) => {
+      throw new Error(`${messageOf(error)}; there was ${seen}`);
+    });
+    return seen;
   };
 
-  await t.step("what is killed for want of memory: that is told, then its exit", async () => {
+  await t.step("an OOM kill of an exec is reported before its exit", async () => {
     const memory = { limit: 32 * MIB, swap: 32 * MIB };
     await machine.create("oom", ["sleep", "1000"], "", { resources: { memory } });
     await task.start({ id: "oom" });
     await machine.exec("oom", "eater", ["tail", "/dev/zero"]);
     await task.start({ id: "oom", execId: "eater" });
     assert.equal((await task.wait({ id: "oom", execId: "eater" })).exitStatus, 137);
-    assert.deepEqual((await until("eater")).slice(-2), ["oom oom", "exit eater"]);
+    assert.deepEqual((await eventsUntil("eater")).slice(-2), ["oom oom", "exit eater"]);
     assert.equal((await task.state({ id: "oom" })).status, Status.RUNNING);
 
     await machine.exec("oom", "parent", sh("tail /dev/zero; exit 0"));
     await task.start({ id: "oom", execId: "parent" });
     assert.equal((await task.wait({ id: "oom", execId: "parent" })).exitStatus, 0);
-    assert.deepEqual((await until("parent")).slice(-2), ["oom oom", "exit parent"]);
+    assert.deepEqual((await eventsUntil("parent")).slice(-2), ["oom oom", "exit parent"]);
     assert.equal((await statsOf(machine, "oom")).memoryEvents!.oomKill, 2n);
     assert.equal(await machine.kill("oom"), 137);
   });
 
-  await t.step("an init that is killed for want of memory", async () => {
+  await t.step("an OOM kill of the init is reported before its exit", async () => {
     const memory = { limit: 32 * MIB, swap: 32 * MIB };
     await machine.create("oom2", ["tail", "/dev/zero"], "", { resources: { memory } });
     await task.start({ id: "oom2" });
     assert.equal((await task.wait({ id: "oom2" })).exitStatus, 137);
-    assert.deepEqual((await until("oom2")).slice(-2), ["oom oom2", "exit oom2"]);
+    assert.deepEqual((await eventsUntil("oom2")).slice(-2), ["oom oom2", "exit oom2"]);
     await machine.delete("oom2");
   });
 }

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { SIG } from "../../ffi/mod.ts";
 import { Code, events as containerdEvents, taskTypes, unpackAny } from "../../proto/mod.ts";
+import { IN_TESTBED } from "../lib/environment.ts";
 import { Machine } from "./machine.ts";
 
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 const { Status } = taskTypes;
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const sh = (script: string): string[] => ["sh", "-c", script];
 
-/** Processes added to a container, with the real crun. */
+/** Exec processes, with the real crun. */
 Deno.test({
   name: "exec in a machine",
-  ignore,
+  ignore: !IN_TESTBED,
   fn: async (t) => {
     await using machine = await Machine.boot();
     await machine.create("c", ["sleep", "1000"]);
@@ -23,7 +23,7 @@ Deno.test({
 });
 
 async function outcomes(t: Deno.TestContext, machine: Machine): Promise<void> {
-  await t.step("exit code, stdout, stderr and stdin", async () => {
+  await t.step("exit code, stdout, stderr and stdin arrive", async () => {
     const input = new TextEncoder().encode("in\n");
     const { code, stdout, stderr } = await machine.runExec(
       "c",
@@ -34,7 +34,7 @@ async function outcomes(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.deepEqual([code, text(stdout), stderr], [42, "in\nout\n", "err\n"]);
   });
 
-  await t.step("folder, user, environment and capabilities", async () => {
+  await t.step("it gets its directory, user, environment and capabilities", async () => {
     const { stdout } = await machine.runExec(
       "c",
       "e",
@@ -51,17 +51,17 @@ async function outcomes(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.equal(text(stdout), "/tmp\n1000\n100\nblue\nCapEff:\t0000000000000000\n");
   });
 
-  await t.step("it lives in the container's namespaces and cgroup", async () => {
+  await t.step("it is in the container's namespaces and cgroup", async () => {
     const { stdout } = await machine.runExec("c", "e", sh("cat /proc/1/cmdline /proc/1/cgroup"));
     assert.equal(text(stdout), "sleep\x001000\x000::/\n");
   });
 
-  await t.step("4 MiB of output arrive, from a process that ends at once", async () => {
+  await t.step("4 MiB of output arrive from a process that exits at once", async () => {
     const { stdout } = await machine.runExec("c", "e", sh("yes | head -c 4194304"));
     assert.equal(stdout.length, 4 << 20);
   });
 
-  await t.step("fifty at once, each with its own exit and output", async () => {
+  await t.step("fifty at once get their own exit codes and output", async () => {
     const outcome = async (index: number): Promise<string> => {
       const { code, stdout } = await machine.runExec(
         "c",
@@ -88,7 +88,7 @@ async function refusals(t: Deno.TestContext, machine: Machine): Promise<void> {
     await task.delete({ id: "c", execId: "bad" });
   };
 
-  await t.step("what cannot be run is told at its start, in runc's words", async () => {
+  await t.step("a command that cannot run fails Start in runc's words", async () => {
     await refused(
       ["no-such-program"],
       {},
@@ -101,7 +101,7 @@ async function refusals(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.equal((await machine.runExec("c", "e", ["true"])).code, 0);
   });
 
-  await t.step("what was never started is deleted", async () => {
+  await t.step("an exec that never started can be deleted", async () => {
     await machine.exec("c", "e", ["true"], { io: "ioe" });
     await task.delete({ id: "c", execId: "e" });
     await assert.rejects(
@@ -113,7 +113,7 @@ async function refusals(t: Deno.TestContext, machine: Machine): Promise<void> {
 
 async function ends(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { task, system } = machine;
-  await t.step("signals: 143, 137, and NotFound for the dead", async () => {
+  await t.step("SIGTERM gives 143, SIGKILL 137, and a signal after the exit NotFound", async () => {
     for (const [signal, status] of [[SIG.TERM, 143], [SIG.KILL, 137]] as const) {
       await machine.exec("c", "e", ["sleep", "1000"]);
       await task.start({ id: "c", execId: "e" });
@@ -127,7 +127,7 @@ async function ends(t: Deno.TestContext, machine: Machine): Promise<void> {
     }
   });
 
-  await t.step("the init's exit ends them all, and is told last", async () => {
+  await t.step("the init's exit kills all execs, and is reported last", async () => {
     for (const execId of ["e1", "e2"]) {
       await machine.exec("c", execId, ["sleep", "1000"], { io: "oe" });
       await task.start({ id: "c", execId });

@@ -1,5 +1,5 @@
 import { poller, SIG } from "../../ffi/mod.ts";
-import { bootVm, hostTsc, leaseCid, locateFiles, type Vm } from "../../qemu/mod.ts";
+import { bootVm, leaseCid, type Vm } from "../../qemu/mod.ts";
 import {
   type ByteStream,
   type Client,
@@ -16,6 +16,8 @@ import {
   waitForClose,
 } from "../../proto/mod.ts";
 
+import { tcgPlan } from "../qemu/guest.ts";
+
 const TAG = "shared";
 const APPLETS =
   "sh cat echo exit head sha256sum sleep true uname yes dd trap ls id touch pwd grep stty tty tail"
@@ -23,32 +25,32 @@ const APPLETS =
       " ",
     );
 
-/** How a command in a container went. */
+/** Exit code and output of a command in a container. */
 export interface Outcome {
   readonly code: number;
   readonly stdout: Uint8Array;
   readonly stderr: string;
 }
 
-/** Which of the three streams a container has: letters of "ioe". */
+/** The streams that a process has: letters of "ioe". */
 export type Io = string;
 
-/** How a container is made. */
+/** Options of {@link Machine.create}. */
 export interface CreateOptions {
   readonly terminal?: boolean;
-  /** What differs from the usual Linux resources of the OCI configuration. */
+  /** Changes to the default Linux resources of the OCI configuration. */
   readonly resources?: Record<string, unknown>;
 }
 
-/** How a process is added. */
+/** Options of {@link Machine.exec}. */
 export interface ExecOptions {
   readonly io?: Io;
   readonly terminal?: boolean;
-  /** What differs from the init's OCI process. */
+  /** Changes to the init's OCI process. */
   readonly process?: Record<string, unknown>;
 }
 
-/** A machine with the real kernel and vminitd, driven without shim and containerd. */
+/** A VM with the real kernel and vminitd, without shim and containerd. */
 export class Machine implements AsyncDisposable {
   readonly vm: Vm;
   readonly task: Client<typeof taskV3.Task>;
@@ -78,34 +80,17 @@ export class Machine implements AsyncDisposable {
 
     const vm = await bootVm({
       name: "tests/guest",
-      files: locateFiles({
-        shareDir: "/usr/share/qemubox",
-        qemuPath: Deno.env.get("QEMUBOX_QEMU_PATH") ?? null,
-        kernelPath: null,
-        rootPath: null,
-        initrdPath: null,
-        firmwarePath: null,
-        virtiofsdPath: null,
-        vhostDeviceVsockPath: null,
-        needsVhostDeviceVsock: true,
-      }),
-      accelerator: "tcg",
-      tscKhz: hostTsc()!.khz,
+      ...tcgPlan(),
       size: { memoryMib: 512, memoryMibMax: 512, vcpus: 1, vcpusMax: 1 },
-      returnsMemory: false,
-      transport: "vhost-user",
       runDirectory: `${folder}/run`,
       shares: [{ tag: TAG, directory: shared, readonly: true }],
-      disks: [],
-      scratchDisks: [],
-      nics: [],
       readyMarker: GUEST_READY_MARKER,
     }, { leaseCid: () => leaseCid(`${folder}/cids`) });
     const connection = new TtrpcConnection(await vm.dialGuest(GUEST_RPC_PORT));
     return new Machine(vm, folder, connection);
   }
 
-  /** Makes a bundle and a container in it, which runs `args` once it is started. */
+  /** Creates a bundle and a container in it, which runs `args` once it is started. */
   async create(
     id: string,
     args: string[],
@@ -135,7 +120,7 @@ export class Machine implements AsyncDisposable {
     return pid;
   }
 
-  /** Adds a process to a container; `process` is what differs from the init's. */
+  /** Adds an exec process to a container. */
   async exec(
     id: string,
     execId: string,
@@ -159,7 +144,7 @@ export class Machine implements AsyncDisposable {
     });
   }
 
-  /** One added process from exec to delete. */
+  /** Runs an exec process from Exec to Delete. */
   async runExec(
     id: string,
     execId: string,
@@ -187,7 +172,7 @@ export class Machine implements AsyncDisposable {
     return exitStatus;
   }
 
-  /** Opens a stream. */
+  /** Opens a byte stream. */
   async dial(streamId: string): Promise<ByteStream> {
     const stream = await this.vm.dialGuest(GUEST_STREAM_PORT);
     await openStream(stream, streamId);
@@ -207,7 +192,7 @@ export class Machine implements AsyncDisposable {
     return new Uint8Array(await new Blob(chunks).arrayBuffer());
   }
 
-  /** Dials stdin, writes `bytes` and ends it. False when the guest hung up before it had it all. */
+  /** Writes `bytes` to stdin and ends it. Returns false if the guest hung up before that. */
   async input(id: string, bytes: Uint8Array, process: string = "init"): Promise<boolean> {
     const stream = await this.dial(`${id}/${process}/stdin`);
     const writer = new FrameWriter(stream);
@@ -222,7 +207,7 @@ export class Machine implements AsyncDisposable {
     }
   }
 
-  /** One command from create to delete. */
+  /** Runs a container from Create to Delete. */
   async run(id: string, args: string[], input?: Uint8Array): Promise<Outcome> {
     await this.create(id, args, input === undefined ? "oe" : "ioe");
     const output = Promise.all([this.output(id), this.output(id, "stderr")]);
@@ -235,14 +220,14 @@ export class Machine implements AsyncDisposable {
     return { code: exitStatus, stdout, stderr: new TextDecoder().decode(stderr) };
   }
 
-  /** Kills a container, waits for its end and deletes it. */
+  /** Kills a container, waits for its exit and deletes it. */
   async kill(id: string): Promise<number> {
     await this.task.kill({ id, signal: SIG.KILL });
     await this.task.wait({ id });
     return await this.delete(id);
   }
 
-  /** Asks the guest to end, and hangs up as soon as it has answered. */
+  /** Calls Shutdown, and hangs up as soon as the guest has answered. */
   async shutdown(): Promise<void> {
     await this.system.shutdown({});
     this.#connection.close();

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { SIG } from "../../ffi/mod.ts";
 import {
   Code,
@@ -9,21 +8,18 @@ import {
   openStream,
   unpackAny,
 } from "../../proto/mod.ts";
+import { randomBytes, sha256 } from "../lib/bytes.ts";
+import { IN_TESTBED } from "../lib/environment.ts";
 import { vmProcesses } from "../qemu/guest.ts";
 import { Machine } from "./machine.ts";
 
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const sh = (script: string): string[] => ["sh", "-c", script];
 
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-/** A guest alone, without shim and containerd: what vminitd promises on its two ports. */
+/** vminitd on its two ports, without shim and containerd. */
 Deno.test({
   name: "vminitd in its machine",
-  ignore,
+  ignore: !IN_TESTBED,
   fn: async (t) => {
     const before = vmProcesses();
     {
@@ -39,7 +35,7 @@ Deno.test({
 
 async function configureAndRun(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { system } = machine;
-  await t.step("it says what it is, and takes clock and hostname", async () => {
+  await t.step("Configure sets clock and hostname, and returns kernel and timeline", async () => {
     const year2100 = 4_102_444_800n;
     const answer = await system.configure({
       unixNanoseconds: year2100 * 1_000_000_000n,
@@ -60,40 +56,37 @@ async function configureAndRun(t: Deno.TestContext, machine: Machine): Promise<v
 }
 
 async function stdio(t: Deno.TestContext, machine: Machine): Promise<void> {
-  await t.step("exit code, stdout and stderr", async () => {
+  await t.step("exit code, stdout and stderr arrive", async () => {
     const { code, stdout, stderr } = await machine.run("c", sh("echo out; echo err >&2; exit 42"));
     assert.deepEqual([code, text(stdout), stderr], [42, "out\n", "err\n"]);
   });
 
-  await t.step("4 MiB of random bytes arrive, from a process that ends at once", async () => {
+  await t.step("4 MiB of random bytes arrive from a process that exits at once", async () => {
     const script = "head -c 4194304 /dev/urandom > /tmp/x; sha256sum /tmp/x >&2; exec cat /tmp/x";
     const { stdout, stderr } = await machine.run("c", sh(script));
     assert.equal(stdout.length, 4 << 20);
     assert.equal(stderr.slice(0, 64), sha256(stdout));
   });
 
-  await t.step("4 MiB of stdin arrive, and its end", async () => {
-    const input = new Uint8Array(4 << 20);
-    for (let at = 0; at < input.length; at += 65_536) {
-      crypto.getRandomValues(input.subarray(at, at + 65_536));
-    }
+  await t.step("4 MiB of stdin and its end arrive", async () => {
+    const input = randomBytes(4 << 20);
     const { stdout } = await machine.run("c", ["sha256sum"], input);
     assert.equal(text(stdout).slice(0, 64), sha256(input));
   });
 
-  await t.step("a container that never reads its stdin ends all the same", async () => {
+  await t.step("a container that never reads its stdin exits all the same", async () => {
     const { code } = await machine.run("c", sh("exit 7"), new Uint8Array(1 << 20));
     assert.equal(code, 7);
   });
 
-  await t.step("a container that closes its stdin goes on", async () => {
+  await t.step("a container that closes its stdin runs on", async () => {
     const script = "exec 0<&-; echo closed; exit 3";
     const { code, stdout } = await machine.run("c", sh(script), new Uint8Array(1 << 20));
     assert.deepEqual([code, text(stdout)], [3, "closed\n"]);
   });
 
   await t.step(
-    "output that is dialed after the exit is all there; a second dial is not",
+    "all output arrives at a dial after the exit; a second dial is refused",
     async () => {
       await machine.create("c", sh("yes | head -c 60000"), "o");
       await machine.task.start({ id: "c" });
@@ -104,7 +97,7 @@ async function stdio(t: Deno.TestContext, machine: Machine): Promise<void> {
     },
   );
 
-  await t.step("a reader that goes away holds up nobody", async () => {
+  await t.step("a reader that hangs up blocks nothing", async () => {
     await machine.create("c", ["yes"], "o");
     const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
@@ -115,7 +108,7 @@ async function stdio(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.equal(await machine.kill("c"), 137);
   });
 
-  await t.step("a reader that stops holds up the container and nobody else", async () => {
+  await t.step("a reader that stops blocks its container and nothing else", async () => {
     await machine.create("c", ["yes"], "o");
     const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
@@ -135,7 +128,7 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
     return true;
   };
 
-  await t.step("signals, to the init and to all", async () => {
+  await t.step("signals reach the init and all processes", async () => {
     await machine.create("c", sh("trap 'exit 5' TERM; echo ready; while :; do sleep 1; done"), "o");
     const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
@@ -151,7 +144,7 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
     await machine.delete("c");
   });
 
-  await t.step("the processes of a container are known", async () => {
+  await t.step("Pids lists the processes of a container", async () => {
     await machine.create("c", sh("sleep 1000 & echo; wait"), "o");
     const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
@@ -164,12 +157,12 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.equal(await machine.kill("c"), 137);
   });
 
-  await t.step("a container that never started is deleted", async () => {
+  await t.step("a container that never started can be deleted", async () => {
     await machine.create("c", ["sleep", "1000"], "ioe");
     assert.equal(await machine.delete("c"), 137);
   });
 
-  await t.step("what crun refuses is told in its words, and nothing is left of it", async () => {
+  await t.step("a refusal of crun is reported in its words, and leaves nothing", async () => {
     await assert.rejects(
       machine.create("c", ["no-such-program"], "ioe"),
       refusedWith(Code.InvalidArgument, /executable file `no-such-program` not found in \$PATH/),
@@ -179,7 +172,7 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.equal((await machine.run("c", ["true"])).code, 0);
   });
 
-  await t.step("a share that is not there is told, and nothing is left of it", async () => {
+  await t.step("a missing share is reported, and leaves nothing", async () => {
     const configJson = new TextEncoder().encode('{"root":{"path":"rootfs"}}');
     const lower = [{
       source: { case: "virtiofs" as const, value: { tag: "none", subdirectory: "" } },
@@ -191,13 +184,13 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
     await assert.rejects(bundles.delete({ id: "c" }), refusedWith(Code.NotFound, /no bundle "c"/));
   });
 
-  await t.step("what is written stays in the machine, and goes with the bundle", async () => {
+  await t.step("writes stay in the VM, and are removed with the bundle", async () => {
     await machine.run("c", ["touch", "/new"]);
     const { code } = await machine.run("c", sh("[ -e /new ]"));
     assert.equal(code, 1);
   });
 
-  await t.step("four at the same time, each with its own exit", async () => {
+  await t.step("four containers at once get their own exit codes", async () => {
     const codes = await Promise.all(
       [1, 2, 3, 4].map(async (n) => (await machine.run(`c${n}`, sh(`exit ${n}`))).code),
     );
@@ -207,7 +200,7 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
 
 async function end(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { system, task } = machine;
-  await t.step("all exits were told, in order", async () => {
+  await t.step("all exits are reported in order", async () => {
     await machine.create("last", sh("exit 9"));
     await task.start({ id: "last" });
     const exits: { containerId: string; exitStatus: number }[] = [];
@@ -226,7 +219,7 @@ async function end(t: Deno.TestContext, machine: Machine): Promise<void> {
   });
 
   await t.step(
-    "a shutdown is answered, with a container running, and ends the machine",
+    "Shutdown with a running container is answered and ends the VM",
     async () => {
       await machine.create("c", ["sleep", "1000"]);
       await task.start({ id: "c" });

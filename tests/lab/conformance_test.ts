@@ -1,6 +1,6 @@
 /**
- * containerd's own shim has to pass the conformance tests as well, so that what they expect of ours is
- * what containerd's clients are used to. It runs containers by runc, which needs cgroup v2.
+ * Runs the conformance tests against containerd's own shim, so that they expect of ours what
+ * containerd's clients are used to. It runs containers with runc, which needs cgroup v2.
  */
 
 import assert from "node:assert/strict";
@@ -9,11 +9,11 @@ import { FULL } from "../conformance/conformance.ts";
 import { lab } from "./lab.ts";
 
 const SHIM = "containerd-shim-runc-v2";
-/** Long enough for the slower of the two on a busy machine. */
+/** Long enough for the slowest file on a busy machine. */
 const DEADLINE_MS = 600_000;
 /**
- * Under `--full`, for it says something of ours only when these files change: each was seen to pass, and
- * `terminal` once to wait without end for what a terminal should show.
+ * Only under `--full`, since the results change only with these files: each was seen to pass, and
+ * `terminal` was once seen to wait forever for a terminal's output.
  */
 const FILES = ["bootstrap", "checkpoint", "exec", "life", "state", "terminal", "soak"];
 
@@ -28,7 +28,7 @@ for (const name of FULL ? FILES : []) {
     }).output();
     const text = new TextDecoder();
     assert.equal(code, 0, text.decode(stdout) + text.decode(stderr));
-    // Files in which nothing ran would pass, too.
+    // A file in which nothing ran would pass, too.
     assert.match(text.decode(stdout), /ok \| [1-9]\d* passed/);
   });
 }

@@ -1,8 +1,8 @@
-/** The processes of a container are in the host's cgroup that its specification names. */
+/** A container's processes on the host are in the cgroup that its specification names. */
 
 import assert from "node:assert/strict";
 import { FOREVER, removeContainer } from "../lib/containers.ts";
-import { isThere } from "../../ffi/mod.ts";
+import { isThere } from "../../base/mod.ts";
 import { ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { kill, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { patience, until } from "../lib/wait.ts";
@@ -24,18 +24,18 @@ for (const how of ["task rm", "SIGKILL of the shim"] as const) {
       }
       if (how === "task rm") await ctrOk("task", "kill", "--signal", "SIGKILL", id);
       else kill(shimOf(id), "SIGKILL");
-      await until("the task's end", patience(10_000), async () => {
+      await until("exit of the task", patience(10_000), async () => {
         const line = await task(id);
         return line === null || line.status === "STOPPED" || null;
       });
-      // The frame looks at the cgroups that are left.
+      // The frame checks that no cgroup is left.
       await removeContainer(id);
     },
   );
 }
 
 lab(
-  "with slice, prefix and name they are in a scope of systemd's, which ends with them",
+  "shim, QEMU and helpers are in a scope of systemd, which ends with them",
   async (bench) => {
     await using manager = await Manager.start();
     const id = bench.newId();
@@ -48,7 +48,7 @@ lab(
       assert.equal(Deno.readTextFileSync(`/proc/${pid}/cgroup`), `0::${cgroup}\n`, role);
     }
     kill(shimOf(id), "SIGKILL");
-    await until("the scope's end", patience(20_000), () => {
+    await until("end of the scope", patience(20_000), () => {
       return !isThere(`/sys/fs/cgroup${cgroup}`) || null;
     });
     await removeContainer(id);
@@ -56,8 +56,8 @@ lab(
 );
 
 /**
- * A systemd that is not the host's first process, which keeps its units below a cgroup of its own; and
- * a systemd-run that asks it.
+ * A systemd that is not PID 1 and keeps its units below its own cgroup, and a systemd-run that
+ * talks to it.
  */
 class Manager implements AsyncDisposable {
   readonly cgroup = "/lab-systemd";
@@ -73,7 +73,7 @@ class Manager implements AsyncDisposable {
   async #start(): Promise<void> {
     const undo = this.#undo;
     undo.defer(() => Deno.removeSync(this.#runtime, { recursive: true }));
-    // What says that systemd runs here: sd_booted(3).
+    // Its presence says that systemd runs here: sd_booted(3).
     Deno.mkdirSync("/run/systemd/system", { recursive: true });
     undo.defer(() => Deno.removeSync("/run/systemd", { recursive: true }));
     const run = "/usr/local/sbin/systemd-run";
@@ -104,7 +104,7 @@ class Manager implements AsyncDisposable {
   }
 }
 
-/** A cgroup and all in it, which has no processes any more. */
+/** Removes a cgroup without processes, and all cgroups below it. */
 function removeCgroups(folder: string): void {
   for (const { name, isDirectory } of Deno.readDirSync(folder)) {
     if (isDirectory) removeCgroups(`${folder}/${name}`);

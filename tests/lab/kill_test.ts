@@ -1,7 +1,7 @@
 import { killEndsContainer } from "../lib/kills.ts";
 import { lab } from "./lab.ts";
 
-// There is no vhost-device-vsock: the kernel carries vsock.
+// vhost-device-vsock is missing here: the kernel carries vsock.
 for (
   const name of ["the shim", "QEMU", "virtiofsd", "the process in virtiofsd's sandbox"] as const
 ) {

@@ -2,8 +2,8 @@ import { chooseAccelerator, chooseVsockTransport, probeHost } from "../../qemu/m
 import { type Bench, testbedTest } from "../lib/testbed.ts";
 
 /**
- * As e2e(), for a machine with KVM and vhost-vsock: the lab, or one that has them itself. Anywhere else
- * the test fails, so that it is never skipped unseen.
+ * Defines a test as e2e() does, for a machine with KVM and vhost-vsock: the lab, or one that has
+ * them itself. Anywhere else the test fails, so that it is never skipped unnoticed.
  */
 export function lab(name: string, work: (bench: Bench) => Promise<void>): void {
   testbedTest(name, "lab", async (bench) => {

@@ -1,4 +1,4 @@
-/** On a host with vhost-net, the packets of a container go around QEMU, which only holds the device. */
+/** vhost-net: the packets of a container bypass QEMU, which only holds the device. */
 
 import assert from "node:assert/strict";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
@@ -6,7 +6,7 @@ import { networkState, networkTest, stateIs } from "../net/network_testbed.ts";
 import { sandboxProcesses } from "../lib/sandbox_processes.ts";
 
 networkTest(
-  "a container's NIC is of vhost-net where there is one",
+  "a container's NIC uses vhost-net where the host has it",
   ["default"],
   async ({ newId }) => {
     const before = networkState();

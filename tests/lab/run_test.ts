@@ -1,5 +1,5 @@
 /**
- * On a host with KVM and vhost-vsock, both are taken without being asked for, and a container runs and
+ * On a host with KVM and vhost-vsock, the shim uses both by default, and a container runs and
  * writes to its disk.
  */
 
@@ -10,12 +10,12 @@ import { logLines } from "../lib/testbed.ts";
 import { bytesOf, diskOf } from "../lib/writable_disks.ts";
 import { lab } from "./lab.ts";
 
-/** Bytes that a container puts on its disk. */
+/** Bytes that a container writes to its disk. */
 const WRITTEN = 4_000_000;
 
 for (const snapshotter of SNAPSHOTTERS) {
   lab(
-    `a container runs under KVM, reached by the kernel's vsock, with ${snapshotter}`,
+    `a container runs under KVM and is reached over the kernel's vsock, with ${snapshotter}`,
     async (bench) => {
       const id = bench.newId();
       const script = `head -c ${WRITTEN} /dev/urandom > /big && sync
@@ -38,7 +38,7 @@ for (const snapshotter of SNAPSHOTTERS) {
   );
 }
 
-lab("the VM of a command that is not there ends like any other", async (bench) => {
+lab("the VM of a missing command ends like any other", async (bench) => {
   const { code, stderr } = await ctr(
     ...runArguments(bench.newId(), ["/no/such/command"], { flags: ["--rm"] }),
   );
@@ -46,7 +46,7 @@ lab("the VM of a command that is not there ends like any other", async (bench) =
   assert.match(stderr, /\/no\/such\/command/);
 });
 
-/** By what QEMU was told, by what it has open, and by what the shim does not complain of. */
+/** Checks QEMU's arguments, its descriptors, and that the shim logged no warning. */
 function assertRealKvm(id: string): void {
   const processes = sandboxProcesses(id);
   assert(!processes.some(({ role }) => role === "vhost-device-vsock"));
@@ -61,7 +61,7 @@ function assertRealKvm(id: string): void {
   assert.deepEqual(logLines(id).filter((line) => /KVM|TCG/.test(line)), []);
 }
 
-/** What a process has open, by what /proc/PID/fd points to. */
+/** Returns the targets of a process's descriptors, from /proc/PID/fd. */
 function descriptorsOf(pid: number): string[] {
   const folder = `/proc/${pid}/fd`;
   return [...Deno.readDirSync(folder)].map(({ name }) => Deno.readLinkSync(`${folder}/${name}`));

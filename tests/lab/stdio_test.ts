@@ -1,14 +1,13 @@
+import { MIB } from "../../base/mod.ts";
 import { inputComesBack, outputArrives } from "../lib/streams.ts";
 import { lab } from "./lab.ts";
 
-const MIB = 1024 * 1024;
-
 lab(
-  "16 MiB of output arrive over vhost-vsock, though the container ends with the last byte",
+  "16 MiB of output arrive over vhost-vsock, though the container exits with the last byte",
   (bench) => outputArrives(bench.newId(), "overlayfs", 16 * MIB),
 );
 
 lab(
-  "8 MiB come back over vhost-vsock as they went in",
+  "8 MiB of stdin come back unchanged over vhost-vsock",
   (bench) => inputComesBack(bench.newId(), "erofs", 8 * MIB),
 );

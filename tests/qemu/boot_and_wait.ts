@@ -1,4 +1,4 @@
-/** Boots a machine, says so, and waits to be killed. */
+/** Boots a VM, prints its processes, and waits to be killed. */
 import { MARKER, TestHost } from "./guest.ts";
 
 const host = new TestHost();

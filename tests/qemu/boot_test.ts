@@ -1,28 +1,28 @@
 import assert from "node:assert/strict";
 import type { FdStream } from "../../ffi/mod.ts";
 import { SIG, system } from "../../ffi/mod.ts";
+import { IN_TESTBED } from "../lib/environment.ts";
 import { until } from "../lib/wait.ts";
 import { ConsoleText, MARKER, TestHost, vmProcesses } from "./guest.ts";
 
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 const INITRD = "/usr/share/qemubox/kernel/qemubox-initrd";
 const REPOSITORY = new URL("../../", import.meta.url).pathname;
 
-/** The kernel kills what a killed virtiofsd had in its sandbox a moment later. */
+/** Waits for killed processes: the kernel kills those in a virtiofsd's sandbox a moment later. */
 async function onlyLeft(before: string[]): Promise<void> {
   await until(
-    "the end of what was killed",
+    "exit of the killed processes",
     5_000,
     () => vmProcesses().length <= before.length || null,
   );
   assert.deepEqual(vmProcesses(), before);
 }
 
-/** A test with a host of its own, after which no process of a machine and no file of it is left. */
+/** Defines a test with its own host, after which no process and no file of a VM may be left. */
 function live(name: string, work: (host: TestHost) => Promise<void>): void {
   Deno.test({
     name,
-    ignore,
+    ignore: !IN_TESTBED,
     fn: async () => {
       const before = vmProcesses();
       await using host = new TestHost();
@@ -43,7 +43,7 @@ live("a guest boots, and its timeline is in order", async (host) => {
 });
 
 live(
-  "a share is what the host has, and the host keeps the guest from writing to it",
+  "a share shows the host's files, and the host keeps the guest from writing to them",
   async (host) => {
     Deno.writeTextFileSync(`${host.shared}/file`, "from the host\n", { mode: 0o666 });
     const console = new ConsoleText();
@@ -68,7 +68,7 @@ reboot -f
   },
 );
 
-live("the guest is dialled, and no byte of what it says first is lost", async (host) => {
+live("no byte that a dialled guest sends first is lost", async (host) => {
   const console = new ConsoleText();
   const deno = Deno.realPathSync(Deno.execPath());
   const script = `${REPOSITORY}tests/qemu/echo.ts`;
@@ -101,7 +101,7 @@ HOME=/dev DENO_DIR=/dev/deno chroot /m ${deno} run --no-config --no-check --no-l
   await assert.rejects(late);
 });
 
-live("a kernel panic ends the machine at once, with the panic's line", async (host) => {
+live("a kernel panic ends the VM at once, with the panic's line", async (host) => {
   const vm = await host.boot(host.plan(`echo ${MARKER}\nexit 3\n`));
   const { kind, message } = await vm.exited;
   assert.equal(kind, "reset");
@@ -109,7 +109,7 @@ live("a kernel panic ends the machine at once, with the panic's line", async (ho
   await vm.shutdown(0);
 });
 
-live("a guest that never answers ends at its deadline", async (host) => {
+live("a guest that never reports ready is killed at its deadline", async (host) => {
   const plan = host.plan("echo waiting for nothing\nsleep 600\n", { bootTimeoutMs: 5_000 });
   await assert.rejects(host.boot(plan), {
     kind: "timeout",
@@ -117,7 +117,7 @@ live("a guest that never answers ends at its deadline", async (host) => {
   });
 });
 
-live("a root image that is none is a clear error", async (host) => {
+live("a file that is not a root image is a clear error", async (host) => {
   const plan = host.plan("");
   const rootPath = `${host.folder}/root`;
   Deno.writeTextFileSync(rootPath, "this is no file system".padEnd(8192));
@@ -131,7 +131,7 @@ live("a root image that is none is a clear error", async (host) => {
   );
 });
 
-live("a kernel that is none is a clear error", async (host) => {
+live("a file that is not a kernel is a clear error", async (host) => {
   const plan = host.plan("");
   const kernelPath = `${host.folder}/kernel`;
   Deno.writeTextFileSync(kernelPath, "this is no kernel");
@@ -141,7 +141,7 @@ live("a kernel that is none is a clear error", async (host) => {
   });
 });
 
-live("a caller that gives up in the middle leaves nothing", async (host) => {
+live("an aborted boot leaves nothing", async (host) => {
   const controller = new AbortController();
   const plan = host.plan("echo here\nsleep 600\n");
   const options = { signal: controller.signal, console: () => controller.abort() };
@@ -149,7 +149,7 @@ live("a caller that gives up in the middle leaves nothing", async (host) => {
 });
 
 for (const role of ["virtiofsd", "vhost-device-vsock", "qemu"]) {
-  live(`when ${role} is killed, the machine ends and says so`, async (host) => {
+  live(`SIGKILL of ${role} ends the VM, which reports it`, async (host) => {
     const vm = await host.boot(host.plan(`echo ${MARKER}\nsleep 600\n`));
     system.kill(vm.processes.find((one) => one.role === role)!.pid, SIG.KILL);
     const { kind, message } = await vm.exited;
@@ -159,7 +159,7 @@ for (const role of ["virtiofsd", "vhost-device-vsock", "qemu"]) {
   });
 }
 
-live("when the process that booted is killed, so is all that it booted", async () => {
+live("SIGKILL of the process that booted a VM kills all of it", async () => {
   const before = vmProcesses();
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--allow-all", `${REPOSITORY}tests/qemu/boot_and_wait.ts`],
@@ -178,7 +178,7 @@ live("when the process that booted is killed, so is all that it booted", async (
   Deno.removeSync(folder, { recursive: true });
 });
 
-live("four machines at once are told apart", async (host) => {
+live("four VMs at once get different context ids", async (host) => {
   const vms = await Promise.all([0, 1, 2, 3].map((index) => {
     const runDirectory = `${host.folder}/run${index}`;
     Deno.mkdirSync(runDirectory);

@@ -1,4 +1,4 @@
-/** Runs in a guest: greets on vsock port 1025, and sends back what comes. */
+/** Runs in a guest: greets on vsock port 1025, and echoes what it receives. */
 import { FdListener, type FdStream, system } from "../../ffi/mod.ts";
 
 const listener = new FdListener(system.listenVsock(1025));

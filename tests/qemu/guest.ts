@@ -1,21 +1,21 @@
 import { writeCpio } from "../../build/initrd/cpio.ts";
 import { poller } from "../../ffi/mod.ts";
-import type { BootDeps, Vm, VmConfig } from "../../qemu/mod.ts";
+import type { BootDeps, Vm, VmConfig, VmPlan } from "../../qemu/mod.ts";
 import { bootVm, hostTsc, leaseCid, locateFiles } from "../../qemu/mod.ts";
 
-/** What the small guests of these tests write when they are up. */
+/** The small guests of these tests print this when they are up. */
 export const MARKER = "guest of the test is up";
 
 const APPLETS = ["sh", "mount", "mkdir", "cat", "echo", "reboot", "sleep", "chroot", "head"];
 
-/** The first line of a guest's /init; what follows is the test's. Standard output is the console. */
+/** First lines of a guest's /init, before the test's own. Standard output is the console. */
 export const INIT = `#!/bin/sh
 mount -t proc proc /proc
 mount -t devtmpfs dev /dev
 exec >/dev/console 2>&1 </dev/null
 `;
 
-/** Everything that a booted test machine stands in; disposing it kills the machine. */
+/** The directories of test VMs. Disposing it kills the VMs. */
 export class TestHost implements AsyncDisposable {
   readonly folder: string = Deno.makeTempDirSync();
   readonly shared = `${this.folder}/shared`;
@@ -25,7 +25,7 @@ export class TestHost implements AsyncDisposable {
     for (const name of ["shared", "run", "cids"]) Deno.mkdirSync(`${this.folder}/${name}`);
   }
 
-  /** A plan for a guest whose /init is `script`. */
+  /** Plans a guest whose /init is `script`. */
   plan(script: string, changes: Partial<VmConfig> = {}): VmConfig {
     return this.planWithInitrd(tinyInitrd(INIT + script), changes);
   }
@@ -35,27 +35,10 @@ export class TestHost implements AsyncDisposable {
     Deno.writeFileSync(initrdPath, initrd);
     return {
       name: "tests/qemu",
-      files: locateFiles({
-        shareDir: "/usr/share/qemubox",
-        qemuPath: Deno.env.get("QEMUBOX_QEMU_PATH") ?? null,
-        kernelPath: null,
-        rootPath: null,
-        initrdPath,
-        firmwarePath: null,
-        virtiofsdPath: null,
-        vhostDeviceVsockPath: null,
-        needsVhostDeviceVsock: true,
-      }),
-      accelerator: "tcg",
-      tscKhz: hostTsc()!.khz,
+      ...tcgPlan(initrdPath),
       size: { memoryMib: 256, memoryMibMax: 256, vcpus: 1, vcpusMax: 1 },
-      returnsMemory: false,
-      transport: "vhost-user",
       runDirectory: `${this.folder}/run`,
       shares: [{ tag: "shared", directory: this.shared, readonly: true }],
-      disks: [],
-      scratchDisks: [],
-      nics: [],
       readyMarker: MARKER,
       ...changes,
     };
@@ -67,7 +50,7 @@ export class TestHost implements AsyncDisposable {
     return vm;
   }
 
-  /** Files that a machine has left; none, when all is well. */
+  /** Returns the files that VMs have left behind. */
   leftFiles(): string[] {
     return ["run", "cids"].flatMap((name) =>
       [...Deno.readDirSync(`${this.folder}/${name}`)].map((entry) => `${name}/${entry.name}`)
@@ -81,7 +64,31 @@ export class TestHost implements AsyncDisposable {
   }
 }
 
-/** An initrd of busybox and an /init. */
+/** Returns what all VMs of tests have in common: TCG and vhost-user. */
+export function tcgPlan(
+  initrdPath: string | null = null,
+): Omit<VmPlan, "size"> & Pick<VmConfig, "disks" | "scratchDisks" | "nics"> {
+  return {
+    files: locateFiles({
+      shareDir: "/usr/share/qemubox",
+      qemuPath: Deno.env.get("QEMUBOX_QEMU_PATH") ?? null,
+      kernelPath: null,
+      rootPath: null,
+      initrdPath,
+      firmwarePath: null,
+      virtiofsdPath: null,
+      vhostDeviceVsockPath: null,
+      needsVhostDeviceVsock: true,
+    }),
+    accelerator: "tcg",
+    tscKhz: hostTsc()!.khz,
+    returnsMemory: false,
+    transport: "vhost-user",
+    ...{ disks: [], scratchDisks: [], nics: [] },
+  };
+}
+
+/** Returns an initrd with busybox and an /init. */
 export function tinyInitrd(init: string): Uint8Array {
   return writeCpio([
     ...["bin", "dev", "proc", "m"].map((path) => ({ kind: "folder" as const, path, mode: 0o755 })),
@@ -91,7 +98,7 @@ export function tinyInitrd(init: string): Uint8Array {
   ]);
 }
 
-/** The console of a guest, as text that can be waited for. */
+/** The console of a guest, as text to wait for. */
 export class ConsoleText {
   text = "";
   #changed = Promise.withResolvers<void>();
@@ -102,7 +109,7 @@ export class ConsoleText {
     this.#changed = Promise.withResolvers();
   };
 
-  /** Waits for a text; `ended` gives up. */
+  /** Waits until the console contains `part`. @throws {Error} if `ended` resolves before. */
   async contains(part: string, ended: Promise<unknown>): Promise<void> {
     let over = false;
     ended.then(() => over = true);
@@ -113,7 +120,7 @@ export class ConsoleText {
   }
 }
 
-/** Processes of machines, whoever's, as "pid name". */
+/** Returns the processes of all VMs on this machine, as "pid name". */
 export function vmProcesses(): string[] {
   return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
     if (!/^\d+$/.test(name)) return [];
