@@ -5,35 +5,35 @@ export const USAGE = `usage: deno task bench [OPTION]…
 
 Measures what a container in a VM costs, in the testbed (root rights needed).
 
-  --lab           in the lab, which has KVM below TCG: fewer rounds, and memory that counts
-  --only NAME     only this measure, row or ratio; repeat it, or separate names by commas
-  --runs N        so many rounds (default 5, in the lab 2)
-  --json          the result as JSON on standard output
-  --svg FILE      a picture of the boot's timeline
-  --check         end with 1 and name the rows that miss their goal
-  --kept FILE     shows a kept result, with --svg and --check as above; measures nothing
-  --compare A B   two kept results side by side; measures nothing
+  --lab           run in the lab, which has KVM on TCG: fewer rounds, and memory that counts
+  --only NAME     only this measure, row or ratio; may be repeated, or names separated by commas
+  --runs N        number of rounds (default 5, in the lab 2)
+  --json          print the result as JSON on standard output
+  --svg FILE      write a picture of the boot's timeline
+  --check         exit with 1 and name the rows that miss their goal
+  --kept FILE     show a kept result, with --svg and --check as above; measure nothing
+  --compare A B   show two kept results side by side; measure nothing
 `;
 
-/** What the command line asks for. */
+/** The command line's options. */
 export interface BenchOptions {
   readonly lab: boolean;
   readonly only: readonly string[];
-  /** null: the default. */
+  /** Null for the default. */
   readonly runs: number | null;
-  /** The file of a kept result to be shown instead of measuring. */
+  /** File of a kept result to show instead of measuring. */
   readonly kept: string | null;
   readonly json: boolean;
   readonly svg: string | null;
   readonly check: boolean;
-  /** The files of two kept results, to be compared instead of measuring. */
+  /** Files of two kept results to compare instead of measuring. */
   readonly compare: readonly [string, string] | null;
   readonly help: boolean;
 }
 
 const RUNS_MAX = 1000;
 
-/** @throws Error for a command line that is not understood. */
+/** Parses the command line. @throws {Error} if it is not understood. */
 export function parseArguments(args: readonly string[]): BenchOptions {
   const { values, positionals } = parseArgs({
     args: [...args],
@@ -54,7 +54,7 @@ export function parseArguments(args: readonly string[]): BenchOptions {
     throw new Error(
       values.compare
         ? "--compare takes two files of kept results"
-        : `argument ${positionals[0]} is not understood`,
+        : `unexpected argument ${positionals[0]}`,
     );
   }
   return {
@@ -72,6 +72,6 @@ export function parseArguments(args: readonly string[]): BenchOptions {
 
 function runsOf(text: string): number {
   const runs = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (runs < 1 || runs > RUNS_MAX) throw new Error(`--runs ${text}: from 1 to ${RUNS_MAX}`);
+  if (runs < 1 || runs > RUNS_MAX) throw new Error(`--runs ${text}: must be from 1 to ${RUNS_MAX}`);
   return runs;
 }

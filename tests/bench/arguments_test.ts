@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseArguments } from "./arguments.ts";
 
-Deno.test("everything has a default", () => {
+Deno.test("every option has a default", () => {
   assert.deepEqual(parseArguments([]), {
     lab: false,
     only: [],
@@ -15,7 +15,7 @@ Deno.test("everything has a default", () => {
   });
 });
 
-Deno.test("names are repeated or separated by commas", () => {
+Deno.test("--only may be repeated, and takes names separated by commas", () => {
   const { only, runs, lab } = parseArguments([
     "--only",
     "floor,boot",
@@ -26,16 +26,16 @@ Deno.test("names are repeated or separated by commas", () => {
   assert.deepEqual({ only, runs, lab }, { only: ["floor", "boot", "ctr"], runs: 3, lab: true });
 });
 
-Deno.test("two files are compared", () => {
+Deno.test("--compare takes two files", () => {
   assert.deepEqual(parseArguments(["--compare", "a.json", "b.json"]).compare, ["a.json", "b.json"]);
 });
 
-Deno.test("what is not understood is refused, with what is wrong", () => {
+Deno.test("a wrong command line is refused with the wrong word", () => {
   const wrong: [string[], RegExp][] = [
     [["--fast"], /--fast/],
-    [["floor"], /argument floor is not understood/],
+    [["floor"], /unexpected argument floor/],
     [["--compare", "a.json"], /takes two files/],
-    [["--runs", "0"], /--runs 0: from 1/],
+    [["--runs", "0"], /--runs 0: must be from 1/],
     [["--runs", "many"], /--runs many/],
   ];
   for (const [args, message] of wrong) assert.throws(() => parseArguments(args), message);

@@ -4,12 +4,12 @@ import { bootTimed } from "./boot_clock.ts";
 import type { Measure } from "./measure.ts";
 import { shimPlan } from "./vm_host.ts";
 
-/** `deno task build:bare` makes it: the root image with bare_program.ts as vminitd. */
+/** The root image with bare_program.ts as vminitd; `deno task build:bare` makes it. */
 const ROOT = `${REPOSITORY}/_output/qemubox-bare-root`;
 
 /**
- * The least that any program of Deno's can take in this machine: an empty one in vminitd's place. From
- * the exec of QEMU to its line.
+ * Lower bound for any Deno program in this VM: an empty one in vminitd's place, from the exec of
+ * QEMU to its line.
  */
 export const bareDeno: Measure = {
   name: "bare-deno",

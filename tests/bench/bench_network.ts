@@ -13,15 +13,15 @@ import { run } from "./shim_container.ts";
 
 const BRIDGE = "benchnet0";
 const SUBNET = "10.99.0.0/24";
-/** This machine, as those on the bridge see it. */
+/** Address of this host on the bridge. */
 export const BRIDGE_ADDRESS = "10.99.0.1";
 
 /**
- * A bridge, made by its plugin, with a network namespace without a VM on it; containers of shims that
- * have `environment` are on it as well. Disposing takes it all away.
+ * A bridge, made by its plugin, with a network namespace that has no VM. Containers of shims with
+ * `environment` are on it as well. Disposing removes everything.
  */
 export class BenchNetwork implements AsyncDisposable {
-  /** For a shim. */
+  /** Environment of a shim. */
   readonly environment: Readonly<Record<string, string>>;
   /** The path of the network namespace. */
   readonly netns: string;
@@ -62,7 +62,10 @@ export class BenchNetwork implements AsyncDisposable {
   }
 }
 
-/** Under the name that containers go to. No firewall: nothing of it would be taken away again. */
+/**
+ * Returns the configuration of the default network, without the firewall plugin, which leaves
+ * chains.
+ */
 function confText(folder: string): string {
   const ipam = { type: "host-local", dataDir: `${folder}/ipam`, ranges: [[{ subnet: SUBNET }]] };
   return JSON.stringify({

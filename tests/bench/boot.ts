@@ -5,7 +5,9 @@ import { bootParts, PARTS } from "./boot_parts.ts";
 import type { Measure } from "./measure.ts";
 import { shimPlan } from "./vm_host.ts";
 
-/** From the exec of QEMU until vminitd is ready, the parts of that, and the first call after it. */
+/**
+ * The time from the exec of QEMU until vminitd is ready, its parts, and the first call after it.
+ */
 export const boot: Measure = {
   name: "boot",
   rows: {
@@ -17,7 +19,7 @@ export const boot: Measure = {
     await using host = new TestHost();
     const { vm, ms, stage0Ms, cpu } = await bootTimed(host, shimPlan(host));
     const readyAt = performance.now();
-    if (stage0Ms === null) throw new Error("stage 0 did not say that it starts vminitd");
+    if (stage0Ms === null) throw new Error("stage 0 did not report that it starts vminitd");
     const connection = new TtrpcConnection(await vm.dialGuest(GUEST_RPC_PORT));
     try {
       const system = createClient(guest.System, connection);

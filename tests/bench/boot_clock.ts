@@ -2,20 +2,20 @@ import type { Ledger, Vm, VmConfig } from "../../qemu/mod.ts";
 import type { TestHost } from "../qemu/guest.ts";
 import { cpuSeconds } from "./sandbox_processes.ts";
 
-/** A machine that was booted, and what it took from the exec of QEMU to the ready line. */
+/** A booted VM, and the time from the exec of QEMU to the ready line. */
 export interface TimedBoot {
   readonly vm: Vm;
   readonly ms: number;
-  /** The same to the line of stage 0 that it starts vminitd; null when there was none. */
+  /** Time to stage 0's line that it starts vminitd; null if there was none. */
   readonly stage0Ms: number | null;
-  /** Processor time of QEMU; null when it had ended before it could be asked. Seconds. */
+  /** CPU time of QEMU in seconds; null if it had exited before. */
   readonly cpu: number | null;
 }
 
-/** What stage 0 says last (build/initrd/init). */
+/** Last line of stage 0 (build/initrd/init). */
 const STAGE0_END = "qemubox: starting vminitd";
 
-/** Boots a machine of `host`, which owns it. */
+/** Boots a VM that `host` owns. */
 export async function bootTimed(host: TestHost, plan: VmConfig): Promise<TimedBoot> {
   let qemu: number | null = null;
   let cpu: number | null = null;
@@ -28,7 +28,7 @@ export async function bootTimed(host: TestHost, plan: VmConfig): Promise<TimedBo
       qemu = processes.find(({ role }) => role === "qemu")?.pid ?? qemu;
     },
   };
-  // At the line itself: a guest that has nothing more to do ends QEMU milliseconds later.
+  // Read at the line itself: an idle guest ends QEMU milliseconds later.
   const console = (chunk: Uint8Array) => {
     if (text.includes(plan.readyMarker)) return;
     text += new TextDecoder().decode(chunk);

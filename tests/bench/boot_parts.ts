@@ -1,4 +1,4 @@
-/** The parts of a boot, in their order; together they are the boot, but for the first call. */
+/** The parts of a boot, in order. Without the first call they add up to the boot. */
 export const PARTS = [
   "boot-qemu",
   "boot-kernel",
@@ -10,7 +10,7 @@ export const PARTS = [
 ] as const;
 export type Part = (typeof PARTS)[number];
 
-/** What each part is, for the legend of a picture. */
+/** Titles of the parts in a picture's legend. */
 export const PART_TITLES: Readonly<Record<Part, string>> = {
   "boot-qemu": "QEMU, firmware",
   "boot-kernel": "kernel",
@@ -21,23 +21,24 @@ export const PART_TITLES: Readonly<Record<Part, string>> = {
   "boot-first-rpc": "first RPC",
 };
 
-/** What is known of one boot. Milliseconds since the exec of QEMU, unless it says otherwise. */
+/** Times of a boot, in milliseconds since the exec of QEMU unless stated otherwise. */
 export interface BootTimes {
-  /** Stage 0's first line came: the kernel is up. */
+  /** First line of stage 0: the kernel is up. */
   readonly kernelUpMs: number;
-  /** Stage 0's last line came, just before it makes room for vminitd. */
+  /** Last line of stage 0, just before it executes vminitd. */
   readonly stage0Ms: number;
   readonly readyMs: number;
-  /** From ready until the first call was answered. */
+  /** Time from ready to the answer of the first call. */
   readonly firstRpcMs: number;
-  /** What vminitd noted, by the guest's clock, which begins with its kernel. */
+  /** Points of vminitd's timeline, by the guest's clock, which starts with its kernel. */
   readonly guest: readonly { readonly name: string; readonly bootMs: number }[];
 }
 
 /**
- * Joins the host's half of a boot to the guest's. The two clocks meet where the guest says that it is
- * ready: the last point of its timeline is the line that the host then sees.
- * @throws Error when the guest's timeline lacks a point.
+ * Joins the host's times of a boot to the guest's. The two clocks meet where the guest is ready:
+ * the last point of its timeline is the line that the host sees.
+ *
+ * @throws {Error} if the guest's timeline lacks a point.
  */
 export function bootParts(times: BootTimes): Record<Part, number> {
   const { kernelUpMs, stage0Ms, readyMs, firstRpcMs } = times;

@@ -14,7 +14,7 @@ const TIMES = {
   ],
 };
 
-Deno.test("the guest's clock is joined to the host's where the guest is ready", () => {
+Deno.test("the guest's clock meets the host's where the guest is ready", () => {
   assert.deepEqual(bootParts(TIMES), {
     "boot-qemu": 600,
     "boot-kernel": 850,
@@ -26,6 +26,6 @@ Deno.test("the guest's clock is joined to the host's where the guest is ready", 
   });
 });
 
-Deno.test("a point that the guest did not tell of is named", () => {
+Deno.test("a missing point of the guest's timeline is named", () => {
   assert.throws(() => bootParts({ ...TIMES, guest: [] }), /no point "listening"/);
 });

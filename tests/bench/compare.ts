@@ -1,18 +1,18 @@
 import type { Result, Row } from "./result.ts";
 import { columns, format, machineLine } from "./table.ts";
 
-/** A row of two results. */
+/** A row in two results. */
 export interface Change {
   readonly name: string;
   readonly before: Row | null;
   readonly after: Row | null;
-  /** Of the medians: 0.1 is ten percent more. null: only one of the results has it. */
+  /** Change of the median: 0.1 is ten percent more. Null if only one result has the row. */
   readonly change: number | null;
-  /** The ranges of the two do not touch: more than the noise of either. */
+  /** Whether the two ranges are disjoint, so that the change exceeds the noise of either. */
   readonly clear: boolean;
 }
 
-/** Puts two results side by side, row by row, in the order of the second. */
+/** Compares two results row by row, in the order of the second. */
 export function compare(before: Result, after: Result): Change[] {
   const find = (rows: readonly Row[], name: string) => rows.find((row) => row.name === name);
   const names = new Set([...after.rows, ...before.rows].map(({ name }) => name));
@@ -31,7 +31,7 @@ export function compare(before: Result, after: Result): Change[] {
   });
 }
 
-/** The comparison as a person reads it. */
+/** Returns the comparison as a table for people. */
 export function comparisonTable(before: Result, after: Result): string {
   const head = ["", "before", "after", "change", ""];
   const body = compare(before, after).map((one) => [

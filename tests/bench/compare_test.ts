@@ -5,7 +5,7 @@ import { resultOf, rowOf } from "./testing.ts";
 const BEFORE = resultOf([rowOf("floor", 1000), rowOf("boot", 4000), rowOf("gone", 1)]);
 const AFTER = resultOf([rowOf("new", 1), rowOf("floor", 1050), rowOf("boot", 2000)]);
 
-Deno.test("rows are set side by side, and a change beyond both spreads is clear", () => {
+Deno.test("compare pairs rows, and marks a change beyond both spreads as clear", () => {
   assert.deepEqual(
     compare(BEFORE, AFTER).map(({ name, change, clear }) => ({ name, change, clear })),
     [
@@ -17,7 +17,7 @@ Deno.test("rows are set side by side, and a change beyond both spreads is clear"
   );
 });
 
-Deno.test("the table shows both and the change", () => {
+Deno.test("the table shows both medians and the change", () => {
   const lines = comparisonTable(BEFORE, AFTER).split("\n").map((line) =>
     line.replaceAll(/ {2,}/g, "|")
   );
@@ -25,7 +25,7 @@ Deno.test("the table shows both and the change", () => {
   assert(lines.includes("new|–|1.00 ms"), lines.join("\n"));
 });
 
-Deno.test("a row whose unit has changed cannot be compared", () => {
+Deno.test("a row with another unit is not compared", () => {
   const [change] = compare(
     resultOf([rowOf("floor", 1)]),
     resultOf([rowOf("floor", 1, { unit: "s" })]),

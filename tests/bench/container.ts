@@ -3,9 +3,9 @@ import type { Measure } from "./measure.ts";
 import { Rootfs, ShimContainer } from "./shim_container.ts";
 
 /**
- * One container through the shim's program, called as containerd calls it: create and delete are the
- * two calls from request to answer, first-byte is from the call of `start` to the first byte that
- * the container wrote.
+ * One container through the shim's program, called as containerd calls it. create and delete are
+ * the two calls from request to answer; first-byte is from the call of `start` to the container's
+ * first byte of output.
  */
 export const container: Measure = {
   name: "shim",

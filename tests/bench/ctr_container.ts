@@ -4,9 +4,9 @@ import { timed } from "./clock.ts";
 import type { Measure } from "./measure.ts";
 
 /**
- * The same through containerd, with its own client: first-byte is from the call of `ctr run`, create
- * is a whole `ctr run -d` (snapshot, shim, VM, container started), delete a `ctr task rm` of a task
- * that has ended.
+ * One container through containerd and its client. first-byte is from the call of `ctr run`, create
+ * a whole `ctr run -d` (snapshot, shim, VM, container started), delete a `ctr task rm` of a stopped
+ * task.
  */
 export const ctrContainer: Measure = {
   name: "ctr",
@@ -20,7 +20,7 @@ async function firstByte(): Promise<number> {
   return await firstByteOf(runArguments(newId(), ["echo", "up"], { flags: ["--rm"] }));
 }
 
-/** How long `ctr` takes to the line "up" of what it runs. Milliseconds. */
+/** Returns the milliseconds until the container of a `ctr` prints the line "up". */
 export async function firstByteOf(args: readonly string[]): Promise<number> {
   const from = performance.now();
   await using client = new Client(args);
@@ -46,7 +46,7 @@ async function createAndDelete(): Promise<{ "ctr-create": number; "ctr-delete": 
   }
 }
 
-/** For a container of a measure. */
+/** Returns a unique container id. */
 export function newId(): string {
   return `bench-${crypto.randomUUID().slice(0, 8)}`;
 }

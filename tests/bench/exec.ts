@@ -1,16 +1,16 @@
 import type { Measure } from "./measure.ts";
 import { Rootfs, ShimContainer } from "./shim_container.ts";
 
-/** Rounds in one container, of each kind in turn. */
+/** Turns in one container, with each kind in each. */
 const TURNS = 8;
-/** /proc/uptime counts hundredths of a second: several runs in a row make that small. */
+/** Several runs in a row make up for /proc/uptime, which counts hundredths of a second. */
 const CRUN_RUNS = 4;
 const CRUN = "/usr/bin/crun --root /run/crun";
 
 /**
- * One more process in a running container, `true`, through the shim, against the guest's own `crun
- * exec` of the same, by a shell in the guest (with an
- * `nsenter` for each) and its clock: what no runtime around crun can beat.
+ * An exec of `true` in a running container through the shim, against `crun exec` of the same by a
+ * shell in the guest (with an `nsenter` for each) and its clock, which no runtime around crun can
+ * beat.
  */
 export const exec: Measure = {
   name: "exec",
@@ -24,7 +24,7 @@ export const exec: Measure = {
     await container.task.start({ id: container.id });
     const script = crunScript(container.id);
     const [whole, run, crun]: [number[], number[], number[]] = [[], [], []];
-    // The first of each only warms up.
+    // The first turn only warms up.
     for (let turn = 0; turn <= TURNS; turn++) {
       const ours = await container.exec(["/bin/true"], container.stdout);
       const output = container.output();
@@ -42,11 +42,11 @@ export const exec: Measure = {
   },
 };
 
-/** In the guest's own root; crun would copy itself at each call, were it not told that it need not. */
+/** Runs in the guest's root. The variable keeps crun from copying itself at each call. */
 function crunScript(id: string): string {
   const once = `nsenter -t 1 -m -r ${CRUN} exec ${id} /bin/true`;
   return [
-    "exec 2>&1", // else it would not be seen what went wrong
+    "exec 2>&1", // to see errors
     "export _LIBCONTAINER_CLONED_BINARY=1",
     "read before _ </proc/uptime",
     ...Array.from({ length: CRUN_RUNS }, () => once),
@@ -55,7 +55,7 @@ function crunScript(id: string): string {
   ].join("; ");
 }
 
-/** From "BEFORE AFTER". @throws Error for any other text */
+/** Returns the difference of "BEFORE AFTER". @throws {Error} for any other text. */
 function secondsBetween(text: string): number {
   const match = /^(\d+\.\d+) (\d+\.\d+)\n$/.exec(text);
   if (match === null) throw new Error(`the shell in the guest wrote ${JSON.stringify(text)}`);

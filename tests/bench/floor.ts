@@ -4,12 +4,12 @@ import { bootTimed } from "./boot_clock.ts";
 import type { Measure } from "./measure.ts";
 import { shimPlan } from "./vm_host.ts";
 
-/** The line that the guest writes: the kernel calls the interpreter with its argument and the script. */
+/** Line of the guest: the kernel calls the interpreter with its argument and the script. */
 const LINE = "floor /init";
 
 /**
- * The least that this machine can take: the shim's own machine, but an init that writes one line and
- * ends. From the exec of QEMU to that line.
+ * Lower bound for this machine: the shim's VM with an init that prints one line and exits, from the
+ * exec of QEMU to that line.
  */
 export const floor: Measure = {
   name: "floor",
@@ -24,6 +24,7 @@ export const floor: Measure = {
     return { "floor": ms, ...(cpu === null ? {} : { "floor-cpu": cpu }) };
   },
 };
+
 /** The kernel runs `/bin/echo floor /init` as PID 1: no shell, no mount. */
 function floorInitrd(): Uint8Array {
   return writeCpio([

@@ -7,7 +7,7 @@ export interface Ratio {
   readonly below: string;
 }
 
-/** Ratios of one run say more than times: the machine's speed is in both. */
+/** Ratios of one run say more than times, since the machine's speed is in both. */
 export const RATIOS: readonly Ratio[] = [
   ["boot", "floor"],
   ["boot-cpu", "floor-cpu"],
@@ -45,16 +45,16 @@ export const RATIOS: readonly Ratio[] = [
 
 interface Goal {
   readonly row: string;
-  /** What the median must not exceed. */
+  /** Upper limit of the median. */
   readonly most: number;
   readonly unit: Unit;
-  /** Where it holds; everywhere when left out. */
+  /** Where the goal holds; everywhere by default. */
   readonly accelerator?: Machine["accelerator"];
 }
 
 /**
- * What a row has to reach. Times under TCG are nearly all translation and emulation, so goals for
- * them are ratios to the floor of the same run. QEMU's memory holds TCG's translation buffer.
+ * Goals of rows. Times under TCG are nearly all translation and emulation, so their goals are
+ * ratios to the floor of the same run. QEMU's memory holds TCG's translation buffer.
  */
 export const GOALS: readonly Goal[] = [
   { row: "boot/floor", most: 2.0, unit: "ratio", accelerator: "tcg" },
@@ -62,7 +62,7 @@ export const GOALS: readonly Goal[] = [
   { row: "delete/floor", most: 0.15, unit: "ratio", accelerator: "tcg" },
   { row: "shim-start/bare-start", most: 3, unit: "ratio", accelerator: "tcg" },
   { row: "exec/crun-exec", most: 1.5, unit: "ratio" },
-  // stdout is to be at least 0.7 times as fast.
+  // stdout must be at least 0.7 times as fast.
   { row: "socat/stdout", most: 1.43, unit: "ratio" },
   { row: "memory-private-per-vm", most: 40, unit: "MiB", accelerator: "kvm" },
   { row: "guest-memory-used", most: 80, unit: "MiB" },
@@ -70,7 +70,7 @@ export const GOALS: readonly Goal[] = [
   { row: "instructions/kernel-to-init", most: 80, unit: "M" },
 ];
 
-/** The goal of a row on this machine; null when there is none. */
+/** Returns the goal of a row on this machine, or null if it has none. */
 export function goalOf(row: string, { accelerator }: Pick<Machine, "accelerator">): number | null {
   const goal = GOALS.find((one) =>
     one.row === row && (one.accelerator === undefined || one.accelerator === accelerator)

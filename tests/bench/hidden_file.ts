@@ -1,8 +1,8 @@
 import { run } from "./shim_container.ts";
 
 /**
- * Takes a device away from whoever opens it from here on, in this mount namespace: a socket is bound
- * over it, of which open(2) says ENXIO, as of a device without a driver. Disposing brings it back.
+ * Hides a device in this mount namespace: a socket is bound over it, for which open(2) fails with
+ * ENXIO as for a device without a driver. Disposing brings it back.
  */
 export async function hidden(path: string): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();

@@ -1,3 +1,4 @@
+import { MIB } from "../../base/mod.ts";
 import type { Measure } from "./measure.ts";
 import { MEMORY_LIMIT, SETTLE_SECONDS, vmMemory } from "./memory.ts";
 import { cachedMib, dropFromCache } from "./page_cache.ts";
@@ -7,12 +8,11 @@ import { erofsImage } from "./storage.ts";
 
 const VMS = 10;
 const FILE_MIB = 64;
-const MIB = 1024 * 1024;
 
 /**
- * Ten VMs of one image with EROFS layers at rest, each of which has read 64 MiB of it: what each adds
- * to the host in private memory, and its share of what the host's page cache holds of the image, and of
- * all files on disk that their QEMUs have open. Were the cache not shared, that would be 64 MiB.
+ * Ten idle VMs of one image with EROFS layers, each of which has read 64 MiB of it: the private
+ * memory of each on the host, and its share of the host's page cache for the image, and for all
+ * files on disk that their QEMUs have open. Without a shared cache that would be 64 MiB.
  */
 export const idle: Measure = {
   name: "idle",
@@ -57,7 +57,7 @@ export const idle: Measure = {
   },
 };
 
-/** The files on disk that the QEMU of a sandbox has open. */
+/** Returns the files on disk that the QEMU of a sandbox has open. */
 function filesOfQemu(vmName: string): string[] {
   const qemu = sandboxProcesses(vmName).find(({ role }) => role === "qemu")!;
   return [...Deno.readDirSync(`/proc/${qemu.pid}/fd`)].flatMap(({ name }) => {

@@ -1,17 +1,18 @@
 /**
- * How many instructions a guest runs until vminitd is ready: the cost of a boot as a number that does
- * not depend on how busy the machine is, and repeats to a tenth of a percent.
+ * Counts the instructions that a guest runs until vminitd is ready: the cost of a boot as a number
+ * that does not depend on how busy the machine is, and repeats to a tenth of a percent.
  *
- * QEMU's `-icount shift=0` makes a guest's clock advance by one nanosecond an instruction. What the
- * guest would wait for is not waited for (`sleep=off`), or not in it: `noapictimer` leaves out the
- * kernel's only loop that waits for time to pass (it calibrates the APIC timer for 200 ms).
+ * QEMU's `-icount shift=0` makes a guest's clock advance by one nanosecond per instruction. Waits
+ * of the guest take no time (`sleep=off`), and `noapictimer` leaves out the kernel's only loop that
+ * waits for time to pass (it calibrates the APIC timer for 200 ms).
  *
  *     scripts/testbed deno run --allow-all tests/bench/instructions.ts            shows the figures
  *     scripts/testbed deno run --allow-all tests/bench/instructions.ts --update   makes them the baseline
  *
- * The second is for a figure that went down, or up for a reason, which the commit's message tells.
+ * The second is for a figure that went down, or up for a reason that the commit's message gives.
  */
 
+import { after } from "../../base/mod.ts";
 import { GUEST_READY_MARKER } from "../../proto/mod.ts";
 import { kernelCommandLine, locateFiles, qemuArguments, type VmConfig } from "../../qemu/mod.ts";
 import { loadConfig } from "../../shim/config/config.ts";
@@ -19,9 +20,9 @@ import { COUNTS, countsIn, type InstructionCounts, LAST_LINE } from "./instructi
 import type { Measure } from "./measure.ts";
 
 const BASELINE = new URL("instructions.baseline.json", import.meta.url);
-/** A boot takes 5 s, on a busy machine several times that. */
+/** A boot takes 5 s, and several times that on a busy machine. */
 const BOOT_TIMEOUT_MS = 180_000;
-/** The least of some boots is the figure: what disturbs one only adds to it. */
+/** The figure is the minimum of these boots: disturbances only add to it. */
 const BOOTS = 3;
 
 /** The figures as rows of the benchmark. */
@@ -29,7 +30,7 @@ export const instructions: Measure = {
   name: "instructions",
   rows: Object.fromEntries(COUNTS.map((name) => [`instructions/${name}`, "M" as const])),
   roundsMax: 1,
-  // A processor that counts is TCG's.
+  // Only TCG counts instructions.
   notInLab: true,
   async run() {
     const counts = await countInstructions();
@@ -37,7 +38,7 @@ export const instructions: Measure = {
   },
 };
 
-/** Boots the installed kernel and root image a few times. Needs the testbed. */
+/** Boots the installed kernel and root image a few times. It needs the testbed. */
 export async function countInstructions(): Promise<InstructionCounts> {
   const boots: InstructionCounts[] = [];
   for (let boot = 0; boot < BOOTS; boot++) boots.push(countsIn(await bootCounting()));
@@ -47,12 +48,12 @@ export async function countInstructions(): Promise<InstructionCounts> {
   ) as unknown as InstructionCounts;
 }
 
-/** The figures that boots are compared with. */
+/** Returns the figures to compare boots with. */
 export function readBaseline(): InstructionCounts {
   return JSON.parse(Deno.readTextFileSync(BASELINE));
 }
 
-/** One boot; returns what its console said. QEMU is gone afterwards. */
+/** Boots once. Returns the text of the console. QEMU has exited afterwards. */
 async function bootCounting(): Promise<string> {
   const folder = await Deno.makeTempDir();
   const { qemuPath, args } = machine(folder);
@@ -67,10 +68,10 @@ async function bootCounting(): Promise<string> {
     try {
       qemu.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has exited.
     }
   };
-  const timer = setTimeout(kill, BOOT_TIMEOUT_MS);
+  using _deadline = after(BOOT_TIMEOUT_MS, kill);
   let console = "";
   try {
     for await (const text of qemu.stdout.pipeThrough(new TextDecoderStream())) {
@@ -79,14 +80,13 @@ async function bootCounting(): Promise<string> {
     }
     throw new Error(`the guest did not become ready: ${console.slice(-2000)}`);
   } finally {
-    clearTimeout(timer);
     kill();
     await qemu.status;
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** The shim's own machine without its vsock and shares, which are other processes. */
+/** Returns the shim's VM without its vsock and shares, which are other processes. */
 function machine(folder: string): { qemuPath: string; args: string[] } {
   const files = locateFiles({
     ...loadConfig(),
@@ -98,7 +98,7 @@ function machine(folder: string): { qemuPath: string; args: string[] } {
     accelerator: "tcg",
     size: { memoryMib: 512, memoryMibMax: 512, vcpus: 1, vcpusMax: 1 },
     returnsMemory: true,
-    // One instruction is one nanosecond, whatever the host's processor does.
+    // One instruction is one nanosecond, whatever the host's CPU does.
     tscKhz: 1_000_000,
     transport: "kernel",
     runDirectory: folder,
@@ -117,33 +117,35 @@ function machine(folder: string): { qemuPath: string; args: string[] } {
   return { qemuPath: files.qemuPath, args: [...args, "-icount", "shift=0,sleep=off"] };
 }
 
-/** The shim's kernel command line, with stage 0 as an argument of a shell, its clocks told. */
+/**
+ * Returns the shim's kernel command line, with stage 0 and its clocks as an argument of a shell.
+ */
 function commandLine(config: VmConfig): string {
   return [
     kernelCommandLine(config),
     "noapictimer",
     // For /proc/PID/schedstat.
     "delayacct",
-    // What QEMU would say of its last slots, where the devices are: root disk and balloon. Behind `--` it
-    // says it in vain.
+    // QEMU adds these for its last slots, which root disk and balloon are in. Behind `--` they
+    // would have no effect.
     "virtio_mmio.device=512@0xfeb00e00:12",
     "virtio_mmio.device=512@0xfeb00c00:11",
     `rdinit=/bin/sh -- -c "${stage0WithClocks()}"`,
   ].join(" ");
 }
 
-/** The commands of stage 0 on one line; as its first and before its last, it tells its clocks. */
+/** Returns the commands of stage 0 on one line; it prints its clocks first, and before its last. */
 function stage0WithClocks(): string {
   const script = Deno.readTextFileSync(new URL("../../build/initrd/init", import.meta.url));
   const commands = script.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   return [
-    // Where the root disk will be mounted over it.
+    // The root disk will be mounted over it.
     ...["mount -t proc proc /root", clocks("init", "/root")],
     ...[...commands.slice(0, -1), clocks("stage0", "/root/proc"), commands.at(-1)],
   ].join("; ");
 }
 
-/** Tells the time, the processor time of PID 1, and the time for which all waited for a disk. */
+/** Prints the time, the CPU time of PID 1, and the time for which all tasks waited for a disk. */
 function clocks(name: string, proc: string): string {
   return `read -r used rest <${proc}/1/schedstat; ` +
     `{ read -r version; read -r bases; read -r now; } <${proc}/timer_list; ` +

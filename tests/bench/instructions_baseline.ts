@@ -1,13 +1,14 @@
-/** Against what guest instructions are compared: `instructions.baseline.json` beside this file. */
+/** Compares guest instructions with `instructions.baseline.json` beside this file. */
 
 import { COUNTS, type InstructionCounts } from "./instruction_counts.ts";
 
-/** How much a figure may grow before somebody has to say why. */
+/** How much a figure may grow without a reason in a commit. */
 export const GROWTH_MAX = 0.02;
 
 /**
- * The figures that have grown too much, one sentence each.
- * @throws Error when the baseline lacks a figure.
+ * Returns a sentence for each figure that has grown too much.
+ *
+ * @throws {Error} if the baseline lacks a figure.
  */
 export function grown(now: InstructionCounts, baseline: InstructionCounts): string[] {
   return COUNTS.flatMap((name) => {

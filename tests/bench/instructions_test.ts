@@ -1,13 +1,14 @@
-/** The boot must not grow unnoticed; see instructions.ts for how, and for how to change the baseline. */
+/** Guards the cost of a boot; instructions.ts says how, and how to change the baseline. */
 
 import assert from "node:assert/strict";
+import { IN_LAB, IN_TESTBED } from "../lib/environment.ts";
 import { countsIn } from "./instruction_counts.ts";
 import { countInstructions, readBaseline } from "./instructions.ts";
 import { grown } from "./instructions_baseline.ts";
 
 Deno.test({
   name: "a boot takes no more instructions than the baseline allows",
-  ignore: Deno.env.get("QEMUBOX_TESTBED") !== "1" || Deno.env.get("QEMUBOX_LAB") === "1",
+  ignore: !IN_TESTBED || IN_LAB,
   fn: async () => assert.deepEqual(grown(await countInstructions(), readBaseline()), []),
 });
 
@@ -19,7 +20,7 @@ qemubox: vminitd ready
 vminitd: vminitd started 282.1, main 335.5 (260.25), listening 386.0 (300.5), serving 390.0 (304.5) (ms since the kernel's start)
 `;
 
-Deno.test("the figures are the kernel's time, and PID 1's processor time after it", () => {
+Deno.test("counts are the kernel's time, and then PID 1's CPU time", () => {
   assert.deepEqual(countsIn(CONSOLE), {
     "kernel-to-init": 65,
     main: 311.25,
@@ -28,15 +29,15 @@ Deno.test("the figures are the kernel's time, and PID 1's processor time after i
   });
 });
 
-Deno.test("a clock that is missing is told", () => {
-  assert.throws(() => countsIn("nothing"), /stage 0 did not tell its clocks: nothing/);
+Deno.test("a missing clock is named", () => {
+  assert.throws(() => countsIn("nothing"), /stage 0 did not print its clocks: nothing/);
   assert.throws(
     () => countsIn(CONSOLE.replace("listening", "x")),
-    /no processor time of "listening"/,
+    /no CPU time of "listening"/,
   );
 });
 
-Deno.test("2 % more is let pass, what is more is told", () => {
+Deno.test("2 % more passes, and a larger growth is reported", () => {
   const baseline = { "kernel-to-init": 70, main: 200, ready: 300, serving: 310 };
   assert.deepEqual(grown({ ...baseline, main: 204 }, baseline), []);
   assert.deepEqual(grown({ ...baseline, ready: 309 }, baseline), [

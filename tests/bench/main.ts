@@ -1,9 +1,11 @@
 /**
- * `deno task bench`: measures what a container in a VM costs; see docs/benchmarks.md. Outside of the
- * testbed it runs itself again inside, and shows what comes back.
+ * `deno task bench` measures what a container in a VM costs; see docs/benchmarks.md. Outside of the
+ * testbed it runs itself again inside, and shows the result.
  */
 
+import { messageOf } from "../../base/mod.ts";
 import { REPOSITORY } from "../../scripts/lib/paths.ts";
+import { IN_TESTBED } from "../lib/environment.ts";
 import { type BenchOptions, parseArguments, USAGE } from "./arguments.ts";
 import { comparisonTable } from "./compare.ts";
 import { measure } from "./measures.ts";
@@ -12,10 +14,10 @@ import { missed } from "./rows.ts";
 import { format, resultTable } from "./table.ts";
 import { timelineSvg } from "./timeline_svg.ts";
 
-/** Exit status when something could not be measured; the rest of the result is there. */
+/** Exit status if something could not be measured; the rest of the result is printed. */
 const FAILED_STATUS = 3;
 
-/** Does what the command line asks for; resolves to the exit status. */
+/** Runs the command line. Returns the exit status. */
 async function main(options: BenchOptions): Promise<number> {
   if (options.help) {
     console.log(USAGE);
@@ -27,8 +29,7 @@ async function main(options: BenchOptions): Promise<number> {
     return 0;
   }
   if (options.kept !== null) return show(readKept(options.kept), options);
-  const inside = Deno.env.get("QEMUBOX_TESTBED") === "1";
-  if (!inside) return await measureInTestbed(options);
+  if (!IN_TESTBED) return await measureInTestbed(options);
   const { result, failures } = await measure(options);
   const status = show(result, options);
   for (const failure of failures) console.error(`bench: ${failure}`);
@@ -49,7 +50,9 @@ function show(result: Result, { json, svg, check }: BenchOptions): number {
   return missed(result.rows).length === 0 ? 0 : 1;
 }
 
-/** Progress goes to standard error, the result comes as JSON on standard output. */
+/**
+ * Runs itself in the testbed: progress to standard error, the result as JSON to standard output.
+ */
 async function measureInTestbed(options: BenchOptions): Promise<number> {
   const { lab, only, runs } = options;
   const inner = [
@@ -65,9 +68,9 @@ async function measureInTestbed(options: BenchOptions): Promise<number> {
     stderr: "inherit",
   }).output();
   if (code !== 0 && code !== FAILED_STATUS) {
-    throw new Error(`the benchmark in the testbed ended with ${code}`);
+    throw new Error(`benchmark in the testbed exited with ${code}`);
   }
-  const result = parseResult(new TextDecoder().decode(stdout), "what the testbed wrote");
+  const result = parseResult(new TextDecoder().decode(stdout), "output of the testbed");
   return show(result, options) || code;
 }
 
@@ -75,7 +78,7 @@ if (import.meta.main) {
   try {
     Deno.exit(await main(parseArguments(Deno.args)));
   } catch (error) {
-    console.error(`bench: ${(error as Error).message}`);
+    console.error(`bench: ${messageOf(error)}`);
     Deno.exit(2);
   }
 }

@@ -1,19 +1,20 @@
+import { messageOf } from "../../base/mod.ts";
 import type { Samples } from "./rows.ts";
 import type { Unit } from "./result.ts";
 
-/** One or more values for each row that one round of a measure has found. */
+/** What a round of a measure found: one or more values per row. */
 export type Values = Readonly<Record<string, number | readonly number[]>>;
 
-/** Something that can be measured again and again. */
+/** Something that can be measured repeatedly. */
 export interface Measure {
   readonly name: string;
-  /** The rows it gives, in the order in which they are shown. */
+  /** Its rows, in the order in which they are shown. */
   readonly rows: Readonly<Record<string, Unit>>;
-  /** What takes long, or always gives the same, is measured in fewer rounds. */
+  /** Maximum of rounds, for what takes long or always gives the same. */
   readonly roundsMax?: number;
-  /** Measured in the lab only when it is asked for by name. */
+  /** Whether the lab measures it only if it is named. */
   readonly notInLab?: boolean;
-  /** One round. It leaves nothing behind, also when it fails. */
+  /** Runs a round. It leaves nothing behind, even if it fails. */
   run(): Promise<Values>;
 }
 
@@ -22,17 +23,17 @@ export interface RoundsOptions {
   readonly say?: (line: string) => void;
 }
 
-/** What the rounds gave. */
+/** Result of all rounds. */
 export interface Measured {
   readonly samples: readonly Samples[];
-  /** One line for each measure that failed in some round; its values of that round are missing. */
+  /** A line for each failure of a measure in a round, whose values are missing. */
   readonly failures: readonly string[];
 }
 
 /**
- * Measures round by round, each thing once in each, so that whatever else the machine does hits all
- * of them alike and the values of one round can be set against each other. A measure that fails costs
- * its own values of that round and no others.
+ * Runs all measures once per round, so that whatever else the machine does affects them alike and
+ * the values of a round can be compared. A measure that fails loses its values of that round and no
+ * others.
  */
 export async function measureRounds(
   measures: readonly Measure[],
@@ -46,13 +47,13 @@ export async function measureRounds(
       say(`round ${round + 1} of ${runs}: ${measure.name}`);
       try {
         for (const [row, value] of Object.entries(await measure.run())) {
-          if (!(row in measure.rows)) throw new Error(`there is no row ${row}`);
+          if (!(row in measure.rows)) throw new Error(`unknown row ${row}`);
           const rounds = found.get(row) ?? [];
           found.set(row, rounds);
           rounds[round] = typeof value === "number" ? [value] : [...value];
         }
       } catch (error) {
-        failures.push(`round ${round + 1}: ${measure.name}: ${(error as Error).message}`);
+        failures.push(`round ${round + 1}: ${measure.name}: ${messageOf(error)}`);
         say(failures.at(-1)!);
       }
     }

@@ -13,7 +13,7 @@ function fake(name: string, log: string[], changes: Partial<Measure> = {}): Meas
   };
 }
 
-Deno.test("the measures take turns", async () => {
+Deno.test("measures take turns", async () => {
   const log: string[] = [];
   const { samples } = await measureRounds([fake("a", log), fake("b", log, { roundsMax: 1 })], {
     runs: 3,
@@ -32,11 +32,11 @@ Deno.test("a round may give several values of a row, or none", async () => {
   assert.deepEqual(samples, [{ name: "a", unit: "ms", rounds: [[], [1, 2]] }]);
 });
 
-Deno.test("what fails is named and costs only itself, also a row that is not its own", async () => {
+Deno.test("a failing measure is named and loses only its own values, also for an unknown row", async () => {
   const log: string[] = [];
   const fails = fake("a", [], { run: () => Promise.reject(new Error("no VM")) });
   const wrong = fake("b", [], { run: () => Promise.resolve({ c: 1 }) });
   const { samples, failures } = await measureRounds([fails, wrong, fake("d", log)], { runs: 1 });
-  assert.deepEqual(failures, ["round 1: a: no VM", "round 1: b: there is no row c"]);
+  assert.deepEqual(failures, ["round 1: a: no VM", "round 1: b: unknown row c"]);
   assert.deepEqual(samples.map(({ rounds }) => rounds), [[], [], [[1]]]);
 });

@@ -23,7 +23,7 @@ import { storage } from "./storage.ts";
 import { writable } from "./writable.ts";
 import { describeMachine } from "./vm_host.ts";
 
-/** Everything that is measured, in the order of a round. */
+/** All measures, in the order of a round. */
 export const MEASURES: readonly Measure[] = [
   floor,
   bareDeno,
@@ -47,10 +47,10 @@ export const MEASURES: readonly Measure[] = [
 ];
 
 const RUNS = 5;
-/** A boot under KVM under TCG takes many seconds. */
+/** A boot under KVM on TCG takes many seconds. */
 const LAB_RUNS = 2;
 
-/** Measures on this machine, which is a testbed or a lab; also tells what failed, a line each. */
+/** Measures on this machine, a testbed or a lab. Returns also a line per failure. */
 export async function measure(
   { only, runs }: BenchOptions,
 ): Promise<{ readonly result: Result; readonly failures: readonly string[] }> {

@@ -1,19 +1,19 @@
+import { MIB } from "../../base/mod.ts";
 import type { Measure } from "./measure.ts";
 import { processMemory } from "./process_memory.ts";
 import { ROLES, sandboxProcesses } from "./sandbox_processes.ts";
 import { Rootfs, ShimContainer } from "./shim_container.ts";
 
 const VMS = 4;
-const MIB = 1024 * 1024;
-/** With what the shim adds for the guest itself this makes a VM of 512 MiB. */
+/** With what the shim adds for the guest itself, this makes a VM of 512 MiB. */
 export const MEMORY_LIMIT = 256 * MIB;
-/** Until caches are written and collectors have run: what is measured is a VM that idles. */
+/** Time until caches are written and garbage collectors have run, so that the VM idles. */
 export const SETTLE_SECONDS = 5;
 
 /**
- * What a VM costs that has nothing to do: four of one image run, each value is of one of them.
- * Private memory is Private_Clean and Private_Dirty of /proc/PID/smaps, without the guest's memory,
- * which is counted apart as far as it was ever touched.
+ * Cost of an idle VM: four of one image run, and each value belongs to one of them. Private memory
+ * is Private_Clean and Private_Dirty of /proc/PID/smaps without the guest's memory, of which the
+ * touched part is counted separately.
  */
 export const memory: Measure = {
   name: "memory",
@@ -30,7 +30,7 @@ export const memory: Measure = {
   async run() {
     await using stack = new AsyncDisposableStack();
     const rootfs = stack.use(new Rootfs());
-    // The VM's own numbers, by a process in it.
+    // A process in the VM prints its numbers.
     const script = `sleep ${SETTLE_SECONDS}; cat /proc/meminfo; exec sleep 3600`;
     const args = ["/bin/sh", "-c", script];
     const vms: ShimContainer[] = [];
@@ -55,7 +55,7 @@ export const memory: Measure = {
       "memory-private-per-vm": all("privateMib"),
       "memory-qemu": all("qemu"),
       "memory-virtiofsd": all("virtiofsd"),
-      // Only where the kernel has no vsock of its own.
+      // Only where the host's kernel does not carry vsock.
       ...(each.some((one) => one["vhost-device-vsock"] > 0)
         ? { "memory-vhost-device-vsock": all("vhost-device-vsock") }
         : {}),
@@ -70,7 +70,7 @@ export type VmMemory = Readonly<
   Record<(typeof ROLES)[number] | "privateMib" | "guestRamMib", number>
 >;
 
-/** Of one VM; MiB, by role and together. */
+/** Returns the memory of a VM in MiB, by role and in total. */
 export function vmMemory(vmName: string): VmMemory {
   const sum = { privateMib: 0, guestRamMib: 0 };
   const byRole = Object.fromEntries(ROLES.map((role) => [role, 0])) as Record<
@@ -86,7 +86,7 @@ export function vmMemory(vmName: string): VmMemory {
   return { ...byRole, ...sum };
 }
 
-/** What is in use of a guest's memory: MemTotal − MemAvailable of its /proc/meminfo. MiB. Pure. */
+/** Returns the used memory of a guest in MiB: MemTotal − MemAvailable of /proc/meminfo. Pure. */
 export function usedMib(meminfo: string): number {
   const kib = (name: string): number => {
     const found = new RegExp(`^${name}: +(\\d+) kB$`, "m").exec(meminfo);

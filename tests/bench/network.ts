@@ -1,13 +1,13 @@
 import { BenchNetwork, BRIDGE_ADDRESS } from "./bench_network.ts";
-import { isThere } from "../../ffi/mod.ts";
+import { isThere, MIB } from "../../base/mod.ts";
 import { hidden } from "./hidden_file.ts";
 import type { Measure, Values } from "./measure.ts";
 import { Rootfs, run, ShimContainer } from "./shim_container.ts";
 import { type Connect, speedFrom, speedTo } from "./tcp_peer.ts";
 
-/** Without a VM the same lasts a twentieth as long, and less than that would be noise. */
-const BYTES = { vm: 32 * 1024 * 1024, netns: 512 * 1024 * 1024 } as const;
-/** Of each kind in turn, after one that only warms up. */
+/** Without a VM the transfer is twenty times as fast, and fewer bytes would measure noise. */
+const BYTES = { vm: 32 * MIB, netns: 512 * MIB } as const;
+/** Turns with each kind, after one that only warms up. */
 const TURNS = 3;
 const ROUNDS_MAX = 3;
 const VHOST_NET = "/dev/vhost-net";
@@ -42,7 +42,7 @@ export const network: Measure = {
   },
 };
 
-/** The same without vhost-net, where there is one: QEMU carries each packet itself. */
+/** The same without vhost-net, where the host has it: QEMU carries each packet itself. */
 export const networkNoVhost: Measure = {
   name: "network-no-vhost",
   rows: { "net-out-no-vhost": "MB/s", "net-in-no-vhost": "MB/s" },
@@ -64,7 +64,7 @@ export const networkNoVhost: Measure = {
   },
 };
 
-/** Runs a socat to its end. */
+/** Runs a socat until it exits. */
 type Socat = (args: readonly string[]) => Promise<unknown>;
 
 async function onContainer(

@@ -3,8 +3,9 @@ import { run } from "./shim_container.ts";
 const PAGE_BYTES = 4096;
 
 /**
- * mmap(2) and mincore(2) by their numbers on x86-64: util-linux has its fincore(1) in a package of its
- * own, and these are in no library of ours. A line for each file: how many of its pages are there.
+ * Prints for each file how many of its pages are cached. It calls mmap(2) and mincore(2) by their
+ * numbers on x86-64, since fincore(1) of util-linux is in a separate package, and no library of
+ * ours has these calls.
  */
 const COUNT_PAGES = `
   for my $path (@ARGV) {
@@ -19,15 +20,14 @@ const COUNT_PAGES = `
     print unpack("%32b*", $there & ("\\1" x $pages)), "\\n";
   }`;
 
-/** How much of some files the host's page cache holds. MiB. */
+/** Returns how many MiB of these files the host's page cache holds. */
 export async function cachedMib(paths: readonly string[]): Promise<number> {
   const counts = (await run("perl", ["-e", COUNT_PAGES, ...paths])).split("\n");
   return counts.reduce((sum, count) => sum + Number(count), 0) * PAGE_BYTES / 1024 / 1024;
 }
 
 /**
- * Takes a file out of the host's page cache, and of no other's: what of it is mapped stays, and so does
- * all of it where it lies in memory (tmpfs).
+ * Drops a file from the host's page cache. Mapped pages stay, and so does a file in memory (tmpfs).
  */
 export async function dropFromCache(path: string): Promise<void> {
   await run("sync", [path]);

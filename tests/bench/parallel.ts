@@ -3,8 +3,8 @@ import { cpuSeconds, sandboxProcesses } from "./sandbox_processes.ts";
 import { Rootfs, ShimContainer } from "./shim_container.ts";
 
 /**
- * Some containers at once: how long each one took from the call of its shim's `start` to its first
- * byte, and the processor time that all processes of their VMs had used together by then.
+ * Several containers at once: the time of each from the call of its shim's `start` to its first
+ * byte, and the CPU time of all processes of their VMs until then.
  */
 export function parallel(count: number): Measure {
   const name = `parallel-${count}`;

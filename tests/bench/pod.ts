@@ -3,7 +3,7 @@ import { ctr, ctrOk, podFlags, runArguments } from "../lib/ctr.ts";
 import { firstByteOf, newId } from "./ctr_container.ts";
 import type { Measure } from "./measure.ts";
 
-/** A further container of a pod, through containerd: from the call of `ctr run` to its first byte. */
+/** Another container of a pod through containerd, from the call of `ctr run` to its first byte. */
 export const pod: Measure = {
   name: "pod",
   rows: { "pod-first-byte": "ms" },

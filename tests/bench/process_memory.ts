@@ -1,21 +1,21 @@
-/** The name of the mapping that is the guest's memory, as QEMU makes it. */
+/** Name of QEMU's mapping for the guest's memory. */
 const GUEST_RAM = "/memfd:memory-backend-memfd";
 const KIB_PER_MIB = 1024;
 
 /** Memory of a process, in MiB. */
 export interface ProcessMemory {
-  /** Pages that nobody else has, without those of the guest's memory. */
+  /** Private pages, without those of the guest's memory. */
   readonly privateMib: number;
-  /** Pages of the guest's memory that are there. */
+  /** Resident pages of the guest's memory. */
   readonly guestRamMib: number;
 }
 
-/** @throws Deno.errors.NotFound when there is no such process. */
+/** Returns the memory of a process. @throws {Deno.errors.NotFound} if it does not exist. */
 export function processMemory(pid: number): ProcessMemory {
   return memoryOfSmaps(Deno.readTextFileSync(`/proc/${pid}/smaps`));
 }
 
-/** From /proc/PID/smaps, see the kernel's Documentation/filesystems/proc.rst. Pure. */
+/** Parses /proc/PID/smaps, see the kernel's Documentation/filesystems/proc.rst. Pure. */
 export function memoryOfSmaps(smaps: string): ProcessMemory {
   let privateKib = 0;
   let guestRamKib = 0;

@@ -19,7 +19,7 @@ Private_Clean:       512 kB
 Private_Dirty:         0 kB
 `;
 
-Deno.test("private pages are summed, the guest's memory is counted apart", () => {
+Deno.test("private pages are summed, and the guest's memory is counted separately", () => {
   assert.deepEqual(memoryOfSmaps(SMAPS), { privateMib: 3.5, guestRamMib: 200 });
   assert.deepEqual(memoryOfSmaps(""), { privateMib: 0, guestRamMib: 0 });
 });

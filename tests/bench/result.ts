@@ -1,17 +1,18 @@
 import { z } from "zod";
+import { messageOf } from "../../base/mod.ts";
 
-/** What a value is measured in. `ratio` has no unit; `M` is million instructions. */
+/** Unit of a value. `ratio` has no unit; `M` is million instructions. */
 export type Unit = "ms" | "s" | "MiB" | "MB/s" | "M" | "ratio";
 
 const rowSchema = z.strictObject({
   name: z.string().min(1),
   unit: z.enum(["ms", "s", "MiB", "MB/s", "M", "ratio"]),
-  /** How many values there were. */
+  /** Number of values. */
   n: z.int().min(1),
   min: z.number(),
   median: z.number(),
   max: z.number(),
-  /** What the median must not exceed; null: no goal on this machine. */
+  /** Upper limit of the median, or null if there is no goal on this machine. */
   goal: z.number().nullable(),
   met: z.boolean().nullable(),
 });
@@ -31,24 +32,25 @@ const resultSchema = z.strictObject({ machine: machineSchema, rows: z.array(rowS
 
 export type Row = Readonly<z.infer<typeof rowSchema>>;
 export type Machine = Readonly<z.infer<typeof machineSchema>>;
-/** What one run of the benchmark found, as `--json` prints it. */
+/** Result of a run of the benchmark, as `--json` prints it. */
 export type Result = Readonly<z.infer<typeof resultSchema>>;
 
 /**
- * A result that was kept.
- * @throws Error that names `origin` and what is wrong with its text.
+ * Parses a kept result.
+ *
+ * @throws {Error} that names `origin` and what is wrong with the text.
  */
 export function parseResult(text: string, origin: string): Result {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new Error(`${origin} is no JSON: ${(error as Error).message}`);
+    throw new Error(`${origin} is not JSON: ${messageOf(error)}`);
   }
   const result = resultSchema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new Error(
-    `${origin} is no result of the benchmark: ${issue!.path.join(".")}: ${issue!.message}`,
+    `${origin} is not a result of the benchmark: ${issue!.path.join(".")}: ${issue!.message}`,
   );
 }

@@ -2,7 +2,7 @@ import { goalOf, RATIOS } from "./goals.ts";
 import type { Machine, Row, Unit } from "./result.ts";
 import { pairedRatio, type Spread, spread } from "./statistics.ts";
 
-/** The values of one row, by round: a round may have given several, or none. */
+/** Values of a row by round; a round may have several, or none. */
 export interface Samples {
   readonly name: string;
   readonly unit: Unit;
@@ -10,8 +10,8 @@ export interface Samples {
 }
 
 /**
- * The rows of a result: each thing that was measured, then the ratios between them. Things that gave
- * no value are left out.
+ * Returns the rows of a result: what was measured, then the ratios. Rows without a value are left
+ * out.
  */
 export function rowsOf(samples: readonly Samples[], machine: Pick<Machine, "accelerator">): Row[] {
   const row = (name: string, unit: Unit, values: Spread): Row => {
@@ -24,7 +24,7 @@ export function rowsOf(samples: readonly Samples[], machine: Pick<Machine, "acce
       median: round(values.median),
       max: round(values.max),
       goal,
-      // By the rounded value: it is what a reader compares with the goal.
+      // By the rounded value, which a reader compares with the goal.
       met: goal === null ? null : round(values.median) <= goal,
     };
   };
@@ -40,12 +40,12 @@ export function rowsOf(samples: readonly Samples[], machine: Pick<Machine, "acce
   return [...measured, ...ratios];
 }
 
-/** The rows that have a goal and miss it. */
+/** Returns the rows that miss their goal. */
 export function missed(rows: readonly Row[]): Row[] {
   return rows.filter(({ met }) => met === false);
 }
 
-/** Three decimals: microseconds, KiB, and more than any ratio is good for. */
+/** Rounds to three decimals: microseconds, KiB, and more than any ratio's precision. */
 function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }

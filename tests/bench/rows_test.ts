@@ -4,7 +4,7 @@ import { goalOf, GOALS, RATIOS } from "./goals.ts";
 
 const TCG = { accelerator: "tcg" } as const;
 
-Deno.test("measured rows come first, then the ratios of those that were measured", () => {
+Deno.test("measured rows come first, then their ratios", () => {
   const rows = rowsOf([
     { name: "floor", unit: "ms", rounds: [[100], [110], [120]] },
     { name: "boot", unit: "ms", rounds: [[200], [200], [300]] },
@@ -22,7 +22,7 @@ Deno.test("measured rows come first, then the ratios of those that were measured
   ]);
 });
 
-Deno.test("a median above its goal is missed, one at it is met", () => {
+Deno.test("a median above its goal misses it, one at it meets it", () => {
   const at = (boot: number) =>
     missed(rowsOf([
       { name: "floor", unit: "ms", rounds: [[100]] },
@@ -32,14 +32,14 @@ Deno.test("a median above its goal is missed, one at it is met", () => {
   assert.deepEqual(at(201), ["boot/floor"]);
 });
 
-Deno.test("goals hold where they were set for", () => {
+Deno.test("goals hold only for their accelerator", () => {
   assert.equal(goalOf("memory-private-per-vm", { accelerator: "kvm" }), 40);
   assert.equal(goalOf("memory-private-per-vm", TCG), null);
   assert.equal(goalOf("guest-memory-used", TCG), 80);
   assert.equal(goalOf("floor", TCG), null);
 });
 
-Deno.test("every goal for a ratio is of a ratio that there is", () => {
+Deno.test("every goal for a ratio names an existing ratio", () => {
   const names = RATIOS.map(({ name }) => name);
   for (const { row, unit } of GOALS) if (unit === "ratio") assert(names.includes(row), row);
 });

@@ -2,9 +2,9 @@ import { RATIOS } from "./goals.ts";
 import type { Measure } from "./measure.ts";
 
 /**
- * The measures that are needed for what was asked for: names of measures, of rows or of ratios. All
- * when nothing was.
- * @throws Error for a name that there is not; it lists those that there are.
+ * Returns the measures needed for `only`: names of measures, rows or ratios. All if it is empty.
+ *
+ * @throws {Error} for an unknown name; it lists the known ones.
  */
 export function select<M extends Pick<Measure, "name" | "rows">>(
   measures: readonly M[],
@@ -19,7 +19,7 @@ export function select<M extends Pick<Measure, "name" | "rows">>(
   for (const name of names) {
     if (known(name)) continue;
     const all = measures.map(({ name }) => name).join(", ");
-    throw new Error(`nothing is called ${name}: there are ${all}, their rows and ratios`);
+    throw new Error(`unknown name ${name}: known are ${all}, their rows and ratios`);
   }
   return measures.filter(({ name, rows }) =>
     names.has(name) || Object.keys(rows).some((row) => names.has(row))

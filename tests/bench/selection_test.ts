@@ -11,16 +11,16 @@ function names(...only: string[]): string[] {
   return select(MEASURES, only).map(({ name }) => name);
 }
 
-Deno.test("all, when nothing was asked for", () => {
+Deno.test("all measures are selected by default", () => {
   assert.deepEqual(names(), ["floor", "boot", "shim"]);
 });
 
-Deno.test("a measure, a row and a ratio bring what they need, in the order of a round", () => {
+Deno.test("a measure, a row or a ratio selects the measures it needs, in the order of a round", () => {
   assert.deepEqual(names("boot", "floor"), ["floor", "boot"]);
   assert.deepEqual(names("boot-kernel"), ["boot"]);
   assert.deepEqual(names("first-byte/floor"), ["floor", "shim"]);
 });
 
-Deno.test("a name that there is not is refused, and the others are listed", () => {
-  assert.throws(() => names("bot"), /nothing is called bot: there are floor, boot, shim/);
+Deno.test("an unknown name is refused, and the known ones are listed", () => {
+  assert.throws(() => names("bot"), /unknown name bot: known are floor, boot, shim/);
 });

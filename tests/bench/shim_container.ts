@@ -21,14 +21,14 @@ const SIGKILL = 9;
 const ENDS_WITHIN_MS = 10_000;
 const OUTPUT_BYTES_MAX = 64 * 1024;
 
-/** What lets a process into the guest's own namespaces, and crun do its work there. */
+/** Capabilities to enter the guest's namespaces and to run crun there. */
 const GUESTS_CAPABILITIES = [
   ...["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETGID", "CAP_SETUID"],
   ...["CAP_SETPCAP", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL"],
   ...["CAP_SYS_RESOURCE", "CAP_NET_ADMIN", "CAP_MKNOD"],
 ];
 
-/** A root file system of busybox, which many containers share as they share an image. */
+/** A root file system with busybox, which containers share like an image. */
 export class Rootfs implements Disposable {
   readonly path: string = Deno.makeTempDirSync({ prefix: "bench-rootfs-" });
 
@@ -38,7 +38,7 @@ export class Rootfs implements Disposable {
     for (const name of APPLETS) Deno.symlinkSync("busybox", `${this.path}/bin/${name}`);
   }
 
-  /** Puts one of this machine's programs into it, with the libraries that ldd(1) tells. */
+  /** Adds one of this machine's programs, with the libraries that ldd(1) lists. */
   add(program: string): void {
     const { stdout } = new Deno.Command("ldd", { args: [program] }).outputSync();
     const libraries = new TextDecoder().decode(stdout).match(/\/\S+/g) ?? [];
@@ -54,26 +54,26 @@ export class Rootfs implements Disposable {
   }
 }
 
-/** What {@link ShimContainer} runs. */
+/** Options of {@link ShimContainer.prepare}. */
 export interface ContainerOptions {
   readonly rootfs: Rootfs;
   readonly args: readonly string[];
-  /** Bytes; the default of the shim when left out. */
+  /** In bytes; the shim's default if omitted. */
   readonly memoryLimit?: number;
   readonly annotations?: Readonly<Record<string, string>>;
-  /** An EROFS image of it, which it gets in its place. */
+  /** An EROFS image of `rootfs` to use in its place. */
   readonly image?: string;
-  /** A folder of the host. */
+  /** A directory of the host. */
   readonly volume?: { readonly source: string; readonly destination: string };
-  /** It sees the guest's processes, and may enter their namespaces. */
+  /** Whether it sees the guest's processes, and may enter their namespaces. */
   readonly inGuest?: boolean;
-  /** More of it for the shim. */
+  /** Additional environment of the shim. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
- * A container that is driven as containerd drives it, but without containerd: `start` of the shim's
- * program, then its task API. Disposing it ends whatever is left of it, wherever it has come to.
+ * A container driven as containerd does, but without containerd: `start` of the shim's program,
+ * then its task API. Disposing it removes whatever is left of it, in any state.
  */
 export class ShimContainer implements AsyncDisposable {
   readonly id = `bench-${crypto.randomUUID().slice(0, 8)}`;
@@ -96,17 +96,17 @@ export class ShimContainer implements AsyncDisposable {
     this.#environment = options.environment ?? {};
   }
 
-  /** Makes a bundle and a FIFO for the output. Nothing of the shim runs yet. */
+  /** Makes a bundle and a FIFO for the output. No shim runs yet. */
   static async prepare(options: ContainerOptions): Promise<ShimContainer> {
     const bundle = Deno.makeTempDirSync({ prefix: "bench-bundle-" });
     Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(specOf(options)));
     await run("mkfifo", [`${bundle}/stdout`]);
-    // Also for writing, so that it does not end before the shim has opened it.
+    // Opened for writing too, so that it does not end before the shim has opened it.
     const fd = system.open(`${bundle}/stdout`, O.RDWR | O.NONBLOCK);
     return new ShimContainer(bundle, new FdStream(fd), options);
   }
 
-  /** Calls `start`, up to its end; its answer is where the shim listens. */
+  /** Runs `start` until it exits, and connects to the shim's address that it prints. */
   async start(): Promise<void> {
     this.#started = true;
     const answer = await run(SHIM, [...this.#flags(), "start"], {
@@ -118,7 +118,7 @@ export class ShimContainer implements AsyncDisposable {
     this.#task = createClient(taskV3.Task, this.#connection);
   }
 
-  /** The task API of the shim. Only after `start`. */
+  /** The task API of the shim, after `start`. */
   get task(): Client<typeof taskV3.Task> {
     return this.#task!;
   }
@@ -133,7 +133,7 @@ export class ShimContainer implements AsyncDisposable {
     });
   }
 
-  /** Resolves with what the container writes next. */
+  /** Resolves with the container's next output. */
   async output(): Promise<string> {
     const bytes = new Uint8Array(OUTPUT_BYTES_MAX);
     const count = await this.#output.read(bytes);
@@ -141,8 +141,9 @@ export class ShimContainer implements AsyncDisposable {
   }
 
   /**
-   * Runs one more process in it to its end, which has to be 0, and deletes it.
-   * @param stdout a FIFO; none when left out.
+   * Runs an exec process, which has to exit with 0, and deletes it.
+   *
+   * @param stdout path of a FIFO, or nothing for no stdout.
    * @returns the milliseconds from the request of Exec, and of Start, to the answer of Wait.
    */
   async exec(args: readonly string[], stdout = ""): Promise<{ whole: number; run: number }> {
@@ -154,16 +155,16 @@ export class ShimContainer implements AsyncDisposable {
     const { exitStatus } = await this.task.wait(who);
     const to = performance.now();
     await this.task.delete(who);
-    if (exitStatus !== 0) throw new Error(`${args.join(" ")} ended with ${exitStatus}`);
+    if (exitStatus !== 0) throw new Error(`${args.join(" ")} exited with ${exitStatus}`);
     return { whole: to - from, run: to - added };
   }
 
-  /** Its stdout's FIFO, for an exec whose output `output` is to give. */
+  /** FIFO of its stdout, for an exec whose output `output` shall return. */
   get stdout(): string {
     return `${this.#bundle}/stdout`;
   }
 
-  /** Kills the container's process and waits for its end. */
+  /** Kills the container's init and waits until it has exited. */
   async kill(): Promise<void> {
     await this.task.kill({ id: this.id, signal: SIGKILL });
     await this.task.wait({ id: this.id });
@@ -173,11 +174,11 @@ export class ShimContainer implements AsyncDisposable {
     await this.task.delete({ id: this.id });
   }
 
-  /** Ends the shim, hangs up, and waits until its process is gone. */
+  /** Shuts the shim down, hangs up, and waits until its process is gone. */
   async shutdown(): Promise<void> {
     await this.task.shutdown({ id: this.id });
     this.#connection!.close();
-    await until("the end of the shim", ENDS_WITHIN_MS, () => {
+    await until("exit of the shim", ENDS_WITHIN_MS, () => {
       return sandboxProcesses(this.vmName).length === 0 || null;
     });
     this.#started = false;
@@ -187,7 +188,7 @@ export class ShimContainer implements AsyncDisposable {
     this.#connection?.close();
     this.#output.close();
     try {
-      // It kills the shim and what that has made.
+      // delete kills the shim and what it has made.
       if (!this.#started) return;
       const environment = this.#environment;
       await run(SHIM, [...this.#flags(), "-bundle", this.#bundle, "delete"], { environment });
@@ -201,7 +202,11 @@ export class ShimContainer implements AsyncDisposable {
   }
 }
 
-/** Runs a program to its end; what it wrote. @throws Error with what it complained of. */
+/**
+ * Runs a program until it exits. Returns its output.
+ *
+ * @throws {Error} with its errors if it fails.
+ */
 export async function run(
   program: string,
   args: readonly string[],
@@ -219,7 +224,7 @@ export async function run(
     stderr: "piped",
   }).output();
   const text = new TextDecoder();
-  if (code !== 0) throw new Error(`${program} ended with ${code}: ${text.decode(stderr)}`);
+  if (code !== 0) throw new Error(`${program} exited with ${code}: ${text.decode(stderr)}`);
   return text.decode(stdout);
 }
 
@@ -257,7 +262,7 @@ function processOf(args: readonly string[], inGuest: boolean): NonNullable<OciSp
   };
 }
 
-/** As containerd packs a process. */
+/** Packs a process as containerd does. */
 function anyOf(process: unknown): Any {
   return create(AnySchema, {
     typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",

@@ -4,13 +4,13 @@ import { processMemory } from "./process_memory.ts";
 import { sandboxProcesses } from "./sandbox_processes.ts";
 import { Rootfs, run, SHIM, ShimContainer } from "./shim_container.ts";
 
-/** It is quick, so a round can afford some. */
+/** A start is quick, so a round can have several. */
 const PAIRS = 3;
 
 /**
- * The shim's own start: `start` called until it has ended, with the answer written, against the start
- * of the same program that only says its version; and the private memory of shims that serve and have
- * no container yet. There are several, so that what they share does not count.
+ * The shim's own start: `start` until it has exited with its answer, against the same program that
+ * only prints its version; and the private memory of shims that serve no container yet. There are
+ * several shims, so that what they share does not count.
  */
 export const shimStart: Measure = {
   name: "shim-start",
@@ -24,7 +24,7 @@ export const shimStart: Measure = {
       bareStarts.push(await timed(() => run(SHIM, ["-v"])));
       const container = stack.use(await ShimContainer.prepare({ rootfs, args: ["/bin/echo"] }));
       starts.push(await timed(() => container.start()));
-      // There is no such task; but an answer means that the shim serves.
+      // The task does not exist, but an answer means that the shim serves.
       await container.task.connect({ id: container.id }).catch(() => {});
       containers.push(container);
     }

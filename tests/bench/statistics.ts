@@ -1,4 +1,4 @@
-/** The middle of some values, or the mean of the two in the middle. @throws RangeError for none. */
+/** Returns the median, the mean of two for an even count. @throws {RangeError} for no values. */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new RangeError("median of no values");
   const sorted = [...values].sort((a, b) => a - b);
@@ -6,7 +6,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-/** How many values there are, and where they lie. */
+/** Number and range of values. */
 export interface Spread {
   readonly n: number;
   readonly min: number;
@@ -14,7 +14,7 @@ export interface Spread {
   readonly max: number;
 }
 
-/** @throws RangeError for no values. */
+/** Returns the spread of values. @throws {RangeError} for no values. */
 export function spread(values: readonly number[]): Spread {
   return {
     n: values.length,
@@ -25,11 +25,11 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * The ratio of two things that were measured in the same rounds: that of their medians, with the
- * spread of the rounds' own. Each round has one or more values of each; rounds that lack one are
+ * Returns the ratio of two things measured in the same rounds: the ratio of their medians, with the
+ * spread of the rounds' ratios. A round has one or more values of each; rounds that lack one are
  * left out of the spread.
  *
- * @returns null when no round has both.
+ * @returns null if no round has both.
  */
 export function pairedRatio(
   above: readonly (readonly number[])[],

@@ -6,17 +6,17 @@ import { Rootfs, ShimContainer } from "./shim_container.ts";
 const SOURCE_BLOCK_BYTES = 65_536;
 const SOURCE_BLOCKS = 1_024;
 const BYTES = SOURCE_BLOCKS * SOURCE_BLOCK_BYTES;
-/** Pairs in one container, after one that only warms up. */
+/** Turns in one container, after one that only warms up. */
 const TURNS = 3;
 const PORT = 4_000;
 /** The most that vhost-device-vsock takes at once, see guest/base/listen.ts. */
 const BLOCK_BYTES = 28_672;
-/** Quick enough not to be what is measured; busybox's head(1) goes byte by byte. */
+/** Fast enough not to be the bottleneck; busybox's head(1) goes byte by byte. */
 const SOURCE = `/bin/dd if=/dev/zero bs=${SOURCE_BLOCK_BYTES} count=${SOURCE_BLOCKS} 2>/dev/null`;
 
 /**
- * What a container writes to stdout, to a client that throws it away, against `socat` carrying the
- * same bytes over the same vsock device: from the start of the process to the end of the stream.
+ * A container's stdout to a client that discards it, against `socat` with the same bytes over the
+ * same vsock device, from the start of the process to the end of the stream.
  */
 export const stdout: Measure = {
   name: "stdout",
@@ -57,18 +57,18 @@ async function throughSocat(container: ShimContainer, port: number): Promise<voi
   await Promise.all([container.exec(["/bin/sh", "-c", `${SOURCE} | ${send}`]), read]);
 }
 
-/** Where the guest's connection to this port of the host comes out. */
+/** Returns the host's address at which the guest's connection to this port arrives. */
 function listenAddress({ vmName }: ShimContainer, port: number): string {
   const helper = sandboxProcesses(vmName).find(({ role }) => role === "vhost-device-vsock");
   if (helper === undefined) return `VSOCK-LISTEN:${port}`;
   const words = Deno.readTextFileSync(`/proc/${helper.pid}/cmdline`);
   const path = /uds-path=([^,\0]+)/.exec(words)?.[1];
   if (path === undefined) throw new Error(`vhost-device-vsock has no uds-path: ${words}`);
-  // It is named relative to the helper's folder.
+  // The path is relative to the helper's directory.
   return `UNIX-LISTEN:/proc/${helper.pid}/cwd/${path}_${port}`;
 }
 
-/** Runs a program whose output has to be what was sent. */
+/** Runs a program, which must output as many bytes as were sent. */
 async function counted(program: string, ...args: string[]): Promise<void> {
   const line = `"$0" "$@" | wc -c`;
   const text = await command("sh", "-c", line, program, ...args);
@@ -78,6 +78,6 @@ async function counted(program: string, ...args: string[]): Promise<void> {
 async function command(program: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(program, { args }).output();
   const text = new TextDecoder();
-  if (code !== 0) throw new Error(`${program} ended with ${code}: ${text.decode(stderr)}`);
+  if (code !== 0) throw new Error(`${program} exited with ${code}: ${text.decode(stderr)}`);
   return text.decode(stdout);
 }

@@ -1,3 +1,5 @@
+import { MIB } from "../../base/mod.ts";
+import { randomBytes } from "../lib/bytes.ts";
 import { timed } from "./clock.ts";
 import type { Measure } from "./measure.ts";
 import { dropFromCache } from "./page_cache.ts";
@@ -6,26 +8,25 @@ import { Rootfs, run, ShimContainer } from "./shim_container.ts";
 const FILE_MIB = 64;
 const FILES = 20_000;
 const FILES_PER_FOLDER = 100;
-/** /proc/uptime counts hundredths of a second, which is what the host needs for it once. */
+/** Several reads make up for /proc/uptime, which counts hundredths of a second. */
 const WARM_READS = 8;
-/** For both copies of the file in the guest's page cache. */
-const MEMORY_LIMIT = 512 * 1024 * 1024;
-/** Where the image has what is read, and where the volume is. */
+/** Enough for both copies of the file in the guest's page cache. */
+const MEMORY_LIMIT = 512 * MIB;
+/** Directories of the data in the image, and of the volume. */
 const [IN_IMAGE, IN_VOLUME] = ["/data", "/volume"];
 const PLACES = ["layer", "layer-file", "volume", "host"] as const;
 type Place = typeof PLACES[number];
 
-/** One place's values. Milliseconds. */
+/** Values of a place in milliseconds. */
 interface Seen {
   readonly read: { readonly cold: number; readonly warm: number };
   readonly walk: { readonly cold: number; readonly warm: number };
 }
 
 /**
- * Reading 64 MiB, and a look at each of 20,000 files, in an EROFS layer that goes in as a disk, in one
- * that goes in as a file over virtio-fs, in a volume and on the host: by the same busybox. Cold is for
- * the first time in that VM, with the 64 MiB in nobody's page cache; the host's names and attributes
- * are always warm.
+ * Reading 64 MiB, and the attributes of 20,000 files, in an EROFS layer as a disk, in one as a file
+ * over virtio-fs, in a volume and on the host, by the same busybox. Cold is the first time in that
+ * VM, with the 64 MiB in no page cache; the host's names and attributes are always warm.
  */
 export const storage: Measure = {
   name: "storage",
@@ -64,13 +65,10 @@ export const storage: Measure = {
 
 function makeData(folder: string): void {
   Deno.mkdirSync(folder);
-  const block = new Uint8Array(1024 * 1024);
-  for (let from = 0; from < block.length; from += 65_536) {
-    crypto.getRandomValues(block.subarray(from, from + 65_536));
-  }
+  const block = randomBytes(MIB);
   using file = Deno.createSync(`${folder}/file`);
   for (let mib = 0; mib < FILE_MIB; mib++) {
-    block[0] = mib; // No two are the same.
+    block[0] = mib; // No two blocks are the same.
     file.writeSync(block);
   }
   for (let index = 0; index < FILES; index++) {
@@ -80,7 +78,7 @@ function makeData(folder: string): void {
   }
 }
 
-/** An EROFS image of all of it, beside it. */
+/** Makes an EROFS image of `rootfs` beside it. */
 export async function erofsImage(rootfs: Rootfs): Promise<Disposable & { readonly path: string }> {
   const path = `${rootfs.path}.erofs`;
   using undo = new DisposableStack();
@@ -90,7 +88,7 @@ export async function erofsImage(rootfs: Rootfs): Promise<Disposable & { readonl
   return { path, [Symbol.dispose]: () => owned.dispose() };
 }
 
-/** Measures in a container whose image goes in this way. */
+/** Measures in a container whose layers are handed over in this way. */
 async function inContainer(
   layers: "disk" | "files",
   places: readonly Exclude<Place, "host">[],
@@ -116,9 +114,11 @@ async function inContainer(
 }
 
 /**
- * @param folder as whoever looks sees it.
- * @param file of the host, in which the data are.
- * @param time how long a script takes there. Milliseconds.
+ * Measures reads and walks of a place.
+ *
+ * @param folder path of the data for the scripts.
+ * @param file of the host with the data.
+ * @param time runs a script there. Returns how many milliseconds it took.
  */
 async function lookAt(
   folder: string,
@@ -126,7 +126,7 @@ async function lookAt(
   time: (script: string) => Promise<number>,
 ): Promise<Seen> {
   const read = `dd if=${folder}/file of=/dev/null bs=1M 2>/dev/null`;
-  // Asks for the attributes of each.
+  // Reads the attributes of each file.
   const walk = `find ${folder}/tree -size +1024k`;
   const walks = { cold: await time(walk), warm: await time(walk) };
   await dropFromCache(file);
@@ -135,7 +135,7 @@ async function lookAt(
   return { read: { cold, warm: warm / WARM_READS }, walk: walks };
 }
 
-/** By the clock of the guest, so that what an exec takes is not in it. Milliseconds. */
+/** Returns a script's milliseconds by the guest's clock, which excludes the cost of an exec. */
 async function timedInside(container: ShimContainer, script: string): Promise<number> {
   const clock = (name: string) => `read ${name} _ </proc/uptime`;
   const timed = `${clock("before")}; ${script} || exit; ${clock("after")}; echo $before $after`;

@@ -1,13 +1,13 @@
 import type { Machine, Result, Row, Unit } from "./result.ts";
 
-/** A value with its unit, with as many digits as it is good for. */
+/** Formats a value with its unit and three significant digits. */
 export function format(value: number, unit: Unit): string {
   if (unit === "ratio") return value.toFixed(2);
   const digits = Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0;
   return `${value.toFixed(digits)} ${unit}`;
 }
 
-/** A result as a person reads it. */
+/** Returns a result as a table for people. */
 export function resultTable({ machine, rows }: Result): string {
   const head = ["", "n", "min", "median", "max", "goal", ""];
   const body = rows.map((row) => [
@@ -20,15 +20,15 @@ export function resultTable({ machine, rows }: Result): string {
   return `${machineLine(machine)}\n\n${columns([head, ...body])}`;
 }
 
-/** What was measured on, in one line. */
+/** Returns a line about the machine. */
 export function machineLine(machine: Machine): string {
   const { cpu, cpus, memoryMib, kernel, accelerator, vsock, lab, date } = machine;
-  const where = lab ? ", in the lab (KVM below TCG)" : "";
+  const where = lab ? ", in the lab (KVM on TCG)" : "";
   return `${date}: ${cpus} × ${cpu}, ${(memoryMib / 1024).toFixed(0)} GiB, Linux ${kernel}; ` +
     `${accelerator.toUpperCase()}${where}, ${vsock} vsock`;
 }
 
-/** Aligned columns: the first to the left, the others to the right, the last to the left again. */
+/** Aligns columns: the first and the last to the left, the others to the right. */
 export function columns(lines: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const line of lines) {

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { columns, format, resultTable } from "./table.ts";
 import { resultOf, rowOf } from "./testing.ts";
 
-Deno.test("values have the digits that they are good for", () => {
+Deno.test("values have three significant digits and at most two decimals", () => {
   assert.equal(format(1234.5, "ms"), "1235 ms");
   assert.equal(format(45.67, "MiB"), "45.7 MiB");
   assert.equal(format(0.1234, "s"), "0.12 s");
   assert.equal(format(2, "ratio"), "2.00");
 });
 
-Deno.test("goals stand beside their rows, met or missed", () => {
+Deno.test("the table shows goals beside their rows, met or missed", () => {
   const table = resultTable(resultOf([
     rowOf("floor", 1000),
     rowOf("boot/floor", 2.5, { unit: "ratio", goal: 2, met: false }),

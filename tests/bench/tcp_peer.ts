@@ -1,25 +1,26 @@
-/** The host's end of what is carried over TCP: how fast the other end sends, and takes. */
+/** The host's end of a TCP transfer: measures how fast the peer sends and receives. */
 
 const BLOCK = new Uint8Array(1024 * 1024);
 
-/** Starts the other end, which is to connect to this port; resolves with its end. */
+/** Starts the peer, which has to connect to this port; resolves when it exits. */
 export type Connect = (port: number) => Promise<unknown>;
 
 /**
- * How fast the other end sends, in MB/s: from its connection to the last of its bytes.
- * @throws Error when it sends any other number of them.
+ * Returns how fast the peer sends in MB/s, from its connection to its last byte.
+ *
+ * @throws {Error} if it sends any other number of bytes.
  */
 export async function speedFrom(bytes: number, connect: Connect): Promise<number> {
   return await withPeer(connect, async (peer) => {
     const from = performance.now();
     const count = await drain(peer);
     const ms = performance.now() - from;
-    if (count !== bytes) throw new Error(`${count} of ${bytes} bytes came`);
+    if (count !== bytes) throw new Error(`${count} of ${bytes} bytes arrived`);
     return bytes / 1000 / ms;
   });
 }
 
-/** How fast the other end takes what is sent, in MB/s: up to its close, for which it waits for all. */
+/** Returns how fast the peer receives in MB/s, up to its close after the last byte. */
 export async function speedTo(bytes: number, connect: Connect): Promise<number> {
   return await withPeer(connect, async (peer) => {
     const from = performance.now();
@@ -33,9 +34,9 @@ export async function speedTo(bytes: number, connect: Connect): Promise<number> 
 async function withPeer<T>(connect: Connect, work: (peer: Deno.TcpConn) => Promise<T>): Promise<T> {
   using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
   const ended = connect(listener.addr.port);
-  const gone = ended.then(() => Promise.reject(new Error("the other end did not connect")));
+  const gone = ended.then(() => Promise.reject(new Error("peer did not connect")));
   using peer = await Promise.race([listener.accept(), gone]);
-  gone.catch(() => {}); // By now it is to end.
+  gone.catch(() => {}); // From now on it may exit.
   const result = await work(peer);
   await ended;
   return result;

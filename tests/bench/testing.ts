@@ -1,6 +1,6 @@
 import type { Result, Row } from "./result.ts";
 
-/** A row for a test. */
+/** Returns a row for a test. */
 export function rowOf(name: string, median: number, changes: Partial<Row> = {}): Row {
   return {
     name,
@@ -15,7 +15,7 @@ export function rowOf(name: string, median: number, changes: Partial<Row> = {}):
   };
 }
 
-/** A result for a test. */
+/** Returns a result for a test. */
 export function resultOf(rows: readonly Row[]): Result {
   return {
     machine: {

@@ -16,9 +16,10 @@ interface Segment {
 }
 
 /**
- * A picture of where the time of a boot goes: the medians of its parts, one after the other, and the
- * floor of the same run above them.
- * @throws Error when the result has no boot in it.
+ * Draws where the time of a boot goes: the medians of its parts, one after the other, and the floor
+ * of the same run above them.
+ *
+ * @throws {Error} if the result has no boot.
  */
 export function timelineSvg(result: Result): string {
   const row = (name: string): Row | undefined => result.rows.find((one) => one.name === name);

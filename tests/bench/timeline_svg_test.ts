@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { timelineSvg } from "./timeline_svg.ts";
 import { resultOf, rowOf } from "./testing.ts";
 
-Deno.test("the parts follow each other, and the floor stands above them", () => {
+Deno.test("parts follow each other, with the floor above them", () => {
   const svg = timelineSvg(resultOf([
     rowOf("floor", 1000),
     rowOf("boot-qemu", 500),
@@ -18,6 +18,6 @@ Deno.test("the parts follow each other, and the floor stands above them", () => 
   assert(svg.includes("Test &lt;CPU> &amp; Co"));
 });
 
-Deno.test("without a boot there is nothing to draw", () => {
+Deno.test("a result without a boot is refused", () => {
   assert.throws(() => timelineSvg(resultOf([rowOf("floor", 1000)])), /no boot was measured/);
 });

@@ -10,13 +10,14 @@ import {
   type VmConfig,
 } from "../../qemu/mod.ts";
 import { loadConfig } from "../../shim/config/config.ts";
+import { IN_LAB } from "../lib/environment.ts";
 import type { TestHost } from "../qemu/guest.ts";
 import type { Machine } from "./result.ts";
 
-/** What the slowest boot takes: in the lab, whose KVM is emulated itself, on a busy machine. */
+/** The slowest boot is one in the lab, whose KVM is emulated, on a busy machine. */
 export const BOOT_TIMEOUT_SECONDS = 300;
 
-/** What this host runs its machines with, as the shim decides it. */
+/** Returns the accelerator and the vsock transport that the shim chooses on this host. */
 export function hostChoices(): {
   readonly accelerator: VmConfig["accelerator"];
   readonly transport: VmConfig["transport"];
@@ -28,7 +29,7 @@ export function hostChoices(): {
   };
 }
 
-/** The machine that the shim makes here for a container without limits. */
+/** Returns the VM that the shim makes here for a container without limits. */
 export function shimPlan(host: TestHost): VmConfig {
   const { accelerator, transport } = hostChoices();
   const tsc = accelerator === "tcg" ? hostTsc() : null;
@@ -50,18 +51,18 @@ export function shimPlan(host: TestHost): VmConfig {
   };
 }
 
-/** What is measured on. */
+/** Describes the machine that measures. */
 export function describeMachine(): Machine {
   const { accelerator, transport } = hostChoices();
   const cpuinfo = Deno.readTextFileSync("/proc/cpuinfo");
   return {
-    cpu: /^model name\s*: (.*)$/m.exec(cpuinfo)?.[1]?.trim() ?? "unknown processor",
+    cpu: /^model name\s*: (.*)$/m.exec(cpuinfo)?.[1]?.trim() ?? "unknown CPU",
     cpus: navigator.hardwareConcurrency,
     memoryMib: hostSize().memoryMib,
     kernel: Deno.osRelease(),
     accelerator,
     vsock: transport,
-    lab: Deno.env.get("QEMUBOX_LAB") === "1",
+    lab: IN_LAB,
     date: new Date().toISOString().slice(0, 10),
   };
 }

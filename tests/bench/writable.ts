@@ -2,15 +2,15 @@ import { timed } from "./clock.ts";
 import type { Measure } from "./measure.ts";
 import { Rootfs, run, ShimContainer } from "./shim_container.ts";
 
-const MIB = 256;
-/** Memory for a tmpfs of that size. */
+const FILE_MIB = 256;
+/** Memory for a tmpfs with that file. */
 const MEMORY_LIMIT = 1 << 30;
 const WAYS = ["disk", "tmpfs"] as const;
 
 /**
- * A container that writes to a disk of its own, and one that writes to its VM's memory, in turn: from
- * the call of `start` to the first byte; and 256 MiB with fsync, by dd in the container, against the
- * same on the host, in the folder where the disks are.
+ * A container with a writable disk and one with a tmpfs, in turn: from the call of `start` to the
+ * first byte, and 256 MiB with fsync by dd in the container, against the same on the host in the
+ * directory of the disks.
  */
 export const writable: Measure = {
   name: "writable",
@@ -65,5 +65,5 @@ async function throughContainer(
 }
 
 function ddTo(path: string): string[] {
-  return ["if=/dev/zero", `of=${path}`, "bs=1M", `count=${MIB}`, "conv=fsync"];
+  return ["if=/dev/zero", `of=${path}`, "bs=1M", `count=${FILE_MIB}`, "conv=fsync"];
 }
