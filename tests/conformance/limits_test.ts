@@ -129,7 +129,7 @@ if (IS_OURS) {
     }
   });
 
-  conformance("an update brings processors, and takes them, within the VM's", async (host) => {
+  conformance("an update brings vCPUs, and takes them, within the VM's", async (host) => {
     await using box = await Box.create(host, ["sh", "-c", SHELL], {
       streams: {},
       annotations: { "io.qemubox.vcpus-max": "2" },

@@ -1,4 +1,4 @@
-/** Checkpoints as containerd's clients make them: images, from which other containers come. */
+/** Checkpoints made by containerd's clients: images, from which other containers are restored. */
 
 import assert from "node:assert/strict";
 import { killTask } from "../lib/containers.ts";
@@ -8,7 +8,7 @@ import { until } from "../lib/wait.ts";
 
 const SHOWN_WITHIN_MS = 60_000;
 const CHECKPOINT = "docker.io/library/checkpoint:1";
-// Renamed into place: who looks between a shell's truncation and its write reads nothing.
+// Renamed into place: between a shell's truncation and its write a reader would find nothing.
 const COUNT = "i=$((i+1)); echo $i >/next; mv /next /state; sleep 0.2";
 const COUNTER = ["sh", "-c", `i=0; while :; do ${COUNT}; done`];
 
@@ -17,13 +17,13 @@ async function state(id: string, execId: string): Promise<number> {
   return Number(text.trim() || "0");
 }
 
-async function end(id: string): Promise<void> {
+async function remove(id: string): Promise<void> {
   await killTask(id);
   await ctr("task", "rm", id); // its exit status is the container's
   await ctrOk("containers", "rm", id);
 }
 
-e2e("a checkpoint through ctr, and a container restored from it", async (bench) => {
+e2e("ctr makes a checkpoint of a container, and restores another from it", async (bench) => {
   const [id, other] = [bench.newId(), bench.newId()];
   await ctrOk(...runArguments(id, COUNTER, { flags: ["-d", "--null-io"] }));
   await until("a count", SHOWN_WITHIN_MS, async () => await state(id, "a") > 1 || null);
@@ -31,17 +31,17 @@ e2e("a checkpoint through ctr, and a container restored from it", async (bench) 
     await ctrOk("containers", "checkpoint", "--task", "--image", id, CHECKPOINT);
     assert.equal((await task(id))?.status, "RUNNING");
     const taken = await state(id, "b");
-    await end(id);
+    await remove(id);
 
     await ctrOk("containers", "restore", "--live", other, CHECKPOINT);
     assert.equal((await task(other))?.status, "RUNNING");
     const restored = await state(other, "c");
     assert.ok(restored > 1, `${restored}; it was about ${taken}`);
     await until("more", SHOWN_WITHIN_MS, async () => await state(other, "d") > restored || null);
-    await end(other);
+    await remove(other);
   } finally {
     await ctr("images", "rm", "--sync", CHECKPOINT);
-    // containerd leaves what it unpacks for a shim.
+    // containerd leaves the directory that it unpacks for a shim.
     for (const { name } of Deno.readDirSync("/tmp")) {
       if (name.startsWith("ctrd-checkpoint")) {
         await Deno.remove(`/tmp/${name}`, { recursive: true });
@@ -50,14 +50,14 @@ e2e("a checkpoint through ctr, and a container restored from it", async (bench) 
   }
 });
 
-e2e("a checkpoint into a folder, and the container's end with it", async (bench) => {
+e2e("ctr makes a checkpoint in a directory, and the container exits with it", async (bench) => {
   const id = bench.newId();
   await ctrOk(...runArguments(id, COUNTER, { flags: ["-d", "--null-io"] }));
   const folder = await Deno.makeTempDir();
   try {
     await ctrOk("task", "checkpoint", "--exit", "--image-path", folder, id);
     const stopped = async () => (await task(id))?.status === "STOPPED" || null;
-    await until("the end", SHOWN_WITHIN_MS, stopped);
+    await until("exit of the container", SHOWN_WITHIN_MS, stopped);
     assert.ok((await Deno.stat(`${folder}/inventory.img`)).size > 0);
     await ctr("task", "rm", id);
     await ctrOk("containers", "rm", id);

@@ -1,4 +1,4 @@
-/** Settings as an administrator and a container give them, through containerd. */
+/** Settings of an administrator and of a container, through containerd. */
 
 import assert from "node:assert/strict";
 import { Events } from "../lib/containerd_events.ts";
@@ -11,7 +11,7 @@ import { patience, until } from "../lib/wait.ts";
 
 const FAILED = "ctr: failed to create shim task: ";
 
-e2e("what is not understood fails Create by its name", async (bench) => {
+e2e("unknown and wrong settings fail Create and are named", async (bench) => {
   const refused = async (...flags: string[]) => {
     const { code, stderr } = await ctr(
       ...runArguments(bench.newId(), ["true"], { flags: ["--rm", ...flags] }),
@@ -38,8 +38,8 @@ e2e("what is not understood fails Create by its name", async (bench) => {
   }
 });
 
-e2e("an annotation beats the file, and the file beats the default", async (bench) => {
-  // What the layers become, told by what the VM has.
+e2e("an annotation overrides the file, and the file overrides the default", async (bench) => {
+  // Runs a container. Returns how its VM gets the layers.
   const layers = async (...flags: string[]) => {
     const id = bench.newId();
     const arguments_ = runArguments(id, ["sleep", "3600"], {
@@ -50,7 +50,7 @@ e2e("an annotation beats the file, and the file beats the default", async (bench
     const isDisk = argumentsOf(pid).some((argument) => argument.includes("serial=layers"));
     await ctrOk("task", "kill", "--signal", "SIGKILL", id);
     await until(
-      "its end",
+      "exit of the container",
       patience(10_000),
       async () => (await task(id))?.status === "STOPPED" || null,
     );
@@ -63,7 +63,7 @@ e2e("an annotation beats the file, and the file beats the default", async (bench
   assert.deepEqual(found, ["files", "disk"]);
 });
 
-e2e("boot_timeout_seconds: a guest that takes longer is given up", async (bench) => {
+e2e("boot_timeout_seconds: a guest that takes longer fails Create", async (bench) => {
   const expected = /guest did not become ready within 0\.2 s/;
   const run = (...flags: string[]) =>
     ctr(...runArguments(bench.newId(), ["true"], { flags: ["--rm", ...flags] }));
@@ -73,12 +73,12 @@ e2e("boot_timeout_seconds: a guest that takes longer is given up", async (bench)
 });
 
 e2e(
-  "drain_timeout_seconds: an exit waits so long for a reader that takes nothing",
+  "drain_timeout_seconds: an exit waits this long for a reader that takes nothing",
   async (bench) => {
     using _ = configured({ drain_timeout_seconds: 1.5 });
     const id = bench.newId();
     await using events = await Events.open();
-    // More than the pipes on the way hold, and nobody reads what ctr writes.
+    // More than the pipes on the way hold, while nothing reads what ctr writes.
     const child = new Deno.Command("ctr", {
       args: runArguments(id, ["sh", "-c", "head -c 2000000 /dev/zero & sleep 1"]),
       stdin: "null",
@@ -100,7 +100,7 @@ e2e(
 
 e2e("the size of a VM: limits, defaults, annotations", async (bench) => {
   const KIB_A_MIB = 1024;
-  // What the kernel says that it has: less than the VM, by the kernel itself.
+  // The kernel reports less memory than the VM has, by what it takes for itself.
   const sizes = async (...flags: string[]) => {
     const script = "nproc; awk '/MemTotal/ {print $2}' /proc/meminfo";
     const { stdout, stderr } = await ctr(
@@ -127,7 +127,7 @@ e2e("the size of a VM: limits, defaults, annotations", async (bench) => {
 
 e2e("a container limited to 100 MiB gets 100 MiB, and no more", async (bench) => {
   const id = bench.newId();
-  // dd has a buffer of so many MiB, all of it written to.
+  // dd has a buffer of `mib` MiB, and writes to all of it.
   const hold = (mib: number) => `dd if=/dev/zero of=/dev/null bs=${mib}M count=1 2>/dev/null`;
   const script = `${hold(92)}; echo $?; ${hold(120)}; echo $?; echo alive`;
   const { code, stdout } = await ctr(

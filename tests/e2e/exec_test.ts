@@ -1,4 +1,4 @@
-/** What clients do with a running container: processes added to it, terminals, pause, metrics. */
+/** Clients and a running container: exec processes, terminals, pause, metrics. */
 
 import assert from "node:assert/strict";
 import { BUSYBOX, Client, ctr, ctrOk, runArguments, RUNTIME, task } from "../lib/ctr.ts";
@@ -8,7 +8,7 @@ import { e2e } from "../lib/testbed.ts";
 const SHOWN_WITHIN_MS = patience(60_000);
 const FOREVER = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait; done"];
 
-e2e("processes, a pause and metrics of a running container, through ctr", async (bench) => {
+e2e("ctr runs exec processes in a container, pauses it and reads its metrics", async (bench) => {
   const id = bench.newId();
   await ctrOk(...runArguments(id, FOREVER, { flags: ["-d", "--null-io"] }));
   const exec = (execId: string, ...command: string[]) => [
@@ -51,7 +51,7 @@ e2e("processes, a pause and metrics of a running container, through ctr", async 
 
   await ctrOk("task", "kill", id);
   await until(
-    "the end",
+    "exit of the container",
     SHOWN_WITHIN_MS,
     async () => (await task(id))?.status === "STOPPED" || null,
   );
@@ -59,11 +59,11 @@ e2e("processes, a pause and metrics of a running container, through ctr", async 
   await ctrOk("containers", "rm", id);
 });
 
-e2e("ctr run -t: its size, Ctrl-C, and the status of its shell", async (bench) => {
+e2e("ctr run -t has a size, Ctrl-C and the exit status of its shell", async (bench) => {
   const flags = ["run", "--rm", "-t", "--runtime", RUNTIME, BUSYBOX, bench.newId(), "sh"];
   const terminal = new Terminal(flags, { rows: 33, columns: 111 });
   await terminal.use(async () => {
-    // ctr tells the size once the task has started: the shell may be the first.
+    // ctr sets the size once the task has started, maybe after the shell.
     await terminal.type('until stty size 2>/dev/null | grep "33 111"; do sleep 0.1; done\n');
     await terminal.type("echo si${nothing}ze: $(stty size)\n");
     await terminal.shows("size: 33 111");
@@ -77,7 +77,7 @@ e2e("ctr run -t: its size, Ctrl-C, and the status of its shell", async (bench) =
   });
 });
 
-/** A `ctr` at a terminal, which script(1) makes for it. */
+/** A `ctr` at a terminal made by script(1). */
 class Terminal {
   readonly #process: Deno.ChildProcess;
   readonly #keyboard: WritableStreamDefaultWriter<Uint8Array>;
@@ -110,7 +110,7 @@ class Terminal {
     });
   }
 
-  /** Does the work, and ends what is left. */
+  /** Runs `work`, and then kills ctr if it still runs. */
   async use(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -118,7 +118,7 @@ class Terminal {
       try {
         this.#process.kill("SIGKILL");
       } catch {
-        // It has ended.
+        // It has exited.
       }
       await this.ended;
       await this.#keyboard.close().catch(() => {});

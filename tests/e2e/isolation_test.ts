@@ -1,21 +1,21 @@
-/** What a container writes stays in its VM: neither the host nor the image is changed by it. */
+/** Writes of a container stay in its VM: they change neither the host nor the image. */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { sha256 } from "../lib/bytes.ts";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
 import { argumentsOf, shimOf } from "../lib/sandbox_processes.ts";
 import { e2e, SNAPSHOT_FOLDERS, withBoth } from "../lib/testbed.ts";
 
-/** Everything that containerd and we write, and that a container could reach. */
+/** Directories that containerd and qemubox write to, and that a container could reach. */
 const SEARCHED: readonly string[] = ["/var/lib/containerd", "/var/lib/qemubox", "/run", "/tmp"];
 
-e2e("what a container writes is neither on the host nor in the image", async (bench) => {
+e2e("a container's writes are neither on the host nor in the image", async (bench) => {
   await withBoth(async (snapshotter) => {
     const folder = SNAPSHOT_FOLDERS[snapshotter];
     const layers = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
     const image = fingerprint(layers);
     const id = bench.newId();
-    // In two parts: nothing but the container's own writing puts them together.
+    // In two parts, which only the container's own writes put together.
     const parts = [crypto.randomUUID(), crypto.randomUUID()];
     const secret = parts.join("");
     const script = `name=${parts[0]}; name=\${name}${parts[1]}
@@ -35,7 +35,7 @@ e2e("what a container writes is neither on the host nor in the image", async (be
     const shared = sharedFolder(shimOf(id));
     assert.equal(shared === null, snapshotter === "erofs");
     if (shared !== null) {
-      // The search finds what is there to be found: a file of the image, by name and by what it says.
+      // The search works: it finds a file of the image by its name and by its content.
       assert.notDeepEqual(await search(shared, "busybox"), []);
       assert.notDeepEqual(await search(shared, "nobody:x:65534"), []);
     }
@@ -74,7 +74,7 @@ e2e("what a container writes is neither on the host nor in the image", async (be
   });
 });
 
-/** What virtiofsd shows to a shim's VM, as seen in the shim's mount namespace; null: there is none. */
+/** Returns virtiofsd's shared directory in the shim's mount namespace, or null without one. */
 function sharedFolder(shim: number): string | null {
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
@@ -85,16 +85,16 @@ function sharedFolder(shim: number): string | null {
       if (at < 0) continue;
       return `/proc/${shim}/root${args[at]!.split("=")[1] ?? args[at + 1]!}`;
     } catch {
-      // It has just ended.
+      // It has just exited.
     }
   }
   return null;
 }
 
-/** Paths of files below a folder that are called so, or hold it. */
+/** Returns the paths of files below a directory whose name or content contains `text`. */
 async function search(folder: string, text: string): Promise<string[]> {
   const find = new Deno.Command("find", { args: [`${folder}/`, "-name", `*${text}*`] }).output();
-  // Not as text: a hole of gigabytes would be one line, read into memory.
+  // Without --text: it would read a hole of gigabytes into memory as one line.
   const grep = new Deno.Command("grep", {
     args: ["--recursive", "--files-with-matches", "--no-messages", text, `${folder}/`],
   }).output();
@@ -104,13 +104,13 @@ async function search(folder: string, text: string): Promise<string[]> {
   return outputs.join("").split("\n").filter((line) => line !== "");
 }
 
-/** Everything that is in some folders: names, kinds, modes, owners, times, contents. */
+/** Describes everything in some directories: names, kinds, modes, owners, times, contents. */
 function fingerprint(folders: readonly string[]): Map<string, string> {
   const files = new Map<string, string>();
   const add = (path: string) => {
     const { isFile, isDirectory, isSymlink, mode, uid, gid, mtime, rdev } = Deno.lstatSync(path);
     const content = isFile
-      ? createHash("sha256").update(Deno.readFileSync(path)).digest("hex")
+      ? sha256(Deno.readFileSync(path))
       : isSymlink
       ? Deno.readLinkSync(path)
       : rdev;

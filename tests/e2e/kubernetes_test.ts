@@ -1,9 +1,10 @@
 /**
- * Pods, through Kubernetes' half of containerd and with what the kubelet asks of it: all containers of a
- * pod in one VM. `CRI_HANDLER=runc` runs the same with containerd's own runtime.
+ * Pods through containerd's CRI plugin, with the requests of the kubelet: all containers of a pod
+ * are in one VM. `CRI_HANDLER=runc` runs the same with runc.
  */
 
 import assert from "node:assert/strict";
+import { MIB } from "../../base/mod.ts";
 import { existing } from "../../scripts/lib/paths.ts";
 import { POD_GATEWAY } from "../lib/cri_containerd.ts";
 import type { Pod, PodContainer } from "../lib/crictl.ts";
@@ -13,12 +14,11 @@ import { patience, until } from "../lib/wait.ts";
 
 const FOREVER = ["sleep", "3600"];
 const PORT = 8080;
-const MIB = 2 ** 20;
 const SOON_MS = patience(30_000);
-/** Ends at once when it is told to. */
+/** Makes a shell exit at SIGTERM. */
 const TRAP = "trap 'exit 0' TERM;";
 
-podTest("a pod with two containers", async (bench, t) => {
+podTest("a pod runs two containers", async (bench, t) => {
   const pod = await bench.runPod();
   const folders = podFolders(bench.newFolder());
   const mounts = [
@@ -38,15 +38,18 @@ podTest("a pod with two containers", async (bench, t) => {
   const client = await pod.startContainer({ name: "client", command: FOREVER, mounts });
   const pair = { pod, server, client };
 
-  await t.step("both run, are logged and take commands", () => bothRun(pair));
-  await t.step("one network, which is there before the first of them starts", () => network(pair));
-  await t.step("what is shared, and what is not", () => namespaces(pair));
+  await t.step("both run, have logs and take commands", () => bothRun(pair));
+  await t.step(
+    "they share a network, which exists before the first of them starts",
+    () => network(pair),
+  );
+  await t.step("they share IPC, UTS and network, and not PIDs and mounts", () => namespaces(pair));
   await t.step("volumes", () => volumes(pair, folders));
-  await t.step("one ends with an error and is made again", () => madeAgain(pair));
-  await t.step("one is out of its memory", () => outOfMemory(pair));
-  await t.step("numbers", () => numbers(pair));
-  await t.step("limits are changed", () => limits(pair));
-  if (HANDLER === "qemubox") await t.step("all of it is one VM", () => oneVm(pair));
+  await t.step("one exits with an error and is made again", () => madeAgain(pair));
+  await t.step("one is OOM-killed", () => outOfMemory(pair));
+  await t.step("statistics are reported", () => statistics(pair));
+  await t.step("limits can be updated", () => limits(pair));
+  if (HANDLER === "qemubox") await t.step("all containers are in one VM", () => oneVm(pair));
 
   await t.step("one is stopped and removed, the other runs on", async () => {
     await server.stop(10);
@@ -54,7 +57,7 @@ podTest("a pod with two containers", async (bench, t) => {
     await server.remove();
     assert.equal(await client.exec("echo", "here"), "here\n");
   });
-  await t.step("the pod is stopped with what runs in it, twice, and removed", async () => {
+  await t.step("the pod can be stopped twice with what runs in it, and removed", async () => {
     await pod.stop();
     assert.equal((await client.status()).exitCode, KILLED_STATUS);
     assert.equal((await pod.status()).state, "SANDBOX_NOTREADY");
@@ -64,14 +67,14 @@ podTest("a pod with two containers", async (bench, t) => {
   });
 });
 
-podTest("a pod with one PID namespace", async ({ runPod }) => {
+podTest("the containers of a pod may share a PID namespace", async ({ runPod }) => {
   const annotations = { "io.qemubox.vcpus": "2" };
   const pod = await runPod({ shareProcessNamespace: true, annotations });
   const first = await pod.startContainer({ name: "first", command: ["sleep", "4242"] });
   const second = await pod.startContainer({ name: "second", command: FOREVER });
   const seen = await second.exec("ps", "-o", "pid,args");
   assert.match(seen, /^ *1 sh -c while :; do sleep 3600/m);
-  // What is said of the VM is said of the pod.
+  // Annotations of the pod size the VM.
   if (HANDLER === "qemubox") assert.equal(await second.exec("nproc"), "2\n");
   const pid = /^ *(\d+) sleep 4242$/m.exec(seen)?.[1];
   assert(pid !== undefined && pid !== "1", seen);
@@ -83,7 +86,7 @@ podTest("a pod with one PID namespace", async ({ runPod }) => {
 });
 
 podTest(
-  "containerd is started again while a pod runs",
+  "a pod runs on while containerd is restarted",
   async ({ containerd, runPod, newFolder }) => {
     const pod = await runPod();
     const folder = newFolder();
@@ -102,7 +105,8 @@ podTest(
     assert.equal((await pod.status()).state, "SANDBOX_READY");
     assert.equal((await ticking.status()).state, "CONTAINER_RUNNING");
     assert.equal(await ticking.exec("echo", "here"), "here\n");
-    // Not before: containerd forgets tasks without a process when it starts, and answers 255 for them.
+    // Not earlier: at its start containerd forgets tasks without a process, and reports 255 for
+    // them.
     Deno.writeTextFileSync(`${folder}/end`, "");
     assert.equal((await ending.ended()).exitCode, 5);
     const ticks = async () => (await ticking.logs()).split("\n").length;
@@ -120,7 +124,7 @@ podTest(
   },
 );
 
-podTest("a pod on the host's network is refused, and why", async (bench) => {
+podTest("a pod on the host's network is refused with the reason", async (bench) => {
   await assert.rejects(bench.runPod({ hostNetwork: true }), /host'?s? ?network/i);
 }, { inVm: true });
 
@@ -198,7 +202,7 @@ async function namespaces({ server, client }: Pair): Promise<void> {
   assert.match((await client.execFails("ls /only-here")).message, /No such file/);
 }
 
-/** An emptyDir, a Secret as the kubelet lays it out, and the file for a container's last words. */
+/** Makes an emptyDir, a Secret as the kubelet lays it out, and a termination log. */
 function podFolders(folder: string) {
   const [empty, secret, termination] = ["empty", "secret", "termination"]
     .map((name) => `${folder}/${name}`) as [string, string, string];
@@ -211,7 +215,7 @@ function podFolders(folder: string) {
   return { empty, secret, termination };
 }
 
-/** pkg/volume/util/atomic_writer.go of Kubernetes: a new folder takes the place of the old one at once. */
+/** Replaces a Secret's directory atomically, as pkg/volume/util/atomic_writer.go of Kubernetes. */
 function writeSecret(folder: string, version: string, token: string): void {
   Deno.mkdirSync(`${folder}/${version}`);
   Deno.writeTextFileSync(`${folder}/${version}/token`, token);
@@ -266,7 +270,7 @@ async function madeAgain({ pod, server }: Pair): Promise<void> {
 async function outOfMemory({ pod, server }: Pair): Promise<void> {
   const hungry = await pod.startContainer({
     name: "hungry",
-    // Looks for the end of a line that has none.
+    // It looks for the end of a line that has none.
     command: ["sh", "-c", "exec tail /dev/zero"],
     resources: { memory_limit_in_bytes: 32 * MIB },
   });
@@ -276,7 +280,7 @@ async function outOfMemory({ pod, server }: Pair): Promise<void> {
   assert.equal(await server.exec("echo", "here"), "here\n");
 }
 
-async function numbers({ pod, client }: Pair): Promise<void> {
+async function statistics({ pod, client }: Pair): Promise<void> {
   type Values<T extends string> = Record<T, { value: string }>;
   const stats = await client.stats() as {
     cpu: Values<"usageCoreNanoSeconds">;
@@ -292,7 +296,7 @@ async function numbers({ pod, client }: Pair): Promise<void> {
       containers: { attributes: { metadata: { name: string } } }[];
     };
   };
-  // They are those of the pod's cgroup on the host, in which a VM is where there is cgroup v2.
+  // These are of the pod's cgroup on the host, which the VM is in with cgroup v2.
   if (HANDLER !== "qemubox" || existing("/sys/fs/cgroup/cgroup.controllers") !== null) {
     assert(Number(linux.cpu.usageCoreNanoSeconds.value) > 0, JSON.stringify(linux));
     assert(Number(linux.memory.workingSetBytes.value) > 0, JSON.stringify(linux));
@@ -303,7 +307,7 @@ async function numbers({ pod, client }: Pair): Promise<void> {
   assert.deepEqual(names, ["client", "server"]);
 }
 
-/** By both versions of cgroups, in a cgroup namespace or not. */
+/** Prints the limits with both versions of cgroups, in a cgroup namespace or not. */
 const LIMITS = `group=$(sed -n s/^0:://p /proc/self/cgroup)
   first() { for file; do [ ! -e $file ] || { cat $file; break; }; done; }
   cd /sys/fs/cgroup
@@ -340,8 +344,8 @@ async function oneVm({ pod, server, client }: Pair): Promise<void> {
   assert.equal(roles.filter((role) => role === "shim").length, 1, roles.join());
   const { pid } = processes.find(({ role }) => role === "qemu")!;
   const netns = (of: string | number) => Deno.readLinkSync(`/proc/${of}/ns/net`);
-  assert.notEqual(netns(pid), netns("self"), "QEMU has the host's network");
+  assert.notEqual(netns(pid), netns("self"), "QEMU is in the host's network namespace");
   for (const { id } of [server, client]) {
-    assert.deepEqual(podProcesses(id), [], "a VM or a shim of its own");
+    assert.deepEqual(podProcesses(id), [], "the container has its own VM or shim");
   }
 }

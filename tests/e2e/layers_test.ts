@@ -1,4 +1,4 @@
-/** How an image gets into its VM: EROFS layers as they are, anything else over virtio-fs. */
+/** How an image gets into its VM: EROFS layers unchanged, anything else over virtio-fs. */
 
 import assert from "node:assert/strict";
 import { type ImageRecipe, ociArchive } from "../../scripts/lib/oci_archive.ts";
@@ -8,11 +8,11 @@ import { Client, ctr, ctrOk, LAYERS, runArguments, type Snapshotter } from "../l
 import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 
-/** What a sandbox has for its image. */
+/** Devices of a sandbox for its image. */
 interface Devices {
   readonly layerDisk: boolean;
   readonly virtiofsd: boolean;
-  /** Mounts of EROFS, or of an overlay, in the shim's mount namespace that the host does not have. */
+  /** Number of EROFS and overlay mounts in the shim's mount namespace that the host lacks. */
   readonly mounts: number;
 }
 
@@ -43,13 +43,13 @@ const WAYS: readonly {
     devices: { layerDisk: true, virtiofsd: false, mounts: 0 },
   },
   {
-    name: "EROFS layers as files, mounted by the guest",
+    name: "EROFS layers are files that the guest mounts, on request",
     snapshotter: "erofs",
     flags: ["--annotation", "io.qemubox.layers=files"],
     devices: { layerDisk: false, virtiofsd: true, mounts: 0 },
   },
   {
-    name: "a disk of layers beside a volume",
+    name: "EROFS layers are a disk beside a volume",
     snapshotter: "erofs",
     flags: ["--mount", "type=bind,src=/run/containerd,dst=/data,options=rbind:ro"],
     devices: { layerDisk: true, virtiofsd: true, mounts: 0 },
@@ -84,7 +84,7 @@ for (const { name, snapshotter, flags, devices } of WAYS) {
   });
 }
 
-e2e("two VMs of an image read the same files, so that the host has them once", async (bench) => {
+e2e("two VMs of an image read the same files, which the host caches once", async (bench) => {
   const clients = [bench.newId(), bench.newId()].map((id) => ({
     id,
     client: new Client(
@@ -113,7 +113,7 @@ e2e("two VMs of an image read the same files, so that the host has them once", a
   }
 });
 
-/** The images that a process has open, by device and inode; none past the page cache. */
+/** Returns a process's open images, by device and inode; none may bypass the page cache. */
 function layersOpenIn(pid: number): string[] {
   const direct = 0o40000;
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].flatMap(({ name }) => {
@@ -130,7 +130,7 @@ function layersOpenIn(pid: number): string[] {
 const HUNDRED = "docker.io/library/hundred:latest";
 const COUNT = 100;
 
-e2e("a hundred layers with whiteouts and opaque folders, by both ways", async (bench) => {
+e2e("a hundred layers with whiteouts and opaque directories work, by both ways", async (bench) => {
   const archive = Deno.makeTempFileSync({ prefix: "e2e-hundred-" });
   const erofs = ["--snapshotter", "erofs"];
   try {
@@ -142,7 +142,7 @@ e2e("a hundred layers with whiteouts and opaque folders, by both ways", async (b
       .filter((layer) => layer % 5 !== 4);
     const expected = [
       ...[`${COUNT}`, `top ${kept.join(" ")} `, `${kept.length}`],
-      // The last opaque folder is layer 90's; what lay in it below is gone, what came later is not.
+      // The last opaque directory is in layer 90: it hides lower layers, and not upper ones.
       ...Array.from({ length: COUNT - 90 + 1 }, (_, index) => `${90 + index}`).toSorted(),
       ...Array.from({ length: COUNT - 90 + 1 }, (_, index) => `of ${90 + index}`).toSorted(),
       ...["0", "done", ""],
@@ -172,7 +172,7 @@ e2e("a hundred layers with whiteouts and opaque folders, by both ways", async (b
   }
 });
 
-/** Layer N adds /layers/N and /opaque/N; some take away what is below them. */
+/** Returns layers: layer N adds /layers/N and /opaque/N; some hide what is below them. */
 async function hundredLayers(): Promise<ImageRecipe> {
   const busybox = Deno.readFileSync("/usr/bin/busybox");
   const list = await new Deno.Command("/usr/bin/busybox", { args: ["--list"] }).output();

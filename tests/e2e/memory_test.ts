@@ -1,4 +1,4 @@
-/** Memory that a container has freed goes back to the host, and memory that it needs comes. */
+/** Freed memory goes back to the host, and memory pressure brings more. */
 
 import assert from "node:assert/strict";
 import { annotations, configured } from "../lib/configured.ts";
@@ -9,20 +9,20 @@ import { patience, until } from "../lib/wait.ts";
 
 const KIB_A_MIB = 1024;
 
-/** What a process has of the machine's memory, all in all or of memory that is shared: /proc/PID/status. */
+/** Returns a process's resident memory, in total or shared memory only: /proc/PID/status. */
 function residentMib(pid: number, what: "VmRSS" | "RssShmem" = "VmRSS"): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const line = status.split("\n").find((one) => one.startsWith(`${what}:`))!;
   return Number(/\d+/.exec(line)![0]) / KIB_A_MIB;
 }
 
-/** What a machine has of memory, from QEMU's arguments. */
+/** Returns a VM's memory from QEMU's arguments. */
 function machineMib(pid: number): number {
   const memory = argumentsOf(pid).find((one) => one.startsWith("memory-backend-memfd,"))!;
   return Number(/\bsize=(\d+)M\b/.exec(memory)![1]);
 }
 
-e2e("a freed GiB is the host's again within 10 seconds", async (bench) => {
+e2e("a freed GiB goes back to the host within 10 seconds", async (bench) => {
   const id = bench.newId();
   const script = `dd if=/dev/zero of=/big bs=1M count=1024 2>/dev/null; echo held; read _
     rm /big; echo freed; read _`;
@@ -52,7 +52,7 @@ e2e("a freed GiB is the host's again within 10 seconds", async (bench) => {
 });
 
 e2e(
-  "without a limit, pressure brings memory, and what is not used is taken away",
+  "without a limit, pressure brings memory, and unused memory is removed",
   async (bench) => {
     using _ = configured({ default_memory_mib: 256, memory_cooldown_seconds: 2 });
     const id = bench.newId();
@@ -73,12 +73,12 @@ e2e(
     const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
     await client.write("go on\n");
     await client.line("grown");
-    // The guest's memory, without QEMU's own, is a memfd that it shares with its helpers.
+    // The guest's memory, without QEMU's own, is a memfd that QEMU shares with its helpers.
     const grown = residentMib(pid, "RssShmem");
     assert(grown > 700, `${grown} MiB are resident`);
     await client.write("go on\n");
     await client.line("shrunk");
-    // Which pages are taken away is the guest's to say, also those that it never touched.
+    // The guest chooses which pages to give up, even those that it never touched.
     const left = machineMib(pid) - (1024 - 256);
     await until(
       `the fall of the guest's ${grown} MiB to ${left} MiB`,

@@ -1,4 +1,4 @@
-/** Containers as nerdctl runs them, whose networks are made by hooks of their specifications. */
+/** Containers of nerdctl, whose networks are made by hooks of their specifications. */
 
 import assert from "node:assert/strict";
 import { NERDCTL_PROGRAM } from "../../scripts/lib/nerdctl.ts";
@@ -14,7 +14,7 @@ const GATEWAY = "10.4.0.1";
 const FIFOS = "/run/containerd/fifo";
 const SOON_MS = patience(20_000);
 
-/** nerdctl, with everything of its own in one folder. */
+/** nerdctl with all its state in one directory. */
 class Nerdctl implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "nerdctl-" });
 
@@ -34,18 +34,18 @@ class Nerdctl implements AsyncDisposable {
     return new Client([...own, ...args], { program: NERDCTL_PROGRAM });
   }
 
-  /** Addresses of its network that somebody has. */
+  /** Returns the allocated addresses of its network. */
   addresses(): string[] {
     return [...Deno.readDirSync("/var/lib/cni/networks/bridge")].map(({ name }) => name)
       .filter((name) => name.startsWith("10."));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Those of a client in the foreground stay, with any runtime.
+    // FIFOs of a client in the foreground stay, with any runtime.
     for (const { name } of Deno.readDirSync(FIFOS)) {
       await Deno.remove(`${FIFOS}/${name}`, { recursive: true });
     }
-    // It makes it for the first container and keeps it.
+    // nerdctl makes the bridge for the first container and keeps it.
     await new Deno.Command("ip", { args: ["link", "del", BRIDGE] }).output();
     await Deno.remove(this.folder, { recursive: true });
   }
@@ -60,7 +60,9 @@ function nerdctl(name: string, work: (nerdctl: Nerdctl, bench: Bench) => Promise
   testbedTest(full, "e2e", withIt, { ignore: WHY_NOT !== null });
 }
 
-/** Whether a port of this host has the page; fetch wants certificates, which the testbed has not. */
+/**
+ * Returns whether a port of this host serves the page. fetch needs certificates, which are missing.
+ */
 async function page(port: number): Promise<boolean> {
   try {
     using connection = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -74,7 +76,7 @@ async function page(port: number): Promise<boolean> {
 const RUN = ["run", "--runtime", RUNTIME];
 
 nerdctl(
-  "nerdctl run: its network, name, volume and status, as with any runtime",
+  "nerdctl run has network, name, volume and status as with any runtime",
   async (nerdctl) => {
     const folder = `${nerdctl.folder}/volume`;
     Deno.mkdirSync(folder);
@@ -98,7 +100,7 @@ nerdctl(
 );
 
 nerdctl(
-  "a detached container of nerdctl: published port, inspect, exec, logs, stop",
+  "a detached container of nerdctl has a published port, inspect, exec, logs and stop",
   async (nerdctl) => {
     const server = "echo begun; echo page >/index.html; httpd -f -p 80 -h /";
     const id = (await nerdctl.ok(
@@ -121,7 +123,7 @@ nerdctl(
 );
 
 nerdctl(
-  "the shim of a container of nerdctl is killed: its hooks release what it had",
+  "nerdctl's hooks release the network of a container whose shim is killed",
   async (nerdctl) => {
     const args = [
       ...RUN,
@@ -137,7 +139,7 @@ nerdctl(
     const id = (await nerdctl.ok(...args)).trim();
     assert.equal(nerdctl.addresses().length, 1);
     kill(shimOf(id), "SIGKILL");
-    await until("its address is free", SOON_MS, () => {
+    await until("release of its address", SOON_MS, () => {
       return Promise.resolve(nerdctl.addresses().length === 0 || null);
     });
     await nerdctl.ok("rm", "--force", "victim");

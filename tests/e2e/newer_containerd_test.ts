@@ -1,6 +1,6 @@
 /**
- * containerd 2.4, whose mount manager leaves to the shim what it claims: EROFS layers are a disk as with
- * any other, and the writable image that a snapshot brings along is what its container writes to.
+ * containerd 2.4, whose mount manager leaves claimed mounts to the shim: EROFS layers are a disk as
+ * with any other version, and the writable image of a snapshot is its container's writable layer.
  */
 
 import assert from "node:assert/strict";
@@ -44,9 +44,16 @@ Deno.test({
 
 async function writableImages(t: Deno.TestContext, containerd: NewerContainerd): Promise<void> {
   const step = steps(t, containerd);
+  await writableDisk(step, containerd);
+  await exitedImage(step, containerd);
+  await recoveredImage(step, containerd);
+}
 
+type StepWithId = ReturnType<typeof steps>;
+
+async function writableDisk(step: StepWithId, containerd: NewerContainerd): Promise<void> {
   await step("the snapshot's image is a disk, and so are the layers", async (id) => {
-    // The second time it finds what the first has left.
+    // The second run finds what the first has left.
     const script = `if [ -e /kept ]; then cat /kept; exit; fi
       cat /layers/top; ls /layers | wc -l; mkdir /d; rm /layers/1; echo kept > /kept; echo ready; read _
       dd if=/dev/zero of=/big bs=1M count=100 2>&1 | grep -o '${FULL}'
@@ -62,7 +69,7 @@ async function writableImages(t: Deno.TestContext, containerd: NewerContainerd):
     const [image, ...others] = containerd.writableImages();
     assert.deepEqual([Deno.statSync(image!).size, others], [SIZE_MIB << 20, []]);
 
-    // Nobody has asked for it to be written yet.
+    // Nothing has asked for a sync so far.
     await containerd.ctrOk("task", "pause", id);
     assert.equal(await contentOf(image!, "/upper/kept"), "kept\n");
     await checked(image!);
@@ -90,28 +97,32 @@ async function writableImages(t: Deno.TestContext, containerd: NewerContainerd):
     }
     assert.equal(await containerd.ctrOk("task", "start", id), "kept\n");
 
-    // It mounts the image without a look at its journal.
+    // commit mounts the image without replaying its journal.
     await containerd.ctrOk("snapshots", "--snapshotter", "erofs", "commit", `${id}-c`, id);
     const layer = image!.replace("rwlayer.img", "layer.erofs");
     assert.equal(await output("dump.erofs", ["--cat", "--path=/d/more", layer]), "more\n");
     await containerd.ctrOk("snapshots", "--snapshotter", "erofs", "rm", `${id}-c`);
   });
+}
 
-  await step("what a container wrote is in the image when its end is told", async (id) => {
+async function exitedImage(step: StepWithId, containerd: NewerContainerd): Promise<void> {
+  await step("a container's writes are in the image when its exit is reported", async (id) => {
     const [command, ...rest] = run(id, BUSYBOX, "erofs", ["sh", "-c", "echo kept > /kept"]);
     await containerd.ctrOk(command!, "-d", ...rest);
-    await until("the container has ended", patience(30_000), async () => {
+    await until("exit of the container", patience(30_000), async () => {
       const line = (await containerd.ctrOk("task", "ls")).split("\n").find((l) => l.startsWith(id));
       return line?.includes("STOPPED") || null;
     });
-    // Its VM is still there.
+    // Its VM still runs.
     assert.notDeepEqual(sandboxProcesses(id), []);
     const [image] = containerd.writableImages();
     assert.equal(await contentOf(image!, "/upper/kept"), "kept\n");
     await checked(image!);
   });
+}
 
-  await step("QEMU is killed while a container writes: its image can be recovered", async (id) => {
+async function recoveredImage(step: StepWithId, containerd: NewerContainerd): Promise<void> {
+  await step("the image of a container whose QEMU is killed can be recovered", async (id) => {
     const script = `if [ -e /kept ]; then cat /kept; exit; fi
       echo kept > /kept; sync; echo ready
       while :; do mkdir /x; echo x > /x/y; rm -r /x; done`;
@@ -124,7 +135,7 @@ async function writableImages(t: Deno.TestContext, containerd: NewerContainerd):
 
     const copy = Deno.makeTempFileSync({ dir: "/run" });
     await Deno.copyFile(image!, copy);
-    // 1: it has repaired something, here by the journal.
+    // Status 1: e2fsck has repaired something, here by the journal.
     assert.match(await output("e2fsck", ["-fp", copy], 1), /recovering journal/);
     assert.equal(await contentOf(copy, "/upper/kept"), "kept\n");
     Deno.removeSync(copy);
@@ -132,12 +143,12 @@ async function writableImages(t: Deno.TestContext, containerd: NewerContainerd):
   });
 }
 
-/** Another tool may have merged layers into one image whose data lie in theirs. */
+/** Another tool may have merged layers into an image whose data are in the layers. */
 async function mergedImage(t: Deno.TestContext, containerd: NewerContainerd): Promise<void> {
   const layers = containerd.layerImages();
   const merged = layers.at(-1)!.replace(/[^/]*$/, "fsmeta.erofs");
   await output("mkfs.erofs", ["--quiet", "--aufs", "--ovlfs-strip=1", merged, ...layers]);
-  await steps(t, containerd)("an image with the layers as its devices", async (id) => {
+  await steps(t, containerd)("a merged image has the layers as its devices", async (id) => {
     const script = "cat /layers/top; ls /layers | wc -l; grep -o 'lowerdir=[^,]*' /proc/mounts";
     const said = await containerd.ctrOk(...run(id, LAYERS, "erofs", ["sh", "-c", script]));
     assert.equal(said, "20\n17\nlowerdir=layers/0\n");
@@ -149,7 +160,7 @@ async function otherSnapshots(t: Deno.TestContext, containerd: NewerContainerd):
   const step = steps(t, containerd);
   const script = "echo x > /x && cat /x; df -k / | awk 'END { print ($2 > 100000) }'";
   for (const [snapshotter, image] of [["erofs", LAYERS], ["overlayfs", BUSYBOX]] as const) {
-    await step(`without a writable image: ${snapshotter}`, async (id) => {
+    await step(`a snapshot of ${snapshotter} without a writable image works`, async (id) => {
       const said = await containerd.ctrOk(...run(id, image, snapshotter, ["sh", "-c", script]));
       assert.equal(said, "x\n1\n");
       assert.deepEqual(containerd.writableImages(), []);
@@ -158,7 +169,7 @@ async function otherSnapshots(t: Deno.TestContext, containerd: NewerContainerd):
   }
 }
 
-/** Steps that leave nothing, each with a container of its own. */
+/** Returns a function that runs a step with its own container, which must leave nothing. */
 function steps(t: Deno.TestContext, containerd: NewerContainerd) {
   return async (name: string, work: (id: string) => Promise<void>): Promise<void> => {
     await t.step(name, async () => {
@@ -181,17 +192,17 @@ function run(id: string, image: string, snapshotter: string, command: readonly s
   return ["run", "--runtime", RUNTIME, "--snapshotter", snapshotter, image, id, ...command];
 }
 
-/** A file in the ext4 of an image, without mounting it. */
+/** Returns the content of a file in an ext4 image, without mounting it. */
 function contentOf(image: string, path: string): Promise<string> {
   return output("debugfs", ["-R", `cat ${path}`, image]);
 }
 
-/** What e2fsck says of an image that is in order. */
+/** Checks an image, which must be clean. Returns e2fsck's output. */
 function checked(image: string): Promise<string> {
   return output("e2fsck", ["-fn", image]);
 }
 
-/** @throws AssertionError when the program ends with another code. */
+/** Runs a program. Returns its output. @throws {AssertionError} if it exits with another code. */
 async function output(program: string, args: string[], wanted = 0): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(program, { args }).output();
   const text = new TextDecoder();

@@ -1,4 +1,4 @@
-/** What a pod is in that is killed: its VM, and the shim that all its containers have in common. */
+/** Kills what a pod runs in: its VM, and the shim that all its containers share. */
 
 import assert from "node:assert/strict";
 import { KILLED_STATUS, VICTIMS } from "../lib/kills.ts";
@@ -9,12 +9,12 @@ import { patience, until } from "../lib/wait.ts";
 const FOREVER = ["sleep", "3600"];
 const SOON_MS = patience(30_000);
 
-/** Of a container whose shim is gone CRI asks in vain, with any runtime: that is its 255. */
+/** CRI reports 255 for a container whose shim is gone, with any runtime. */
 const STATUS = { "QEMU": KILLED_STATUS, "the shim": 255 } as const;
 
 for (const name of ["QEMU", "the shim"] as const) {
   podTest(
-    `${name} of a pod is killed: all its containers end, and it can be made again`,
+    `SIGKILL of ${name} of a pod ends all its containers, and the pod can be made again`,
     async (bench) => {
       const pod = await bench.runPod({ name: "again" });
       const containers = [
@@ -30,9 +30,9 @@ for (const name of ["QEMU", "the shim"] as const) {
       for (const container of containers) {
         assert.equal((await container.ended()).exitCode, STATUS[name]);
       }
-      // It keeps the status that it had.
+      // It keeps its exit status.
       assert.equal((await ended.status()).exitCode, 3);
-      await until("the pod's end", SOON_MS, async () => {
+      await until("end of the pod", SOON_MS, async () => {
         return (await pod.status()).state === "SANDBOX_NOTREADY" || null;
       });
       await pod.stop();

@@ -1,5 +1,5 @@
 /**
- * Several containers in one VM, as containerd's CRI plugin makes pods: through annotations of their
+ * Several containers in one VM: pods, made as containerd's CRI plugin does by annotations of their
  * specifications.
  */
 
@@ -14,7 +14,7 @@ import { patience, until } from "../lib/wait.ts";
 const PAUSE = ["sleep", "3600"];
 const SOON_MS = patience(30_000);
 
-/** A pod's first container, which runs, and how others come beside it. */
+/** The running first container of a pod, and how others join it. */
 class TestPod {
   readonly id: string;
   readonly pid: number;
@@ -36,18 +36,18 @@ class TestPod {
     return new TestPod(id, (await task(id))!.pid, snapshotter);
   }
 
-  /** The arguments that run a container in it. */
+  /** Returns the arguments of `ctr` that run a container in the pod. */
   args(id: string, command: readonly string[], flags: readonly string[] = []): string[] {
     const all = [...podFlags(this.id, "container"), ...flags];
     return runArguments(id, command, { snapshotter: this.#snapshotter, flags: all });
   }
 
-  /** Runs a container in it to its end, and returns its output. */
+  /** Runs a container in the pod until it exits. Returns its output. */
   async run(id: string, script: string, flags: readonly string[] = []): Promise<string> {
     return await ctrOk(...this.args(id, ["sh", "-c", script], ["--rm", ...flags]));
   }
 
-  /** A namespace of its first container, as the CRI plugin names it. */
+  /** Returns flags for namespaces of its first container, as the CRI plugin sets them. */
   namespace(...types: readonly string[]): string[] {
     return types.flatMap((type) => ["--with-ns", `${type}:/proc/${this.pid}/ns/${type}`]);
   }
@@ -63,15 +63,15 @@ async function exec(id: string, script: string): Promise<string> {
   return await ctrOk("task", "exec", "--exec-id", execId, id, "sh", "-c", script);
 }
 
-/** Resolves when containerd knows that a task has ended, or knows it no more. */
+/** Resolves when containerd reports a task as stopped, or does not know it any more. */
 async function ended(id: string): Promise<void> {
-  await until(`the end of ${id}`, KNOWN_WITHIN_MS, async () => {
+  await until(`exit of ${id}`, KNOWN_WITHIN_MS, async () => {
     const known = await task(id);
     return known === null || known.status === "STOPPED" || null;
   });
 }
 
-/** What the shim of a pod has mounted for its containers but the first. */
+/** Returns what the shim of a pod has mounted for its containers, except for the first. */
 function mountsOfMembers(pod: string): string[] {
   return Deno.readTextFileSync(`/proc/${shimOf(pod)}/mountinfo`).split("\n")
     .filter((line) => /\/(members|shared)\/c\d/.test(line));
@@ -90,7 +90,7 @@ e2e("the containers of a pod are in one VM, each with its own image and files", 
     assert.deepEqual([first, second], [1, 2].map((own) => `${boot}${own}\n${pod.id}\n`));
     const { length } = sandboxProcesses(pod.id).filter(({ role }) => role === "qemu");
     assert.equal(length, 1);
-    // They have gone, with all that they had.
+    // The containers are gone with all their mounts.
     assert.deepEqual(mountsOfMembers(pod.id), []);
     await pod.end();
   });
@@ -111,12 +111,12 @@ e2e("a pod's containers have in common what their specifications say", async (be
       ...shm(folder),
       ...namespaces,
     ]).catch((error: Error) => error.message);
-    // `ls` fails: it has no such file. Its processes are its own.
+    // ls fails: the container has no such file. It sees only its own processes.
     const [page, shared, ipc, uts, ...rest] = seen.split("\n");
     assert.deepEqual([page, shared], ["page", "from a"]);
     assert.equal(`${ipc}\n${uts}\n`, await exec(pod.id, look.split("; ").slice(1).join("; ")));
     assert(!rest.join("\n").includes("httpd"), seen);
-    // Unless they have these in common.
+    // With a common PID namespace it sees those of the other.
     const pids = await pod.run(bench.newId(), "ps", pod.namespace("pid"));
     assert.match(pids, /sleep 3600/);
     await killTask(id);
@@ -127,13 +127,13 @@ e2e("a pod's containers have in common what their specifications say", async (be
   }
 });
 
-/** As the CRI plugin gives a pod its shared memory: a folder of the host. */
+/** Returns the flags by which the CRI plugin shares /dev/shm in a pod: a directory of the host. */
 function shm(folder: string): string[] {
   return ["--mount", `type=bind,src=${folder},dst=/dev/shm,options=rbind:rw`];
 }
 
 e2e(
-  "volumes of a container that comes later: files, folders, read-only, replaced",
+  "volumes of a container that comes later are files and directories, read-only and replaced",
   async (bench) => {
     const folder = await Deno.makeTempDir();
     const write = (path: string, text: string) => Deno.writeTextFileSync(`${folder}/${path}`, text);
@@ -185,7 +185,7 @@ e2e(
   },
 );
 
-e2e("a container that cannot come in leaves the pod as it was", async (bench) => {
+e2e("a container that fails to join leaves the pod as it was", async (bench) => {
   const pod = await TestPod.start(bench.newId("pod"));
   const id = bench.newId();
   const refused: [RegExp, string[], string[]][] = [
@@ -219,7 +219,7 @@ e2e("a container's end, limits and output in a pod are its own", async (bench) =
   assert.deepEqual([full.code, failed.code, large.code], [KILLED_STATUS, 42, 0]);
   assert.equal(large.output.length, 4_000_000);
   assert.equal((await task(pod.id))?.status, "RUNNING");
-  // A pod of which the first container ends first goes on, up to its last one.
+  // A pod outlives its first container, until the last one exits.
   const id = bench.newId();
   await ctrOk(...pod.args(id, PAUSE, ["-d", "--null-io"]));
   await pod.end();

@@ -1,4 +1,4 @@
-/** Processors that come and go by load; those that an update brings: tests/conformance/limits_test.ts. */
+/** vCPUs that come and go by load; for those of an update see tests/conformance/limits_test.ts. */
 
 import assert from "node:assert/strict";
 import { annotations, configured } from "../lib/configured.ts";
@@ -7,10 +7,10 @@ import { sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 
-e2e("without a quota, load brings a processor and idleness takes it away", async (bench) => {
+e2e("without a quota, load brings a vCPU and idleness takes it away", async (bench) => {
   using _ = configured({ vcpus_cooldown_seconds: 2, vcpus_grow_percent: 40 });
   const id = bench.newId();
-  // On a slow machine a container's start alone is load enough.
+  // On a slow machine a container's start alone is enough load.
   const script = `until [ $(nproc) = 1 ]; do sleep 0.2; done; echo idle; read _
     (while :; do :; done) & one=$!; (while :; do :; done) & two=$!
     until [ $(nproc) = 2 ]; do sleep 0.2; done; echo grown; kill $one $two
@@ -25,5 +25,9 @@ e2e("without a quota, load brings a processor and idleness takes it away", async
   await client.line("shrunk");
   await client.write("go on\n");
   assert.equal((await client.ended).stdout, "idle\ngrown\nshrunk\n");
-  await until("the end", patience(5_000), () => sandboxProcesses(id).length === 0 || null);
+  await until(
+    "exit of all processes",
+    patience(5_000),
+    () => sandboxProcesses(id).length === 0 || null,
+  );
 });

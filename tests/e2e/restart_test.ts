@@ -1,11 +1,12 @@
 /**
- * containerd is killed and started again: containers go on, and what it was killed in the middle of
- * is either there and usable, or gone and can be made again under the same name.
+ * Kills and restarts containerd: containers run on, and what it was about to make is either usable,
+ * or gone and can be made again under the same name.
  */
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { isThere } from "../../base/mod.ts";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
+import { IN_TESTBED } from "../lib/environment.ts";
 import { difference, snapshot } from "../lib/system_state.ts";
 import { patience, until } from "../lib/wait.ts";
 import { hasShimCalls, shimOf } from "../lib/sandbox_processes.ts";
@@ -16,18 +17,17 @@ const FIFOS = "/run/containerd/fifo";
 const BUNDLES = "/run/containerd/io.containerd.runtime.v2.task/default";
 const SOON_MS = patience(30_000);
 const BOOT_WITHIN_MS = patience(60_000);
-const ignore = Deno.env.get("QEMUBOX_TESTBED") !== "1";
 const TICKING = ["sh", "-c", "trap 'exit 0' TERM; while :; do echo tick; sleep 0.2; done"];
 
-/** All but containerd. */
+/** Everything except containerd. */
 const OPTIONS = { except: /^\d+ started at \d+: containerd( |$)/ };
 
-/** A test that leaves nothing but another containerd. */
+/** Defines a test that may leave nothing except another containerd. */
 function restarted(name: string, work: (id: string) => Promise<void>): void {
   Deno.test({
     name,
-    ignore,
-    // Processes outlive the test that started them: that is what it is about.
+    ignore: !IN_TESTBED,
+    // Processes outlive the test that started them, by intention.
     sanitizeOps: false,
     sanitizeResources: false,
     fn: async () => {
@@ -35,7 +35,7 @@ function restarted(name: string, work: (id: string) => Promise<void>): void {
       const before = await snapshot(OPTIONS);
       try {
         await work(id);
-        await until("a system as it was before", SOON_MS, async () => {
+        await until("the system as it was", SOON_MS, async () => {
           const { left } = difference(before, await snapshot(OPTIONS));
           return left.length === 0 ? true : null;
         });
@@ -52,7 +52,7 @@ function restarted(name: string, work: (id: string) => Promise<void>): void {
   });
 }
 
-/** SIGKILL, and not back before it is gone. */
+/** Kills containerd. Resolves when it is gone. */
 async function killContainerd(): Promise<void> {
   const pids = [...Deno.readDirSync("/proc")].map(({ name }) => name).filter((name) => {
     try {
@@ -63,10 +63,10 @@ async function killContainerd(): Promise<void> {
     }
   });
   for (const pid of pids) Deno.kill(Number(pid), "SIGKILL");
-  await until("the end of containerd", SOON_MS, async () => await listens() ? null : true);
+  await until("exit of containerd", SOON_MS, async () => await listens() ? null : true);
 }
 
-/** Starts it, unless it runs, as the testbed does; resolves when it answers. */
+/** Starts containerd as the testbed does, unless it runs. Resolves when it answers. */
 async function startContainerd(): Promise<void> {
   if (await listens()) return;
   new Deno.Command("/bin/sh", {
@@ -76,7 +76,11 @@ async function startContainerd(): Promise<void> {
     stderr: "null",
     detached: true,
   }).spawn().unref();
-  await until("containerd", SOON_MS, async () => (await ctr("version")).code === 0 || null);
+  await until(
+    "answer of containerd",
+    SOON_MS,
+    async () => (await ctr("version")).code === 0 || null,
+  );
 }
 
 async function listens(): Promise<boolean> {
@@ -88,11 +92,11 @@ async function listens(): Promise<boolean> {
   }
 }
 
-/** Ends and removes whatever there is of a container. */
+/** Kills and removes whatever is left of a container. */
 async function remove(id: string): Promise<void> {
   if (await task(id) !== null) {
     await ctr("task", "kill", "--signal", "SIGKILL", id);
-    await until("the end of the task", SOON_MS, async () => {
+    await until("exit of the task", SOON_MS, async () => {
       const line = await task(id);
       return line === null || line.status === "STOPPED" || line.status === "CREATED" ? true : null;
     });
@@ -105,17 +109,20 @@ async function remove(id: string): Promise<void> {
 }
 
 /**
- * Waits for the `delete` that containerd runs behind a shim that ended: a task may be off its list
- * before that, and the bundle is removed after it, even if it is by then another container's of the
- * same name.
+ * Waits for the `delete` that containerd runs after a shim has exited. The task may disappear
+ * before it, and the bundle is removed after it, even if by then it belongs to another container of
+ * the same name.
  */
 async function cleanedUp(id: string): Promise<void> {
-  await until("containerd's cleaning up", SOON_MS, () => {
-    return hasShimCalls(id) || existsSync(`${BUNDLES}/${id}`) ? null : true;
+  await until("clean-up of containerd", SOON_MS, () => {
+    return hasShimCalls(id) || isThere(`${BUNDLES}/${id}`) ? null : true;
   });
 }
 
-/** ctr makes the FIFOs of a detached task, and removes them when it removes the task; not if it was cut off. */
+/**
+ * Removes the FIFOs of a detached task. ctr makes them, and removes them with the task, unless it
+ * was cut off.
+ */
 function removeFifos(id: string): void {
   for (const { name } of [...Deno.readDirSync(FIFOS)]) {
     const files = [...Deno.readDirSync(`${FIFOS}/${name}`)];
@@ -125,14 +132,14 @@ function removeFifos(id: string): void {
   }
 }
 
-restarted("containers go on while containerd is killed and started again", async (id) => {
+restarted("a container runs on while containerd is killed and restarted", async (id) => {
   const output = await Deno.makeTempFile({ prefix: "e2e-output-" });
   try {
     const flags = ["-d", "--log-uri", `file://${output}`];
     await ctrOk(...runArguments(id, TICKING, { flags }));
     const { pid } = (await task(id))!;
     const shim = shimOf(id);
-    // In the middle of several execs, too.
+    // It is killed in the middle of several execs.
     const execs = Array.from(
       { length: 4 },
       (_, i) => ctr("task", "exec", "--exec-id", `e${i}`, id, "sleep", "1"),
@@ -156,59 +163,62 @@ restarted("containers go on while containerd is killed and started again", async
   }
 });
 
-restarted("a client finds the streams again, and what ended in the meantime", async (id) => {
-  const script = "while read line; do echo got $line; [ $line = end ] && exit 9; done";
-  await ctrOk(...runArguments(id, ["sh", "-c", script], { flags: ["-d"] }));
-  await killContainerd();
-  await startContainerd();
-  await using client = new Client(["task", "attach", id], { input: true });
-  await client.write("one\n");
-  await client.line("got one");
-  await killContainerd();
-  await client[Symbol.asyncDispose]();
-  await startContainerd();
-  // The end of a client is not the end of stdin.
-  assert.equal((await task(id))?.status, "RUNNING");
-  await using next = new Client(["task", "attach", id], { input: true });
-  await next.write("two\n");
-  await next.line("got two");
-  await next[Symbol.asyncDispose]();
+restarted(
+  "a client reattaches to the streams, and learns of an exit in the meantime",
+  async (id) => {
+    const script = "while read line; do echo got $line; [ $line = end ] && exit 9; done";
+    await ctrOk(...runArguments(id, ["sh", "-c", script], { flags: ["-d"] }));
+    await killContainerd();
+    await startContainerd();
+    await using client = new Client(["task", "attach", id], { input: true });
+    await client.write("one\n");
+    await client.line("got one");
+    await killContainerd();
+    await client[Symbol.asyncDispose]();
+    await startContainerd();
+    // The exit of a client is not the end of stdin.
+    assert.equal((await task(id))?.status, "RUNNING");
+    await using next = new Client(["task", "attach", id], { input: true });
+    await next.write("two\n");
+    await next.line("got two");
+    await next[Symbol.asyncDispose]();
 
-  await killContainerd();
-  await Deno.writeTextFile(stdinOf(id), "end\n");
-  await startContainerd();
-  await until(
-    "the task's end",
-    SOON_MS,
-    async () => (await task(id))?.status === "STOPPED" || null,
-  );
-  const removed = await ctr("task", "rm", id);
-  assert.match(removed.stderr, /non-zero exit code 9\b/);
-  assert.deepEqual(logLines(id).filter((line) => line.includes("LOST")), []);
-  await remove(id);
-});
+    await killContainerd();
+    await Deno.writeTextFile(stdinOf(id), "end\n");
+    await startContainerd();
+    await until(
+      "exit of the task",
+      SOON_MS,
+      async () => (await task(id))?.status === "STOPPED" || null,
+    );
+    const removed = await ctr("task", "rm", id);
+    assert.match(removed.stderr, /non-zero exit code 9\b/);
+    assert.deepEqual(logLines(id).filter((line) => line.includes("LOST")), []);
+    await remove(id);
+  },
+);
 
-restarted("killed in the middle of Create", async (id) => {
+restarted("a Create during which containerd is killed can be repeated", async (id) => {
   const client = ctr(...runArguments(id, TICKING, { flags: ["-d", "--null-io"] }));
   await until("QEMU", BOOT_WITHIN_MS, () => qemuOf(id));
   await killContainerd();
   assert.notEqual((await client).code, 0);
   await startContainerd();
   if (await task(id) !== null) {
-    // It is there: then it can be used.
+    // A task that exists can be used.
     await ctrOk("task", "start", "--detach", id).catch(() => {});
   }
   await remove(id);
   await ctrOk(...runArguments(id, ["true"], { flags: ["--rm"] }));
 });
 
-restarted("killed in the middle of Exec", async (id) => {
+restarted("an Exec during which containerd is killed can be repeated", async (id) => {
   await ctrOk(...runArguments(id, TICKING, { flags: ["-d", "--null-io"] }));
   const exec = (execId: string, ...args: string[]) =>
     ctr("task", "exec", "--exec-id", execId, id, ...args);
-  // One is cut off in its beginning, one while it runs.
+  // One is cut off at its start, one while it runs.
   const running = exec("e1", "sleep", "1000");
-  await until("a process that was added", SOON_MS, async () => {
+  await until("the exec process", SOON_MS, async () => {
     return (await ctrOk("task", "ps", id)).includes("e1") || null;
   });
   const beginning = exec("e2", "sleep", "1000");
@@ -219,9 +229,9 @@ restarted("killed in the middle of Exec", async (id) => {
 
   assert.equal((await task(id))?.status, "RUNNING");
   for (const execId of ["e1", "e2"]) {
-    // It is there, and can be ended and, once that is known, removed; or it is not there.
+    // An exec that exists can be killed and, once its exit is known, removed.
     await ctr("task", "kill", "--signal", "SIGKILL", "--exec-id", execId, id);
-    await until(`the removal of ${execId}`, SOON_MS, async () => {
+    await until(`removal of ${execId}`, SOON_MS, async () => {
       const { stderr } = await ctr("task", "rm", "--exec-id", execId, id);
       return stderr.includes("must be stopped") ? null : true;
     });
@@ -233,11 +243,15 @@ restarted("killed in the middle of Exec", async (id) => {
   await remove(id);
 });
 
-restarted("killed in the middle of Delete", async (id) => {
+restarted("a Delete during which containerd is killed can be repeated", async (id) => {
   await ctrOk(...runArguments(id, ["true"], { flags: ["-d", "--null-io"] }));
-  await until("its end", SOON_MS, async () => (await task(id))?.status === "STOPPED" || null);
+  await until(
+    "exit of the task",
+    SOON_MS,
+    async () => (await task(id))?.status === "STOPPED" || null,
+  );
   const client = ctr("task", "rm", id);
-  await until("the end of QEMU", SOON_MS, () => qemuOf(id) === null ? true : null);
+  await until("exit of QEMU", SOON_MS, () => qemuOf(id) === null ? true : null);
   await killContainerd();
   await client;
   await startContainerd();
@@ -245,14 +259,14 @@ restarted("killed in the middle of Delete", async (id) => {
   await ctrOk(...runArguments(id, ["true"], { flags: ["--rm"] }));
 });
 
-/** Whether a client has come so far that it is about to call Exec. */
+/** Returns whether a client is about to call Exec. */
 function hasFifos(execId: string): boolean {
   return [...Deno.readDirSync(FIFOS)].some(({ name }) =>
     [...Deno.readDirSync(`${FIFOS}/${name}`)].some((file) => file.name.startsWith(`${execId}-`))
   );
 }
 
-/** The FIFO that ctr made for a detached task's input. */
+/** Returns the FIFO that ctr made for a detached task's input. */
 function stdinOf(id: string): string {
   for (const { name } of Deno.readDirSync(FIFOS)) {
     for (const file of Deno.readDirSync(`${FIFOS}/${name}`)) {
@@ -262,14 +276,14 @@ function stdinOf(id: string): string {
   throw new Error(`no FIFO ${id}-stdin`);
 }
 
-/** The pid of a container's QEMU. */
+/** Returns the pid of a container's QEMU, or null. */
 function qemuOf(id: string): number | null {
   for (const { name } of Deno.readDirSync("/proc")) {
     try {
       const args = Deno.readTextFileSync(`/proc/${name}/cmdline`);
       if (args.includes("qemu-system") && args.includes(`guest=default/${id}`)) return Number(name);
     } catch {
-      // It has just ended.
+      // It has just exited.
     }
   }
   return null;

@@ -1,4 +1,4 @@
-/** `ctr run`: what a user sees of a container that runs in its own microVM. */
+/** `ctr run` of containers in their own microVMs. */
 
 import assert from "node:assert/strict";
 import { UPPER_LAYERS } from "../../scripts/lib/test_images.ts";
@@ -27,7 +27,7 @@ e2e("a container runs on our kernel, with its command's output and exit status",
     const [kernel, ...rest] = stdout.split("\n");
     assert.match(kernel!, /^\d+\.\d+\S*-qemubox$/);
     assert.notEqual(kernel, host.trim());
-    // Without --hostname, a container is called by its id.
+    // Without --hostname, the host name is the container's id.
     assert.deepEqual(rest, [id, "/var/www", "FOO=b a r", "reopened", ""]);
     assert.equal(stderr, "to stderr\nreopened\n");
     assert.equal(code, 42);
@@ -43,7 +43,7 @@ e2e("a container runs on our kernel, with its command's output and exit status",
   });
 });
 
-e2e("what is written to ctr run arrives in the container, and so does its end", async (bench) => {
+e2e("input of ctr run and its end arrive in the container", async (bench) => {
   await withBoth(async (snapshotter) => {
     const id = bench.newId();
     await using client = new Client(
@@ -58,7 +58,7 @@ e2e("what is written to ctr run arrives in the container, and so does its end", 
 });
 
 e2e(
-  "a user that is not root, seccomp, a read-only root, a mounted file, a host name",
+  "a user that is not root, seccomp, a read-only root, a mounted file and a host name work",
   async (bench) => {
     const file = await Deno.makeTempFile({ prefix: "e2e-mounted-" });
     try {
@@ -95,7 +95,7 @@ e2e(
           "memory",
           "",
         ]);
-        // Not this user's, and read-only: which of both the kernel says first is its own affair.
+        // The file is another user's and read-only; the kernel may report either.
         assert.match(
           stderr,
           /^by its path\nsh: .*\/mounted\/file: (Read-only file system|Permission denied)\n$/,
@@ -109,7 +109,7 @@ e2e(
   },
 );
 
-e2e("an image of many layers is all its layers, in their order", async (bench) => {
+e2e("an image of many layers has all of them in order", async (bench) => {
   const layers = Array.from({ length: UPPER_LAYERS }, (_, index) => index + 1);
   const kept = layers.filter((layer) => layer % 5 !== 4 || layer === UPPER_LAYERS);
   await withBoth(async (snapshotter) => {
@@ -127,7 +127,7 @@ e2e("an image of many layers is all its layers, in their order", async (bench) =
   });
 });
 
-e2e("four containers at the same time are four containers", async (bench) => {
+e2e("four containers at the same time are independent", async (bench) => {
   const clients = (["overlayfs", "erofs", "overlayfs", "erofs"] as const)
     .map((snapshotter, index) => {
       const id = bench.newId(`${index}`);
@@ -149,7 +149,7 @@ e2e("four containers at the same time are four containers", async (bench) => {
 });
 
 e2e(
-  "two namespaces have a container of one name each, one of them out of a folder",
+  "two namespaces may have containers of the same name, one of them with --rootfs",
   async (bench) => {
     const id = bench.newId();
     const folder = await Deno.makeTempDir({ prefix: "e2e-rootfs-" });
@@ -162,7 +162,7 @@ e2e(
       await Deno.copyFile("/usr/bin/busybox", `${folder}/bin/busybox`);
       await Deno.writeTextFile(`${folder}/here`, "a folder\n");
       const command = ["/bin/busybox", "sh", "-c"];
-      // Each waits for its input, so that both are there at the same time.
+      // Each waits for its input, so that both run at the same time.
       await using inFolder = new Client([
         ...["--namespace", "other", "run", "--rm", "--runtime", RUNTIME, "--rootfs", folder, id],
         ...[...command, "read _; cat /here"],
@@ -185,23 +185,26 @@ e2e(
   },
 );
 
-e2e("what cannot be had is refused in one sentence that names it", async (bench) => {
-  const refused = async (...flags: string[]) => {
-    const { code, stdout, stderr } = await ctr(
-      ...runArguments(bench.newId(), ["true"], { flags: ["--rm", ...flags] }),
+e2e(
+  "a missing mount source or annotation is refused in a sentence that names it",
+  async (bench) => {
+    const refused = async (...flags: string[]) => {
+      const { code, stdout, stderr } = await ctr(
+        ...runArguments(bench.newId(), ["true"], { flags: ["--rm", ...flags] }),
+      );
+      assert.equal(code, 1);
+      assert.equal(stdout, "");
+      return stderr.trimEnd();
+    };
+    const folder = "type=bind,src=/no/such/folder,dst=/data,options=rbind:ro";
+    assert.equal(
+      await refused("--mount", folder),
+      "ctr: failed to create shim task: mount of /no/such/folder at /data: " +
+        "the source does not exist on the host",
     );
-    assert.equal(code, 1);
-    assert.equal(stdout, "");
-    return stderr.trimEnd();
-  };
-  const folder = "type=bind,src=/no/such/folder,dst=/data,options=rbind:ro";
-  assert.equal(
-    await refused("--mount", folder),
-    "ctr: failed to create shim task: mount of /no/such/folder at /data: " +
-      "the source does not exist on the host",
-  );
-  assert.match(
-    await refused("--annotation", "io.qemubox.no-such-thing=1"),
-    /^ctr: [^\n]*annotation io\.qemubox\.no-such-thing is not known[^\n]*$/,
-  );
-});
+    assert.match(
+      await refused("--annotation", "io.qemubox.no-such-thing=1"),
+      /^ctr: [^\n]*annotation io\.qemubox\.no-such-thing is not known[^\n]*$/,
+    );
+  },
+);

@@ -1,10 +1,10 @@
-/** What a specification takes away from a container is taken away in the guest, too. */
+/** Restrictions of a specification hold in the guest. */
 
 import assert from "node:assert/strict";
 import { ctr, runArguments } from "../lib/ctr.ts";
 import { e2e, withBoth } from "../lib/testbed.ts";
 
-/** The default specification of `ctr`, with some of it changed; `ctr run --config` takes no image. */
+/** Runs `use` with a changed default specification of `ctr`; `ctr run --config` takes no image. */
 async function withSpec(
   change: (spec: Spec) => void,
   use: (path: string) => Promise<void>,
@@ -26,7 +26,7 @@ async function withSpec(
     Deno.writeTextFileSync(`${rootfs}/etc/masked`, "nor this\n");
     Deno.copyFileSync("/usr/bin/busybox", `${rootfs}/bin/busybox`);
     spec.root = { ...spec.root, path: rootfs };
-    // What crun mounts on; and who owns it, as whoever sets up a user namespace has to see to.
+    // Mount points for crun, and the owner that a user namespace needs.
     for (const name of ["hostname", "hosts"]) Deno.writeTextFileSync(`${rootfs}/etc/${name}`, "");
     if (owner !== 0) {
       const chown = new Deno.Command("chown", { args: ["-R", `${owner}:${owner}`, rootfs] });
@@ -49,7 +49,7 @@ interface Spec {
 const shell = (script: string) => ["/bin/busybox", "sh", "-c", script];
 
 e2e(
-  "paths, capabilities, limits, sysctls and no-new-privileges of a specification",
+  "paths, capabilities, limits, sysctls and no-new-privileges of a specification hold",
   async (bench) => {
     const script = `b=/bin/busybox
     $b cat /masked/file 2>&1; $b cat /etc/masked; $b ls /masked | $b wc -l
@@ -103,7 +103,7 @@ e2e(
   },
 );
 
-e2e("a user namespace of a specification", async (bench) => {
+e2e("a user namespace of a specification is set up", async (bench) => {
   const script = `b=/bin/busybox; $b id -u; $b cat /proc/self/uid_map | $b tr -s ' '
     echo mine > /tmp/new && $b stat -c '%u %g' /tmp/new`;
   await withSpec((spec) => {
@@ -121,7 +121,7 @@ e2e("a user namespace of a specification", async (bench) => {
   }, 100_000);
 });
 
-e2e("ids with slashes, and other names that are none, are refused", async () => {
+e2e("ids with slashes, and other invalid ids, are refused", async () => {
   for (const id of ["../../etc", "a/b", "a\nb", "n".repeat(255), ".."]) {
     const { code, stdout, stderr } = await ctr(...runArguments(id, ["true"], { flags: ["--rm"] }));
     assert.equal(code, 1, id);
@@ -130,7 +130,7 @@ e2e("ids with slashes, and other names that are none, are refused", async () => 
   }
 });
 
-e2e("seccomp of the default profile holds", async (bench) => {
+e2e("the default seccomp profile holds", async (bench) => {
   await withBoth(async (snapshotter) => {
     const script = "unshare -r true 2>&1; grep ^Seccomp: /proc/self/status";
     const { stdout } = await ctr(...runArguments(bench.newId(), ["sh", "-c", script], {

@@ -1,6 +1,7 @@
 /** The shim's program, called as containerd calls it, without containerd and without a VM. */
 
 import assert from "node:assert/strict";
+import { isThere } from "../../base/mod.ts";
 import { connectUnix } from "../../ffi/mod.ts";
 import {
   bootstrap,
@@ -17,7 +18,7 @@ import {
   TtrpcConnection,
   types,
 } from "../../proto/mod.ts";
-import { within } from "../lib/wait.ts";
+import { until, within } from "../lib/wait.ts";
 import { argumentsOf, shimOf } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 
@@ -27,7 +28,7 @@ const ADDRESS = "/run/containerd/containerd.sock";
 const ENDS_WITHIN_MS = 10_000;
 const EX_USAGE = 64;
 
-e2e("-v is for people, -info for containerd", async () => {
+e2e("-v prints the version for people, -info for containerd", async () => {
   const version = await shim(["-v"]);
   assert.equal(version.code, 0);
   assert.match(version.text, /^containerd-shim-qemubox-v1:\n +Version: +\d+\.\d+\.\d+\n/);
@@ -44,7 +45,7 @@ e2e("-v is for people, -info for containerd", async () => {
   }
 });
 
-e2e("a command line that is not understood is answered with what is wrong in it", async () => {
+e2e("a wrong command line is refused with what is wrong in it", async () => {
   const flags = ["-namespace", NAMESPACE, "-id", "e2e", "-address", ADDRESS];
   const wrong: [string[], RegExp][] = [
     [[], /no action given/],
@@ -61,7 +62,7 @@ e2e("a command line that is not understood is answered with what is wrong in it"
   }
 });
 
-e2e("start, as containerd up to 2.2 calls it: flags in, JSON out", async (bench) => {
+e2e("start takes flags and prints JSON, as containerd up to 2.2 calls it", async (bench) => {
   await using bundle = await Bundle.make();
   const id = bench.newId();
   const { code, text, stderr } = await start(id, bundle);
@@ -73,14 +74,14 @@ e2e("start, as containerd up to 2.2 calls it: flags in, JSON out", async (bench)
   const second = await start(id, bundle);
   assert.notEqual(second.code, 0);
   assert.match(second.stderr, new RegExp(`a shim for ${NAMESPACE}/${id} is running already`));
-  // One call of each version of the API, on one connection.
+  // A call of each version of the API, on one connection.
   const first = await connect(address);
   await rejectsWith(Code.NotFound, first.task.state({ id }));
   await rejectsWith(Code.NotFound, createClient(taskV2.Task, first.connection).state({ id }));
   await rejectsWith(Code.NotFound, first.task.checkpoint({ id, path: "/tmp" }));
   const pid = shimOf(id, NAMESPACE);
   assert.equal(await Deno.realPath(`/proc/${pid}/cwd`), await Deno.realPath(bundle.path));
-  // To hang up ends nothing.
+  // Hanging up does not end the shim.
   first.connection.close();
 
   const last = await connect(address);
@@ -88,7 +89,7 @@ e2e("start, as containerd up to 2.2 calls it: flags in, JSON out", async (bench)
   assert.throws(() => argumentsOf(pid), Deno.errors.NotFound);
 });
 
-e2e("start, as containerd from 2.3 on calls it: protobuf in, protobuf out", async (bench) => {
+e2e("start takes and prints protobuf, as containerd from 2.3 on calls it", async (bench) => {
   await using bundle = await Bundle.make();
   const id = bench.newId();
   const socketDir = `${bundle.path}/sockets`;
@@ -111,13 +112,13 @@ e2e("start, as containerd from 2.3 on calls it: protobuf in, protobuf out", asyn
   assert(result.address.startsWith(`unix://${socketDir}/`), result.address);
   const { task, connection } = await connect(result.address);
   await rejectsWith(Code.NotFound, task.connect({ id }));
-  // The log level of the parameters.
+  // It has the log level of the parameters.
   assert(argumentsOf(shimOf(id, NAMESPACE)).includes("-debug"));
   await shutdown({ task, connection }, id);
   await Deno.remove(socketDir);
 });
 
-e2e("delete of a sandbox that never was succeeds, and says killed", async (bench) => {
+e2e("delete of an unknown sandbox succeeds, and reports status 137", async (bench) => {
   await using bundle = await Bundle.make();
   const args = ["-namespace", NAMESPACE, "-id", bench.newId(), "-address", ADDRESS];
   const { code, stdout, stderr } = await shim([...args, "-bundle", bundle.path, "delete"]);
@@ -127,7 +128,7 @@ e2e("delete of a sandbox that never was succeeds, and says killed", async (bench
   assert.equal(response.pid, 0);
 });
 
-/** A folder as containerd prepares it, as far as `start` looks at it. */
+/** A bundle's directory, with what `start` needs of it. */
 class Bundle implements AsyncDisposable {
   private constructor(readonly path: string) {}
 
@@ -152,7 +153,7 @@ async function start(id: string, bundle: Bundle, stdin?: Uint8Array) {
   });
 }
 
-/** Runs the program to its end: what it writes ends with it, so nobody it started holds it open. */
+/** Runs the shim until it exits and its output ends, which nothing it started may hold open. */
 async function shim(args: string[], options: { cwd?: string; stdin?: Uint8Array } = {}) {
   const { stdin, ...rest } = options;
   const child = new Deno.Command(SHIM, {
@@ -191,27 +192,16 @@ async function connect(address: string): Promise<Connected> {
 
 async function rejectsWith(code: Code, call: Promise<unknown>): Promise<void> {
   await assert.rejects(
-    within("an answer", ENDS_WITHIN_MS, call),
+    within("answer", ENDS_WITHIN_MS, call),
     (error) => error instanceof RpcError && error.code === code,
   );
 }
 
-/** The call is answered; then the shim hangs up, and is gone. */
+/** Calls Shutdown: the shim must answer, hang up, and exit. */
 async function shutdown({ task, connection }: Connected, id: string): Promise<void> {
   const pid = shimOf(id, NAMESPACE);
-  await within("the answer to Shutdown", ENDS_WITHIN_MS, task.shutdown({ id }));
-  await within("the shim's end", ENDS_WITHIN_MS, connection.closed);
+  await within("answer to Shutdown", ENDS_WITHIN_MS, task.shutdown({ id }));
+  await within("end of the connection", ENDS_WITHIN_MS, connection.closed);
   connection.close();
-  await within("the end of its process", ENDS_WITHIN_MS, gone(pid));
-}
-
-async function gone(pid: number): Promise<void> {
-  for (;;) {
-    try {
-      Deno.statSync(`/proc/${pid}`);
-    } catch {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
+  await until("exit of the shim", ENDS_WITHIN_MS, () => !isThere(`/proc/${pid}`) || null);
 }

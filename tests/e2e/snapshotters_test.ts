@@ -1,4 +1,4 @@
-/** Images of every kind of snapshotter, and views, which nobody may write to: read-only towards the layers. */
+/** Images of every kind of snapshotter, and views: nothing may write to the layers. */
 
 import assert from "node:assert/strict";
 import { Box } from "../conformance/box.ts";
@@ -6,18 +6,19 @@ import { Host } from "../conformance/shim.ts";
 import { Client, ctr, ctrOk, LAYERS, runArguments } from "../lib/ctr.ts";
 import { sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
+import { patience, until } from "../lib/wait.ts";
 
-/** What a snapshotter hands over. */
+/** A mount of a snapshotter. */
 interface Mount {
   readonly type: string;
   readonly source: string;
   readonly options: readonly string[];
 }
 
-/** Reads the image, and changes it as far as the container can see; says "ok". */
+/** Reads the image, changes it in the container's view, and prints "ok". */
 const SCRIPT = "cat /layers/top; echo new > /layers/new && rm /bin/vi && cat /layers/new; echo ok";
 
-e2e("the native snapshotter, whose layers are copies", async (bench) => {
+e2e("an image of the native snapshotter, whose layers are copies, works", async (bench) => {
   const folder = "/var/lib/containerd/io.containerd.snapshotter.v1.native/snapshots";
   await using client = new Client(
     runArguments(bench.newId(), ["sh", "-c", `${SCRIPT}; read _`], {
@@ -38,11 +39,11 @@ e2e("the native snapshotter, whose layers are copies", async (bench) => {
 });
 
 for (const snapshotter of ["overlayfs", "erofs", "native"]) {
-  e2e(`a view of ${snapshotter}'s, which is read-only itself`, async () => {
+  e2e(`a read-only view of ${snapshotter} works`, async () => {
     if (snapshotter === "native") await unpack(snapshotter);
     const snapshots = ["snapshots", "--snapshotter", snapshotter];
     await ctrOk(...snapshots, "view", "e2e-view", await topOf(snapshotter));
-    // Otherwise it is garbage.
+    // Otherwise it is collected as garbage.
     await ctrOk(...snapshots, "label", "e2e-view", "containerd.io/gc.root=now");
     try {
       const mounts = mountsIn(await ctrOk(...snapshots, "mounts", "/target", "e2e-view"));
@@ -57,8 +58,8 @@ for (const snapshotter of ["overlayfs", "erofs", "native"]) {
   });
 }
 
-/** stargz, nydus and the like: each layer is a file system that the snapshotter has mounted by itself. */
-e2e("layers that are mounts themselves, with and without one to write to", async () => {
+/** As with stargz or nydus, each layer is a file system that the snapshotter has mounted. */
+e2e("layers that are mounts themselves work, with and without a writable one", async () => {
   const folder = Deno.makeTempDirSync({ prefix: "e2e-mounted-" });
   const layers = [1, 2, 3].map((layer) => `${folder}/${layer}/fs`);
   const [upper, work] = [`${folder}/4/fs`, `${folder}/4/work`];
@@ -88,34 +89,37 @@ e2e("layers that are mounts themselves, with and without one to write to", async
   }
 });
 
-e2e("an image over virtio-fs is read from the host once, and kept in the guest", async (bench) => {
-  const id = bench.newId();
-  const read = "cat /bin/busybox | wc -c; echo read; read _";
-  await using client = new Client(
-    runArguments(id, ["sh", "-c", `${read}; ${read.replace("read;", "again;")}`], {
-      ...{ snapshotter: "overlayfs", flags: ["--rm"] },
-    }),
-    { input: true },
-  );
-  await client.line("read");
-  const before = bytesRead(id);
-  await client.write("go on\n");
-  await client.line("again");
-  const [bytes] = client.said.split("\n").map(Number);
-  assert(bytes! > 500_000, client.said);
-  assert(bytesRead(id) - before < bytes! / 10, `${bytesRead(id) - before} bytes were read again`);
-  await client.write("go on\n");
-  assert.equal((await client.ended).code, 0);
-});
+e2e(
+  "an image over virtio-fs is read from the host once, and cached in the guest",
+  async (bench) => {
+    const id = bench.newId();
+    const read = "cat /bin/busybox | wc -c; echo read; read _";
+    await using client = new Client(
+      runArguments(id, ["sh", "-c", `${read}; ${read.replace("read;", "again;")}`], {
+        ...{ snapshotter: "overlayfs", flags: ["--rm"] },
+      }),
+      { input: true },
+    );
+    await client.line("read");
+    const before = bytesRead(id);
+    await client.write("go on\n");
+    await client.line("again");
+    const [bytes] = client.said.split("\n").map(Number);
+    assert(bytes! > 500_000, client.said);
+    assert(bytesRead(id) - before < bytes! / 10, `${bytesRead(id) - before} bytes were read again`);
+    await client.write("go on\n");
+    assert.equal((await client.ended).code, 0);
+  },
+);
 
-/** What virtiofsd has read, from files and from its sockets. */
+/** Returns how many bytes virtiofsd has read, from files and from its sockets. */
 function bytesRead(id: string): number {
   return sandboxProcesses(id).filter(({ role }) => role === "virtiofsd")
     .map(({ pid }) => Number(/^rchar: (\d+)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/io`))![1]))
     .reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** What a container writes in which this is the root file system. */
+/** Returns the output of a container with this root file system. */
 async function outputOf(rootfs: readonly Mount[]): Promise<string> {
   await using host = await Host.make();
   await using box = await Box.create(host, ["sh", "-c", SCRIPT], {
@@ -128,7 +132,7 @@ async function outputOf(rootfs: readonly Mount[]): Promise<string> {
   return new TextDecoder().decode(await box.stdio.output);
 }
 
-/** Files that only the container's writing makes. */
+/** Returns files that only the container's writes make. */
 function written(folder: string): string[] {
   return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;
@@ -136,7 +140,7 @@ function written(folder: string): string[] {
   });
 }
 
-/** The snapshot that is the whole of an image: none lies above it. */
+/** Returns the top snapshot of an image, which has no children. */
 async function topOf(snapshotter: string): Promise<string> {
   const lines = (await ctrOk("snapshots", "--snapshotter", snapshotter, "ls")).trim().split("\n")
     .slice(1).map((line) => line.trim().split(/\s+/));
@@ -146,7 +150,7 @@ async function topOf(snapshotter: string): Promise<string> {
   return tops[0]![0]!;
 }
 
-/** Out of the commands that `ctr snapshots mounts` shows. */
+/** Parses the commands that `ctr snapshots mounts` prints. */
 function mountsIn(text: string): Mount[] {
   return text.trim().split("\n").map((line) => {
     const [, type, source, options] = /^mount -t (\S+) (\S+) \S+ -o (\S+)$/.exec(line) ?? [];
@@ -155,27 +159,27 @@ function mountsIn(text: string): Mount[] {
   });
 }
 
-/** As a side effect of a mount. */
+/** Unpacks an image, as a side effect of a mount. */
 async function unpack(snapshotter: string): Promise<void> {
   const target = Deno.makeTempDirSync({ prefix: "e2e-unpack-" });
   await ctrOk("images", "mount", "--snapshotter", snapshotter, LAYERS, target);
   await ctrOk("images", "unmount", "--snapshotter", snapshotter, "--rm", target);
   Deno.removeSync(target);
-  // What that has let go is collected now, and not while a view is made.
+  // Collects garbage now, and not while a view is made.
   await ctrOk("leases", "create", "--id", "e2e-unpacked");
   await ctrOk("leases", "rm", "--sync", "e2e-unpacked");
 }
 
-/** All of an image that was unpacked for one test. */
+/** Removes the snapshots of an image that was unpacked for a test. */
 async function removeSnapshots(snapshotter: string): Promise<void> {
   const snapshots = ["snapshots", "--snapshotter", snapshotter];
-  for (;;) {
+  await until("removal of all snapshots", patience(60_000), async () => {
     const names = (await ctrOk(...snapshots, "ls")).trim().split("\n").slice(1)
       .map((line) => line.split(/\s+/)[0]!);
-    if (names.length === 0) return;
-    // What something lies above stays for the next round.
+    // A snapshot with children stays for the next round.
     for (const name of names) await ctr(...snapshots, "rm", name);
-  }
+    return names.length === 0 || null;
+  });
 }
 
 async function run(program: string, ...args: string[]): Promise<void> {

@@ -1,4 +1,4 @@
-/** A task's life as containerd's clients steer it and as its events tell it. */
+/** The life of a task through containerd's clients, and its events. */
 
 import assert from "node:assert/strict";
 import { type Event, Events } from "../lib/containerd_events.ts";
@@ -11,7 +11,7 @@ const KILLED_STATUS = 137;
 const SOON_MS = 5_000;
 
 e2e(
-  "a detached container: seen, killed, removed, and its name free again at once",
+  "a detached container is listed, killed and removed, and its name can be reused at once",
   async (bench) => {
     await using events = await Events.open();
     await withBoth(async (snapshotter) => {
@@ -22,7 +22,7 @@ e2e(
   },
 );
 
-/** Detached, with its output in a file; ended by SIGKILL. */
+/** Runs a detached container with its output in a file, and kills it. */
 async function runUntilKilled(
   id: string,
   snapshotter: Snapshotter,
@@ -61,7 +61,7 @@ async function runUntilKilled(
   }
 }
 
-/** containerd's runtime v2 document: create, start, exit, delete, in this order. */
+/** Checks the order of containerd's runtime v2 document: create, start, exit, delete. */
 function assertEvents(
   events: readonly Event[],
   id: string,
@@ -86,7 +86,7 @@ function assertEvents(
   assert.deepEqual(start, { container_id: id, pid });
   const { exited_at: exitedAt, ...rest } = exit!;
   assert.deepEqual(rest, { container_id: id, id, pid, exit_status: KILLED_STATUS });
-  // The guest's clock tells when.
+  // The time is from the guest's clock.
   const { seconds, nanos } = exitedAt as { seconds: number; nanos?: number };
   const at = seconds + (nanos ?? 0) / 1e9;
   assert(from < at && at < to, `exited at ${at}, not between ${from} and ${to}`);
@@ -98,7 +98,7 @@ function assertEvents(
   });
 }
 
-/** In the foreground; ends itself when it gets SIGTERM. */
+/** Runs a container in the foreground that exits at SIGTERM. */
 async function runUntilTerminated(id: string, snapshotter: Snapshotter): Promise<void> {
   const script = `trap 'echo bye; exit 7' TERM
     echo ready
@@ -115,7 +115,7 @@ async function runUntilTerminated(id: string, snapshotter: Snapshotter): Promise
   assert.equal(timelines.length, 2, timelines.join("\n"));
 }
 
-e2e("a name in use is refused, its owner does not notice", async (bench) => {
+e2e("a name in use is refused, and its container is not disturbed", async (bench) => {
   const id = bench.newId();
   await using client = new Client(
     runArguments(id, ["sh", "-c", "echo ready; cat"], { flags: ["--rm"] }),
@@ -131,7 +131,7 @@ e2e("a name in use is refused, its owner does not notice", async (bench) => {
   assert.deepEqual({ code, stdout }, { code: 0, stdout: "ready\nstill there\n" });
 });
 
-e2e("a command that is not in the image is named", async (bench) => {
+e2e("a command that the image lacks is named", async (bench) => {
   await withBoth(async (snapshotter) => {
     const { code, stdout, stderr } = await ctr(
       ...runArguments(bench.newId(), ["/no/such/command"], { snapshotter, flags: ["--rm"] }),

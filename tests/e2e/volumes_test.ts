@@ -1,4 +1,4 @@
-/** Volumes: files and folders of the host that a container has mounted, and what cannot be. */
+/** Volumes: files and directories of the host, and mounts that a VM cannot have. */
 
 import assert from "node:assert/strict";
 import { FULL } from "../conformance/conformance.ts";
@@ -8,7 +8,7 @@ import { sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { e2e, logLines, withBoth } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 
-/** A folder of the host, gone with the test. */
+/** A directory of the host for one test. */
 class HostFolder implements Disposable {
   readonly path = Deno.makeTempDirSync({ prefix: "e2e-volume-" });
 
@@ -36,7 +36,7 @@ function bind(source: string, destination: string, options: string): string[] {
   return ["--mount", `type=bind,src=${source},dst=${destination},options=${options}`];
 }
 
-e2e("folders and single files, to be read and to be written", async (bench) => {
+e2e("directories and single files can be read-only or writable", async (bench) => {
   await withBoth(async (snapshotter) => {
     using host = new HostFolder();
     host.write("rw/deep/old", "old\n");
@@ -85,7 +85,7 @@ e2e("folders and single files, to be read and to be written", async (bench) => {
 });
 
 e2e(
-  "read-only is enforced on the host, with all that lies below, whatever the guest does",
+  "read-only is enforced on the host, with everything below, whatever the guest does",
   async (bench) => {
     using host = new HostFolder();
     host.write("ro/file", "file\n");
@@ -96,7 +96,7 @@ e2e(
     try {
       host.write("ro/below/inner", "inner\n");
       const id = bench.newId();
-      // As root of the guest: it may mount whatever its kernel has, and make devices.
+      // Root of the guest may mount whatever its kernel has, and make devices.
       const script =
         `mount -o remount,rw,bind /ro; cat /ro/below/inner; cat /plain/below/inner 2>/dev/null
       echo x > /ro/new; echo x > /ro/below/new
@@ -114,7 +114,7 @@ e2e(
         { input: true },
       );
       await client.line("ready");
-      // Of its two processes the one in its own namespaces.
+      // The one of virtiofsd's two processes in its own namespaces.
       const mounts = sandboxProcesses(id).filter(({ role }) => role === "virtiofsd")
         .map(({ pid }) => Deno.readTextFileSync(`/proc/${pid}/mountinfo`))
         .find((text) => text.includes(" /volume-0 "))!.split("\n");
@@ -140,7 +140,7 @@ e2e(
   },
 );
 
-e2e("secrets that are replaced by swapping a symbolic link are seen", async (bench) => {
+e2e("secrets that are replaced by swapping a symbolic link become visible", async (bench) => {
   await withBoth(async (snapshotter) => {
     using host = new HostFolder();
     host.write("..v1/key", "one\n");
@@ -164,33 +164,36 @@ e2e("secrets that are replaced by swapping a symbolic link are seen", async (ben
   });
 });
 
-e2e("changes on the host: content at the next opening, names within a second", async (bench) => {
-  using host = new HostFolder();
-  host.write("file", "one\n");
-  const now = "read now _ </proc/uptime; echo $now";
-  const script = `cat /v/file; read _; cat /v/file; ${now}
+e2e(
+  "changes on the host are visible: content at the next open, names within a second",
+  async (bench) => {
+    using host = new HostFolder();
+    host.write("file", "one\n");
+    const now = "read now _ </proc/uptime; echo $now";
+    const script = `cat /v/file; read _; cat /v/file; ${now}
     until [ -e /v/new ] && [ ! -e /v/file ]; do usleep 20000; done; ${now}`;
-  await using client = new Client(
-    runArguments(bench.newId(), ["sh", "-c", script], {
-      ...{ snapshotter: "erofs", flags: ["--rm", ...bind(host.path, "/v", "rbind:ro")] },
-    }),
-    { input: true },
-  );
-  await client.line("one");
-  // In place, of the same size: nothing but its time tells.
-  Deno.writeTextFileSync(`${host.path}/file`, "two\n");
-  await client.write("go on\n");
-  await client.line("two");
-  Deno.renameSync(`${host.path}/file`, `${host.path}/new`);
-  const { stdout, stderr } = await client.ended;
-  const [, , from, to] = stdout.split("\n").map(Number);
-  assert.equal(stderr, "");
-  // A second, and what a busy host takes to run the guest.
-  assert(to! - from! < 3, stdout);
-});
+    await using client = new Client(
+      runArguments(bench.newId(), ["sh", "-c", script], {
+        ...{ snapshotter: "erofs", flags: ["--rm", ...bind(host.path, "/v", "rbind:ro")] },
+      }),
+      { input: true },
+    );
+    await client.line("one");
+    // In place and of the same size: only its time differs.
+    Deno.writeTextFileSync(`${host.path}/file`, "two\n");
+    await client.write("go on\n");
+    await client.line("two");
+    Deno.renameSync(`${host.path}/file`, `${host.path}/new`);
+    const { stdout, stderr } = await client.ended;
+    const [, , from, to] = stdout.split("\n").map(Number);
+    assert.equal(stderr, "");
+    // A second, plus delays of the guest on a busy host.
+    assert(to! - from! < 3, stdout);
+  },
+);
 
 e2e(
-  "virtiofsd is alone in namespaces of its own, with the privileges that it needs",
+  "virtiofsd is alone in its own namespaces, with the privileges that it needs",
   async (bench) => {
     using host = new HostFolder();
     const id = bench.newId();
@@ -203,7 +206,7 @@ e2e(
     );
     await client.line("ok");
     const daemons = sandboxProcesses(id).filter(({ role }) => role === "virtiofsd");
-    // The one that serves, and the one that waits for its end.
+    // One serves, and one waits for its exit.
     assert.equal(daemons.length, 2);
     const { pid } = daemons.find(({ parent }) => daemons.some((one) => one.pid === parent))!;
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
@@ -220,7 +223,7 @@ e2e(
       const [its, ours] = [pid, "self"].map((who) => Deno.readLinkSync(`/proc/${who}/ns/${kind}`));
       assert.notEqual(its, ours, kind);
     }
-    // All that it can reach: each volume, and what `rbind` takes along.
+    // It can reach each volume and what `rbind` includes, and nothing else.
     const roots = Deno.readTextFileSync(`/proc/${pid}/mountinfo`).trim().split("\n")
       .map((line) => line.split(" ")[4]).toSorted();
     assert.deepEqual(roots, ["/", "/volume-0", "/volume-1"]);
@@ -229,7 +232,7 @@ e2e(
   },
 );
 
-/** By their numbers (linux/capability.h). */
+/** Names of capabilities by number (linux/capability.h). */
 const CAPABILITIES: readonly string[] = [
   ...["chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid"],
   ...["setpcap", "linux_immutable", "net_bind_service", "net_broadcast", "net_admin", "net_raw"],
@@ -240,11 +243,11 @@ const CAPABILITIES: readonly string[] = [
 ];
 
 const FILES = FULL ? 1_000_000 : 5_000;
-/** What virtiofsd may have open, far below the number of files. */
+/** Limit of virtiofsd's descriptors, far below the number of files. */
 const DESCRIPTORS = 300;
 
 e2e(`a walk over ${FILES} files needs no descriptor of virtiofsd for each`, async (bench) => {
-  // On a tmpfs, which has file handles.
+  // On a tmpfs, which supports file handles.
   const folder = Deno.makeTempDirSync({ dir: "/run", prefix: "e2e-walk-" });
   using result = new HostFolder();
   const id = bench.newId();
@@ -259,23 +262,23 @@ e2e(`a walk over ${FILES} files needs no descriptor of virtiofsd for each`, asyn
     const flags = ["-d", ...volumes];
     await ctrOk(...runArguments(id, ["sh", "-c", script], { snapshotter: "erofs", flags }));
     const isThere = (name: string) => () => result.names().includes(name) || null;
-    await until("the container's start", patience(30_000), isThere("up"));
+    await until("start of the container", patience(30_000), isThere("up"));
     const daemons = sandboxProcesses(id).filter(({ role }) => role === "virtiofsd");
     for (const { pid } of daemons) {
       await command("prlimit", `--pid=${pid}`, `--nofile=${DESCRIPTORS}:${DESCRIPTORS}`);
     }
     result.write("go", "");
-    await until("the walk's end", patience(FULL ? 1_800_000 : 60_000), isThere("end"));
+    await until("end of the walk", patience(FULL ? 1_800_000 : 60_000), isThere("end"));
     assert.equal(result.read("count"), `${FILES}\n`, logLines(id).join("\n"));
     const hasEnded = async () => (await task(id))?.status === "STOPPED" || null;
-    await until("the container's end", patience(30_000), hasEnded);
+    await until("exit of the container", patience(30_000), hasEnded);
     await removeContainer(id);
   } finally {
     await command("rm", "-r", folder);
   }
 });
 
-/** Empty files, a thousand to a folder. */
+/** Makes empty files, a thousand per directory. */
 function makeFiles(folder: string, count: number): void {
   for (let file = 0; file < count; file++) {
     const parent = `${folder}/${Math.floor(file / 1_000)}`;
@@ -284,7 +287,7 @@ function makeFiles(folder: string, count: number): void {
   }
 }
 
-e2e("names of all kinds, and links that point out of the share", async (bench) => {
+e2e("names of all kinds work, and links do not lead out of the share", async (bench) => {
   using host = new HostFolder();
   const long = "n".repeat(255);
   host.write(`a folder, with "all":of\\it\n/${long}`, "long\n");
@@ -300,9 +303,9 @@ break/${long}"; cat /in/absolute; cat /in/relative; tail -1 /in/passwd
     cat /in/../../../../../../outside/host-only; ls -d /etc/up 2>&1; ls /up`;
   const flags = [
     "--rm",
-    // A source that is a link itself is what it points to, as the administrator wants it.
+    // A source that is a link is followed, as the administrator intends.
     ...bind(`${host.path}/to-in`, "/in", "rbind:ro"),
-    // A destination leads nowhere but into the container.
+    // A destination cannot lead out of the container.
     ...bind(`${host.path}/outside`, "/etc/../../../../up", "rbind:ro"),
   ];
   const { stdout, stderr } = await ctr(
@@ -318,7 +321,7 @@ break/${long}"; cat /in/absolute; cat /in/relative; tail -1 /in/passwd
   assert.equal(stderr.match(/No such file or directory/g)?.length, 3, stderr);
 });
 
-e2e("tmpfs and /dev/shm have their size, sockets stay files", async (bench) => {
+e2e("tmpfs and /dev/shm have their size, and sockets stay files", async (bench) => {
   using host = new HostFolder();
   using _ = Deno.listen({ transport: "unix", path: `${host.path}/socket` });
   const size = (path: string) => `df -k ${path} | tail -1 | awk '{print $1, $2}'`;

@@ -1,17 +1,17 @@
-/** What a container writes: on a disk of its own, or in its VM's memory. */
+/** The writable layer of a container: on its own disk, or in its VM's memory. */
 
 import assert from "node:assert/strict";
+import { MIB } from "../../base/mod.ts";
 import { annotations, configured } from "../lib/configured.ts";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
 import { e2e, withBoth } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 import { bytesOf, diskOf, openDisks } from "../lib/writable_disks.ts";
 
-const MIB = 1 << 20;
 const FULL = "No space left on device";
 
 e2e(
-  "by default it is a disk in the state folder, which is as large as what is on it",
+  "by default it is a sparse disk in the state directory",
   async (bench) => {
     await withBoth(async (snapshotter) => {
       const id = bench.newId();
@@ -33,7 +33,7 @@ e2e(
       await client.write("go on\n");
       await client.line("removed");
       await until(
-        "what was removed is given back",
+        "release of the removed file's blocks",
         patience(10_000),
         () => bytesOf(disk) < 8 * MIB || null,
       );
@@ -46,7 +46,7 @@ e2e(
 );
 
 for (const writable of ["disk", "tmpfs"]) {
-  e2e(`a full ${writable} is the container's error, and it goes on`, async (bench) => {
+  e2e(`a full ${writable} is an error in the container, which runs on`, async (bench) => {
     const fill = (path: string) =>
       `dd if=/dev/zero of=${path} bs=1M count=100 2>&1 | grep -o '${FULL}'`;
     const script = `${fill("/big")}; echo $(($(wc -c < /big) >> 20)); rm /big
@@ -62,7 +62,7 @@ for (const writable of ["disk", "tmpfs"]) {
   });
 }
 
-e2e("the file's settings, and one container's disk is not another's", async (bench) => {
+e2e("the configuration file sizes the disk, and each container has its own", async (bench) => {
   using _ = configured({ writable: "disk", writable_mib: 100 });
   const ids = [bench.newId(), bench.newId()];
   const script =
@@ -84,7 +84,7 @@ e2e("the file's settings, and one container's disk is not another's", async (ben
 });
 
 e2e(
-  "when the host's disk is full, the container gets an error and its VM goes on",
+  "a full disk of the host is an error in the container, whose VM runs on",
   async (bench) => {
     const small = Deno.makeTempDirSync({ prefix: "e2e-small-" });
     const mount = async (...args: string[]) =>
