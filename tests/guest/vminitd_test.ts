@@ -27,6 +27,7 @@ Deno.test({
       await configureAndRun(t, machine);
       await stdio(t, machine);
       await lifecycle(t, machine);
+      await refusals(t, machine);
       await end(t, machine);
     }
     assert.deepEqual(vmProcesses(), before);
@@ -119,15 +120,18 @@ async function stdio(t: Deno.TestContext, machine: Machine): Promise<void> {
   });
 }
 
-async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
-  const { task, bundles } = machine;
-  const refusedWith = (code: Code, message: RegExp) => (error: unknown): boolean => {
+/** Returns a check that an error has a code and a message. */
+function refusedWith(code: Code, message: RegExp): (error: unknown) => boolean {
+  return (error) => {
     const { code: actual, message: said } = error as Error & { code: Code };
     assert.equal(Code[actual], Code[code], said);
     assert.match(said, message);
     return true;
   };
+}
 
+async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
+  const { task } = machine;
   await t.step("signals reach the init and all processes", async () => {
     await machine.create("c", sh("trap 'exit 5' TERM; echo ready; while :; do sleep 1; done"), "o");
     const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
@@ -162,6 +166,22 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
     assert.equal(await machine.delete("c"), 137);
   });
 
+  await t.step("writes stay in the VM, and are removed with the bundle", async () => {
+    await machine.run("c", ["touch", "/new"]);
+    const { code } = await machine.run("c", sh("[ -e /new ]"));
+    assert.equal(code, 1);
+  });
+
+  await t.step("four containers at once get their own exit codes", async () => {
+    const codes = await Promise.all(
+      [1, 2, 3, 4].map(async (n) => (await machine.run(`c${n}`, sh(`exit ${n}`))).code),
+    );
+    assert.deepEqual(codes, [1, 2, 3, 4]);
+  });
+}
+
+async function refusals(t: Deno.TestContext, machine: Machine): Promise<void> {
+  const { task, bundles } = machine;
   await t.step("a refusal of crun is reported in its words, and leaves nothing", async () => {
     await assert.rejects(
       machine.create("c", ["no-such-program"], "ioe"),
@@ -182,19 +202,6 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
       refusedWith(Code.Internal, /mount virtiofs on/),
     );
     await assert.rejects(bundles.delete({ id: "c" }), refusedWith(Code.NotFound, /no bundle "c"/));
-  });
-
-  await t.step("writes stay in the VM, and are removed with the bundle", async () => {
-    await machine.run("c", ["touch", "/new"]);
-    const { code } = await machine.run("c", sh("[ -e /new ]"));
-    assert.equal(code, 1);
-  });
-
-  await t.step("four containers at once get their own exit codes", async () => {
-    const codes = await Promise.all(
-      [1, 2, 3, 4].map(async (n) => (await machine.run(`c${n}`, sh(`exit ${n}`))).code),
-    );
-    assert.deepEqual(codes, [1, 2, 3, 4]);
   });
 }
 

@@ -1,6 +1,6 @@
 /**
- * Our TTRPC against that of containerd itself, in both roles, over a unix socket. The peer is a
- * small Go program beside this file, built into a temporary folder.
+ * Our TTRPC against containerd's own, in both roles, over a unix socket. The peer is a small Go
+ * program beside this file, built in a temporary directory.
  */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
@@ -26,7 +26,7 @@ const NEARLY_ALL = MESSAGE_BYTES_MAX - 100;
 
 const missing = await whyNot();
 
-peerTest("our client and containerd's server", async (peer, socket) => {
+peerTest("our client works with containerd's server", async (peer, socket) => {
   await using server = await startServer(peer, socket);
   const stream = byteStream(await Deno.connect({ transport: "unix", path: server.socket }));
   const connection = new TtrpcConnection(stream);
@@ -46,7 +46,7 @@ peerTest("our client and containerd's server", async (peer, socket) => {
     });
     const metadata = new Map([["containerd-namespace-ttrpc", ["k8s.io"]]]);
     assert.equal((await tasks.connect({}, { metadata })).version, "k8s.io");
-    // Both sides know the deadline: whichever comes first, the answer is the same.
+    // Both sides know the deadline; the answer is the same whichever side is first.
     await assert.rejects(tasks.wait({}, { timeoutMs: 20 }), { code: Code.DeadlineExceeded });
     const { stats } = await tasks.stats({ id: "x" });
     assert.equal(stats?.value.length, NEARLY_ALL);
@@ -68,10 +68,10 @@ peerTest("our client and containerd's server", async (peer, socket) => {
   }
 });
 
-peerTest("containerd's client and our server", async (peer, socket) => {
+peerTest("containerd's client works with our server", async (peer, socket) => {
   const listener = Deno.listen({ transport: "unix", path: socket });
   const details = [packAny(runcOptions.ProcessDetailsSchema, { execId: "e1" })];
-  // The peer asks for the events twice: the second time they break off.
+  // The peer asks for the events twice; the second stream fails.
   let streamed = 0;
   const server = new TtrpcServer([
     implement(taskV3.Task, {
@@ -138,7 +138,7 @@ function peerTest(name: string, fn: (peer: string, socket: string) => Promise<vo
   });
 }
 
-/** Why the peer cannot be built here; null if it can. */
+/** Returns why the peer cannot be built here, or null if it can. */
 async function whyNot(): Promise<string | null> {
   try {
     const { success } = await go("mod", "download");
