@@ -27,24 +27,24 @@ export class BenchNetwork implements AsyncDisposable {
   readonly netns: string;
   readonly #stack: AsyncDisposableStack;
 
-  private constructor(folder: string, netns: string, stack: AsyncDisposableStack) {
-    this.environment = { QEMUBOX_CNI_CONF_DIR: folder };
+  private constructor(directory: string, netns: string, stack: AsyncDisposableStack) {
+    this.environment = { QEMUBOX_CNI_CONF_DIR: directory };
     this.netns = netns;
     this.#stack = stack;
   }
 
   static async make(): Promise<BenchNetwork> {
     await using stack = new AsyncDisposableStack();
-    const folder = Deno.makeTempDirSync({ prefix: "bench-network-" });
-    stack.defer(() => Deno.removeSync(folder, { recursive: true }));
-    const file = `${folder}/bench.conflist`;
-    const text = confText(folder);
+    const directory = Deno.makeTempDirSync({ prefix: "bench-network-" });
+    stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+    const file = `${directory}/bench.conflist`;
+    const text = confText(directory);
     Deno.writeTextFileSync(file, text);
-    const netns = `${folder}/netns`;
+    const netns = `${directory}/netns`;
     createNetns(system, netns);
     stack.defer(() => removeNetns(system, netns));
     stack.defer(async () => void await run("ip", ["link", "del", BRIDGE]));
-    const host: ChainHost = { path: DEFAULT_PLUGIN_PATH, lockFile: `${folder}/lock` };
+    const host: ChainHost = { path: DEFAULT_PLUGIN_PATH, lockFile: `${directory}/lock` };
     const attachment = {
       conf: parseConf(text, file),
       containerId: "bench-netns",
@@ -54,7 +54,7 @@ export class BenchNetwork implements AsyncDisposable {
     };
     const { raw } = await addChain(attachment, host);
     stack.defer(() => deleteChain(attachment, raw, host));
-    return new BenchNetwork(folder, netns, stack.move());
+    return new BenchNetwork(directory, netns, stack.move());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -66,8 +66,8 @@ export class BenchNetwork implements AsyncDisposable {
  * Returns the configuration of the default network, without the firewall plugin, which leaves
  * chains.
  */
-function confText(folder: string): string {
-  const ipam = { type: "host-local", dataDir: `${folder}/ipam`, ranges: [[{ subnet: SUBNET }]] };
+function confText(directory: string): string {
+  const ipam = { type: "host-local", dataDir: `${directory}/ipam`, ranges: [[{ subnet: SUBNET }]] };
   return JSON.stringify({
     cniVersion: "1.0.0",
     name: DEFAULT_NETWORK,

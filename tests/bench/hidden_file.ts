@@ -6,9 +6,9 @@ import { run } from "./shim_container.ts";
  */
 export async function hidden(path: string): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const folder = Deno.makeTempDirSync({ prefix: "bench-hidden-" });
-  stack.defer(() => Deno.removeSync(folder, { recursive: true }));
-  const socket = `${folder}/socket`;
+  const directory = Deno.makeTempDirSync({ prefix: "bench-hidden-" });
+  stack.defer(() => Deno.removeSync(directory, { recursive: true }));
+  const socket = `${directory}/socket`;
   stack.use(Deno.listen({ transport: "unix", path: socket }));
   await run("mount", ["--bind", socket, path]);
   stack.defer(async () => void await run("umount", [path]));

@@ -6,10 +6,10 @@
  * of the guest take no time (`sleep=off`), and `noapictimer` leaves out the kernel's only loop that
  * waits for time to pass (it calibrates the APIC timer for 200 ms).
  *
- *     scripts/testbed deno run --allow-all tests/bench/instructions.ts            shows the figures
- *     scripts/testbed deno run --allow-all tests/bench/instructions.ts --update   makes them the baseline
+ *     scripts/testbed deno run --allow-all tests/bench/instructions.ts [--update]
  *
- * The second is for a figure that went down, or up for a reason that the commit's message gives.
+ * shows the figures. `--update` makes them the baseline, for a figure that went down, or up for a
+ * reason that the commit's message gives.
  */
 
 import { after } from "../../base/mod.ts";
@@ -55,8 +55,8 @@ export function readBaseline(): InstructionCounts {
 
 /** Boots once. Returns the text of the console. QEMU has exited afterwards. */
 async function bootCounting(): Promise<string> {
-  const folder = await Deno.makeTempDir();
-  const { qemuPath, args } = machine(folder);
+  const directory = await Deno.makeTempDir();
+  const { qemuPath, args } = machine(directory);
   const qemu = new Deno.Command(qemuPath, {
     args,
     stdin: "null",
@@ -82,12 +82,12 @@ async function bootCounting(): Promise<string> {
   } finally {
     kill();
     await qemu.status;
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 
 /** Returns the shim's VM without its vsock and shares, which are other processes. */
-function machine(folder: string): { qemuPath: string; args: string[] } {
+function machine(directory: string): { qemuPath: string; args: string[] } {
   const files = locateFiles({
     ...loadConfig(),
     needsVhostDeviceVsock: false,
@@ -101,12 +101,12 @@ function machine(folder: string): { qemuPath: string; args: string[] } {
     // One instruction is one nanosecond, whatever the host's CPU does.
     tscKhz: 1_000_000,
     transport: "kernel",
-    runDirectory: folder,
+    runDirectory: directory,
     ...{ shares: [], disks: [], scratchDisks: [], nics: [] },
     readyMarker: GUEST_READY_MARKER,
   };
   const args = qemuArguments(config, {
-    ...{ cid: 3, qmp: { path: `${folder}/qmp.sock` }, vsock: null },
+    ...{ cid: 3, qmp: { path: `${directory}/qmp.sock` }, vsock: null },
     ...{ filesystems: [], scratchDisks: [], nics: [] },
   });
   const vsock = args.findIndex((one) => one.startsWith("vhost-vsock-device"));

@@ -33,7 +33,7 @@ export class Rootfs implements Disposable {
   readonly path: string = Deno.makeTempDirSync({ prefix: "bench-rootfs-" });
 
   constructor() {
-    for (const folder of ["bin", "proc", "dev"]) Deno.mkdirSync(`${this.path}/${folder}`);
+    for (const directory of ["bin", "proc", "dev"]) Deno.mkdirSync(`${this.path}/${directory}`);
     Deno.copyFileSync("/bin/busybox", `${this.path}/bin/busybox`);
     for (const name of APPLETS) Deno.symlinkSync("busybox", `${this.path}/bin/${name}`);
   }
@@ -159,7 +159,7 @@ export class ShimContainer implements AsyncDisposable {
     return { whole: to - from, run: to - added };
   }
 
-  /** FIFO of its stdout, for an exec whose output `output` shall return. */
+  /** FIFO of its stdout, for an exec whose output `output` returns. */
   get stdout(): string {
     return `${this.#bundle}/stdout`;
   }

@@ -7,7 +7,7 @@ import { Rootfs, run, ShimContainer } from "./shim_container.ts";
 
 const FILE_MIB = 64;
 const FILES = 20_000;
-const FILES_PER_FOLDER = 100;
+const FILES_PER_DIRECTORY = 100;
 /** Several reads make up for /proc/uptime, which counts hundredths of a second. */
 const WARM_READS = 8;
 /** Enough for both copies of the file in the guest's page cache. */
@@ -63,17 +63,17 @@ export const storage: Measure = {
   },
 };
 
-function makeData(folder: string): void {
-  Deno.mkdirSync(folder);
+function makeData(directory: string): void {
+  Deno.mkdirSync(directory);
   const block = randomBytes(MIB);
-  using file = Deno.createSync(`${folder}/file`);
+  using file = Deno.createSync(`${directory}/file`);
   for (let mib = 0; mib < FILE_MIB; mib++) {
     block[0] = mib; // No two blocks are the same.
     file.writeSync(block);
   }
   for (let index = 0; index < FILES; index++) {
-    const parent = `${folder}/tree/${Math.floor(index / FILES_PER_FOLDER)}`;
-    if (index % FILES_PER_FOLDER === 0) Deno.mkdirSync(parent, { recursive: true });
+    const parent = `${directory}/tree/${Math.floor(index / FILES_PER_DIRECTORY)}`;
+    if (index % FILES_PER_DIRECTORY === 0) Deno.mkdirSync(parent, { recursive: true });
     Deno.writeTextFileSync(`${parent}/file-${index}`, "one line\n");
   }
 }
@@ -104,8 +104,8 @@ async function inContainer(
   await container.task.start({ id: container.id });
   const found: Partial<Record<Place, Seen>> = {};
   for (const place of places) {
-    const [folder, file] = place === "volume" ? [IN_VOLUME, `${data}/file`] : [IN_IMAGE, image];
-    found[place] = await lookAt(folder, file, (script) => timedInside(container, script));
+    const [directory, file] = place === "volume" ? [IN_VOLUME, `${data}/file`] : [IN_IMAGE, image];
+    found[place] = await lookAt(directory, file, (script) => timedInside(container, script));
   }
   await container.kill();
   await container.delete();
@@ -116,18 +116,18 @@ async function inContainer(
 /**
  * Measures reads and walks of a place.
  *
- * @param folder path of the data for the scripts.
+ * @param directory path of the data for the scripts.
  * @param file of the host with the data.
  * @param time runs a script there. Returns how many milliseconds it took.
  */
 async function lookAt(
-  folder: string,
+  directory: string,
   file: string,
   time: (script: string) => Promise<number>,
 ): Promise<Seen> {
-  const read = `dd if=${folder}/file of=/dev/null bs=1M 2>/dev/null`;
+  const read = `dd if=${directory}/file of=/dev/null bs=1M 2>/dev/null`;
   // Reads the attributes of each file.
-  const walk = `find ${folder}/tree -size +1024k`;
+  const walk = `find ${directory}/tree -size +1024k`;
   const walks = { cold: await time(walk), warm: await time(walk) };
   await dropFromCache(file);
   const cold = await time(read);

@@ -1,6 +1,8 @@
 /** The host's end of a TCP transfer: measures how fast the peer sends and receives. */
 
-const BLOCK = new Uint8Array(1024 * 1024);
+import { MIB } from "../../base/mod.ts";
+
+const BLOCK = new Uint8Array(MIB);
 
 /** Starts the peer, which has to connect to this port; resolves when it exits. */
 export type Connect = (port: number) => Promise<unknown>;

@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { sha256 } from "../lib/bytes.ts";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
 import { argumentsOf, shimOf } from "../lib/sandbox_processes.ts";
-import { e2e, SNAPSHOT_FOLDERS, withBoth } from "../lib/testbed.ts";
+import { e2e, SNAPSHOT_DIRECTORIES, withBoth } from "../lib/testbed.ts";
 
 /** Directories that containerd and qemubox write to, and that a container could reach. */
 const SEARCHED: readonly string[] = ["/var/lib/containerd", "/var/lib/qemubox", "/run", "/tmp"];
 
 e2e("a container's writes are neither on the host nor in the image", async (bench) => {
   await withBoth(async (snapshotter) => {
-    const folder = SNAPSHOT_FOLDERS[snapshotter];
+    const folder = SNAPSHOT_DIRECTORIES[snapshotter];
     const layers = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
     const image = fingerprint(layers);
     const id = bench.newId();

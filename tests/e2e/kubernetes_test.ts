@@ -20,7 +20,7 @@ const TRAP = "trap 'exit 0' TERM;";
 
 podTest("a pod runs two containers", async (bench, t) => {
   const pod = await bench.runPod();
-  const folders = podFolders(bench.newFolder());
+  const folders = podFolders(bench.newDirectory());
   const mounts = [
     { host: folders.empty, container: "/shared" },
     { host: folders.secret, container: "/secret", readonly: true },
@@ -87,9 +87,9 @@ podTest("the containers of a pod may share a PID namespace", async ({ runPod }) 
 
 podTest(
   "a pod runs on while containerd is restarted",
-  async ({ containerd, runPod, newFolder }) => {
+  async ({ containerd, runPod, newDirectory }) => {
     const pod = await runPod();
-    const folder = newFolder();
+    const folder = newDirectory();
     const mounts = [{ host: folder, container: "/shared" }];
     const tick = `${TRAP} n=0; while :; do echo tick $((n += 1)); sleep 0.2; done`;
     const ticking = await pod.startContainer({ name: "ticking", command: ["sh", "-c", tick] });

@@ -43,7 +43,7 @@ e2e("a freed GiB goes back to the host within 10 seconds", async (bench) => {
   await client.write("go on\n");
   await client.line("freed");
   await until(
-    `the fall of QEMU's ${held} MiB by 0.9 GiB`,
+    `a fall of QEMU's ${held} MiB by 0.9 GiB`,
     patience(10_000),
     () => held - residentMib(pid) >= 0.9 * 1024 || null,
   );
@@ -81,7 +81,7 @@ e2e(
     // The guest chooses which pages to give up, even those that it never touched.
     const left = machineMib(pid) - (1024 - 256);
     await until(
-      `the fall of the guest's ${grown} MiB to ${left} MiB`,
+      `a fall of the guest's ${grown} MiB to ${left} MiB`,
       patience(10_000),
       () => residentMib(pid, "RssShmem") <= left || null,
     );

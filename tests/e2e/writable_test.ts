@@ -26,7 +26,7 @@ e2e(
       );
       await client.line("written");
       const disk = diskOf(id)!;
-      assert.equal(disk.folder, "/var/lib/qemubox");
+      assert.equal(disk.directory, "/var/lib/qemubox");
       assert.equal(Deno.statSync(disk.path).size, 10_240 * MIB);
       const written = bytesOf(disk);
       assert(written > 45 * MIB && written < 60 * MIB, `${written} bytes are on the disk`);

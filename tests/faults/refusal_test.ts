@@ -37,12 +37,12 @@ const REFUSALS: readonly Refusal[] = [
     says: /: qemu-system-x86_64 binary not found at \/no\/such\/qemu-system-x86_64: install QEMU/,
   },
   {
-    name: "a read-only state directory",
+    name: "a state directory that cannot be written",
     config: () => ({ state_dir: "/proc/qemubox" }),
     says: /state directory \/proc\/qemubox cannot be written .*QEMUBOX_STATE_DIR/,
   },
   {
-    name: "a read-only run directory",
+    name: "a run directory that cannot be written",
     config: () => ({ run_dir: "/proc/qemubox" }),
     says: /run folder \/proc\/qemubox\/.* cannot be written .*QEMUBOX_RUN_DIR/,
   },

@@ -76,8 +76,8 @@ export async function failCalls(
     const error = await nothingLeftAfter(bundle, () => work(breaking));
     const failed = breaking.failed();
     if (failed === null) return assert.equal(error, null);
-    assert(error !== null, `nobody noticed that ${failed} failed`);
-    assert.match(chain(error), /EIO/, `nobody says that ${failed} failed`);
+    assert(error !== null, `the failure of ${failed} was ignored`);
+    assert.match(chain(error), /EIO/, `the error does not report the failure of ${failed}`);
     console.log(`call ${failAt} ${failed}: nothing is left`);
   }
   assert.fail(`more than ${callsMax} acquiring calls`);

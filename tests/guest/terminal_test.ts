@@ -49,7 +49,10 @@ class Typist {
 
   /** Returns what is shown until the stream ends. */
   async rest(): Promise<string> {
-    while (await this.#more());
+    const drain = async () => {
+      while (await this.#more());
+    };
+    await within("end of the terminal", SHOWN_WITHIN_MS, drain());
     return this.shown;
   }
 

@@ -81,18 +81,18 @@ class Manager implements AsyncDisposable {
       `#!/bin/sh\nXDG_RUNTIME_DIR=${this.#runtime} exec /usr/bin/systemd-run --user "$@"\n`;
     Deno.writeTextFileSync(run, script, { mode: 0o755 });
     undo.defer(() => Deno.removeSync(run));
-    const folder = `/sys/fs/cgroup${this.cgroup}`;
-    Deno.mkdirSync(folder);
-    undo.defer(() => removeCgroups(folder));
+    const directory = `/sys/fs/cgroup${this.cgroup}`;
+    Deno.mkdirSync(directory);
+    undo.defer(() => removeCgroups(directory));
     const systemd = new Deno.Command("/bin/sh", {
-      args: ["-c", `echo $$ >${folder}/cgroup.procs && exec /usr/lib/systemd/systemd --user`],
+      args: ["-c", `echo $$ >${directory}/cgroup.procs && exec /usr/lib/systemd/systemd --user`],
       env: { XDG_RUNTIME_DIR: this.#runtime },
       stdin: "null",
     }).spawn();
     undo.defer(async () => {
       systemd.kill("SIGKILL");
       await systemd.status;
-      Deno.writeTextFileSync(`${folder}/cgroup.kill`, "1");
+      Deno.writeTextFileSync(`${directory}/cgroup.kill`, "1");
     });
     await until("systemd's socket", patience(20_000), () => {
       return isThere(`${this.#runtime}/systemd/private`) || null;
@@ -105,9 +105,9 @@ class Manager implements AsyncDisposable {
 }
 
 /** Removes a cgroup without processes, and all cgroups below it. */
-function removeCgroups(folder: string): void {
-  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
-    if (isDirectory) removeCgroups(`${folder}/${name}`);
+function removeCgroups(directory: string): void {
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    if (isDirectory) removeCgroups(`${directory}/${name}`);
   }
-  Deno.removeSync(folder);
+  Deno.removeSync(directory);
 }

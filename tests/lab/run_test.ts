@@ -63,6 +63,8 @@ function assertRealKvm(id: string): void {
 
 /** Returns the targets of a process's descriptors, from /proc/PID/fd. */
 function descriptorsOf(pid: number): string[] {
-  const folder = `/proc/${pid}/fd`;
-  return [...Deno.readDirSync(folder)].map(({ name }) => Deno.readLinkSync(`${folder}/${name}`));
+  const directory = `/proc/${pid}/fd`;
+  return [...Deno.readDirSync(directory)].map(({ name }) =>
+    Deno.readLinkSync(`${directory}/${name}`)
+  );
 }

@@ -47,8 +47,8 @@ const CONFLIST = {
 export const CRI_TREES: readonly string[] = [
   `${PLACE.state}/state/io.containerd.runtime.v2.task/${CRI_NAMESPACE}`,
   `${PLACE.root}/io.containerd.runtime.v2.task/${CRI_NAMESPACE}`,
-  ...[PLACE.root, `${PLACE.state}/state`].flatMap((folder) =>
-    ["sandboxes", "containers"].map((name) => `${folder}/io.containerd.grpc.v1.cri/${name}`)
+  ...[PLACE.root, `${PLACE.state}/state`].flatMap((directory) =>
+    ["sandboxes", "containers"].map((name) => `${directory}/io.containerd.grpc.v1.cri/${name}`)
   ),
   `${PLACE.root}/io.containerd.snapshotter.v1.overlayfs/snapshots`,
 ];
@@ -93,7 +93,7 @@ export class CriContainerd extends OtherContainerd {
   }
 
   /** Makes a directory for the files of one test. It is removed with this containerd. */
-  newFolder(): string {
+  newDirectory(): string {
     return Deno.makeTempDirSync({ dir: PLACE.state, prefix: "files-" });
   }
 

@@ -61,14 +61,14 @@ export interface ContainerStatus {
 
 /** A client of a containerd with CRI. */
 export class Crictl {
-  readonly #folder: string;
+  readonly #directory: string;
 
-  /** @param folder directory for its files and the containers' logs, kept while it is in use */
-  constructor(socket: string, folder: string) {
-    this.#folder = folder;
+  /** @param directory for its files and the containers' logs, kept while it is in use */
+  constructor(socket: string, directory: string) {
+    this.#directory = directory;
     const endpoint = `unix://${socket}`;
     Deno.writeTextFileSync(
-      `${folder}/crictl.yaml`,
+      `${directory}/crictl.yaml`,
       `runtime-endpoint: ${endpoint}\nimage-endpoint: ${endpoint}\ntimeout: ${TIMEOUT_S}\n`,
     );
   }
@@ -90,14 +90,14 @@ export class Crictl {
   }
 
   #client(args: readonly string[], input = false): Client {
-    const all = ["--config", `${this.#folder}/crictl.yaml`, ...args];
+    const all = ["--config", `${this.#directory}/crictl.yaml`, ...args];
     return new Client(all, { program: CRICTL_PROGRAM, input });
   }
 
   /** Runs a pod. @throws {Error} with containerd's message, if it cannot. */
   async runPod(options: PodOptions): Promise<Pod> {
     const { name, runtime } = options;
-    const config = podConfig(options, `${this.#folder}/logs/${name}`);
+    const config = podConfig(options, `${this.#directory}/logs/${name}`);
     await Deno.mkdir(config.log_directory, { recursive: true });
     await makeCgroups(config);
     const file = this.#write(config);
@@ -116,7 +116,7 @@ export class Crictl {
   }
 
   #write(request: unknown): string {
-    const file = Deno.makeTempFileSync({ dir: this.#folder, suffix: ".json" });
+    const file = Deno.makeTempFileSync({ dir: this.#directory, suffix: ".json" });
     Deno.writeTextFileSync(file, JSON.stringify(request));
     return file;
   }
@@ -191,7 +191,7 @@ async function makeCgroups(config: PodConfig): Promise<void> {
   if (isUnified()) {
     await Deno.writeTextFile(`${CGROUPS}/cgroup.subtree_control`, "+cpu +memory +pids");
   }
-  for (const folder of podCgroups(config)) await Deno.mkdir(folder, { recursive: true });
+  for (const directory of podCgroups(config)) await Deno.mkdir(directory, { recursive: true });
 }
 
 function isUnified(): boolean {
@@ -199,8 +199,8 @@ function isUnified(): boolean {
 }
 
 function removeCgroups(config: PodConfig): void {
-  for (const folder of podCgroups(config)) {
-    removeIfPresent(folder);
+  for (const directory of podCgroups(config)) {
+    removeIfPresent(directory);
   }
 }
 
@@ -288,12 +288,12 @@ export class PodContainer {
 type PodConfig = ReturnType<typeof podConfig>;
 
 /** PodSandboxConfig of the API. */
-function podConfig(options: PodOptions, logFolder: string) {
+function podConfig(options: PodOptions, logDirectory: string) {
   const { name, attempt = 0, annotations = {}, resources = {} } = options;
   return {
     metadata: { name, namespace: "default", uid: name, attempt },
     hostname: name,
-    log_directory: logFolder,
+    log_directory: logDirectory,
     dns_config: { servers: ["192.0.2.53"], searches: ["default.svc.test"], options: ["ndots:5"] },
     annotations,
     labels: { "io.kubernetes.pod.name": name },

@@ -128,8 +128,8 @@ export class OtherContainerd implements AsyncDisposable {
     for (const line of this.mounts()) {
       await new Deno.Command("umount", { args: ["--lazy", line.split(" ")[4]!] }).output();
     }
-    for (const folder of [this.#place.root, this.#place.state]) {
-      if (existing(folder) !== null) await Deno.remove(folder, { recursive: true });
+    for (const directory of [this.#place.root, this.#place.state]) {
+      if (existing(directory) !== null) await Deno.remove(directory, { recursive: true });
     }
   }
 }

@@ -18,7 +18,7 @@ export interface PodBench {
   readonly crictl: Crictl;
   /** Runs a pod with the runtime under test, under a unique name unless `options` has one. */
   runPod(options?: Partial<PodOptions>): Promise<Pod>;
-  newFolder(): string;
+  newDirectory(): string;
 }
 
 /** Options of {@link podTest}. */
@@ -39,7 +39,7 @@ export function podTest(
     ignore: why !== null,
     fn: async (t) => {
       await using containerd = await CriContainerd.start();
-      const crictl = new Crictl(containerd.socket, containerd.newFolder());
+      const crictl = new Crictl(containerd.socket, containerd.newDirectory());
       const before = await snapshot({
         trees: [...TREES, ...CRI_TREES],
         // A test may restart it.
@@ -52,9 +52,9 @@ export function podTest(
         pods.push(pod);
         return pod;
       };
-      const newFolder = () => containerd.newFolder();
+      const newDirectory = () => containerd.newDirectory();
       try {
-        await work({ containerd, crictl, runPod, newFolder }, t);
+        await work({ containerd, crictl, runPod, newDirectory }, t);
         assert.deepEqual(await crictl.pods(), []);
         await containerd.collectGarbage(CRI_NAMESPACE);
         await assertNothingLeft(before, { withinMs: LEFT_WITHIN_MS });

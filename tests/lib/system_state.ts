@@ -61,7 +61,7 @@ export const TREES: readonly string[] = [
  * Directories that all containers share and that stay, empty. A namespace's lease directory is not
  * one of them: it is removed with the last lease in it.
  */
-const SHARED_FOLDERS = [
+const SHARED_DIRECTORIES = [
   /^\/run\/qemubox(\/(cid|s|netns))?$/,
   /^\/run\/containerd\/(s|fifo)$/,
   // containerd's own shim has runc keep its states here.
@@ -103,7 +103,7 @@ export function snapshotNow(options: SnapshotOptions = {}): SystemState {
     namespace: () => [...new Set(pids.flatMap(namespacesOf))],
     socket: () => describeSockets(read("/proc/net/unix")),
     link: () => describeLinks(pids),
-    cgroup: () => foldersBelow(CGROUPS).filter((path) => CGROUP_OF_OURS.test(path)),
+    cgroup: () => directoriesBelow(CGROUPS).filter((path) => CGROUP_OF_OURS.test(path)),
     file: () => (options.trees ?? TREES).flatMap((tree) => [...filesIn(tree)]),
     descriptor: ownDescriptors,
   };
@@ -201,19 +201,19 @@ function describeLinks(pids: readonly string[]): string[] {
   });
 }
 
-function foldersBelow(folder: string): string[] {
-  return entries(folder).filter((entry) => entry.isDirectory).flatMap((entry) => {
-    const path = `${folder}/${entry.name}`;
-    return [path, ...foldersBelow(path)];
+function directoriesBelow(directory: string): string[] {
+  return entries(directory).filter((entry) => entry.isDirectory).flatMap((entry) => {
+    const path = `${directory}/${entry.name}`;
+    return [path, ...directoriesBelow(path)];
   });
 }
 
-function* filesIn(folder: string): Generator<string> {
-  for (const entry of entries(folder)) {
-    const path = `${folder}/${entry.name}`;
+function* filesIn(directory: string): Generator<string> {
+  for (const entry of entries(directory)) {
+    const path = `${directory}/${entry.name}`;
     // The cache of the Deno that runs the tests may be anywhere, and grows as it compiles them.
     if (path === Deno.env.get("DENO_DIR")) continue;
-    const shared = entry.isDirectory ? SHARED_FOLDERS : SHARED_FILES;
+    const shared = entry.isDirectory ? SHARED_DIRECTORIES : SHARED_FILES;
     if (!shared.some((one) => one.test(path))) yield path;
     if (entry.isDirectory) yield* filesIn(path);
   }
@@ -230,16 +230,16 @@ function ownDescriptors(): string[] {
 }
 
 /** Lists a directory. A process may exit meanwhile, so any failure means that there is nothing. */
-function entries(folder: string): Deno.DirEntry[] {
+function entries(directory: string): Deno.DirEntry[] {
   try {
-    return [...Deno.readDirSync(folder)];
+    return [...Deno.readDirSync(directory)];
   } catch {
     return [];
   }
 }
 
-function list(folder: string): string[] {
-  return entries(folder).map((entry) => entry.name);
+function list(directory: string): string[] {
+  return entries(directory).map((entry) => entry.name);
 }
 
 function read(path: string): string {

@@ -11,12 +11,12 @@ import {
 import { until } from "./wait.ts";
 
 /** Runs `work` in a temporary directory; elsewhere on the machine things come and go. */
-async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
-  const folder = Deno.makeTempDirSync();
+async function withDirectory(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = Deno.makeTempDirSync();
   try {
-    await work(folder);
+    await work(directory);
   } finally {
-    Deno.removeSync(folder, { recursive: true });
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 
@@ -40,33 +40,36 @@ Deno.test("a snapshot has a process with its command line until it is reaped", a
 });
 
 Deno.test("a snapshot has files of any kind, including nested ones and dangling links", async () => {
-  await withFolder(async (folder) => {
-    const before = await snapshot({ kinds: ["file"], trees: [folder, `${folder}/not there`] });
-    Deno.mkdirSync(`${folder}/a/b`, { recursive: true });
-    Deno.writeTextFileSync(`${folder}/a/b/file`, "");
-    Deno.symlinkSync("nowhere", `${folder}/link`);
+  await withDirectory(async (directory) => {
+    const before = await snapshot({
+      kinds: ["file"],
+      trees: [directory, `${directory}/not there`],
+    });
+    Deno.mkdirSync(`${directory}/a/b`, { recursive: true });
+    Deno.writeTextFileSync(`${directory}/a/b/file`, "");
+    Deno.symlinkSync("nowhere", `${directory}/link`);
     const paths = ["a", "a/b", "a/b/file", "link"];
-    assert.deepEqual(newOf("file", before), paths.map((path) => `file: ${folder}/${path}`));
+    assert.deepEqual(newOf("file", before), paths.map((path) => `file: ${directory}/${path}`));
   });
 });
 
 Deno.test("a snapshot has a listening socket by its path, even without its file, and no connection to it", async () => {
-  await withFolder(async (folder) => {
+  await withDirectory(async (directory) => {
     const before = await snapshot({ kinds: ["socket"] });
-    const path = `${folder}/with space`;
+    const path = `${directory}/with space`;
     using _listener = Deno.listen({ transport: "unix", path });
     using _connection = await Deno.connect({ transport: "unix", path });
     Deno.removeSync(path);
-    assert.deepEqual(newOf("socket", before).filter((one) => one.includes(folder)), [
+    assert.deepEqual(newOf("socket", before).filter((one) => one.includes(directory)), [
       `socket: ${path}`,
     ]);
   });
 });
 
 Deno.test("a snapshot has this process's descriptors if asked for", async () => {
-  await withFolder((folder) => {
+  await withDirectory((directory) => {
     const before = snapshotNow({ kinds: ["descriptor"] });
-    const path = `${folder}/file`;
+    const path = `${directory}/file`;
     using _file = Deno.openSync(path, { create: true, write: true });
     assert.deepEqual(newOf("descriptor", before), [`descriptor: ${path}`]);
     return Promise.resolve();
@@ -106,24 +109,24 @@ Deno.test("difference names what is left and what is missing", () => {
 });
 
 Deno.test("assertNothingLeft waits until leftovers are gone", async () => {
-  await withFolder(async (folder) => {
-    const before = snapshotNow({ kinds: ["file"], trees: [folder] });
-    Deno.mkdirSync(`${folder}/soon gone`);
+  await withDirectory(async (directory) => {
+    const before = snapshotNow({ kinds: ["file"], trees: [directory] });
+    Deno.mkdirSync(`${directory}/soon gone`);
     const wait = assertNothingLeft(before);
-    Deno.removeSync(`${folder}/soon gone`);
+    Deno.removeSync(`${directory}/soon gone`);
     await wait;
   });
 });
 
 Deno.test("assertNothingLeft fails with the name of what stays too long", async () => {
-  await withFolder(async (folder) => {
-    const before = snapshotNow({ kinds: ["file"], trees: [folder] });
-    Deno.writeTextFileSync(`${folder}/stays`, "");
+  await withDirectory(async (directory) => {
+    const before = snapshotNow({ kinds: ["file"], trees: [directory] });
+    Deno.writeTextFileSync(`${directory}/stays`, "");
     await assert.rejects(assertNothingLeft(before, { withinMs: 0 }), {
       name: "AssertionError",
-      message: new RegExp(`left: file: ${folder}/stays$`, "m"),
+      message: new RegExp(`left: file: ${directory}/stays$`, "m"),
     });
-    Deno.removeSync(`${folder}/stays`);
+    Deno.removeSync(`${directory}/stays`);
   });
 });
 

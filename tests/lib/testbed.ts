@@ -9,13 +9,13 @@ import { kill, sandboxProcesses } from "./sandbox_processes.ts";
 import { assertNothingLeft, snapshot, TREES } from "./system_state.ts";
 import { patience } from "./wait.ts";
 
-export const SNAPSHOT_FOLDERS: Readonly<Record<Snapshotter, string>> = {
+export const SNAPSHOT_DIRECTORIES: Readonly<Record<Snapshotter, string>> = {
   overlayfs: "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots",
   erofs: "/var/lib/containerd/io.containerd.snapshotter.v1.erofs/snapshots",
 };
 /** How many of the last log lines a failure repeats. */
 const LOG_LINES_MAX = 15;
-const LOG_FOLDER = "/var/log/qemubox";
+const LOG_DIRECTORY = "/var/log/qemubox";
 /** Namespaces of containerd that tests put containers into. */
 const NAMESPACES = ["default", "other"] as const;
 /** Within this time everything that ends by itself must have ended. */
@@ -58,7 +58,7 @@ export function testbedTest(
     fn: async () => {
       await mountAllLayers();
       await collectGarbage();
-      const trees = [...TREES, ...Object.values(SNAPSHOT_FOLDERS)];
+      const trees = [...TREES, ...Object.values(SNAPSHOT_DIRECTORIES)];
       const before = await snapshot({ trees });
       const known = await whatContainerdKnows();
       const ids: string[] = [];
@@ -113,7 +113,7 @@ export async function withBoth(work: (snapshotter: Snapshotter) => Promise<void>
  * Returns the lines about a container in a log that all shims share; none if there is no log yet.
  */
 export function logLines(id: string, file = "qemubox.log"): string[] {
-  const lines = readIfPresent(`${LOG_FOLDER}/${file}`)?.split("\n") ?? [];
+  const lines = readIfPresent(`${LOG_DIRECTORY}/${file}`)?.split("\n") ?? [];
   const mark = file === "qemubox.log" ? ` id=${id}` : `/${id}: `;
   return lines.filter((line) => line.endsWith(mark) || line.includes(`${mark} `));
 }

@@ -11,7 +11,7 @@ const NAMELESS = /^(\/.*)\/(#\d+|\.[0-9a-f-]{36}) \(deleted\)$/;
 export interface OpenDisk {
   /** In /proc; its target can be read and has a size. */
   readonly path: string;
-  readonly folder: string;
+  readonly directory: string;
 }
 
 /** Returns the disks that `pids`, by default all processes, have open. */
@@ -19,10 +19,10 @@ export function openDisks(pids: readonly number[] = allProcesses()): OpenDisk[] 
   return pids.flatMap((pid) =>
     list(`/proc/${pid}/fd`).flatMap((fd) => {
       const path = `/proc/${pid}/fd/${fd}`;
-      const folder = NAMELESS.exec(link(path))?.[1];
-      return folder === undefined ? [] : [{ path, folder }];
+      const directory = NAMELESS.exec(link(path))?.[1];
+      return directory === undefined ? [] : [{ path, directory }];
     })
-  ).filter(({ folder }) => /qemubox|e2e-|fault-/.test(folder));
+  ).filter(({ directory }) => /qemubox|e2e-|fault-/.test(directory));
 }
 
 /** Returns the disk of a sandbox, or null if it has none. */
@@ -40,9 +40,9 @@ function allProcesses(): number[] {
   return list("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
 }
 
-function list(folder: string): string[] {
+function list(directory: string): string[] {
   try {
-    return [...Deno.readDirSync(folder)].map(({ name }) => name);
+    return [...Deno.readDirSync(directory)].map(({ name }) => name);
   } catch {
     return []; // It has just exited.
   }

@@ -79,7 +79,7 @@ networkTest("a network that fails is undone and reports why", ["default"], async
         text.replace('"subnet"', '"rangeStart": "10.88.0.9", "rangeEnd": "10.88.0.9", "subnet"'),
       /no IP addresses available.*\/var\/lib\/cni\/networks\/qemubox-net/,
     ],
-    "a configuration that is none": [() => "{", /default\.conflist is not JSON/],
+    "a configuration that is not JSON": [() => "{", /default\.conflist is not JSON/],
   };
   const path = "/etc/cni/net.d/default.conflist";
   const good = Deno.readTextFileSync(path);
