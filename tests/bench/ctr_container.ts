@@ -1,5 +1,5 @@
-import { killTask } from "../lib/containers.ts";
-import { Client, ctr, ctrOk, runArguments } from "../lib/ctr.ts";
+import { forceRemove, killTask } from "../lib/containers.ts";
+import { Client, ctrOk, runArguments } from "../lib/ctr.ts";
 import { timed } from "./clock.ts";
 import type { Measure } from "./measure.ts";
 
@@ -40,8 +40,7 @@ async function createAndDelete(): Promise<{ "ctr-create": number; "ctr-delete": 
     await ctrOk("container", "rm", id);
     return { "ctr-create": create, "ctr-delete": deletion };
   } catch (error) {
-    await ctr("task", "rm", "--force", id);
-    await ctr("container", "rm", id);
+    await forceRemove(id);
     throw error;
   }
 }

@@ -1,5 +1,5 @@
-import { killTask } from "../lib/containers.ts";
-import { ctr, ctrOk, podFlags, runArguments } from "../lib/ctr.ts";
+import { forceRemove, killTask } from "../lib/containers.ts";
+import { ctrOk, podFlags, runArguments } from "../lib/ctr.ts";
 import { firstByteOf, newId } from "./ctr_container.ts";
 import type { Measure } from "./measure.ts";
 
@@ -17,8 +17,7 @@ export const pod: Measure = {
       await killTask(id);
       return { "pod-first-byte": ms };
     } finally {
-      await ctr("task", "rm", "--force", id);
-      await ctr("container", "rm", id);
+      await forceRemove(id);
     }
   },
 };

@@ -4,9 +4,6 @@ import { IN_TESTBED } from "../lib/environment.ts";
 import { assertNothingLeft, snapshot } from "../lib/system_state.ts";
 import { Host, IS_OURS } from "./shim.ts";
 
-/** Whether this is `scripts/test --full`. */
-export const FULL = Deno.env.get("QEMUBOX_TEST_FULL") === "1";
-
 /**
  * Defines a test with its own host that has to leave the system as it found it. Steps share what is
  * expensive: a VM takes five seconds to start under TCG. Skipped outside of the testbed.

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../base/mod.ts";
 import { randomBytes, sha256 } from "../lib/bytes.ts";
+import { FULL } from "../lib/environment.ts";
 import { Box, processAny } from "./box.ts";
 import { processSpec } from "./bundle.ts";
-import { conformance, FULL } from "./conformance.ts";
+import { conformance } from "./conformance.ts";
 import { codeOf, type Host, IS_OURS } from "./shim.ts";
 
 const EXECS_AT_ONCE = 50;

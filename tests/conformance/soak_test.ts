@@ -1,9 +1,10 @@
 /** Many containers and execs, in sequence and in parallel, leak nothing. */
 
 import assert from "node:assert/strict";
+import { FULL } from "../lib/environment.ts";
 import { until } from "../lib/wait.ts";
 import { Box } from "./box.ts";
-import { conformance, FULL, ours } from "./conformance.ts";
+import { conformance, ours } from "./conformance.ts";
 import type { Host } from "./shim.ts";
 
 const CYCLES = FULL ? 100 : 20;

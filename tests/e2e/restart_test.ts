@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { isThere } from "../../base/mod.ts";
+import { forceRemove } from "../lib/containers.ts";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { IN_TESTBED } from "../lib/environment.ts";
 import { difference, snapshot } from "../lib/system_state.ts";
@@ -44,8 +45,7 @@ function restarted(name: string, work: (id: string) => Promise<void>): void {
         console.error(`left:\n  ${left.join("\n  ")}`);
         for (const line of logLines(id)) console.error(line);
         await startContainerd();
-        await ctr("tasks", "rm", "--force", id);
-        await ctr("containers", "rm", id);
+        await forceRemove(id);
         throw error;
       }
     },

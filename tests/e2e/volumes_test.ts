@@ -1,7 +1,7 @@
 /** Volumes: files and directories of the host, and mounts that a VM cannot have. */
 
 import assert from "node:assert/strict";
-import { FULL } from "../conformance/conformance.ts";
+import { FULL } from "../lib/environment.ts";
 import { removeContainer } from "../lib/containers.ts";
 import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { sandboxProcesses } from "../lib/sandbox_processes.ts";

@@ -24,23 +24,29 @@ for (const name of Object.keys(VICTIMS) as (keyof typeof VICTIMS)[]) {
 
 fault("SIGKILL of QEMU ends a foreground ctr run", async (id) => {
   await using events = await Events.open();
-  const client = ctr(...runArguments(id, FOREVER, { flags: ["--rm"] }));
-  await events.wait("/tasks/start", id);
-  kill(VICTIMS["QEMU"](sandboxProcesses(id))!.pid, "SIGKILL");
-  const { code } = await within("exit of ctr run", KNOWN_WITHIN_MS, client);
-  assert.equal(code, KILLED_STATUS);
+  await killInForeground(id, events, "QEMU", "SIGKILL");
 });
 
 fault("SIGTERM of the shim ends a running container", async (id) => {
   await using events = await Events.open();
-  const client = ctr(...runArguments(id, FOREVER, { flags: ["--rm"] }));
-  await events.wait("/tasks/start", id);
-  kill(VICTIMS["the shim"](sandboxProcesses(id))!.pid, "SIGTERM");
-  const { code } = await within("exit of ctr run", KNOWN_WITHIN_MS, client);
-  assert.equal(code, KILLED_STATUS);
+  await killInForeground(id, events, "the shim", "SIGTERM");
   const exit = await events.wait("/tasks/exit", id);
   assert.equal(exit.body["exit_status"], KILLED_STATUS);
 });
+
+/** Runs a container in the foreground and signals a process of it, which has to end `ctr run`. */
+async function killInForeground(
+  id: string,
+  events: Events,
+  victim: "QEMU" | "the shim",
+  signal: Deno.Signal,
+): Promise<void> {
+  const client = ctr(...runArguments(id, FOREVER, { flags: ["--rm"] }));
+  await events.wait("/tasks/start", id);
+  kill(VICTIMS[victim](sandboxProcesses(id))!.pid, signal);
+  const { code } = await within("exit of ctr run", KNOWN_WITHIN_MS, client);
+  assert.equal(code, KILLED_STATUS);
+}
 
 for (const signal of ["SIGKILL", "SIGTERM"] as const) {
   fault(`${signal} of the shim while QEMU boots fails ctr run`, async (id) => {

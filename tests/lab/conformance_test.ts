@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { REPOSITORY } from "../../scripts/lib/paths.ts";
-import { FULL } from "../conformance/conformance.ts";
+import { FULL } from "../lib/environment.ts";
 import { lab } from "./lab.ts";
 
 const SHIM = "containerd-shim-runc-v2";

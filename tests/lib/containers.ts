@@ -30,6 +30,12 @@ export async function removeContainer(id: string): Promise<void> {
   await ctrOk("container", "rm", id);
 }
 
+/** Kills and deletes the task, and removes the container. Either may be missing. */
+export async function forceRemove(id: string): Promise<void> {
+  await ctr("task", "rm", "--force", id);
+  await ctr("container", "rm", id);
+}
+
 /**
  * Removes the FIFOs of a detached task. ctr makes them and removes them with the task; but if the
  * shim is killed, containerd forgets the task before ctr can ask for it, and they stay, with any

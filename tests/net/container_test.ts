@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { AttachmentStore, parseConf } from "../../net/mod.ts";
+import { forceRemove } from "../lib/containers.ts";
 import { BUSYBOX, Client, ctr, RUNTIME } from "../lib/ctr.ts";
 import { kill, shimOf } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
@@ -110,8 +111,7 @@ networkTest("a killed shim leaves nothing on the network once its task is delete
   assert.equal(code, 0, stderr);
   assert.notDeepEqual(networkState(), before);
   kill(shimOf(id), "SIGKILL");
-  await ctr("task", "rm", "-f", id);
-  await ctr("container", "rm", id);
+  await forceRemove(id);
   await stateIs(before);
 });
 
@@ -257,8 +257,7 @@ networkTest(
       kill(shimOf(id), "SIGKILL");
       const { code } = await client.ended;
       assert.notEqual(code, 0);
-      await ctr("task", "rm", "-f", id);
-      await ctr("container", "rm", id);
+      await forceRemove(id);
       await stateIs(before);
       assert.deepEqual(lines(`pgrep -x -f "sleep ${marker}"`), []);
     } finally {

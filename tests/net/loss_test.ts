@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { AttachmentStore, type StoredAttachment } from "../../net/mod.ts";
 import { configured } from "../lib/configured.ts";
+import { forceRemove, FOREVER, startDetached } from "../lib/containers.ts";
 import { ctr, runArguments } from "../lib/ctr.ts";
 import { kill, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { patience, until } from "../lib/wait.ts";
@@ -28,17 +29,7 @@ const SEEN_WITHIN_MS = patience(20_000);
 /** Limit of containerd, see shim/commands/cli.ts. */
 const ID_CHARACTERS_MAX = 76;
 
-const detached = (id: string) => runArguments(id, ["sleep", "1000"], { flags: ["-d"] });
-
-async function startDetached(id: string): Promise<void> {
-  const { code, stderr } = await ctr(...detached(id));
-  assert.equal(code, 0, stderr);
-}
-
-async function remove(id: string): Promise<void> {
-  await ctr("task", "rm", "-f", id);
-  await ctr("container", "rm", id);
-}
+const detached = (id: string) => runArguments(id, FOREVER, { flags: ["-d"] });
 
 /** Installs a plugin until the result is disposed. */
 function plugin(name: string, script: string): Disposable {
@@ -65,7 +56,7 @@ networkTest("a killed QEMU leaves nothing, with the longest of names", [
     SEEN_WITHIN_MS,
     () => sandboxProcesses(id).every(({ role }) => role !== "qemu") || null,
   );
-  await remove(id);
+  await forceRemove(id);
   await stateIs(before);
 });
 
@@ -78,7 +69,7 @@ networkTest("a missing network namespace does not keep anything from being relea
   kill(shimOf(id), "SIGKILL");
   const path = `/run/qemubox/netns/default--${id}`;
   await sh(`umount -l ${path} 2>/dev/null || true; rm -f ${path}`);
-  await remove(id);
+  await forceRemove(id);
   await stateIs(before);
 });
 
@@ -102,7 +93,7 @@ networkTest("attachments from before a reboot are detached when the next contain
     using store = AttachmentStore.open(STORE);
     return store.list(orphan.owner).length === 0 && lines(`ls ${file}`).length === 0 || null;
   });
-  await remove(id);
+  await forceRemove(id);
   await stateIs(before);
 });
 
@@ -140,7 +131,7 @@ networkTest(
     await ctr("container", "rm", id);
     Deno.writeTextFileSync(DEFAULT, good);
     await startDetached(id);
-    await remove(id);
+    await forceRemove(id);
     await stateIs(before);
   },
 );
@@ -203,7 +194,7 @@ networkTest(
       await sh(`rm ${STATE_FOLDER}/filled`);
       const id = newId();
       await startDetached(id);
-      await remove(id);
+      await forceRemove(id);
       await stateIs(before);
     } finally {
       await sh(`umount -l ${STATE_FOLDER}`);

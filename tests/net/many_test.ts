@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
+import { FULL } from "../lib/environment.ts";
 import { networkState, networkTest, stateIs } from "./network_testbed.ts";
 
 const AT_ONCE = 20;
 
-if (Deno.env.get("QEMUBOX_TEST_FULL") === "1") {
+if (FULL) {
   networkTest(
     "twenty containers at once get different addresses, reach the host, and leave nothing",
     ["dual-stack"],

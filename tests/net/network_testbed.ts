@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { poll } from "../../base/mod.ts";
 import { type System, system as realSystem } from "../../ffi/mod.ts";
 import { networkRequest, planNetwork, readConfFolder, SandboxNetwork } from "../../net/mod.ts";
+import { forceRemove } from "../lib/containers.ts";
 import { ctr } from "../lib/ctr.ts";
 import { IN_TESTBED } from "../lib/environment.ts";
 import { patience } from "../lib/wait.ts";
@@ -61,8 +62,7 @@ export function networkTest(
       } finally {
         for (const id of ids) {
           await ctr("task", "kill", "-s", "SIGKILL", id);
-          await ctr("task", "rm", "-f", id);
-          await ctr("container", "rm", id);
+          await forceRemove(id);
         }
         Deno.removeSync(CONF_DIR, { recursive: true });
       }

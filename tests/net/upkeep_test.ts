@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { readIfPresent } from "../../base/mod.ts";
-import { ctr, ctrOk, runArguments } from "../lib/ctr.ts";
-import { startDetached } from "../lib/containers.ts";
+import { ctrOk, runArguments } from "../lib/ctr.ts";
+import { forceRemove, startDetached } from "../lib/containers.ts";
 import { until } from "../lib/wait.ts";
 import { networkTest, sh } from "./network_testbed.ts";
 
@@ -64,8 +64,7 @@ networkTest(
       /^eth0 on qemubox-net: changed: CNI plugin bridge of network qemubox-net failed to CHECK: .+\n$/,
     );
     assert.match(changed.stderr, new RegExp(`default/${id}: 1 of 1 networks changed$`));
-    await ctr("task", "rm", "-f", id);
-    await ctr("container", "rm", id);
+    await forceRemove(id);
     assert.match((await check(id)).stderr, new RegExp(`default/${id} is on no network`));
   },
 );
@@ -79,10 +78,6 @@ networkTest(
       const id = newId();
       await startDetached(id);
       return id;
-    };
-    const end = async (id: string) => {
-      await ctr("task", "rm", "-f", id);
-      await ctr("container", "rm", id);
     };
     const noted = (network: string) =>
       until("garbage collection", COLLECTED_WITHIN_MS, () => {
@@ -120,7 +115,7 @@ networkTest(
 
       // It does not run again.
       const third = await start();
-      for (const id of [first, second, third]) await end(id);
+      for (const id of [first, second, third]) await forceRemove(id);
       assert.equal(await collected(), "1");
     } finally {
       await sh(`rm -rf ${COLLECTS} ${LEAKED} ${LIBCNI} /run/collected`);
