@@ -33,7 +33,9 @@ function folderViolations(text: string): string[] {
     const same = sorted(printed) === sorted(allowed) ||
       sorted(printed) === sorted(allowed.filter((name) => name !== "base"));
     return same ? [] : [
-      `table of "## Directories": \`${directory}/\` may import ${list(allowed)}, not ${list(printed)}`,
+      `table of "## Directories": \`${directory}/\` may import ${list(allowed)}, not ${
+        list(printed)
+      }`,
     ];
   });
 }

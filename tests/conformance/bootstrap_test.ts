@@ -57,27 +57,23 @@ conformance("ten concurrent starts of one id give at most one shim", async (host
   await shim.shutdown();
 });
 
-ours(
-  "its containerd is older",
-  "protobuf parameters on stdin get a protobuf answer",
-  async (host) => {
-    const id = "conformance-params";
-    const bundle = bundleOf(host, id);
-    const params = create(bootstrap.BootstrapParamsSchema, {
-      instanceId: id,
-      namespace: NAMESPACE,
-      containerdGrpcAddress: host.address,
-      containerdTtrpcAddress: host.events.path,
-    });
-    const stdin = toBinary(bootstrap.BootstrapParamsSchema, params);
-    const { code, stdout, stderr } = await host.call(id, "start", { cwd: bundle, stdin });
-    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
-    const { address, protocol, version } = fromBinary(bootstrap.BootstrapResultSchema, stdout);
-    assert.deepEqual({ protocol, version }, { protocol: "ttrpc", version: 3 });
-    await using shim = await Shim.connect(id, bundle, address);
-    await shim.shutdown();
-  },
-);
+ours("its containerd is older", "protobuf on stdin gets a protobuf answer", async (host) => {
+  const id = "conformance-params";
+  const bundle = bundleOf(host, id);
+  const params = create(bootstrap.BootstrapParamsSchema, {
+    instanceId: id,
+    namespace: NAMESPACE,
+    containerdGrpcAddress: host.address,
+    containerdTtrpcAddress: host.events.path,
+  });
+  const stdin = toBinary(bootstrap.BootstrapParamsSchema, params);
+  const { code, stdout, stderr } = await host.call(id, "start", { cwd: bundle, stdin });
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+  const { address, protocol, version } = fromBinary(bootstrap.BootstrapResultSchema, stdout);
+  assert.deepEqual({ protocol, version }, { protocol: "ttrpc", version: 3 });
+  await using shim = await Shim.connect(id, bundle, address);
+  await shim.shutdown();
+});
 
 conformance("delete of an unknown container reports status 137", async (host) => {
   const id = "conformance-never";

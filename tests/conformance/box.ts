@@ -268,11 +268,6 @@ export class Box implements AsyncDisposable {
     return unpackAny(cgroups.MetricsSchema, (await this.task.stats({ id: this.id })).stats!);
   }
 
-  /** Updates its limits with LinuxResources of the OCI specification. */
-  async update(resources: unknown): Promise<void> {
-    await this.task.update({ id: this.id, resources: resourcesAny(resources) });
-  }
-
   /** Kills what runs, deletes the container and shuts the shim down. */
   async [Symbol.asyncDispose](): Promise<void> {
     const { id } = this;
@@ -283,6 +278,11 @@ export class Box implements AsyncDisposable {
     this.shim.connection.close();
     await this.stdio[Symbol.asyncDispose]();
   }
+}
+
+/** Updates the limits of a container with LinuxResources of the OCI specification. */
+export async function update({ id, task }: Box, resources: unknown): Promise<void> {
+  await task.update({ id, resources: resourcesAny(resources) });
 }
 
 /** An exec process of a container. */

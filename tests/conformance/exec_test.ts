@@ -175,20 +175,17 @@ async function signalsAndFailures({ t, box }: Bench): Promise<void> {
     }
   });
 
-  await t.step(
-    "signals reach it: SIGKILL gives 137, SIGTERM 143, a trap its own status",
-    async () => {
-      for (const [signal, status] of [[SIGKILL, 137], [SIGTERM, 143], [SIGUSR1, 4]] as const) {
-        await using exec = await box.exec([
-          ...["sh", "-c", "trap 'exit 4' USR1; echo ready; sleep 1000 & wait; wait"],
-        ]);
-        await exec.start();
-        await exec.stdio.shows("ready\n");
-        await exec.kill(signal);
-        assert.equal((await exec.outcome()).status, status);
-      }
-    },
-  );
+  await t.step("signals reach it: SIGKILL gives 137, SIGTERM 143, a trap its own", async () => {
+    for (const [signal, status] of [[SIGKILL, 137], [SIGTERM, 143], [SIGUSR1, 4]] as const) {
+      await using exec = await box.exec([
+        ...["sh", "-c", "trap 'exit 4' USR1; echo ready; sleep 1000 & wait; wait"],
+      ]);
+      await exec.start();
+      await exec.stdio.shows("ready\n");
+      await exec.kill(signal);
+      assert.equal((await exec.outcome()).status, status);
+    }
+  });
 
   await t.step("a missing command fails Start and leaves no stopped process", async () => {
     await using exec = await box.exec(["/no/such/command"]);

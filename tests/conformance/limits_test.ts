@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { MIB } from "../../base/mod.ts";
 import { patience, until } from "../lib/wait.ts";
-import { Box } from "./box.ts";
+import { Box, update } from "./box.ts";
 import { conformance } from "./conformance.ts";
 import { IS_OURS } from "./shim.ts";
 
@@ -98,7 +98,7 @@ conformance("limits are in the container's cgroup and are enforced", async (host
   });
 
   await t.step("Update raises and lowers them", async () => {
-    await box.update({
+    await update(box, {
       cpu: { quota: 50_000, period: 50_000, shares: 1024 },
       pids: { limit: 200 },
     });
@@ -125,7 +125,7 @@ if (IS_OURS) {
       assert.equal(weight > RIVAL_WEIGHT, isFavoured, `${weight}`);
       const due = weight / (weight + RIVAL_WEIGHT);
       assert(Math.abs(share - due) < 0.1, `${share} of the CPU, ${due} are due`);
-      await box.update({ cpu: { shares: 16_384 } });
+      await update(box, { cpu: { shares: 16_384 } });
     }
   });
 
@@ -138,15 +138,15 @@ if (IS_OURS) {
     await box.start();
     const processors = async () => Number((await box.run(["nproc"])).stdout);
     assert.equal(await processors(), 1);
-    await box.update({ cpu: { quota: 150_000, period: 100_000 } });
+    await update(box, { cpu: { quota: 150_000, period: 100_000 } });
     assert.equal(await processors(), 2);
     await assert.rejects(
-      box.update({ cpu: { quota: 300_000, period: 100_000 } }),
+      update(box, { cpu: { quota: 300_000, period: 100_000 } }),
       /cpu\.quota of 3\.00 vCPUs is more than its VM has: 2/,
     );
-    await box.update({ cpu: { quota: 50_000, period: 100_000 } });
+    await update(box, { cpu: { quota: 50_000, period: 100_000 } });
     assert.equal(await processors(), 1);
-    await box.update({ cpu: { quota: -1 } });
+    await update(box, { cpu: { quota: -1 } });
     assert.equal(await processors(), 2);
   });
 
@@ -171,14 +171,14 @@ if (IS_OURS) {
     // The VM has 768 MiB, of which it may use 384.
     await until("less than 384 MiB", patience(30_000), async () => await free() < 384 || null);
     assert.equal(await take(200), SIGKILLED);
-    await box.update({ memory: { limit: 500 * MIB } });
+    await update(box, { memory: { limit: 500 * MIB } });
     assert.deepEqual(await readBack(box, "memory.max"), { "memory.max": `${500 * MIB}` });
     assert.equal(await take(450), 0);
     await assert.rejects(
-      box.update({ memory: { limit: 513 * MIB } }),
+      update(box, { memory: { limit: 513 * MIB } }),
       /513 MiB is more than its VM has: 768 MiB, 256 of them for the guest itself/,
     );
-    await box.update({ memory: { limit: 128 * MIB } });
+    await update(box, { memory: { limit: 128 * MIB } });
     await until(
       "less than 384 MiB again",
       patience(30_000),
@@ -219,7 +219,7 @@ if (IS_OURS) {
       async () => {
         const slow = await write();
         assert(slow > 3_000, `${slow} ms`);
-        await box.update({ blockIO: { throttleWriteBpsDevice: rate(0) } });
+        await update(box, { blockIO: { throttleWriteBpsDevice: rate(0) } });
         const { "io.max": limits } = await readBack(box, "io.max");
         assert.match(limits!, /wbps=9007199254740991 riops=1000/);
         const quick = await write();

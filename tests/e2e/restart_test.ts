@@ -163,40 +163,37 @@ restarted("a container runs on while containerd is killed and restarted", async 
   }
 });
 
-restarted(
-  "a client reattaches to the streams, and learns of an exit in the meantime",
-  async (id) => {
-    const script = "while read line; do echo got $line; [ $line = end ] && exit 9; done";
-    await ctrOk(...runArguments(id, ["sh", "-c", script], { flags: ["-d"] }));
-    await killContainerd();
-    await startContainerd();
-    await using client = new Client(["task", "attach", id], { input: true });
-    await client.write("one\n");
-    await client.line("got one");
-    await killContainerd();
-    await client[Symbol.asyncDispose]();
-    await startContainerd();
-    // The exit of a client is not the end of stdin.
-    assert.equal((await task(id))?.status, "RUNNING");
-    await using next = new Client(["task", "attach", id], { input: true });
-    await next.write("two\n");
-    await next.line("got two");
-    await next[Symbol.asyncDispose]();
+restarted("a client reattaches to streams, and learns of an exit meanwhile", async (id) => {
+  const script = "while read line; do echo got $line; [ $line = end ] && exit 9; done";
+  await ctrOk(...runArguments(id, ["sh", "-c", script], { flags: ["-d"] }));
+  await killContainerd();
+  await startContainerd();
+  await using client = new Client(["task", "attach", id], { input: true });
+  await client.write("one\n");
+  await client.line("got one");
+  await killContainerd();
+  await client[Symbol.asyncDispose]();
+  await startContainerd();
+  // The exit of a client is not the end of stdin.
+  assert.equal((await task(id))?.status, "RUNNING");
+  await using next = new Client(["task", "attach", id], { input: true });
+  await next.write("two\n");
+  await next.line("got two");
+  await next[Symbol.asyncDispose]();
 
-    await killContainerd();
-    await Deno.writeTextFile(stdinOf(id), "end\n");
-    await startContainerd();
-    await until(
-      "exit of the task",
-      SOON_MS,
-      async () => (await task(id))?.status === "STOPPED" || null,
-    );
-    const removed = await ctr("task", "rm", id);
-    assert.match(removed.stderr, /non-zero exit code 9\b/);
-    assert.deepEqual(logLines(id).filter((line) => line.includes("LOST")), []);
-    await remove(id);
-  },
-);
+  await killContainerd();
+  await Deno.writeTextFile(stdinOf(id), "end\n");
+  await startContainerd();
+  await until(
+    "exit of the task",
+    SOON_MS,
+    async () => (await task(id))?.status === "STOPPED" || null,
+  );
+  const removed = await ctr("task", "rm", id);
+  assert.match(removed.stderr, /non-zero exit code 9\b/);
+  assert.deepEqual(logLines(id).filter((line) => line.includes("LOST")), []);
+  await remove(id);
+});
 
 restarted("a Create during which containerd is killed can be repeated", async (id) => {
   const client = ctr(...runArguments(id, TICKING, { flags: ["-d", "--null-io"] }));

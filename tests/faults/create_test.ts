@@ -10,10 +10,10 @@ import { run } from "./run.ts";
 const RIG = new URL("create_rig.ts", import.meta.url).pathname;
 const JOIN_RIG = new URL("join_rig.ts", import.meta.url).pathname;
 /**
- * Directory, image, disk, console log, network, VM, connection, checkpoint, clock, NICs, container,
- * streams.
+ * Directory, image, disk, console log, network, VM, bundle, connection, checkpoint, clock, NICs,
+ * container, streams, pod.
  */
-const STEPS = 12;
+const STEPS = 14;
 /** Fewer would mean that the double no longer sees the calls of Create. */
 const CALLS_MIN = 15;
 /** Failures for a container that joins a pod: mounts only, and two calls of the guest. */

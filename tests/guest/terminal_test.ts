@@ -68,44 +68,42 @@ Deno.test({
   ignore: !IN_TESTBED,
   fn: async (t) => {
     await using machine = await Machine.boot();
-    await shell(t, machine);
+    const { task } = machine;
+
+    await t.step("a container's terminal has a size, Ctrl-C and an exit status", async () => {
+      await machine.create("c", ["sh"], "io", { terminal: true });
+      await task.resizePty({ id: "c", width: 80, height: 24 });
+      const typist = await Typist.dial(machine, "c/init");
+      await task.start({ id: "c" });
+      await typist.type("tty; stty size\n");
+      await typist.sees("/dev/pts/0\r\n24 80\r\n");
+
+      await typist.type("trap 'echo resized' WINCH\n");
+      await task.resizePty({ id: "c", width: 132, height: 50 });
+      await typist.type("stty size\n");
+      await typist.sees("50 132\r\n");
+
+      await typist.type("sh -c 'echo asleep; exec sleep 1000'\n");
+      await typist.sees("asleep\r\n"); // before that, the shell would get the Ctrl-C
+      await typist.type("\x03");
+      await typist.type("echo interrupted $?\n");
+      await typist.sees("interrupted 130\r\n");
+      assert.equal((await task.state({ id: "c" })).terminal, true);
+      await task.closeIO({ id: "c", stdin: true }); // no hang-up
+      await typist.type("exit 7\n");
+      assert.match(await typist.rest(), /exit 7/);
+      assert.equal((await task.wait({ id: "c" })).exitStatus, 7);
+      await assert.rejects(task.resizePty({ id: "c", width: 1, height: 1 }), /it is stopped/);
+      await machine.delete("c");
+    });
+
     await machine.create("c", ["sleep", "1000"]);
-    await machine.task.start({ id: "c" });
+    await task.start({ id: "c" });
     await execs(t, machine);
     await failures(t, machine);
     assert.equal(await machine.kill("c"), 137);
   },
 });
-
-async function shell(t: Deno.TestContext, machine: Machine): Promise<void> {
-  const { task } = machine;
-  await t.step("a container's terminal has sizes, Ctrl-C and the shell's exit status", async () => {
-    await machine.create("c", ["sh"], "io", { terminal: true });
-    await task.resizePty({ id: "c", width: 80, height: 24 });
-    const typist = await Typist.dial(machine, "c/init");
-    await task.start({ id: "c" });
-    await typist.type("tty; stty size\n");
-    await typist.sees("/dev/pts/0\r\n24 80\r\n");
-
-    await typist.type("trap 'echo resized' WINCH\n");
-    await task.resizePty({ id: "c", width: 132, height: 50 });
-    await typist.type("stty size\n");
-    await typist.sees("50 132\r\n");
-
-    await typist.type("sh -c 'echo asleep; exec sleep 1000'\n");
-    await typist.sees("asleep\r\n"); // before that, the shell would get the Ctrl-C
-    await typist.type("\x03");
-    await typist.type("echo interrupted $?\n");
-    await typist.sees("interrupted 130\r\n");
-    assert.equal((await task.state({ id: "c" })).terminal, true);
-    await task.closeIO({ id: "c", stdin: true }); // no hang-up
-    await typist.type("exit 7\n");
-    assert.match(await typist.rest(), /exit 7/);
-    assert.equal((await task.wait({ id: "c" })).exitStatus, 7);
-    await assert.rejects(task.resizePty({ id: "c", width: 1, height: 1 }), /it is stopped/);
-    await machine.delete("c");
-  });
-}
 
 async function execs(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { task } = machine;

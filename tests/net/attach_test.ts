@@ -129,22 +129,18 @@ networkTest("an aborted attachment is undone", ["default"], async () => {
   await stateIs(before);
 });
 
-networkTest(
-  "attachments left by a sandbox of the same name are detached first",
-  ["default"],
-  async () => {
-    const left = await joinNetworks("twice", "qemubox-net");
-    const { interfaces: [first] } = await left.connect();
-    {
-      using store = AttachmentStore.open(STORE);
-      assert.equal(store.list({ namespace: "test", id: "twice" }).length, 1);
-    }
-    // As after a crash: nothing disposes the first, whose namespace still exists.
-    await using joined = await joinNetworks("twice", "qemubox-net");
-    const { interfaces: [second] } = await joined.connect();
-    assert.notEqual(first!.mac, second!.mac);
-  },
-);
+networkTest("what a sandbox of the same name left is detached first", ["default"], async () => {
+  const left = await joinNetworks("twice", "qemubox-net");
+  const { interfaces: [first] } = await left.connect();
+  {
+    using store = AttachmentStore.open(STORE);
+    assert.equal(store.list({ namespace: "test", id: "twice" }).length, 1);
+  }
+  // As after a crash: nothing disposes the first, whose namespace still exists.
+  await using joined = await joinNetworks("twice", "qemubox-net");
+  const { interfaces: [second] } = await joined.connect();
+  assert.notEqual(first!.mac, second!.mac);
+});
 
 networkTest("an attachment is undone at each failing system call", ["default"], async () => {
   const rig = new URL("./fault_rig.ts", import.meta.url).pathname;
@@ -155,31 +151,27 @@ networkTest("an attachment is undone at each failing system call", ["default"], 
   assert.equal(code, 0, decode(stdout) + decode(stderr));
 });
 
-networkTest(
-  "an interface gets its address by DHCP from the bridge's network",
-  ["dhcp"],
-  async () => {
-    // The frame's failed attempt before the test has made the bridge.
-    lines("ip addr add 10.93.0.1/24 dev qemubox3; ip link set qemubox3 up; mkdir -p /run/cni");
-    Deno.writeTextFileSync(
-      "/tmp/udhcpd.conf",
-      "start 10.93.0.50\nend 10.93.0.60\ninterface qemubox3\nlease_file /tmp/udhcpd.leases\n" +
-        "opt subnet 255.255.255.0\nopt router 10.93.0.1\n",
-    );
-    Deno.writeTextFileSync("/tmp/udhcpd.leases", "");
-    const start = (command: string, ...args: string[]) =>
-      new Deno.Command(command, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
-    await using server = start("busybox", "udhcpd", "-f", "/tmp/udhcpd.conf");
-    await using daemon = start("/usr/lib/cni/dhcp", "daemon");
-    await until("socket of the DHCP daemon", SOCKET_WITHIN_MS, () => {
-      return lines("ls /run/cni/dhcp.sock 2>/dev/null").length > 0 || null;
-    });
-    {
-      await using joined = await joinNetworks("dhcp", "qemubox-dhcp");
-      const [eth0] = (await joined.connect()).interfaces;
-      assert.match(eth0!.addresses[0]!.address, /^10\.93\.0\.(5\d|60)$/);
-    }
-    for (const each of [server, daemon]) each.kill("SIGKILL");
-    Deno.removeSync("/run/cni/dhcp.sock");
-  },
-);
+networkTest("an address comes by DHCP from the bridge's network", ["dhcp"], async () => {
+  // The frame's failed attempt before the test has made the bridge.
+  lines("ip addr add 10.93.0.1/24 dev qemubox3; ip link set qemubox3 up; mkdir -p /run/cni");
+  Deno.writeTextFileSync(
+    "/tmp/udhcpd.conf",
+    "start 10.93.0.50\nend 10.93.0.60\ninterface qemubox3\nlease_file /tmp/udhcpd.leases\n" +
+      "opt subnet 255.255.255.0\nopt router 10.93.0.1\n",
+  );
+  Deno.writeTextFileSync("/tmp/udhcpd.leases", "");
+  const start = (command: string, ...args: string[]) =>
+    new Deno.Command(command, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+  await using server = start("busybox", "udhcpd", "-f", "/tmp/udhcpd.conf");
+  await using daemon = start("/usr/lib/cni/dhcp", "daemon");
+  await until("socket of the DHCP daemon", SOCKET_WITHIN_MS, () => {
+    return lines("ls /run/cni/dhcp.sock 2>/dev/null").length > 0 || null;
+  });
+  {
+    await using joined = await joinNetworks("dhcp", "qemubox-dhcp");
+    const [eth0] = (await joined.connect()).interfaces;
+    assert.match(eth0!.addresses[0]!.address, /^10\.93\.0\.(5\d|60)$/);
+  }
+  for (const each of [server, daemon]) each.kill("SIGKILL");
+  Deno.removeSync("/run/cni/dhcp.sock");
+});
