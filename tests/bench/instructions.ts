@@ -16,6 +16,7 @@ import { after } from "../../base/mod.ts";
 import { GUEST_READY_MARKER } from "../../proto/mod.ts";
 import { kernelCommandLine, locateFiles, qemuArguments, type VmConfig } from "../../qemu/mod.ts";
 import { loadConfig } from "../../shim/config/config.ts";
+import { killChild } from "../lib/kill_child.ts";
 import { COUNTS, countsIn, type InstructionCounts, LAST_LINE } from "./instruction_counts.ts";
 import type { Measure } from "./measure.ts";
 
@@ -64,14 +65,7 @@ async function bootCounting(): Promise<string> {
     stderr: "inherit",
   })
     .spawn();
-  const kill = () => {
-    try {
-      qemu.kill("SIGKILL");
-    } catch {
-      // It has exited.
-    }
-  };
-  using _deadline = after(BOOT_TIMEOUT_MS, kill);
+  using _deadline = after(BOOT_TIMEOUT_MS, () => killChild(qemu));
   let console = "";
   try {
     for await (const text of qemu.stdout.pipeThrough(new TextDecoderStream())) {
@@ -80,7 +74,7 @@ async function bootCounting(): Promise<string> {
     }
     throw new Error(`the guest did not become ready: ${console.slice(-2000)}`);
   } finally {
-    kill();
+    killChild(qemu);
     await qemu.status;
     await Deno.remove(directory, { recursive: true });
   }

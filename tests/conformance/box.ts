@@ -3,6 +3,7 @@
 import { system } from "../../ffi/mod.ts";
 import { type Any, AnySchema, cgroups, create, unpackAny } from "../../proto/mod.ts";
 import { concat } from "../lib/bytes.ts";
+import { killChild } from "../lib/kill_child.ts";
 import { patience, within } from "../lib/wait.ts";
 import { makeBundle, processSpec, type SpecOptions } from "./bundle.ts";
 import { type CreateInit, type Host, IS_OURS, Shim } from "./shim.ts";
@@ -84,7 +85,7 @@ export class Stdio implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const process of this.#readers) kill(process);
+    for (const process of this.#readers) killChild(process);
     await Promise.all(this.#readers.map(({ status }) => status));
     for (const writer of this.#writers) await writer.kill();
   }
@@ -130,17 +131,9 @@ export class Writer {
   }
 
   async kill(): Promise<void> {
-    kill(this.#process);
+    killChild(this.#process);
     await this.#process.status;
     await this.#input.close().catch(() => {});
-  }
-}
-
-function kill(process: Deno.ChildProcess): void {
-  try {
-    process.kill("SIGKILL");
-  } catch {
-    // It has exited.
   }
 }
 

@@ -5,7 +5,7 @@ import { Events } from "../lib/containerd_events.ts";
 import { removeContainer } from "../lib/containers.ts";
 import { annotations, configured } from "../lib/configured.ts";
 import { ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
-import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { argumentsOf, qemuOf } from "../lib/sandbox_processes.ts";
 import { e2e, logLines } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 
@@ -46,7 +46,7 @@ e2e("an annotation overrides the file, and the file overrides the default", asyn
       ...{ snapshotter: "erofs", flags: ["-d", ...flags] },
     });
     await ctrOk(...arguments_);
-    const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+    const pid = qemuOf(id);
     const isDisk = argumentsOf(pid).some((argument) => argument.includes("serial=layers"));
     await ctrOk("task", "kill", "--signal", "SIGKILL", id);
     await until(

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { BUSYBOX, Client, ctr, ctrOk, runArguments, RUNTIME, task } from "../lib/ctr.ts";
+import { killChild } from "../lib/kill_child.ts";
 import { patience, until, within } from "../lib/wait.ts";
 import { e2e } from "../lib/testbed.ts";
 
@@ -115,11 +116,7 @@ class Terminal {
     try {
       await work();
     } finally {
-      try {
-        this.#process.kill("SIGKILL");
-      } catch {
-        // It has exited.
-      }
+      killChild(this.#process);
       await this.ended;
       await this.#keyboard.close().catch(() => {});
     }

@@ -4,8 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { MIB } from "../../base/mod.ts";
-import { existing } from "../../scripts/lib/paths.ts";
+import { isThere, MIB } from "../../base/mod.ts";
 import { POD_GATEWAY } from "../lib/cri_containerd.ts";
 import type { Pod, PodContainer } from "../lib/crictl.ts";
 import { KILLED_STATUS } from "../lib/kills.ts";
@@ -297,7 +296,7 @@ async function statistics({ pod, client }: Pair): Promise<void> {
     };
   };
   // These are of the pod's cgroup on the host, which the VM is in with cgroup v2.
-  if (HANDLER !== "qemubox" || existing("/sys/fs/cgroup/cgroup.controllers") !== null) {
+  if (HANDLER !== "qemubox" || isThere("/sys/fs/cgroup/cgroup.controllers")) {
     assert(Number(linux.cpu.usageCoreNanoSeconds.value) > 0, JSON.stringify(linux));
     assert(Number(linux.memory.workingSetBytes.value) > 0, JSON.stringify(linux));
   }

@@ -5,7 +5,7 @@ import { type ImageRecipe, ociArchive } from "../../scripts/lib/oci_archive.ts";
 import type { TarEntry } from "../../scripts/lib/tar.ts";
 import { recipes, UPPER_LAYERS } from "../../scripts/lib/test_images.ts";
 import { Client, ctr, ctrOk, LAYERS, runArguments, type Snapshotter } from "../lib/ctr.ts";
-import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { argumentsOf, qemuOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 
 /** Devices of a sandbox for its image. */
@@ -98,7 +98,7 @@ e2e("two VMs of an image read the same files, which the host caches once", async
     const found: string[][] = [];
     for (const { id, client } of clients) {
       await client.line("ok");
-      const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+      const pid = qemuOf(id);
       found.push(layersOpenIn(pid));
     }
     const [one, other] = found;
@@ -157,7 +157,7 @@ e2e("a hundred layers with whiteouts and opaque directories work, by both ways",
         { input: true },
       );
       await client.line("done");
-      const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+      const pid = qemuOf(id);
       const devices = argumentsOf(pid).flatMap((one) =>
         /^virtio-blk-device,.*serial=([a-z]+)/.exec(one)?.[1] ?? []
       );

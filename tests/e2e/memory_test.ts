@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { annotations, configured } from "../lib/configured.ts";
 import { Client, runArguments } from "../lib/ctr.ts";
-import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { argumentsOf, qemuOf } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 
@@ -36,7 +36,7 @@ e2e("a freed GiB goes back to the host within 10 seconds", async (bench) => {
     { input: true },
   );
   await client.line("held");
-  const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+  const pid = qemuOf(id);
   assert(argumentsOf(pid).some((one) => one.startsWith("virtio-balloon-device")));
   const held = residentMib(pid);
   assert(held > 1024, `${held} MiB are resident`);
@@ -70,7 +70,7 @@ e2e(
       { input: true },
     );
     await client.line("held");
-    const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
+    const pid = qemuOf(id);
     await client.write("go on\n");
     await client.line("grown");
     // The guest's memory, without QEMU's own, is a memfd that QEMU shares with its helpers.

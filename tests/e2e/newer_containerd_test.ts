@@ -11,7 +11,7 @@ import {
   NewerContainerd,
   whyNoNewerContainerd,
 } from "../lib/newer_containerd.ts";
-import { kill, sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { kill, qemuOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { assertNothingLeft, snapshot } from "../lib/system_state.ts";
 import { patience, until } from "../lib/wait.ts";
 
@@ -129,7 +129,7 @@ async function recoveredImage(step: StepWithId, containerd: NewerContainerd): Pr
     await using client = containerd.client(run(id, BUSYBOX, "erofs", ["sh", "-c", script]));
     await client.line("ready");
     const [image] = containerd.writableImages();
-    kill(sandboxProcesses(id).find(({ role }) => role === "qemu")!.pid, "SIGKILL");
+    kill(qemuOf(id), "SIGKILL");
     assert.equal((await client.ended).code, 137);
     assert.deepEqual(sandboxProcesses(id), []);
 

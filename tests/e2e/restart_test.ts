@@ -10,7 +10,7 @@ import { Client, ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { IN_TESTBED } from "../lib/environment.ts";
 import { difference, snapshot } from "../lib/system_state.ts";
 import { patience, until } from "../lib/wait.ts";
-import { hasShimCalls, shimOf } from "../lib/sandbox_processes.ts";
+import { hasShimCalls, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
 
 const SOCKET = "/run/containerd/containerd.sock";
@@ -197,7 +197,7 @@ restarted("a client reattaches to streams, and learns of an exit meanwhile", asy
 
 restarted("a Create during which containerd is killed can be repeated", async (id) => {
   const client = ctr(...runArguments(id, TICKING, { flags: ["-d", "--null-io"] }));
-  await until("QEMU", BOOT_WITHIN_MS, () => qemuOf(id));
+  await until("QEMU", BOOT_WITHIN_MS, () => findQemu(id));
   await killContainerd();
   assert.notEqual((await client).code, 0);
   await startContainerd();
@@ -248,7 +248,7 @@ restarted("a Delete during which containerd is killed can be repeated", async (i
     async () => (await task(id))?.status === "STOPPED" || null,
   );
   const client = ctr("task", "rm", id);
-  await until("exit of QEMU", SOON_MS, () => qemuOf(id) === null ? true : null);
+  await until("exit of QEMU", SOON_MS, () => findQemu(id) === null ? true : null);
   await killContainerd();
   await client;
   await startContainerd();
@@ -274,14 +274,6 @@ function stdinOf(id: string): string {
 }
 
 /** Returns the pid of a container's QEMU, or null. */
-function qemuOf(id: string): number | null {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    try {
-      const args = Deno.readTextFileSync(`/proc/${name}/cmdline`);
-      if (args.includes("qemu-system") && args.includes(`guest=default/${id}`)) return Number(name);
-    } catch {
-      // It has just exited.
-    }
-  }
-  return null;
+function findQemu(id: string): number | null {
+  return sandboxProcesses(id).find(({ role }) => role === "qemu")?.pid ?? null;
 }

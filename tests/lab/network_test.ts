@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
 import { networkState, networkTest, stateIs } from "../net/network_testbed.ts";
-import { sandboxProcesses } from "../lib/sandbox_processes.ts";
+import { qemuOf } from "../lib/sandbox_processes.ts";
 
 networkTest(
   "a container's NIC uses vhost-net where the host has it",
@@ -15,7 +15,7 @@ networkTest(
     await using client = new Client(runArguments(id, ["sh", "-c", script], { flags: ["--rm"] }));
     await client.line("up");
     assert.equal(client.said, "2 packets transmitted, 2 packets received, 0% packet loss\nup\n");
-    const qemu = sandboxProcesses(id).find(({ role }) => role === "qemu")!.pid;
+    const qemu = qemuOf(id);
     const open = [...Deno.readDirSync(`/proc/${qemu}/fd`)]
       .map(({ name }) => Deno.readLinkSync(`/proc/${qemu}/fd/${name}`));
     assert(open.includes("/dev/vhost-net"), open.join(", "));

@@ -1,6 +1,7 @@
 /** Events of containerd, as `ctr events` prints them. */
 
 import { ctrOk } from "./ctr.ts";
+import { killChild } from "./kill_child.ts";
 import { patience, within } from "./wait.ts";
 
 const SUBSCRIBED_WITHIN_MS = patience(10_000);
@@ -71,11 +72,7 @@ export class Events implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch {
-      // It has exited.
-    }
+    killChild(this.#process);
     await this.#end;
     await this.#process.status;
   }

@@ -3,8 +3,8 @@
  * with a network for its pods and two runtimes, ours and runc for comparison.
  */
 
+import { listIfPresent } from "../../base/mod.ts";
 import { CRICTL_PROGRAM } from "../../scripts/lib/crictl.ts";
-import { existing } from "../../scripts/lib/paths.ts";
 import { PAUSE_IMAGE } from "../../scripts/lib/test_images.ts";
 import { BUSYBOX, Client } from "./ctr.ts";
 import { whyNoPeer } from "./go_peers.ts";
@@ -99,8 +99,7 @@ export class CriContainerd extends OtherContainerd {
 
   /** Returns the addresses that the pods' network has allocated. */
   addresses(): string[] {
-    if (existing(`${ADDRESSES}/${NETWORK}`) === null) return [];
-    return [...Deno.readDirSync(`${ADDRESSES}/${NETWORK}`)].map(({ name }) => name)
+    return listIfPresent(`${ADDRESSES}/${NETWORK}`).map(({ name }) => name)
       .filter((name) => !/^last_reserved_ip|^lock$/.test(name));
   }
 

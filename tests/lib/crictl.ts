@@ -4,9 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { removeIfPresent } from "../../base/mod.ts";
+import { isThere, removeIfPresent } from "../../base/mod.ts";
 import { CRICTL_PROGRAM } from "../../scripts/lib/crictl.ts";
-import { existing } from "../../scripts/lib/paths.ts";
 import { BUSYBOX, Client, type Ended } from "./ctr.ts";
 import { patience, until } from "./wait.ts";
 
@@ -195,7 +194,7 @@ async function makeCgroups(config: PodConfig): Promise<void> {
 }
 
 function isUnified(): boolean {
-  return existing(`${CGROUPS}/cgroup.controllers`) !== null;
+  return isThere(`${CGROUPS}/cgroup.controllers`);
 }
 
 function removeCgroups(config: PodConfig): void {

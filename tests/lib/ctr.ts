@@ -2,6 +2,7 @@
 
 import { after } from "../../base/mod.ts";
 import { concat } from "./bytes.ts";
+import { killChild } from "./kill_child.ts";
 import { patience } from "./wait.ts";
 
 export const RUNTIME = "io.containerd.qemubox.v1";
@@ -114,7 +115,7 @@ export class Client implements AsyncDisposable {
   /**
    * Resolves with its standard output when it exits with 0.
    *
-   * @throws {Error} with its errors else.
+   * @throws {Error} with its standard error otherwise.
    */
   async output(): Promise<string> {
     const { code, stdout, stderr } = await this.ended;
@@ -156,11 +157,7 @@ export class Client implements AsyncDisposable {
 
   /** Kills it if it still runs, and waits until it has exited. */
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch {
-      // It has exited.
-    }
+    killChild(this.#process);
     await this.ended.catch(() => {});
   }
 

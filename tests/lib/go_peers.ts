@@ -1,6 +1,6 @@
 /** Programs in Go that tests need; scripts/lib/go_peer.ts builds them. */
 
-import { existing } from "../../scripts/lib/paths.ts";
+import { ifPresent } from "../../base/mod.ts";
 import { IN_TESTBED } from "./environment.ts";
 
 /**
@@ -11,5 +11,6 @@ import { IN_TESTBED } from "./environment.ts";
  */
 export function whyNoPeer(path: string, target: string): string | null {
   if (!IN_TESTBED) return "not in the testbed";
-  return existing(path) === null ? `needs Go: scripts/deno task build:${target}` : null;
+  const found = ifPresent(() => Deno.statSync(path));
+  return found === null ? `needs Go: scripts/deno task build:${target}` : null;
 }

@@ -1,7 +1,7 @@
 /** A second, newer containerd beside the testbed's, with its own directories and socket. */
 
+import { isThere } from "../../base/mod.ts";
 import { NEWER_CONTAINERD, NEWER_CONTAINERD_FOLDER } from "../../scripts/lib/newer_containerd.ts";
-import { existing } from "../../scripts/lib/paths.ts";
 import { whyNoPeer } from "./go_peers.ts";
 import { OtherContainerd, type Place } from "./other_containerd.ts";
 
@@ -36,14 +36,14 @@ export class NewerContainerd extends OtherContainerd {
   writableImages(): string[] {
     return [...Deno.readDirSync(SNAPSHOTS)]
       .map(({ name }) => `${SNAPSHOTS}/${name}/rwlayer.img`)
-      .filter((path) => existing(path) !== null);
+      .filter(isThere);
   }
 
   /** Returns the images of its EROFS layers, oldest first. */
   layerImages(): string[] {
     return [...Deno.readDirSync(SNAPSHOTS)].map(({ name }) => Number(name)).sort((a, b) => a - b)
       .map((number) => `${SNAPSHOTS}/${number}/layer.erofs`)
-      .filter((path) => existing(path) !== null);
+      .filter(isThere);
   }
 }
 

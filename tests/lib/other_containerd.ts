@@ -1,7 +1,7 @@
 /** A second containerd beside the testbed's, with its own directories and socket. */
 
+import { removeIfPresent } from "../../base/mod.ts";
 import { LAB_TIMEOUTS } from "../../scripts/lib/lab_timeouts.ts";
-import { existing } from "../../scripts/lib/paths.ts";
 import { IN_LAB } from "./environment.ts";
 import { Client, type Ended } from "./ctr.ts";
 import { patience, until } from "./wait.ts";
@@ -129,7 +129,7 @@ export class OtherContainerd implements AsyncDisposable {
       await new Deno.Command("umount", { args: ["--lazy", line.split(" ")[4]!] }).output();
     }
     for (const directory of [this.#place.root, this.#place.state]) {
-      if (existing(directory) !== null) await Deno.remove(directory, { recursive: true });
+      removeIfPresent(directory, { recursive: true });
     }
   }
 }

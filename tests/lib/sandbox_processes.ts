@@ -34,9 +34,18 @@ export function argumentsOf(pid: number): string[] {
 
 /** Returns the pid of the shim that serves a container. @throws {Error} if there is none. */
 export function shimOf(id: string, namespace = "default"): number {
-  const shim = sandboxProcesses(id, namespace).find(({ role }) => role === "shim");
-  if (shim === undefined) throw new Error(`no shim serves ${namespace}/${id}`);
-  return shim.pid;
+  return pidOf("shim", id, namespace);
+}
+
+/** Returns the pid of a container's QEMU. @throws {Error} if there is none. */
+export function qemuOf(id: string, namespace = "default"): number {
+  return pidOf("qemu", id, namespace);
+}
+
+function pidOf(role: SandboxProcess["role"], id: string, namespace: string): number {
+  const found = sandboxProcesses(id, namespace).find((one) => one.role === role);
+  if (found === undefined) throw new Error(`no ${role} of ${namespace}/${id} runs`);
+  return found.pid;
 }
 
 /** Returns whether the shim's program runs for a container with any verb: `serve`, or `delete`. */

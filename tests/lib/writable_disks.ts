@@ -2,7 +2,7 @@
  * Writable disks of containers: files without a name, found by the processes that have them open.
  */
 
-import { sandboxProcesses } from "./sandbox_processes.ts";
+import { qemuOf } from "./sandbox_processes.ts";
 
 /** Matches a file without a name in /proc/PID/fd: in the state directory, or in another one. */
 const NAMELESS = /^(\/.*)\/(#\d+|\.[0-9a-f-]{36}) \(deleted\)$/;
@@ -27,8 +27,7 @@ export function openDisks(pids: readonly number[] = allProcesses()): OpenDisk[] 
 
 /** Returns the disk of a sandbox, or null if it has none. */
 export function diskOf(id: string): OpenDisk | null {
-  const { pid } = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
-  return openDisks([pid])[0] ?? null;
+  return openDisks([qemuOf(id)])[0] ?? null;
 }
 
 /** Returns how many bytes of the host's storage a disk takes. */

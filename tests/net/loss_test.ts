@@ -8,7 +8,7 @@ import { AttachmentStore, type StoredAttachment } from "../../net/mod.ts";
 import { configured } from "../lib/configured.ts";
 import { forceRemove, FOREVER, startDetached } from "../lib/containers.ts";
 import { ctr, runArguments } from "../lib/ctr.ts";
-import { kill, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
+import { kill, qemuOf, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { patience, until } from "../lib/wait.ts";
 import {
   CONF_DIR,
@@ -49,8 +49,7 @@ networkTest("a killed QEMU leaves nothing, with the longest of names", [
   const before = networkState();
   const id = newId(ID_CHARACTERS_MAX);
   await startDetached(id);
-  const qemu = sandboxProcesses(id).find(({ role }) => role === "qemu")!;
-  kill(qemu.pid, "SIGKILL");
+  kill(qemuOf(id), "SIGKILL");
   await until(
     "exit of QEMU",
     SEEN_WITHIN_MS,
