@@ -1,12 +1,12 @@
 import { BenchNetwork, BRIDGE_ADDRESS } from "./bench_network.ts";
-import { isThere, MIB } from "../../base/mod.ts";
+import { isThere } from "../../base/mod.ts";
 import { hidden } from "./hidden_file.ts";
 import type { Measure, Values } from "./measure.ts";
 import { Rootfs, run, ShimContainer } from "./shim_container.ts";
 import { type Connect, speedFrom, speedTo } from "./tcp_peer.ts";
 
 /** Without a VM the transfer is twenty times as fast, and fewer bytes would measure noise. */
-const BYTES = { vm: 32 * MIB, netns: 512 * MIB } as const;
+const BYTES = { vm: 32 * 1024 * 1024, netns: 512 * 1024 * 1024 } as const;
 /** Turns with each kind, after one that only warms up. */
 const TURNS = 3;
 const ROUNDS_MAX = 3;
