@@ -1,4 +1,4 @@
-import { BUILD } from "../base/mod.ts";
+import { VERSION } from "../base/mod.ts";
 import { poller, strayObservers, type System } from "../ffi/mod.ts";
 import {
   GUEST_READY_MARKER,
@@ -24,10 +24,10 @@ import { setOnline } from "./scaling/processors.ts";
 import { Reaper } from "./base/reaper.ts";
 import { quiesce, reset } from "./system/shutdown.ts";
 import { StreamRegistry } from "./stdio/stream_registry.ts";
-import { type GuestEvent, systemService } from "./services/system_service.ts";
+import type { GuestEvent } from "./base/guest_event.ts";
+import { systemService } from "./services/system_service.ts";
 import { taskService } from "./services/task_service.ts";
 import { Timeline } from "./base/timeline.ts";
-import { VERSION } from "./base/version.ts";
 
 /** Everything PID 1 does: mounts, then serves the host until it asks for the shutdown. */
 export async function vminitd(system: System, console: Console): Promise<never> {

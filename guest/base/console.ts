@@ -28,12 +28,6 @@ export function openConsole(system: System, path: string = "/dev/console"): Cons
   return { raw, log: (message) => raw(`vminitd: ${oneLine(message)}\n`) };
 }
 
-/** A console that keeps its lines, for tests. */
-export function memoryConsole(): Console & { readonly lines: string[] } {
-  const lines: string[] = [];
-  return { lines, raw: (text) => lines.push(text), log: (message) => lines.push(message) };
-}
-
 /** What an error says, on one line. */
 export function describe(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { create, guest } from "../../proto/mod.ts";
-import { type BundlePlan, BUNDLES_FOLDER, planBundle } from "./bundle_plan.ts";
+import { BUNDLES_FOLDER, planBundle } from "./bundle_plan.ts";
+import type { BundlePlan } from "./bundle_step.ts";
 import { bundleRequest, file, layer, part } from "../testing/bundle_request.ts";
 
 const GOLDEN = new URL("testdata/bundle_plans.json", import.meta.url);

@@ -1,6 +1,7 @@
 import { MNT, MS, type System } from "../../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../../proto/mod.ts";
-import { type BundlePlan, BUNDLES_FOLDER, type BundleStep, planBundle } from "./bundle_plan.ts";
+import { BUNDLES_FOLDER, planBundle } from "./bundle_plan.ts";
+import type { BundlePlan, BundleStep } from "./bundle_step.ts";
 import { type Console, describe } from "../base/console.ts";
 import { type DeviceNumbers } from "./block_limits.ts";
 import { diskBySerial, ownDisks } from "./disks.ts";

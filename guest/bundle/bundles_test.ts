@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Bundles } from "./bundles.ts";
-import { memoryConsole } from "../base/console.ts";
+import { memoryConsole } from "../testing/memory_console.ts";
 import { bundleRequest, layer } from "../testing/bundle_request.ts";
 import { fakeMounts } from "../testing/fake_mounts.ts";
 

@@ -1,8 +1,8 @@
 import { MS } from "../../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../../proto/mod.ts";
-import type { BundleStep } from "./bundle_plan.ts";
+import type { BundleStep } from "./bundle_step.ts";
 import { quoted } from "../base/ids.ts";
-import { invalid } from "../base/invalid.ts";
+import { invalid } from "../base/errors.ts";
 
 /** The device file of the disk that has a serial number, null when there is none. */
 export type DiskOf = (serial: string) => string | null;

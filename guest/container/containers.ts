@@ -6,7 +6,8 @@ import { type Checkpoints } from "../runtime/checkpoints.ts";
 import { type Crun } from "../runtime/crun.ts";
 import { checkedContainerId, quoted } from "../base/ids.ts";
 import { NewInit, RestoredInit } from "./init_birth.ts";
-import { openStdio, type StdioIds } from "../stdio/process_stdio.ts";
+import { openStdio } from "../stdio/open_stdio.ts";
+import type { StdioIds } from "../stdio/process_stdio.ts";
 import { type Reaper } from "../base/reaper.ts";
 import { type StreamRegistry } from "../stdio/stream_registry.ts";
 

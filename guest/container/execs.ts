@@ -4,7 +4,8 @@ import { type Crun } from "../runtime/crun.ts";
 import { Exec } from "./exec.ts";
 import { checkedExecId, quoted } from "../base/ids.ts";
 import { type OciProcess } from "../runtime/oci_process.ts";
-import { openStdio, type StdioIds } from "../stdio/process_stdio.ts";
+import { openStdio } from "../stdio/open_stdio.ts";
+import type { StdioIds } from "../stdio/process_stdio.ts";
 import { type Reaper } from "../base/reaper.ts";
 import { type StdioDependencies } from "../stdio/stdio_endpoint.ts";
 

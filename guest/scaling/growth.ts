@@ -4,7 +4,7 @@ import type { EventLog } from "../base/event_log.ts";
 import { MemoryLoad } from "./memory_load.ts";
 import { type Elastic, followPressure } from "./pressure.ts";
 import { ProcessorLoad } from "./processor_load.ts";
-import type { GuestEvent } from "../services/system_service.ts";
+import type { GuestEvent } from "../base/guest_event.ts";
 
 /** What growing rests on. */
 export interface GrowthHost {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Code, guest, packAny, RpcError, runcOptions } from "../../proto/mod.ts";
 import { bundleFor } from "./bundle_service.ts";
 import { Bundles } from "../bundle/bundles.ts";
-import { memoryConsole } from "../base/console.ts";
+import { memoryConsole } from "../testing/memory_console.ts";
 import { bundleRequest, layer } from "../testing/bundle_request.ts";
 import { fakeMounts } from "../testing/fake_mounts.ts";
 

@@ -8,7 +8,7 @@ import {
 import { type Container, type ContainerObserver } from "../container/container.ts";
 import { type EventLog } from "../base/event_log.ts";
 import { type Process } from "../container/process.ts";
-import { type GuestEvent } from "./system_service.ts";
+import { type GuestEvent } from "../base/guest_event.ts";
 
 /** Tells the host what happens to containers, in containerd's own messages. */
 export class ContainerEvents implements ContainerObserver {

@@ -1,11 +1,9 @@
 import { type System } from "../../ffi/mod.ts";
-import { guest, implement, type MessageInitShape, type ServiceBinding } from "../../proto/mod.ts";
+import { guest, implement, type ServiceBinding } from "../../proto/mod.ts";
 import { type EventLog } from "../base/event_log.ts";
+import type { GuestEvent } from "../base/guest_event.ts";
 import type { GrowthRules } from "../scaling/growth.ts";
 import { type Timeline } from "../base/timeline.ts";
-
-/** What happened in the guest, as the host is told. */
-export type GuestEvent = MessageInitShape<typeof guest.GuestEventSchema>;
 
 /** What the system service rests on. */
 export interface SystemServiceDependencies {

@@ -1,64 +1,12 @@
-import { type Fd, type System, type WindowSize } from "../../ffi/mod.ts";
-import { Code, RpcError } from "../../proto/mod.ts";
-import { type CrunStdio } from "../runtime/crun.ts";
-import { checkedStreamId } from "../base/ids.ts";
+import { type Fd, type System } from "../../ffi/mod.ts";
+import type { ProcessStdio, StdioIds } from "./process_stdio.ts";
 import { InputEndpoint, OutputEndpoint, type StdioDependencies } from "./stdio_endpoint.ts";
-import { TerminalStdio } from "./terminal_stdio.ts";
 
 /**
  * What a process can write while vminitd does something else: four times what Linux gives a pipe, and what
  * vminitd takes at once. At each end of an empty pipe it has to be woken.
  */
 const OUTPUT_PIPE_BYTES = 262_144;
-
-/** Which streams a process has. Empty: none, it gets /dev/null. */
-export interface StdioIds {
-  readonly stdin: string;
-  readonly stdout: string;
-  readonly stderr: string;
-  /** Whether all three are one terminal; there is no stderr then. */
-  readonly terminal: boolean;
-}
-
-/** The guest's side of a process's stdin, stdout and stderr. */
-export interface ProcessStdio extends CrunStdio, Disposable {
-  /**
-   * crun has made the process.
-   *
-   * @throws {RpcError} Internal: its terminal did not come
-   */
-  created(): void;
-  /** The process is gone: what it wrote is delivered, then the streams end. Idempotent. */
-  exited(): void;
-  /**
-   * Ends stdin, unless the host has dialed it: then its end frame does, behind the last byte. A
-   * terminal's does not end.
-   */
-  closeInput(): void;
-  /** Sets the window size of a terminal, also of one to come. Nothing happens without one. */
-  resize(size: WindowSize): void;
-  /** Ends everything. What is not delivered yet is lost. */
-  [Symbol.dispose](): void;
-}
-
-/**
- * Makes pipes, or what takes a terminal. The host can dial the ids from now on.
- *
- * @param consolePath where a socket for a terminal may be made
- * @throws {RpcError} AlreadyExists: an id is in use; InvalidArgument: it can be none
- */
-export function openStdio(
-  dependencies: StdioDependencies,
-  ids: StdioIds,
-  consolePath: () => string,
-): ProcessStdio {
-  for (const id of [ids.stdin, ids.stdout, ids.stderr]) if (id !== "") checkedStreamId(id);
-  if (!ids.terminal) return new PipeStdio(dependencies, ids);
-  if (ids.stderr !== "") {
-    throw new RpcError(Code.InvalidArgument, "a process with a terminal has no stderr of its own");
-  }
-  return new TerminalStdio(dependencies, ids, consolePath());
-}
 
 /**
  * The pipes of one process, each waiting for the host to dial it.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
 import { FrameReader, FrameWriter, memoryPair, openStream } from "../../proto/mod.ts";
-import { PipeStdio } from "./process_stdio.ts";
+import { PipeStdio } from "./pipe_stdio.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 
 const IDS = { stdin: "c/stdin", stdout: "c/stdout", stderr: "c/stderr" };

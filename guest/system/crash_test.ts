@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { memoryConsole } from "../base/console.ts";
+import { memoryConsole } from "../testing/memory_console.ts";
 import { die } from "./crash.ts";
 
 Deno.test("the last words are one line, of a bounded length", () => {

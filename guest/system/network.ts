@@ -1,7 +1,7 @@
 import { isSystemError, netlink, type System } from "../../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../../proto/mod.ts";
 import { quoted } from "../base/ids.ts";
-import { invalid } from "../base/invalid.ts";
+import { invalid } from "../base/errors.ts";
 
 const { Rtnetlink } = netlink;
 /** The loopback device has index 1 in every network namespace. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type System, SystemError } from "../../ffi/mod.ts";
 import { type Bundles } from "../bundle/bundles.ts";
-import { memoryConsole } from "../base/console.ts";
+import { memoryConsole } from "../testing/memory_console.ts";
 import { type Reaper } from "../base/reaper.ts";
 import { quiesce, reset } from "./shutdown.ts";
 

@@ -14,7 +14,7 @@ import { Crun } from "../runtime/crun.ts";
 import { EventLog } from "../base/event_log.ts";
 import { Reaper } from "../base/reaper.ts";
 import { StreamRegistry } from "../stdio/stream_registry.ts";
-import { type GuestEvent } from "../services/system_service.ts";
+import { type GuestEvent } from "../base/guest_event.ts";
 import { taskService } from "../services/task_service.ts";
 
 const [folder, timeoutMs] = Deno.args as [string, string];
