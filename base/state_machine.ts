@@ -5,14 +5,14 @@ interface Kinded {
 
 /**
  * For each state, the events that may happen in it and the state after them. An event without an
- * entry is illegal in that state.
+ * entry, or whose entry returns null, is illegal in that state.
  */
 export type Transitions<S extends Kinded, E extends Kinded> = {
   readonly [K in S["kind"]]: {
     readonly [F in E["kind"]]?: (
       state: Extract<S, { readonly kind: K }>,
       event: Extract<E, { readonly kind: F }>,
-    ) => S;
+    ) => S | null;
   };
 };
 
@@ -23,6 +23,6 @@ export function transition<S extends Kinded, E extends Kinded>(
   event: E,
 ): S | null {
   const row = table[state.kind as S["kind"]];
-  const next = row[event.kind as E["kind"]] as ((state: S, event: E) => S) | undefined;
+  const next = row[event.kind as E["kind"]] as ((state: S, event: E) => S | null) | undefined;
   return next?.(state, event) ?? null;
 }

@@ -6,7 +6,10 @@ type Act = { readonly kind: "lock"; readonly code: number } | { readonly kind: "
 
 const DOOR: Transitions<Door, Act> = {
   open: { lock: (_, { code }) => ({ kind: "locked", code }) },
-  locked: { unlock: () => ({ kind: "open" }) },
+  locked: {
+    unlock: () => ({ kind: "open" }),
+    lock: (state, { code }) => code === 0 ? state : null,
+  },
 };
 
 Deno.test("transition returns the next state, or null for an illegal event", () => {
@@ -16,4 +19,5 @@ Deno.test("transition returns the next state, or null for an illegal event", () 
   assert.deepEqual(transition(DOOR, locked, { kind: "unlock" }), open);
   assert.equal(transition(DOOR, open, { kind: "unlock" }), null);
   assert.equal(transition(DOOR, locked, { kind: "lock", code: 8 }), null);
+  assert.deepEqual(transition(DOOR, locked, { kind: "lock", code: 0 }), locked);
 });
