@@ -4,8 +4,8 @@ import { die, dieOnUncaughtErrors } from "./system/crash.ts";
 import { vminitd } from "./vminitd.ts";
 
 /**
- * PID 1 in the microVM. An error that gets as far as this ends the VM. Any other process only loads
- * this: the build does, for V8's code cache.
+ * PID 1 in the microVM. An error that reaches this ends the VM. Any other process only loads this
+ * module: the build does, for V8's code cache.
  */
 if (import.meta.main && Deno.pid === 1) {
   const console = openConsole(system);

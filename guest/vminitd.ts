@@ -1,35 +1,39 @@
-import { VERSION } from "../base/mod.ts";
-import { poller, strayObservers, type System } from "../ffi/mod.ts";
+import { describeError, VERSION } from "../base/mod.ts";
+import { type Poller, poller, strayObservers, type System } from "../ffi/mod.ts";
 import {
   GUEST_READY_MARKER,
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
+  type ServiceBinding,
   TtrpcServer,
 } from "../proto/mod.ts";
-import { bundleFor, bundleService } from "./services/bundle_service.ts";
-import { Bundles } from "./bundle/bundles.ts";
-import { checkpointService } from "./services/checkpoint_service.ts";
-import { Checkpoints } from "./runtime/checkpoints.ts";
-import { delegateControllers, guestCgroups } from "./cgroup/cgroup.ts";
-import { type Console, describe } from "./base/console.ts";
-import { ContainerEvents } from "./services/container_events.ts";
-import { Containers } from "./container/containers.ts";
-import { Crun } from "./runtime/crun.ts";
-import { mountEarly } from "./system/early_mounts.ts";
-import { ownDisks } from "./bundle/disks.ts";
+import { type Console } from "./base/console.ts";
 import { EventLog } from "./base/event_log.ts";
-import { Port } from "./base/listen.ts";
-import { networkService } from "./services/network_service.ts";
-import { setOnline } from "./scaling/processors.ts";
-import { Reaper } from "./base/reaper.ts";
-import { quiesce, reset } from "./system/shutdown.ts";
-import { StreamRegistry } from "./stdio/stream_registry.ts";
 import type { GuestEvent } from "./base/guest_event.ts";
+import { Port } from "./base/listen.ts";
+import { Reaper } from "./base/reaper.ts";
+import { Timeline } from "./base/timeline.ts";
+import { Bundles } from "./bundle/bundles.ts";
+import { ownDisks } from "./bundle/disks.ts";
+import { delegateControllers, guestCgroups } from "./cgroup/cgroup.ts";
+import { Containers } from "./container/containers.ts";
+import { Checkpoints } from "./runtime/checkpoints.ts";
+import { Crun } from "./runtime/crun.ts";
+import { setOnline } from "./scaling/cpus.ts";
+import type { GrowthDeps } from "./scaling/growth.ts";
+import type { GrowthRules } from "./scaling/growth_rules.ts";
+import { bundleFor, bundleService } from "./services/bundle_service.ts";
+import { checkpointService } from "./services/checkpoint_service.ts";
+import { ContainerEvents } from "./services/container_events.ts";
+import { networkService } from "./services/network_service.ts";
+import { hideOwnFailures } from "./services/own_failures.ts";
 import { systemService } from "./services/system_service.ts";
 import { taskService } from "./services/task_service.ts";
-import { Timeline } from "./base/timeline.ts";
+import { StreamRegistry } from "./stdio/stream_registry.ts";
+import { mountEarly } from "./system/early_mounts.ts";
+import { quiesce, reset } from "./system/shutdown.ts";
 
-/** Everything PID 1 does: mounts, then serves the host until it asks for the shutdown. */
+/** Runs PID 1: mounts, then serves the host until it asks for the shutdown. */
 export async function vminitd(system: System, console: Console): Promise<never> {
   const timeline = new Timeline(system);
   timeline.mark("vminitd started", performance.now());
@@ -40,12 +44,40 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);
   const byteStreams = new Port(system, "stream", GUEST_STREAM_PORT, console);
   timeline.mark("listening");
-  // The host dials now. Meanwhile everything is made that its first call, which waits here, may need.
+  // The host dials now. Its first call waits here, while everything that it may need is made.
   console.raw(`\n${GUEST_READY_MARKER}\n`);
 
   for (const refused of delegateControllers()) console.log(`cgroup controller ${refused}`);
-  const reaper = new Reaper(system);
   const streams = new StreamRegistry();
+  const services = makeServices({ system, poller, console, timeline, rpc, streams });
+  const onError = (error: unknown, where: string): void =>
+    console.log(`${where}: ${describeError(error)}`);
+  const server = new TtrpcServer(
+    services.map((service) => hideOwnFailures(service, onError)),
+    { onError },
+  );
+
+  timeline.mark("serving");
+  console.log(timeline.toString());
+  return await Promise.race([
+    rpc.serve((connection) => server.serve(connection)),
+    byteStreams.serve((connection) => streams.serve(connection)),
+  ]);
+}
+
+/** What the services are made of. */
+interface ServicesDeps {
+  readonly system: System;
+  readonly poller: Poller;
+  readonly console: Console;
+  readonly timeline: Timeline;
+  readonly rpc: Port;
+  readonly streams: StreamRegistry;
+}
+
+function makeServices(deps: ServicesDeps): ServiceBinding[] {
+  const { system, poller, console, timeline, rpc, streams } = deps;
+  const reaper = new Reaper(system);
   const bundles = new Bundles(system, console);
   const events = new EventLog<GuestEvent>(({ topic }) => console.log(`dropped event ${topic}`));
   const checkpoints = new Checkpoints();
@@ -60,10 +92,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
     flush: (bundle) => bundles.flush(bundle),
     observer: new ContainerEvents(system, events),
   });
-
-  const quiesced = once(() => quiesce({ system, reaper, bundles, console }));
-  const isReset = once(() => reset(system, rpc.disconnected()));
-  const server = new TtrpcServer([
+  return [
     taskService({
       containers,
       checkpoints,
@@ -81,23 +110,20 @@ export async function vminitd(system: System, console: Console): Promise<never> 
       version: BUILD,
       startGrowth: (rules) => {
         const onError = (what: string, error: unknown): void =>
-          console.log(`growth of ${what}: ${describe(error)}`);
-        // Few machines have something to grow by: loaded where one has.
-        import("./scaling/growth.ts")
-          .then(({ startGrowth }) => startGrowth({ system, poller, events, onError }, rules))
-          .catch((error) => onError("the machine", error));
+          console.log(`growth of ${what}: ${describeError(error)}`);
+        loadGrowth({ system, poller, events, onError }, rules);
       },
-      quiesce: quiesced,
-      reset: isReset,
+      quiesce: once(() => quiesce({ system, reaper, bundles, console })),
+      reset: once(() => reset(system, rpc.disconnected())),
     }),
-  ], { onError: (error, where) => console.log(`${where}: ${describe(error)}`) });
+  ];
+}
 
-  timeline.mark("serving");
-  console.log(timeline.toString());
-  return await Promise.race([
-    rpc.serve((connection) => server.serve(connection)),
-    byteStreams.serve((connection) => streams.serve(connection)),
-  ]);
+/** Loads the code of growth only in a guest that has something to grow by: few have. */
+function loadGrowth(deps: GrowthDeps, rules: GrowthRules): void {
+  import("./scaling/growth.ts")
+    .then(({ startGrowth }) => startGrowth(deps, rules))
+    .catch((error) => deps.onError("the guest", error));
 }
 
 function once<T>(action: () => T): () => T {

@@ -1,38 +1,35 @@
+import { oneLine } from "../../base/mod.ts";
 import { O, type System } from "../../ffi/mod.ts";
 
-/** Longest line written to the console, in characters: whatever goes wrong, the log stays readable. */
-const LINE_LENGTH_MAX = 2_000;
+/** Limit of a line on the console, in characters, so that the log stays readable. */
+const LINE_CHARACTERS_MAX = 2_000;
+/** Needs no cleaning, which would compile a regular expression that the way to ready does not pay for. */
+const PLAIN = /^[ -~]*$/;
 
-/** The guest's console: it ends up in the shim's log folder. Little is written to it. */
+/** The guest's console, which the shim keeps in its log directory. Little is written to it. */
 export interface Console {
-  /** Writes one line `vminitd: …`. Never throws: there is nobody to tell. */
+  /** Writes one line `vminitd: …`. Never throws: nobody could be told. */
   log(message: string): void;
-  /** Writes `text` as it is. */
+  /** Writes `text` as it is. Never throws. */
   raw(text: string): void;
 }
 
-/** Opens `path` (/dev/console) for each write, so that a hang-up of the console costs one line only. */
+/** Opens `path` for each write, so that a hang-up of the console costs only one line. */
 export function openConsole(system: System, path: string = "/dev/console"): Console {
   const raw = (text: string): void => {
     try {
       const fd = system.open(path, O.WRONLY | O.NOCTTY | O.CLOEXEC);
-      try {
-        system.write(fd, new TextEncoder().encode(text));
-      } finally {
-        system.close(fd);
-      }
+      using undo = new DisposableStack();
+      undo.defer(() => system.close(fd));
+      system.write(fd, new TextEncoder().encode(text));
     } catch {
-      // Without a console there is no place left to say so.
+      // Without a console there is no place left to report this.
     }
   };
-  return { raw, log: (message) => raw(`vminitd: ${oneLine(message)}\n`) };
+  return { raw, log: (message) => raw(`vminitd: ${lineOf(message)}\n`) };
 }
 
-/** What an error says, on one line. */
-export function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, " | ").slice(0, LINE_LENGTH_MAX);
+function lineOf(message: string): string {
+  const isPlain = message.length <= LINE_CHARACTERS_MAX && PLAIN.test(message);
+  return isPlain ? message : oneLine(message, LINE_CHARACTERS_MAX);
 }

@@ -1,6 +1,17 @@
+import { messageOf } from "../../base/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
 
-/** What a request says cannot be. */
+/** Returns the error for a request that asks for something impossible. */
 export function invalid(message: string): RpcError {
   return new RpcError(Code.InvalidArgument, message);
+}
+
+/**
+ * Returns what the host is told of `thrown`. Only an RpcError says something about the request:
+ * anything else is a failure of vminitd's own and Internal, whatever its errno. An ENOENT that became
+ * NotFound would be the end of the container to containerd.
+ */
+export function rpcErrorOf(thrown: unknown): RpcError {
+  if (thrown instanceof RpcError) return thrown;
+  return new RpcError(Code.Internal, messageOf(thrown), { cause: thrown });
 }

@@ -1,11 +1,11 @@
 import { Code, RpcError } from "../../proto/mod.ts";
 
-/** Most events that wait for a subscriber. */
+/** Limit of events that wait for a subscriber. */
 export const EVENTS_MAX = 1_024;
 
 /**
- * Events in order, to one subscriber at a time: the shim. What happens while there is none, before it
- * comes or between two connections, waits for it.
+ * Events in order, for one subscriber at a time: the shim. Events without a subscriber, before the
+ * first one or between two connections, wait for the next one.
  */
 export class EventLog<E> {
   readonly #waiting: E[] = [];
@@ -13,7 +13,7 @@ export class EventLog<E> {
   readonly #onDropped: (event: E) => void;
   #current: object | null = null;
 
-  /** `onDropped` hears of the oldest event when there are more than {@linkcode EVENTS_MAX}. */
+  /** @param onDropped receives the oldest event if more than {@linkcode EVENTS_MAX} wait */
   constructor(onDropped: (event: E) => void) {
     this.#onDropped = onDropped;
   }
@@ -25,11 +25,11 @@ export class EventLog<E> {
   }
 
   /**
-   * Yields events until `signal` aborts. An event counts as delivered when the next one is asked for,
-   * so that one which a dying connection did not take is seen again by the next subscriber.
+   * Yields events until `signal` aborts. An event counts as delivered when the next one is requested,
+   * so that the next subscriber gets an event that a broken connection did not take.
    *
    * A second subscriber takes over from the first: it is the host with a new connection, whose old one
-   * may not be known to be dead yet.
+   * is not known to be dead yet.
    *
    * @throws {RpcError} Aborted: another subscriber took over
    */

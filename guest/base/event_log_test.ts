@@ -18,7 +18,7 @@ Deno.test("events from before the first subscriber are delivered, in order", asy
   await subscription.return();
 });
 
-Deno.test("a subscriber that waits is woken", async () => {
+Deno.test("publish wakes a waiting subscriber", async () => {
   const { log: events } = log();
   const subscription = events.subscribe(new AbortController().signal);
   const next = subscription.next();
@@ -27,12 +27,12 @@ Deno.test("a subscriber that waits is woken", async () => {
   await subscription.return();
 });
 
-Deno.test("an event whose delivery broke is delivered to the next subscriber", async () => {
+Deno.test("an event whose delivery failed is delivered to the next subscriber", async () => {
   const { log: events } = log();
   events.publish(1);
   const first = events.subscribe(new AbortController().signal);
   assert.equal((await first.next()).value, 1);
-  await first.return(); // the connection broke while 1 was being written
+  await first.return(); // the connection breaks while 1 is written
   const second = events.subscribe(new AbortController().signal);
   assert.equal((await second.next()).value, 1);
   await second.return();
@@ -50,7 +50,7 @@ Deno.test("a second subscriber takes over", async () => {
   await second.return();
 });
 
-Deno.test("an abort ends a subscription that waits, and one that does not", async () => {
+Deno.test("an abort ends a subscription, whether it waits or not", async () => {
   const { log: events } = log();
   const abort = new AbortController();
   const subscription = events.subscribe(abort.signal);
@@ -61,7 +61,7 @@ Deno.test("an abort ends a subscription that waits, and one that does not", asyn
   assert.equal((await events.subscribe(abort.signal).next()).done, true);
 });
 
-Deno.test("the oldest events go when there are too many", async () => {
+Deno.test("the oldest events are dropped if there are too many", async () => {
   const { log: events, dropped } = log();
   for (let event = 0; event < EVENTS_MAX + 3; event++) events.publish(event);
   assert.deepEqual(dropped, [0, 1, 2]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { checkedContainerId, checkedStreamId } from "./ids.ts";
 
-Deno.test("container ids are containerd's", () => {
+Deno.test("checkedContainerId accepts containerd's identifiers", () => {
   for (const id of ["a", "c1", "web-1_b.2", "A".repeat(76)]) {
     assert.equal(checkedContainerId(id), id);
   }
@@ -11,7 +11,7 @@ Deno.test("container ids are containerd's", () => {
   }
 });
 
-Deno.test("no id that is accepted can leave its folder or be an option", () => {
+Deno.test("no accepted id can leave its directory or be an option", () => {
   fc.assert(fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[-.\w/]*$/)), (id) => {
     try {
       checkedContainerId(id);
@@ -22,7 +22,7 @@ Deno.test("no id that is accepted can leave its folder or be an option", () => {
   }));
 });
 
-Deno.test("stream ids are what the stream port takes", () => {
+Deno.test("checkedStreamId accepts what the stream port takes", () => {
   assert.equal(checkedStreamId("c1/init/stdout"), "c1/init/stdout");
   for (const id of ["", "a b", "a".repeat(257), "é"]) {
     assert.throws(() => checkedStreamId(id), { name: "RpcError" }, JSON.stringify(id));

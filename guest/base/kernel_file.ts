@@ -1,10 +1,10 @@
 import { type Fd, O, type Poller, type System } from "../../ffi/mod.ts";
 
-/** Most bytes of such a file that are read: one page, which is what the kernel fills. */
+/** Limit of a read: one page, which the kernel fills. */
 const FILE_BYTES_MAX = 4_096;
 
 /**
- * A "flat keyed" file of cgroup v2 whose changes the kernel tells: cgroup.events, memory.events
+ * A "flat keyed" file of cgroup v2 whose changes the kernel reports: cgroup.events, memory.events
  * (Documentation/admin-guide/cgroup-v2.rst).
  */
 export class KernelFile implements Disposable {
@@ -20,7 +20,7 @@ export class KernelFile implements Disposable {
     this.#fd = system.open(path, O.RDONLY);
   }
 
-  /** @throws {SystemError} ENODEV: its cgroup was removed */
+  /** Returns the values by key. @throws {SystemError} ENODEV: the cgroup was removed */
   read(): ReadonlyMap<string, bigint> {
     const buffer = new Uint8Array(FILE_BYTES_MAX);
     const bytes = this.#system.readAt(this.#fd, buffer, 0);
@@ -28,10 +28,10 @@ export class KernelFile implements Disposable {
   }
 
   /**
-   * Resolves when it has changed since it was last read, or its cgroup was removed.
+   * Resolves when the file has changed since the last read, or the cgroup was removed.
    *
-   * @throws {SystemError} EBADF when this is disposed
-   * @throws the reason of `signal` when it is aborted
+   * @throws {SystemError} EBADF: this was disposed
+   * @throws the reason of `signal` if it aborts
    */
   changed(signal?: AbortSignal): Promise<void> {
     return this.#poller.wait(this.#fd, "urgent", signal);
@@ -45,7 +45,7 @@ export class KernelFile implements Disposable {
   }
 }
 
-/** The numbers by name of lines "name number"; other lines are left out. */
+/** Returns the numbers of lines "name number", by name. Skips other lines. */
 export function flatKeyed(text: string): ReadonlyMap<string, bigint> {
   const values = new Map<string, bigint>();
   for (const [, name, value] of text.matchAll(/^(\S+) ([0-9]{1,20})$/gm)) {

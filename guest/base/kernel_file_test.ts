@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { isSystemError, poller, system } from "../../ffi/mod.ts";
 import { flatKeyed, KernelFile } from "./kernel_file.ts";
 
-Deno.test("lines of a name and a number are read, others left out", () => {
+Deno.test("flatKeyed returns lines of a name and a number, and skips others", () => {
   const text = "populated 1\nfrozen 0\nbad\nmax max\nlarge 18446744073709551615\nx 1 2\n";
   assert.deepEqual([...flatKeyed(text)], [
     ["populated", 1n],
@@ -12,13 +12,13 @@ Deno.test("lines of a name and a number are read, others left out", () => {
   ]);
 });
 
-Deno.test("whatever the text is, it is read", () => {
+Deno.test("flatKeyed takes any text", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
     for (const value of flatKeyed(text).values()) assert.equal(typeof value, "bigint");
   }));
 });
 
-Deno.test("a file is read from its start each time, and closed once", async () => {
+Deno.test("read starts at the beginning each time, and dispose closes once", async () => {
   const path = await Deno.makeTempFile();
   const file = new KernelFile(system, poller, path);
   for (const value of [1, 2]) {

@@ -1,23 +1,24 @@
+import { describeError } from "../../base/mod.ts";
 import { FdListener, type FdStream, type System, VMADDR } from "../../ffi/mod.ts";
 import { type ByteStream } from "../../proto/mod.ts";
-import { type Console, describe } from "./console.ts";
+import { type Console } from "./console.ts";
 
-/** Connections that may wait to be accepted. */
+/** Limit of connections that wait to be accepted. */
 const BACKLOG = 128;
 
 /**
- * Most bytes that go to the kernel at once. Linux puts what is above 32 KiB into packets of several
- * fragments, and vhost-device-vsock 0.3.0 stops serving a connection at the first one of these:
- * nothing of it arrives, and nothing after it.
+ * Limit of one write. Linux splits more than 32 KiB into packets of several fragments, and
+ * vhost-device-vsock 0.3.0 stops serving a connection at the first of them: neither it nor anything
+ * after it arrives.
  */
 export const WRITE_BYTES_MAX = 28_672;
 
 /**
- * A vsock port of ours, and the connections on it that are still served.
+ * A vsock port of vminitd's, and its open connections.
  *
- * Only the host is served. The kernel has no vsock loopback (CONFIG_VSOCKETS_LOOPBACK), so that a
- * container which dials its own machine gets ENODEV or no answer; machines that share a device could
- * dial each other, and are hung up on.
+ * Only the host is served. The kernel has no vsock loopback (CONFIG_VSOCKETS_LOOPBACK), so a container
+ * that dials its own VM gets ENODEV or no answer. VMs that share a device could dial each other; their
+ * connections are closed.
  */
 export class Port {
   readonly #system: System;
@@ -26,7 +27,7 @@ export class Port {
   readonly #console: Console;
   readonly #served = new Set<Promise<void>>();
 
-  /** @throws {SystemError} EADDRINUSE and whatever else bind(2) says */
+  /** @throws {SystemError} EADDRINUSE or another errno of bind(2) */
   constructor(system: System, name: string, port: number, console: Console) {
     this.#system = system;
     this.#name = name;
@@ -37,7 +38,7 @@ export class Port {
     });
   }
 
-  /** Serves connections for ever, each on its own: what goes wrong on one is logged. */
+  /** Serves connections forever, each on its own. Logs their errors. */
   async serve(handler: (connection: ByteStream) => Promise<void>): Promise<never> {
     for (;;) {
       const accepted = await this.#listener.accept();
@@ -46,7 +47,7 @@ export class Port {
         continue;
       }
       const served = handler(accepted)
-        .catch((error) => this.#console.log(`${this.#name}: ${describe(error)}`))
+        .catch((error) => this.#console.log(`${this.#name}: ${describeError(error)}`))
         .finally(() => {
           accepted.close();
           this.#served.delete(served);
@@ -59,19 +60,19 @@ export class Port {
     try {
       const { cid } = this.#system.vsockPeer(fd);
       if (cid === VMADDR.CID_HOST) return true;
-      this.#console.log(`${this.#name}: refused a connection from vsock context ${cid}`);
+      this.#console.log(`${this.#name}: refused connection from vsock context ${cid}`);
     } catch (error) {
-      this.#console.log(`${this.#name}: ${describe(error)}`); // gone already: ENOTCONN
+      this.#console.log(`${this.#name}: ${describeError(error)}`); // closed already: ENOTCONN
     }
     return false;
   }
 
-  /** Takes no more connections; those that there are go on. */
+  /** Takes no more connections. Open ones stay. */
   close(): void {
     this.#listener.close();
   }
 
-  /** Resolves when the connections that there are now have ended. */
+  /** Resolves when the connections that are open now have closed. */
   async disconnected(): Promise<void> {
     await Promise.all(this.#served);
   }

@@ -6,42 +6,42 @@ import {
   SystemError,
 } from "../../ffi/mod.ts";
 
-/** Most exits of unknown processes that one {@linkcode Nursery} remembers. */
+/** Limit of exits of unknown processes in a {@linkcode Nursery}. */
 const UNCLAIMED_EXITS_MAX = 4_096;
 
-/** A process of ours, and how it will have ended. */
+/** A child process and its exit. */
 export interface ReapedProcess {
   readonly pid: Pid;
   readonly exited: Promise<ExitStatus>;
 }
 
 /**
- * A stretch of time in which a process is born whose pid is learned later: crun forks the container's
- * init, writes its pid to a file and ends. The init may well be dead by then, so that the exits of
- * unknown processes are kept as long as the nursery is open. Not longer: pids are used again.
+ * A period in which a process is created whose pid is learned later: crun forks the container's init,
+ * writes its pid to a file and exits. The init may be dead by then, so the exits of unknown processes
+ * are kept while the nursery is open. Not longer: pids are reused.
  */
 export interface Nursery extends Disposable {
   /**
-   * Takes over the process `pid`, a child of ours now, whether it has ended or not.
+   * Takes over the process `pid`, now a child of PID 1, whether it has exited or not.
    *
-   * @throws {SystemError} ESRCH: no such process, and no exit of one is remembered
+   * @throws {SystemError} ESRCH: there is no such process, and no exit of one was kept
    */
   claim(pid: Pid): ReapedProcess;
 }
 
-/** Calls its argument at each SIGCHLD (or more often) until it is disposed. */
+/** Calls its argument at each SIGCHLD, or more often, until disposed. */
 export type ChildSignals = (onSignal: () => void) => Disposable;
 
-/** SIGCHLD as Deno delivers it: never before this turn of the event loop is over. */
+/** SIGCHLD as Deno delivers it: never within the current turn of the event loop. */
 export function sigchld(onSignal: () => void): Disposable {
   Deno.addSignalListener("SIGCHLD", onSignal);
   return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGCHLD", onSignal) };
 }
 
 /**
- * The one place that waits for children. PID 1 gets the exit of everything in the guest: its own
- * children, the containers' init processes that crun leaves behind, and orphans. All are children made
- * by {@linkcode System.spawn} or adopted, none is Deno's, so that taking any of them is safe.
+ * The only place that waits for children. PID 1 gets every exit in the guest: of its own children, of
+ * the containers' init processes that crun leaves behind, and of orphans. Its children are spawned by
+ * {@linkcode System.spawn} or adopted, never Deno's, so reaping any of them is safe.
  */
 export class Reaper implements Disposable {
   readonly #system: System;
@@ -59,16 +59,17 @@ export class Reaper implements Disposable {
   }
 
   /**
-   * Starts a process. Nothing can be lost: between the fork and the registration nobody else runs.
+   * Starts a process. Its exit cannot be lost: nothing else runs between the fork and the
+   * registration.
    *
-   * @throws {SystemError} ENOENT and whatever else posix_spawn(3) says
+   * @throws {SystemError} ENOENT or another errno of posix_spawn(3)
    */
   spawn(command: SpawnCommand): ReapedProcess {
     const pid = this.#system.spawn(command);
     return this.#register(pid);
   }
 
-  /** Opens a {@linkcode Nursery}. Dispose it when the pid was claimed or there will be none. */
+  /** Opens a {@linkcode Nursery}. Dispose it once the pid is claimed, or will not come. */
   openNursery(): Nursery {
     const exits = new Map<Pid, ExitStatus>();
     this.#nurseries.add(exits);
@@ -76,7 +77,7 @@ export class Reaper implements Disposable {
       claim: (pid) => {
         const status = exits.get(pid);
         if (status === undefined) {
-          this.#system.kill(pid, 0); // a pid that is nobody's would never be collected
+          this.#system.kill(pid, 0); // the exit of a pid that does not exist would never come
           return this.#register(pid);
         }
         exits.delete(pid);
@@ -89,8 +90,8 @@ export class Reaper implements Disposable {
   }
 
   /**
-   * Takes every child that has ended. Signals of one kind are merged while they are pending, so that
-   * one call may stand for many exits; a call too many does no harm.
+   * Reaps every child that has exited. The kernel merges pending signals, so one call may stand for
+   * many exits; an extra call is harmless.
    */
   collect(): void {
     for (;;) {
@@ -107,8 +108,8 @@ export class Reaper implements Disposable {
   }
 
   /**
-   * Signals `process`, unless it has ended: false then. Its pid cannot have gone to somebody else,
-   * because nobody but this reaper would free it.
+   * Signals `process` and returns true, or false if it has exited. Its pid cannot have been reused,
+   * because only this reaper frees it.
    *
    * @throws {SystemError} EINVAL: no such signal
    */
@@ -119,7 +120,7 @@ export class Reaper implements Disposable {
     return true;
   }
 
-  /** Resolves when there is no child left at all. */
+  /** Resolves when no child is left. */
   childless(): Promise<void> {
     return new Promise((resolve) => {
       this.#childless.push(resolve);

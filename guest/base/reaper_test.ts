@@ -8,7 +8,7 @@ import {
 } from "../../ffi/mod.ts";
 import { Reaper } from "./reaper.ts";
 
-/** A kernel with children that end when told to. */
+/** A kernel whose children exit on command. */
 function fakeKernel() {
   const alive = new Set<Pid>();
   const zombies: ExitStatus[] = [];
@@ -41,12 +41,12 @@ function fakeKernel() {
       onSignal = listener;
       return { [Symbol.dispose]: () => onSignal = () => {} };
     },
-    /** An orphan becomes a child of ours. */
+    /** Makes an orphan a child of PID 1. */
     adopt: (pid: number): Pid => {
       alive.add(pid as Pid);
       return pid as Pid;
     },
-    /** Ends a child, without a signal. */
+    /** Ends a child, without a SIGCHLD. */
     end: (pid: Pid, code: number): void => {
       alive.delete(pid);
       zombies.push({ pid, code, signal: null, at: 0n });
@@ -67,7 +67,7 @@ Deno.test("one signal stands for many exits", async () => {
   assert.deepEqual(codes, [0, 1, 2]);
 });
 
-Deno.test("a pid that is learned late is claimed, before its exit or after", async () => {
+Deno.test("a pid learned late is claimed, before its exit or after", async () => {
   const kernel = fakeKernel();
   const reaper = new Reaper(kernel.system, kernel.signals);
   using nursery = reaper.openNursery();
@@ -81,7 +81,7 @@ Deno.test("a pid that is learned late is claimed, before its exit or after", asy
   assert.equal((await process.exited).code, 4);
 });
 
-Deno.test("exits are remembered only while a nursery is open, since pids are used again", async () => {
+Deno.test("exits are kept only while a nursery is open, since pids are reused", async () => {
   const kernel = fakeKernel();
   const reaper = new Reaper(kernel.system, kernel.signals);
   const orphan = kernel.adopt(7);
@@ -95,18 +95,18 @@ Deno.test("exits are remembered only while a nursery is open, since pids are use
   assert.equal((await process.exited).code, 4);
 });
 
-Deno.test("a pid that is nobody's cannot be claimed: its exit would never come", () => {
+Deno.test("a pid that does not exist cannot be claimed: its exit would never come", () => {
   const kernel = fakeKernel();
   using nursery = new Reaper(kernel.system, kernel.signals).openNursery();
   assert.throws(() => nursery.claim(99 as Pid), /ESRCH/);
 });
 
-Deno.test("only what has not ended is killed, even when its pid is somebody else's", async () => {
+Deno.test("an exited process is not killed, even if its pid is reused", async () => {
   const kernel = fakeKernel();
   const reaper = new Reaper(kernel.system, kernel.signals);
   const process = reaper.spawn(COMMAND);
   assert.equal(reaper.kill(process, 15), true);
-  kernel.end(process.pid, 0); // and the signal is still on its way
+  kernel.end(process.pid, 0); // SIGCHLD has not arrived yet
   assert.equal(reaper.kill(process, 15), false);
   assert.equal((await process.exited).code, 0);
   using nursery = reaper.openNursery();
@@ -116,7 +116,7 @@ Deno.test("only what has not ended is killed, even when its pid is somebody else
   assert.deepEqual(kernel.killed, [[process.pid, 15]]);
 });
 
-Deno.test("childless resolves when the last child is gone, known or not", async () => {
+Deno.test("childless resolves at the exit of the last child, known or not", async () => {
   const kernel = fakeKernel();
   const reaper = new Reaper(kernel.system, kernel.signals);
   const orphan = kernel.adopt(7);
@@ -130,17 +130,17 @@ Deno.test("childless resolves when the last child is gone, known or not", async 
   await reaper.childless(); // at once
 });
 
-Deno.test("a disposed reaper hears no signals", () => {
+Deno.test("a disposed reaper ignores signals", () => {
   const kernel = fakeKernel();
   const reaper = new Reaper(kernel.system, kernel.signals);
   kernel.end(reaper.spawn(COMMAND).pid, 0);
   reaper[Symbol.dispose]();
   kernel.signal();
-  assert.equal(kernel.system.waitChild("any")?.code, 0); // it is still there
+  assert.equal(kernel.system.waitChild("any")?.code, 0); // not reaped
 });
 
-Deno.test("real children: no status is lost, no zombie is left", async () => {
-  // In a process of its own: a reaper takes every child that there is.
+Deno.test("real children: no exit status is lost, no zombie is left", async () => {
+  // In a process of its own: a reaper reaps every child.
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",

@@ -1,14 +1,14 @@
 import { type System } from "../../ffi/mod.ts";
 
-/** A point of the guest's start, `bootNanoseconds` after the kernel began (CLOCK_BOOTTIME). */
+/** A point of the guest's start, `bootNanoseconds` after the kernel's (CLOCK_BOOTTIME). */
 export interface TimelinePoint {
   readonly name: string;
   readonly bootNanoseconds: bigint;
-  /** What this process had used of the processor by then; null for a point in the past. */
+  /** CPU time of this process at that point; null for a point in the past. */
   readonly cpuNanoseconds: bigint | null;
 }
 
-/** What vminitd reached when. The host joins it to its own half of the boot. */
+/** When vminitd reached which point. The host joins it with its own half of the boot. */
 export class Timeline {
   readonly #system: System;
   readonly #points: TimelinePoint[] = [];
@@ -17,7 +17,7 @@ export class Timeline {
     this.#system = system;
   }
 
-  /** Notes that `name` is reached, or was `ago` milliseconds before now. */
+  /** Records that `name` is reached now, or was reached `ago` milliseconds before. */
   mark(name: string, ago: number = 0): void {
     const now = this.#system.clock("boottime") - BigInt(Math.round(ago * 1e6));
     this.#points.push({
@@ -31,7 +31,7 @@ export class Timeline {
     return this.#points;
   }
 
-  /** The points on one line, in milliseconds, the processor time in brackets. */
+  /** Returns the points on one line, in milliseconds, with the CPU time in parentheses. */
   toString(): string {
     const points = this.#points.map(({ name, bootNanoseconds, cpuNanoseconds }) => {
       const cpu = cpuNanoseconds === null ? "" : ` (${milliseconds(cpuNanoseconds)})`;

@@ -1,4 +1,4 @@
-import { type JsonObject } from "../runtime/oci_json.ts";
+import { isJsonObject, type JsonObject } from "../runtime/oci_json.ts";
 
 /** A block device's numbers. */
 export interface DeviceNumbers {
@@ -6,7 +6,7 @@ export interface DeviceNumbers {
   readonly minor: number;
 }
 
-/** The lists of blockIO that limit a device each (runtime-spec, config-linux.md, "Block IO"). */
+/** The lists of blockIO with one limit per device (runtime-spec, config-linux.md, "Block IO"). */
 const THROTTLES = [
   "throttleReadBpsDevice",
   "throttleWriteBpsDevice",
@@ -14,42 +14,40 @@ const THROTTLES = [
   "throttleWriteIOPSDevice",
 ] as const;
 
-/** What 0, which takes a limit away and cgroup v2 does not know, becomes: no disk is as fast. */
+/** Replaces 0, which removes a limit and which cgroup v2 does not know: no disk is as fast. */
 const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 
-/** Cheap to ask of a specification that mostly says nothing of the kind. */
-export function mentionsThrottles(json: string): boolean {
-  return json.includes('"throttle');
-}
-
 /**
- * Limits of devices, whose numbers are the host's, as limits of the container's own disks: each gets the
- * least that was given for any device. Pure.
+ * Turns limits of devices, whose numbers are the host's, into limits of the container's own disks:
+ * each gets the lowest limit of any device. Returns `resources` itself if it has none. Pure.
  *
- * @param resources LinuxResources of the specification.
+ * @param resources LinuxResources of the specification
  */
 export function limitsOfOwnDisks(
   resources: JsonObject,
   disksOf: () => readonly DeviceNumbers[],
 ): JsonObject {
-  const blockIO = objectIn(resources["blockIO"]);
-  if (blockIO === null) return resources;
+  const blockIO = resources["blockIO"];
+  if (!isJsonObject(blockIO)) return resources;
+  const throttles = THROTTLES.filter((throttle) => Array.isArray(blockIO[throttle]));
+  if (throttles.length === 0) return resources;
   const disks = disksOf();
-  const own = { ...blockIO };
-  for (const throttle of THROTTLES) {
-    const given = blockIO[throttle];
-    if (!Array.isArray(given)) continue;
-    const rates = given.map((one) => Number(objectIn(one)?.["rate"])).filter((rate) => rate >= 0);
-    const limits = rates.map((rate) => rate === 0 ? NO_LIMIT : rate);
-    own[throttle] = limits.length === 0
-      ? []
-      : disks.map((disk) => ({ ...disk, rate: Math.min(...limits) }));
+  const own: Record<string, unknown> = { ...blockIO };
+  for (const throttle of throttles) {
+    const rate = lowestRate(blockIO[throttle] as readonly unknown[]);
+    own[throttle] = rate === null ? [] : disks.map((disk) => ({ ...disk, rate }));
   }
   return { ...resources, blockIO: own };
 }
 
-function objectIn(value: unknown): JsonObject | null {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? value as JsonObject
-    : null;
+/** Returns the lowest rate, exact up to 2^64 - 1, or null if there is none. */
+function lowestRate(limits: readonly unknown[]): number | bigint | null {
+  const rates = limits
+    .map((limit) => isJsonObject(limit) ? limit["rate"] : undefined)
+    .map((rate) => typeof rate === "bigint" ? rate : Number(rate))
+    .filter((rate) => rate >= 0)
+    .map((rate) => rate === 0 ? NO_LIMIT : rate);
+  const [first, ...others] = rates;
+  if (first === undefined) return null;
+  return others.reduce((lowest, rate) => rate < lowest ? rate : lowest, first);
 }

@@ -3,10 +3,11 @@ import fc from "fast-check";
 import { limitsOfOwnDisks } from "./block_limits.ts";
 
 const DISKS = [{ major: 254, minor: 16 }, { major: 254, minor: 32 }];
-const rate = (...rates: number[]) => rates.map((rate, minor) => ({ major: 8, minor, rate }));
-const own = (rate: number) => DISKS.map((disk) => ({ ...disk, rate }));
+type Rate = number | bigint;
+const rate = (...rates: Rate[]) => rates.map((rate, minor) => ({ major: 8, minor, rate }));
+const own = (rate: Rate) => DISKS.map((disk) => ({ ...disk, rate }));
 
-Deno.test("each own disk gets the least that any device has; 0 takes a limit away", () => {
+Deno.test("each own disk gets the lowest limit of any device; 0 removes a limit", () => {
   const given = {
     memory: { limit: 1 },
     blockIO: {
@@ -29,14 +30,25 @@ Deno.test("each own disk gets the least that any device has; 0 takes a limit awa
   });
 });
 
-Deno.test("without limits of I/O nobody asks for disks; without disks there is nothing to limit", () => {
-  const given = { cpu: { shares: 2 } };
-  assert.equal(limitsOfOwnDisks(given, () => assert.fail()), given);
+Deno.test("limits of 64 bits stay exact", () => {
+  const max = 2n ** 64n - 1n;
+  const given = {
+    blockIO: { throttleReadBpsDevice: rate(max), throttleWriteBpsDevice: rate(max, 5) },
+  };
+  assert.deepEqual(limitsOfOwnDisks(given, () => DISKS), {
+    blockIO: { throttleReadBpsDevice: own(max), throttleWriteBpsDevice: own(5) },
+  });
+});
+
+Deno.test("without I/O limits nobody asks for disks; without disks there is nothing to limit", () => {
+  for (const given of [{ cpu: { shares: 2 } }, { blockIO: { weight: 5 } }]) {
+    assert.equal(limitsOfOwnDisks(given, () => assert.fail()), given);
+  }
   const limited = { blockIO: { throttleReadBpsDevice: rate(5) } };
   assert.deepEqual(limitsOfOwnDisks(limited, () => []), { blockIO: { throttleReadBpsDevice: [] } });
 });
 
-Deno.test("whatever the host sends, no number of its devices is left", () => {
+Deno.test("whatever the host sends, none of its device numbers is left", () => {
   const list = fc.oneof(fc.jsonValue(), fc.array(fc.record({ major: fc.nat(), rate: fc.nat() })));
   fc.assert(fc.property(list, (throttleReadBpsDevice) => {
     const { blockIO } = limitsOfOwnDisks({ blockIO: { throttleReadBpsDevice } }, () => DISKS);

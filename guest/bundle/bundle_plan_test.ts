@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { create, guest } from "../../proto/mod.ts";
-import { BUNDLES_FOLDER, planBundle } from "./bundle_plan.ts";
+import { BUNDLES_DIRECTORY, planBundle } from "./bundle_plan.ts";
 import type { BundlePlan } from "./bundle_step.ts";
 import { bundleRequest, file, layer, part } from "../testing/bundle_request.ts";
 
@@ -19,7 +19,7 @@ const indexed = (): guest.Layer =>
       create(guest.LayerDeviceSchema, { source } as guest.LayerDevice)
     ),
   });
-/** The disks of the guest. */
+/** Device files by serial number. */
 const DISKS: Readonly<Record<string, string>> = { layers: "/dev/vdb", writable: "/dev/vdc" };
 const NUMBERS = [{ major: 254, minor: 16 }, { major: 254, minor: 32 }];
 
@@ -46,16 +46,16 @@ const CASES: Record<string, guest.CreateBundleRequest> = {
       writable: tmpfs(0n),
     },
   }),
-  "a disk to write to": bundleRequest({
+  "a disk as writable layer": bundleRequest({
     rootfs: { lower: [layer("rootfs", "fs")], writable: disk("writable") },
   }),
-  "a folder of a disk to write to": bundleRequest({
+  "a directory of a disk as writable layer": bundleRequest({
     rootfs: { lower: [layer("rootfs", "fs")], writable: disk("writable", "c7") },
   }),
-  "a snapshot's disk to write to": bundleRequest({
+  "a snapshot's disk as writable layer": bundleRequest({
     rootfs: { lower: [layer("rootfs", "fs")], writable: snapshot("writable") },
   }),
-  "a snapshot's disk and no layer": bundleRequest({
+  "a snapshot's disk without layers": bundleRequest({
     rootfs: { lower: [], writable: snapshot("writable") },
   }),
   "a layer with devices": bundleRequest({
@@ -64,12 +64,12 @@ const CASES: Record<string, guest.CreateBundleRequest> = {
   "two layers, read-only": bundleRequest({ rootfs: { lower: [layer("a"), layer("b")] } }),
 };
 
-/** In a guest that has two disks. */
+/** The plan in a guest with two disks. */
 function plan(request: guest.CreateBundleRequest): BundlePlan {
-  return planBundle(request, BUNDLES_FOLDER, (serial) => DISKS[serial] ?? null, () => NUMBERS);
+  return planBundle(request, BUNDLES_DIRECTORY, (serial) => DISKS[serial] ?? null, () => NUMBERS);
 }
 
-/** A plan as JSON: contents as text, modes as octal numbers. */
+/** A plan as JSON, with contents as text and modes as octal numbers. */
 function readable(plan: BundlePlan): unknown {
   return JSON.parse(JSON.stringify(plan, (key, value) => {
     if (value instanceof Uint8Array) return new TextDecoder().decode(value);
@@ -77,7 +77,7 @@ function readable(plan: BundlePlan): unknown {
   }));
 }
 
-Deno.test("bundles are planned as in testdata/bundle_plans.json", async () => {
+Deno.test("planBundle matches testdata/bundle_plans.json", async () => {
   const plans = Object.fromEntries(
     Object.entries(CASES).map(([name, request]) => [name, readable(plan(request))]),
   );
@@ -87,7 +87,7 @@ Deno.test("bundles are planned as in testdata/bundle_plans.json", async () => {
   assert.deepEqual(plans, JSON.parse(await Deno.readTextFile(GOLDEN)));
 });
 
-Deno.test("limits of the host's disks become the own disks', all else stays to the digit", () => {
+Deno.test("limits of the host's disks become limits of own disks, all else stays to the digit", () => {
   const rlimits = '"rlimits":[{"hard":18446744073709551615,"soft":1e3}]';
   const config = (blockIO: string) =>
     `{"root":{"path":"rootfs"},"process":{${rlimits}},"linux":{"resources":{"blockIO":${blockIO}}}}`;
@@ -98,7 +98,7 @@ Deno.test("limits of the host's disks become the own disks', all else stays to t
   };
   const given = '{"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":9007199254740993}]}';
   const own = NUMBERS.map(({ major, minor }) =>
-    `{"major":${major},"minor":${minor},"rate":9007199254740992}`
+    `{"major":${major},"minor":${minor},"rate":9007199254740993}`
   );
   assert.equal(
     written(config(given)),
@@ -108,7 +108,7 @@ Deno.test("limits of the host's disks become the own disks', all else stays to t
   for (const text of untouched) assert.equal(written(text), text);
 });
 
-Deno.test("what is not in order is refused, by name", () => {
+Deno.test("an invalid request is refused, and the error names what is wrong", () => {
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
   const named = (name: string) => ({ name, content: bytes(""), mode: 0o644 });
   const lower = (...layers: guest.Layer[]) => ({
@@ -116,15 +116,15 @@ Deno.test("what is not in order is refused, by name", () => {
   });
   const refused: [RegExp, Parameters<typeof bundleRequest>[0]][] = [
     [/invalid container id/, { id: "../x" }],
-    [/config.json: not an object/, { configJson: bytes("[]") }],
-    [/config.json: not an object/, { configJson: bytes("null") }],
+    [/config.json: not a JSON object/, { configJson: bytes("[]") }],
+    [/config.json: not a JSON object/, { configJson: bytes("null") }],
     [/config.json: /, { configJson: bytes("{") }],
     [/config.json: /, { configJson: Uint8Array.of(0xff) }],
     [/root.path is "undefined"/, { configJson: bytes("{}") }],
     [/root.path is "undefined"/, { configJson: bytes('{"root":null}') }],
     [/root.path is "\/etc"/, { configJson: bytes('{"root":{"path":"/etc"}}') }],
     [/no layer/, lower()],
-    [/501 layers/, lower(...Array.from({ length: 501 }, () => layer("a")))],
+    [/501 layers exceed/, lower(...Array.from({ length: 501 }, () => layer("a")))],
     [/bytes of mount options/, lower(...Array.from({ length: 300 }, (_, i) => layer(`tag-${i}`)))],
     [/no source/, lower(create(guest.LayerSchema, {}))],
     [/invalid virtio-fs tag/, lower(layer(""))],
@@ -137,31 +137,31 @@ Deno.test("what is not in order is refused, by name", () => {
     [/invalid virtio-fs tag/, { shares: [{ tag: "../x", writable: true }] }],
     [/invalid subdirectory/, lower(file("a", "../b"))],
     [/no disk other/, lower(part("other", 0n, 512n))],
-    [/invalid serial number/, lower(part("../x", 0n, 512n))],
-    [/no part of disk layers/, lower(part("layers", 0n, 0n))],
-    [/no part of disk layers/, lower(part("layers", 0n, 513n))],
-    [/no part of disk layers/, lower(part("layers", 1n, 512n))],
-    [/no part of disk layers/, lower(part("layers", 1n << 60n, 512n))],
+    [/invalid disk serial number/, lower(part("../x", 0n, 512n))],
+    [/not a valid part of disk layers/, lower(part("layers", 0n, 0n))],
+    [/not a valid part of disk layers/, lower(part("layers", 0n, 513n))],
+    [/not a valid part of disk layers/, lower(part("layers", 1n, 512n))],
+    [/not a valid part of disk layers/, lower(part("layers", 1n << 60n, 512n))],
     [
       /more than 255 layers/,
       lower(...Array.from({ length: 256 }, (_, i) => part("layers", BigInt(i) * 512n, 512n))),
     ],
-    [/of no kind/, { rootfs: { lower: [layer("a")], writable: {} } }],
+    [/writable layer has no kind/, { rootfs: { lower: [layer("a")], writable: {} } }],
     [/no disk other/, { rootfs: { lower: [layer("a")], writable: disk("other") } }],
-    [/invalid serial number/, { rootfs: { lower: [layer("a")], writable: disk("../vda") } }],
-    [/invalid folder/, { rootfs: { lower: [layer("a")], writable: disk("writable", "../c1") } }],
+    [/invalid disk serial number/, { rootfs: { lower: [layer("a")], writable: disk("../vda") } }],
+    [/invalid directory/, { rootfs: { lower: [layer("a")], writable: disk("writable", "../c1") } }],
     [/invalid file name/, { files: [named("../x")] }],
     [/invalid file name/, { files: [named(".")] }],
     [/is taken/, { files: [named("config.json")] }],
     [/is taken/, { files: [named("a"), named("a")] }],
-    [/65 files/, { files: Array.from({ length: 65 }, (_, i) => named(`f${i}`)) }],
+    [/65 files exceed/, { files: Array.from({ length: 65 }, (_, i) => named(`f${i}`)) }],
   ];
   for (const [message, changes] of refused) {
     assert.throws(() => plan(bundleRequest(changes)), { name: "RpcError", message });
   }
 });
 
-Deno.test("no request reaches out of its bundle, nor into an option of overlayfs", () => {
+Deno.test("no request gets out of its bundle or into an option of overlayfs", () => {
   const text = fc.oneof(fc.string(), fc.stringMatching(/^[-a-z./:,\\]*$/));
   fc.assert(fc.property(text, text, text, text, (id, tag, subdirectory, name) => {
     let made: BundlePlan;

@@ -1,7 +1,7 @@
-/** One thing to do, in order. Undone backwards: unmount what was mounted, then remove the folder. */
+/** One step of making a bundle, in order. The undo runs backwards: unmount, then remove the directory. */
 export type BundleStep =
-  | { readonly do: "folder"; readonly path: string; readonly mode: number }
-  /** A folder of what was mounted, made unless it is there. */
+  | { readonly do: "directory"; readonly path: string; readonly mode: number }
+  /** A directory of a mounted file system, made unless it exists. */
   | { readonly do: "keep"; readonly path: string; readonly mode: number }
   | {
     readonly do: "file";
@@ -9,9 +9,9 @@ export type BundleStep =
     readonly content: Uint8Array;
     readonly mode: number;
   }
-  /** A folder of a disk that others have folders on: it is removed with all that is in it. */
+  /** A directory on a disk shared with other bundles: the undo removes it with its contents. */
   | { readonly do: "scratch"; readonly path: string }
-  /** Enters a folder, so that what the host has mounted there is mounted here as well. */
+  /** Enters a directory, so that what the host has mounted there is mounted here as well. */
   | { readonly do: "enter"; readonly path: string }
   | {
     readonly do: "mount";
@@ -20,10 +20,10 @@ export type BundleStep =
     readonly fstype: string | null;
     readonly flags: number;
     readonly data: string | null;
-    /** Relative paths in `data` start here. */
+    /** Base of relative paths in `data`. */
     readonly workingDirectory?: string;
   }
-  /** Cuts a partition out of a disk. Bytes. */
+  /** Adds a partition to a disk. In bytes. */
   | {
     readonly do: "partition";
     readonly disk: string;
@@ -35,9 +35,12 @@ export type BundleStep =
 /** How a bundle is made. */
 export interface BundlePlan {
   readonly id: string;
-  /** The bundle's folder. */
+  /** The bundle's directory. */
   readonly path: string;
   readonly steps: readonly BundleStep[];
-  /** Where something is mounted that outlives the container; null: nothing is. */
+  /** Mount point of the disk that outlives the container; null if there is none. */
   readonly snapshot: string | null;
 }
+
+/** mount(2) takes one page of options; its last byte is the terminator. */
+export const MOUNT_DATA_BYTES_MAX = 4_095;

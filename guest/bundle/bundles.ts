@@ -1,13 +1,13 @@
+import { describeError, ifPresent, quoted } from "../../base/mod.ts";
 import { MNT, MS, type System } from "../../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../../proto/mod.ts";
-import { BUNDLES_FOLDER, planBundle } from "./bundle_plan.ts";
-import type { BundlePlan, BundleStep } from "./bundle_step.ts";
-import { type Console, describe } from "../base/console.ts";
+import { type Console } from "../base/console.ts";
 import { type DeviceNumbers } from "./block_limits.ts";
+import { BUNDLES_DIRECTORY, planBundle } from "./bundle_plan.ts";
+import type { BundlePlan, BundleStep } from "./bundle_step.ts";
 import { diskBySerial, ownDisks } from "./disks.ts";
-import { quoted } from "../base/ids.ts";
 
-/** The bundles that there are: their folders under `root`, and what is mounted in them. */
+/** All bundles: their directories under `root`, and the file systems mounted in them. */
 export class Bundles {
   readonly #system: System;
   readonly #console: Console;
@@ -15,13 +15,13 @@ export class Bundles {
   readonly #diskOf: (serial: string) => string | null;
   readonly #ownDisks: () => readonly DeviceNumbers[];
   readonly #bundles = new Map<string, BundlePlan>();
-  /** Where each virtio-fs is mounted, by its tag. */
+  /** Mount points of each virtio-fs, by its tag. */
   readonly #shares = new Map<string, Set<string>>();
 
   constructor(
     system: System,
     console: Console,
-    root: string = BUNDLES_FOLDER,
+    root: string = BUNDLES_DIRECTORY,
     diskOf: (serial: string) => string | null = diskBySerial,
     ownDisksOf: () => readonly DeviceNumbers[] = ownDisks,
   ) {
@@ -33,10 +33,11 @@ export class Bundles {
   }
 
   /**
-   * Makes a bundle and returns its path. A failure leaves nothing behind. Synchronous: no second call
-   * sees half a bundle.
+   * Makes a bundle and returns its path. A failure leaves nothing behind. Synchronous, so that no
+   * other call sees half a bundle.
    *
-   * @throws {RpcError} InvalidArgument, AlreadyExists, Internal naming the step that failed
+   * @throws {RpcError} InvalidArgument; FailedPrecondition: no such disk; AlreadyExists; Internal,
+   *   naming the step that failed
    */
   create(request: guest.CreateBundleRequest): string {
     const plan = planBundle(request, this.#root, this.#diskOf, this.#ownDisks);
@@ -49,32 +50,29 @@ export class Bundles {
       for (; done < plan.steps.length; done++) this.#execute(plan.steps[done] as BundleStep);
     } catch (error) {
       this.#undo(plan, done);
-      throw new RpcError(
-        Code.Internal,
-        `bundle ${quoted(plan.id)}: ${stepName(plan.steps[done] as BundleStep)}: ${
-          describe(error)
-        }`,
-      );
+      const step = stepName(plan.steps[done] as BundleStep);
+      const why = `bundle ${quoted(plan.id)}: ${step}: ${describeError(error)}`;
+      throw new RpcError(Code.Internal, why);
     }
     this.#bundles.set(plan.id, plan);
     return plan.path;
   }
 
-  /** The path of bundle `id`, null when there is none. */
+  /** Returns the path of bundle `id`, or null if there is none. */
   pathOf(id: string): string | null {
     return this.#bundles.get(id)?.path ?? null;
   }
 
-  /** Whether {@linkcode Bundles.create} returned `path` and it was not deleted. */
+  /** Returns whether {@linkcode Bundles.create} returned `path` and it has not been deleted. */
   has(path: string): boolean {
     return [...this.#bundles.values()].some((plan) => plan.path === path);
   }
 
   /**
-   * Undoes a bundle. All of it is tried. What it has of a disk that others have a part of is removed
-   * beside all other work: it may be a million files.
+   * Deletes a bundle. A step that fails is logged and does not stop the others. Its directory on a
+   * disk shared with others is removed asynchronously: it may hold a million files.
    *
-   * @throws {RpcError} NotFound
+   * @throws {RpcError} NotFound: no such bundle
    */
   async delete(id: string): Promise<void> {
     const plan = this.#bundles.get(id);
@@ -83,16 +81,16 @@ export class Bundles {
     const { steps } = plan;
     const scratch = steps.findIndex((step) => step.do === "scratch");
     for (const step of steps.slice(scratch + 1).reverse()) this.#undoStep(step);
-    if (scratch < 0) return this.#removeFolder(plan);
+    if (scratch < 0) return this.#removeDirectory(plan);
     await this.#removeScratch((steps[scratch] as ScratchStep).path);
     this.#undo(plan, scratch);
   }
 
   /**
-   * What the container of the bundle at `path` has written is on the disk that outlives it, if it has
-   * one. Nothing to do when there is no such bundle.
+   * Flushes the writable layer of the bundle at `path` to the disk that outlives the container.
+   * Without such a disk, or such a bundle, it does nothing.
    *
-   * @throws {SystemError}
+   * @throws {SystemError} syncfs(2) failed
    */
   async flush(path: string): Promise<void> {
     for (const plan of this.#bundles.values()) {
@@ -102,12 +100,12 @@ export class Bundles {
     }
   }
 
-  /** As {@linkcode Bundles.flush}, for all of them. */
+  /** Flushes all bundles, like {@linkcode Bundles.flush}. */
   async flushAll(): Promise<void> {
     for (const { path } of [...this.#bundles.values()]) await this.flush(path);
   }
 
-  /** Undoes all bundles, the latest first, for the machine's end: what is on its own disks stays. */
+  /** Undoes all bundles, the latest first, for the shutdown: files on the VM's own disks stay. */
   deleteAll(): void {
     for (const plan of [...this.#bundles.values()].reverse()) {
       this.#undo(plan, plan.steps.length, "keep");
@@ -117,12 +115,12 @@ export class Bundles {
 
   #execute(step: BundleStep): void {
     switch (step.do) {
-      case "folder":
+      case "directory":
         Deno.mkdirSync(step.path);
-        return Deno.chmodSync(step.path, step.mode); // whatever the umask
+        return Deno.chmodSync(step.path, step.mode); // the umask applies to mkdir
       case "keep":
-        // A link that somebody left there would lead anywhere.
-        if (isFolder(step.path)) return;
+        // Not where a link leads: one that was left there could lead anywhere.
+        if (ifPresent(() => Deno.lstatSync(step.path))?.isDirectory) return;
         Deno.mkdirSync(step.path);
         return Deno.chmodSync(step.path, step.mode);
       case "file":
@@ -131,7 +129,7 @@ export class Bundles {
       case "scratch":
         return Deno.mkdirSync(step.path, { mode: 0o700 });
       case "enter":
-        // A name alone does not trigger an automount (path_resolution(7)); what is below it does.
+        // A name alone does not trigger an automount (path_resolution(7)); a path below it does.
         return void Deno.statSync(`${step.path}/.`);
       case "partition":
         return this.#system.addPartition(step.disk, step.number, step.offset, step.length);
@@ -153,9 +151,9 @@ export class Bundles {
   }
 
   /**
-   * A tag is mounted once and bound where it is wanted again: the kernel would answer a second mount with
-   * any file system of that tag, which may be one that the host had mounted below the first (virtio_fs.c,
-   * virtio_fs_test_super).
+   * Mounts a tag once, and binds that mount for every other bundle: the kernel answers a second mount
+   * with any file system of that tag, which may be one that the host has mounted below the first
+   * (virtio_fs.c, virtio_fs_test_super).
    */
   #mountShare({ source: tag, target, fstype, flags, data }: MountStep): void {
     const targets = this.#shares.get(tag) ?? new Set();
@@ -170,8 +168,8 @@ export class Bundles {
       if (step.do !== "scratch") this.#undoStep(step);
       else if (scratch === "remove") Deno.removeSync(step.path, { recursive: true });
     }
-    // What is in the way of the first step (a folder that is not ours) stays as it is.
-    if (done > 0) this.#removeFolder(plan);
+    // If the first step failed, the directory in its way is not ours and stays.
+    if (done > 0) this.#removeDirectory(plan);
   }
 
   #undoStep(step: BundleStep): void {
@@ -179,32 +177,32 @@ export class Bundles {
       this.#unmount(step.target);
       if (step.fstype === "virtiofs") this.#shares.get(step.source)?.delete(step.target);
     }
-    // Only where the host had mounted something is there something to unmount.
+    // There is a mount only if the host had one there.
     if (step.do === "enter") this.#detach(step.path);
-    if (step.do === "partition") this.#uncut(step);
+    if (step.do === "partition") this.#deletePartition(step);
   }
 
   async #removeScratch(path: string): Promise<void> {
     try {
       await Deno.remove(path, { recursive: true });
     } catch (error) {
-      this.#console.log(`remove ${path}: ${describe(error)}`);
+      this.#console.log(`remove ${path}: ${describeError(error)}`);
     }
   }
 
-  #removeFolder(plan: BundlePlan): void {
+  #removeDirectory(plan: BundlePlan): void {
     try {
       Deno.removeSync(plan.path, { recursive: true });
     } catch (error) {
-      this.#console.log(`bundle ${plan.id}: ${describe(error)}`);
+      this.#console.log(`bundle ${plan.id}: ${describeError(error)}`);
     }
   }
 
-  #uncut({ disk, number }: PartitionStep): void {
+  #deletePartition({ disk, number }: PartitionStep): void {
     try {
       this.#system.deletePartition(disk, number);
     } catch (error) {
-      this.#console.log(`partition ${number} of ${disk}: ${describe(error)}`);
+      this.#console.log(`partition ${number} of ${disk}: ${describeError(error)}`);
     }
   }
 
@@ -212,7 +210,7 @@ export class Bundles {
     try {
       this.#system.unmount(target, MNT.NOFOLLOW | MNT.DETACH);
     } catch {
-      // It was a folder of the share itself.
+      // It is a directory of the share itself.
     }
   }
 
@@ -220,24 +218,14 @@ export class Bundles {
     try {
       return this.#system.unmount(target, MNT.NOFOLLOW);
     } catch (error) {
-      this.#console.log(`unmount ${target}: ${describe(error)}; detaching it instead`);
+      this.#console.log(`unmount ${target}: ${describeError(error)}; detaching it instead`);
     }
     try {
-      // Whatever still uses it keeps it; the folder is free, and removing it removes nothing inside.
+      // Its users keep it; the directory is free, and removing it removes nothing of the mount.
       this.#system.unmount(target, MNT.NOFOLLOW | MNT.DETACH);
     } catch (error) {
-      this.#console.log(`detach ${target}: ${describe(error)}`);
+      this.#console.log(`detach ${target}: ${describeError(error)}`);
     }
-  }
-}
-
-/** Not where a link leads. */
-function isFolder(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 

@@ -13,17 +13,17 @@ const request = () =>
     },
   });
 
-async function inFolder(run: (folder: string) => void | Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
+async function inDirectory(run: (directory: string) => void | Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
   try {
-    await run(folder);
+    await run(directory);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 
-Deno.test("a bundle is made, and unmade in the opposite order", () =>
-  inFolder(async (root) => {
+Deno.test("delete undoes create in the opposite order", () =>
+  inDirectory(async (root) => {
     const { system, mounted, unmounted } = fakeMounts();
     const console = memoryConsole();
     const bundles = new Bundles(system, console, root);
@@ -54,9 +54,9 @@ Deno.test("a bundle is made, and unmade in the opposite order", () =>
     assert.deepEqual(console.lines, []);
   }));
 
-Deno.test("whichever mount fails, nothing is left, and the id is free again", async () => {
+Deno.test("a failed mount leaves nothing, and the id is free again", async () => {
   for (let failAt = 0; failAt < MOUNTS; failAt++) {
-    await inFolder((root) => {
+    await inDirectory((root) => {
       const { system, mounted } = fakeMounts(failAt);
       const bundles = new Bundles(system, memoryConsole(), root);
       assert.throws(
@@ -71,8 +71,8 @@ Deno.test("whichever mount fails, nothing is left, and the id is free again", as
   }
 });
 
-Deno.test("a second bundle of the same name is refused and leaves the first as it is", () =>
-  inFolder((root) => {
+Deno.test("a second bundle of the same id is refused and does not change the first", () =>
+  inDirectory((root) => {
     const { system, mounted } = fakeMounts();
     const bundles = new Bundles(system, memoryConsole(), root);
     bundles.create(request());
@@ -80,8 +80,8 @@ Deno.test("a second bundle of the same name is refused and leaves the first as i
     assert.equal(mounted.length, MOUNTS);
   }));
 
-Deno.test("a folder that is in the way is not removed", () =>
-  inFolder((root) => {
+Deno.test("an existing directory is not removed", () =>
+  inDirectory((root) => {
     Deno.mkdirSync(`${root}/c1`);
     Deno.writeTextFileSync(`${root}/c1/precious`, "");
     const { system, mounted } = fakeMounts();
@@ -90,8 +90,8 @@ Deno.test("a folder that is in the way is not removed", () =>
     assert.deepEqual(mounted, []);
   }));
 
-Deno.test("what is busy is detached, and the rest is undone all the same", () =>
-  inFolder((root) => {
+Deno.test("a busy mount is detached, and the rest is undone", () =>
+  inDirectory((root) => {
     const { system, mounted } = fakeMounts();
     const unmount = system.unmount;
     let refused = 0;
@@ -112,8 +112,8 @@ Deno.test("what is busy is detached, and the rest is undone all the same", () =>
     assert.match(console.lines.join("\n"), /rootfs: Error: busy; detaching/);
   }));
 
-Deno.test("a share that several bundles have is mounted once, and again when none has it", () =>
-  inFolder(async (root) => {
+Deno.test("a share of several bundles is mounted once, and again after the last of them", () =>
+  inDirectory(async (root) => {
     const { system, mounted } = fakeMounts();
     const { mount } = system;
     const shares: string[] = [];
@@ -142,8 +142,8 @@ Deno.test("a share that several bundles have is mounted once, and again when non
     ]);
   }));
 
-Deno.test("what a container has of a disk that others have a part of goes with its bundle", () =>
-  inFolder(async (root) => {
+Deno.test("delete removes a bundle's directory on a shared disk", () =>
+  inDirectory(async (root) => {
     const { system, mounted, unmounted } = fakeMounts();
     const bundles = new Bundles(system, memoryConsole(), root, () => "/dev/vdb");
     const kind = { case: "disk", value: { serial: "writable", folder: "c7" } } as const;
@@ -160,19 +160,19 @@ Deno.test("what a container has of a disk that others have a part of goes with i
     const { remove } = Deno;
     const removed: [string, string[]][] = [];
     using _ = { [Symbol.dispose]: () => void (Deno.remove = remove) };
-    Deno.remove = async (folder, options) => {
-      removed.push([folder.toString().slice(path.length), [...unmounted]]);
-      await remove(folder, options);
+    Deno.remove = async (target, options) => {
+      removed.push([target.toString().slice(path.length), [...unmounted]]);
+      await remove(target, options);
     };
     await bundles.delete("c1");
-    // After all that is mounted over it, and before the disk.
+    // After everything mounted over it, and before the disk.
     assert.deepEqual(removed, [["/disk/c7", order.slice(-2).reverse()]]);
     assert.deepEqual(unmounted, order.reverse());
     assert.deepEqual([...Deno.readDirSync(root)], []);
   }));
 
-Deno.test("a bundle that fails leaves nothing on such a disk", () =>
-  inFolder((root) => {
+Deno.test("a failed create leaves nothing on a shared disk", () =>
+  inDirectory((root) => {
     const disk = `${root}/c1/disk`;
     const { system } = fakeMounts(4); // the overlay
     const kind = { case: "disk", value: { serial: "writable", folder: "c7" } } as const;
@@ -188,14 +188,14 @@ Deno.test("a bundle that fails leaves nothing on such a disk", () =>
     assert.deepEqual(onDisk, []);
   }));
 
-Deno.test("what a snapshot's disk has already is kept, and it is flushed", async () => {
-  await inFolder((root) => {
+Deno.test("the contents of a snapshot's disk are kept, and flush flushes it", async () => {
+  await inDirectory((root) => {
     const { system } = fakeMounts();
     const flushed: string[] = [];
     system.flushFileSystem = (path) => Promise.resolve(void flushed.push(path));
     const bundles = new Bundles(system, memoryConsole(), root, () => "/dev/vdb");
     const writable = { kind: { case: "snapshot" as const, value: { serial: "writable" } } };
-    // In the place of a mount: what a disk has that was used before.
+    // Stands in for a mount: the contents of a disk that was used before.
     const mount = system.mount;
     system.mount = (source, target, ...more) => {
       if (source === "/dev/vdb") {
@@ -212,8 +212,8 @@ Deno.test("what a snapshot's disk has already is kept, and it is flushed", async
     void bundles.flush(`${root}/other`);
     assert.deepEqual(flushed, [`${path}/writable`]);
   });
-  await inFolder((root) => {
-    // A link in it leads nowhere.
+  await inDirectory((root) => {
+    // A link on it is not followed.
     const { system, mounted } = fakeMounts();
     system.mount = (_source, target) => {
       if (target.endsWith("/writable")) Deno.symlinkSync("/", `${target}/upper`);

@@ -1,16 +1,21 @@
+import { quoted } from "../../base/mod.ts";
 import { MS } from "../../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../../proto/mod.ts";
-import type { BundleStep } from "./bundle_step.ts";
-import { quoted } from "../base/ids.ts";
 import { invalid } from "../base/errors.ts";
+import type { BundleStep } from "./bundle_step.ts";
 
-/** The device file of the disk that has a serial number, null when there is none. */
+/** Returns the device file of the disk with a serial number, or null if there is none. */
 export type DiskOf = (serial: string) => string | null;
 
-const DISK_FOLDER = /^[A-Za-z0-9_-]{1,64}$/;
+const DISK_DIRECTORY = /^[A-Za-z0-9_-]{1,64}$/;
 const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
 
-/** Mounts what the container writes to as `writable`: a file system, or its folder of one. */
+/**
+ * Returns the steps that mount the writable layer as `writable` in the bundle at `path`: a file
+ * system, or the layer's directory of one.
+ *
+ * @throws {RpcError} InvalidArgument; FailedPrecondition: no such disk
+ */
 export function writableSteps(
   path: string,
   writable: guest.Writable,
@@ -19,44 +24,46 @@ export function writableSteps(
   const { kind } = writable;
   const target = `${path}/writable`;
   const mount = { do: "mount", flags: 0, ...writableSource(writable, diskOf) } as const;
-  const folder = kind.case === "disk" ? kind.value.folder : "";
-  if (folder === "") {
-    return [{ do: "folder", path: target, mode: 0o700 }, { ...mount, target }];
+  const directory = kind.case === "disk" ? kind.value.folder : "";
+  if (directory === "") {
+    return [{ do: "directory", path: target, mode: 0o700 }, { ...mount, target }];
   }
-  if (!DISK_FOLDER.test(folder)) throw invalid(`invalid folder ${quoted(folder)} of a disk`);
+  if (!DISK_DIRECTORY.test(directory)) {
+    throw invalid(`invalid directory ${quoted(directory)} of a disk`);
+  }
   const disk = `${path}/disk`;
-  const source = `${disk}/${folder}`;
+  const source = `${disk}/${directory}`;
   return [
-    { do: "folder", path: disk, mode: 0o700 },
+    { do: "directory", path: disk, mode: 0o700 },
     { ...mount, target: disk },
     { do: "scratch", path: source },
-    { do: "folder", path: target, mode: 0o700 },
+    { do: "directory", path: target, mode: 0o700 },
     { do: "mount", source, target, fstype: null, flags: MS.BIND, data: null },
   ];
 }
 
-/** What is mounted for the container to write to. */
+/** The file system of a writable layer, for mount(2). */
 function writableSource(
   { kind }: guest.Writable,
   diskOf: DiskOf,
 ): { readonly source: string; readonly fstype: string; readonly data: string } {
   switch (kind.case) {
     case undefined:
-      throw invalid("the writable layer is of no kind");
+      throw invalid("writable layer has no kind");
     case "tmpfs": {
       const { sizeBytes } = kind.value;
       const data = sizeBytes > 0n ? `mode=0700,size=${sizeBytes}` : "mode=0700";
       return { source: "tmpfs", fstype: "tmpfs", data };
     }
     case "disk":
-      // The inode tables are holes of the host's file, and need not be written to be empty.
+      // The inode tables are holes of the host's file and already read as zeros.
       return {
         source: checkedDisk(kind.value.serial, diskOf),
         fstype: "ext4",
         data: "discard,noinit_itable",
       };
     case "snapshot":
-      // What the image itself asks for in case of an error may be a panic.
+      // The image's own setting for errors may be a panic.
       return {
         source: checkedDisk(kind.value.serial, diskOf),
         fstype: "ext4",
@@ -65,10 +72,14 @@ function writableSource(
   }
 }
 
-/** @throws {RpcError} InvalidArgument, NotFound */
+/**
+ * Returns the device file of the disk with this serial number.
+ *
+ * @throws {RpcError} InvalidArgument: not a serial number; FailedPrecondition: no such disk
+ */
 export function checkedDisk(serial: string, diskOf: DiskOf): string {
-  if (!SERIAL.test(serial)) throw invalid(`invalid serial number ${quoted(serial)} of a disk`);
+  if (!SERIAL.test(serial)) throw invalid(`invalid disk serial number ${quoted(serial)}`);
   const disk = diskOf(serial);
-  if (disk === null) throw new RpcError(Code.NotFound, `there is no disk ${serial}`);
+  if (disk === null) throw new RpcError(Code.FailedPrecondition, `no disk ${serial}`);
   return disk;
 }

@@ -1,4 +1,5 @@
-import { type Poller, type System, SystemError } from "../../ffi/mod.ts";
+import { messageOf } from "../../base/mod.ts";
+import { isSystemError, type Poller, type System } from "../../ffi/mod.ts";
 import { type CgroupMetrics, readMetrics } from "./cgroup_metrics.ts";
 import { freeze, thaw } from "./freezer.ts";
 import { OomWatch } from "./oom_watch.ts";
@@ -7,25 +8,25 @@ import { isInVfork } from "./vfork.ts";
 /** Where cgroup v2 is mounted in the guest. */
 export const CGROUP_ROOT = "/sys/fs/cgroup";
 
-/** What containers need to know of cgroups: a seam, because a test's cgroup is the host's. */
+/** What containers need of cgroups. A seam: a test's cgroups are the host's. */
 export interface Cgroups {
-  /** The cgroup of process `pid`, null when it is not known. */
+  /** Returns the cgroup of process `pid`, or null if it is unknown. */
   of(pid: number): string | null;
-  /** The processes in `cgroup` and below it. Empty when the cgroup is gone. */
+  /** Returns the processes in `cgroup` and below it. Empty if the cgroup is gone. */
   processes(cgroup: string): number[];
-  /** SIGKILLs everything in `cgroup` and below it; nothing when it is gone. */
+  /** SIGKILLs everything in `cgroup` and below it, unless it is gone. */
   kill(cgroup: string): void;
-  /** Freezes everything in `cgroup` and below it, or nothing when `signal` aborts. */
+  /** Freezes everything in `cgroup` and below it, or nothing if `signal` aborts. */
   freeze(cgroup: string, signal: AbortSignal): Promise<void>;
-  /** Undoes `freeze`; nothing when it is gone. */
+  /** Undoes `freeze`, unless the cgroup is gone. */
   thaw(cgroup: string): void;
-  /** Calls `onKill` for each time that the kernel kills for want of memory. Null: it cannot tell. */
+  /** Calls `onKill` at each OOM kill. Returns null if the kernel does not report them. */
   watchOom(cgroup: string, onKill: () => void): Pick<OomWatch, "check"> & Disposable | null;
-  /** What the kernel counts. @throws {Deno.errors.NotFound} it is gone */
+  /** Returns the kernel's statistics. @throws {Deno.errors.NotFound} the cgroup is gone */
   metrics(cgroup: string): CgroupMetrics;
 }
 
-/** The guest's. */
+/** Returns the guest's cgroups. */
 export function guestCgroups(system: System, poller: Poller): Cgroups {
   return {
     of: (pid) => cgroupOf(pid),
@@ -40,7 +41,7 @@ export function guestCgroups(system: System, poller: Poller): Cgroups {
       try {
         return new OomWatch(system, poller, cgroup, onKill);
       } catch (error) {
-        if (error instanceof SystemError && error.code === "ENOENT") return null;
+        if (isSystemError(error, "ENOENT")) return null;
         throw error;
       }
     },
@@ -48,12 +49,12 @@ export function guestCgroups(system: System, poller: Poller): Cgroups {
   };
 }
 
-/** Most folders of one container's cgroup that are looked at; systemd in a container makes some 50. */
+/** Limit of directories read in a container's cgroup; systemd in a container makes some 50. */
 const CGROUPS_MAX = 4_096;
 
 /**
- * Hands every controller that the kernel has to the children of `root`, so that crun can limit all of
- * them. All at once, or else one by one: a controller that refuses must not take the others along.
+ * Delegates every controller of the kernel to the children of `root`, so that crun can set all limits.
+ * All at once, or else one by one: a controller that fails must not affect the others.
  *
  * @returns the controllers that could not be delegated, each with the reason
  */
@@ -68,56 +69,58 @@ export function delegateControllers(root: string = CGROUP_ROOT): string[] {
     delegate(controllers);
     return [];
   } catch {
-    // Which one it was, the next ones tell.
+    // The loop below finds out which one it was.
   }
   const refused: string[] = [];
   for (const controller of controllers) {
     try {
       delegate([controller]);
     } catch (error) {
-      refused.push(`${controller}: ${error instanceof Error ? error.message : error}`);
+      refused.push(`${controller}: ${messageOf(error)}`);
     }
   }
   return refused;
 }
 
-/** The cgroup of process `pid` as a path under {@linkcode CGROUP_ROOT}, null when it is not known. */
+/**
+ * Returns the cgroup of process `pid` as a path under {@linkcode CGROUP_ROOT}, or null if the process
+ * is gone or in the root cgroup, which is vminitd's own.
+ */
 export function cgroupOf(pid: number, procfs: string = "/proc"): string | null {
   let text: string;
   try {
     text = Deno.readTextFileSync(`${procfs}/${pid}/cgroup`);
   } catch {
-    return null; // gone already
+    return null; // gone: ENOENT or ESRCH (proc(5))
   }
   const path = /^0::(\/[^\n]*)$/m.exec(text)?.[1];
-  // The root cgroup is vminitd's own: it is no container's.
   return path === undefined || path === "/" ? null : `${CGROUP_ROOT}${path}`;
 }
 
-/** The processes in `cgroup` and below it. Empty when the cgroup is gone. */
+/** Returns the processes in `cgroup` and below it. Empty if the cgroup is gone. */
 export function processesIn(cgroup: string): number[] {
   const pids: number[] = [];
-  const folders = [cgroup];
-  for (let index = 0; index < folders.length && index < CGROUPS_MAX; index++) {
-    const folder = folders[index] as string;
+  const directories = [cgroup];
+  for (let index = 0; index < directories.length && index < CGROUPS_MAX; index++) {
+    const directory = directories[index] as string;
     try {
-      pids.push(...words(Deno.readTextFileSync(`${folder}/cgroup.procs`)).map(Number));
-      for (const { name, isDirectory } of Deno.readDirSync(folder)) {
-        if (isDirectory) folders.push(`${folder}/${name}`);
+      pids.push(...words(Deno.readTextFileSync(`${directory}/cgroup.procs`)).map(Number));
+      for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+        if (isDirectory) directories.push(`${directory}/${name}`);
       }
     } catch {
-      // Removed in between, or a threaded cgroup, whose processes are listed further up.
+      // Removed meanwhile, or a threaded cgroup, whose processes are listed further up.
     }
   }
   return pids;
 }
 
-/** SIGKILLs everything in `cgroup` and below it; nothing when it is gone. */
+/** SIGKILLs everything in `cgroup` and below it, unless it is gone. */
 export function killCgroup(cgroup: string): void {
   try {
     Deno.writeTextFileSync(`${cgroup}/cgroup.kill`, "1", { create: false });
   } catch {
-    // crun removed it already.
+    // crun has removed it already.
   }
 }
 

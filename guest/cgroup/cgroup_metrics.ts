@@ -4,24 +4,24 @@ import { flatKeyed } from "../base/kernel_file.ts";
 /** Statistics of a cgroup, as containerd sends them. */
 export type CgroupMetrics = MessageInitShape<typeof messages.MetricsSchema>;
 
-/** What the kernel's "max" is in a message: no limit. */
+/** The kernel's "max" in a message: no limit. */
 const UNLIMITED = 2n ** 64n - 1n;
-/** Most lines of a file that are looked at: one for each device or page size. */
+/** Limit of lines read of a file, which has one per device or page size. */
 const LINES_MAX = 256;
 
 /**
- * Reads what the kernel counts for the cgroup at `folder`: each file of a controller that is there
- * (Documentation/admin-guide/cgroup-v2.rst). What is not there is 0 or left out.
+ * Reads the statistics of the cgroup at `directory`, from the files of its controllers
+ * (Documentation/admin-guide/cgroup-v2.rst). Values of missing files are 0 or left out.
  *
  * @throws {Deno.errors.NotFound} there is no such cgroup
  */
-export function readMetrics(folder: string): CgroupMetrics {
-  const sizes = [...Deno.readDirSync(folder)]
+export function readMetrics(directory: string): CgroupMetrics {
+  const sizes = [...Deno.readDirSync(directory)]
     .map(({ name }) => /^hugetlb\.([0-9]+[KMG]B)\.current$/.exec(name)?.[1])
     .filter((size) => size !== undefined);
   const files: Files = {
-    text: (name) => textOf(`${folder}/${name}`),
-    number: (name) => numberIn(textOf(`${folder}/${name}`)),
+    text: (name) => textOf(`${directory}/${name}`),
+    number: (name) => numberIn(textOf(`${directory}/${name}`)),
   };
   const memory = memoryOf(files);
   return {
@@ -45,9 +45,9 @@ export function readMetrics(folder: string): CgroupMetrics {
 
 /** The files of one cgroup, by name. */
 interface Files {
-  /** Empty when there is none. */
+  /** Returns a file's text; empty if there is no such file. */
   text(name: string): string;
-  /** A file of one number; "max" is the largest. */
+  /** Returns the number in a file; "max" is the largest. */
   number(name: string): bigint;
 }
 
@@ -94,7 +94,7 @@ function memoryOf(files: Files): NonNullable<CgroupMetrics["memory"]> {
     slabUnreclaimable: stat("slab_unreclaimable"),
     pgfault: stat("pgfault"),
     pgmajfault: stat("pgmajfault"),
-    // Linux 5.9 counts anonymous memory and files apart.
+    // Since Linux 5.9 anonymous memory and files are counted separately.
     workingsetRefault: stat("workingset_refault_anon") + stat("workingset_refault_file"),
     workingsetActivate: stat("workingset_activate_anon") + stat("workingset_activate_file"),
     workingsetNodereclaim: stat("workingset_nodereclaim"),
@@ -153,7 +153,7 @@ function rdmaOf(text: string): { device: string; hcaHandles: number; hcaObjects:
   });
 }
 
-/** Lines such as "some avg10=0.00 avg60=0.00 avg300=0.00 total=0". Nothing without them. */
+/** Lines such as "some avg10=0.00 avg60=0.00 avg300=0.00 total=0". Empty without them. */
 function psiOf(text: string): { psi?: NonNullable<CgroupMetrics["cpu"]>["psi"] } {
   const found: Record<string, object> = {};
   for (const line of lines(text)) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cgroups, create } from "../../proto/mod.ts";
 import { readMetrics } from "./cgroup_metrics.ts";
 
-/** What the kernel's files say. */
+/** The kernel's files. */
 const FILES: Record<string, string> = {
   "pids.current": "3\n",
   "pids.max": "max\n",
@@ -22,21 +22,21 @@ const FILES: Record<string, string> = {
   "hugetlb.2MB.events": "max 6\n",
 };
 
-async function inFolder(run: (folder: string) => void): Promise<void> {
-  const folder = await Deno.makeTempDir();
+async function inDirectory(run: (directory: string) => void): Promise<void> {
+  const directory = await Deno.makeTempDir();
   try {
-    run(folder);
+    run(directory);
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 
-Deno.test("what the kernel counts is told as containerd has it", () =>
-  inFolder((folder) => {
+Deno.test("readMetrics returns the kernel's statistics in containerd's message", () =>
+  inDirectory((directory) => {
     for (const [name, text] of Object.entries(FILES)) {
-      Deno.writeTextFileSync(`${folder}/${name}`, text);
+      Deno.writeTextFileSync(`${directory}/${name}`, text);
     }
-    const metrics = create(cgroups.MetricsSchema, readMetrics(folder));
+    const metrics = create(cgroups.MetricsSchema, readMetrics(directory));
     const unlimited = 18446744073709551615n;
     assert.deepEqual([metrics.pids?.current, metrics.pids?.limit], [3n, unlimited]);
     assert.deepEqual([metrics.cpu?.usageUsec, metrics.cpu?.nrThrottled], [12n, 1n]);
@@ -65,13 +65,13 @@ Deno.test("what the kernel counts is told as containerd has it", () =>
     );
   }));
 
-Deno.test("controllers that are off count nothing", () =>
-  inFolder((folder) => {
-    const metrics = create(cgroups.MetricsSchema, readMetrics(folder));
+Deno.test("controllers that are off have zeros", () =>
+  inDirectory((directory) => {
+    const metrics = create(cgroups.MetricsSchema, readMetrics(directory));
     assert.deepEqual([metrics.memory?.usage, metrics.pids?.limit, metrics.hugetlb], [0n, 0n, []]);
     assert.equal(metrics.cpu?.psi, undefined);
   }));
 
-Deno.test("a cgroup that is gone is an error", () => {
+Deno.test("a missing cgroup is an error", () => {
   assert.throws(() => readMetrics("/no/such/cgroup"), Deno.errors.NotFound);
 });

@@ -1,9 +1,10 @@
-import { type Pid, type System, SystemError } from "../../ffi/mod.ts";
+import { after } from "../../base/mod.ts";
+import { isSystemError, type Pid, type System } from "../../ffi/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
 import { type Cgroups } from "./cgroup.ts";
 import { type CgroupMetrics } from "./cgroup_metrics.ts";
 
-/** How long the processes of a container may take to stand still: one in the kernel may be late. */
+/** Limit for the processes of a container to freeze: one inside a system call may be late. */
 const FREEZE_TIMEOUT_MS = 10_000;
 
 /** The cgroup of one container, which crun makes and removes. */
@@ -13,7 +14,7 @@ export class ContainerCgroup implements Disposable {
   readonly #path: string;
   readonly #oom: ReturnType<Cgroups["watchOom"]>;
 
-  /** Calls `onOomKill` for each time that the kernel kills in it for want of memory. */
+  /** @param onOomKill called at each OOM kill in the cgroup */
   constructor(system: System, cgroups: Cgroups, path: string, onOomKill: () => void) {
     this.#system = system;
     this.#cgroups = cgroups;
@@ -21,60 +22,56 @@ export class ContainerCgroup implements Disposable {
     this.#oom = cgroups.watchOom(path, onOomKill);
   }
 
-  /** The processes in it. */
+  /** Returns all processes. */
   processes(): number[] {
     return this.#cgroups.processes(this.#path);
   }
 
-  /** SIGKILLs all of them. */
+  /** SIGKILLs all processes. */
   kill(): void {
     this.#cgroups.kill(this.#path);
   }
 
-  /** Signals each of them. They have to be frozen: one that forks could escape. */
+  /** Signals each process. They have to be frozen: the child of a fork would be missed. */
   signalFrozen(signal: number): void {
     for (const pid of this.processes()) {
       try {
         this.#system.kill(pid as Pid, signal);
       } catch (error) {
-        if (!(error instanceof SystemError) || error.code !== "ESRCH") throw error;
+        if (!isSystemError(error, "ESRCH")) throw error;
       }
     }
   }
 
   /**
-   * Resolves when all of them stand still, or none is left.
+   * Freezes all processes. Resolves when they are frozen, or none is left.
    *
-   * @throws {RpcError} DeadlineExceeded: they run on
+   * @throws {RpcError} DeadlineExceeded: they continue to run
    */
   async freeze(): Promise<void> {
     const late = new AbortController();
-    const deadline = setTimeout(() => {
-      const why = `the processes did not stand still within ${FREEZE_TIMEOUT_MS / 1_000} s`;
+    using _timer = after(FREEZE_TIMEOUT_MS, () => {
+      const why = `processes did not freeze within ${FREEZE_TIMEOUT_MS / 1_000} s`;
       late.abort(new RpcError(Code.DeadlineExceeded, why));
-    }, FREEZE_TIMEOUT_MS);
-    try {
-      await this.#cgroups.freeze(this.#path, late.signal);
-    } finally {
-      clearTimeout(deadline);
-    }
+    });
+    await this.#cgroups.freeze(this.#path, late.signal);
   }
 
   thaw(): void {
     this.#cgroups.thaw(this.#path);
   }
 
-  /** What the kernel counts. @throws {Deno.errors.NotFound} crun has removed it */
+  /** Returns the kernel's statistics. @throws {Deno.errors.NotFound} crun has removed the cgroup */
   metrics(): CgroupMetrics {
     return this.#cgroups.metrics(this.#path);
   }
 
-  /** Tells now of what was killed for want of memory, if anything was. */
+  /** Reports OOM kills now, if there were any. */
   checkOom(): void {
     this.#oom?.check();
   }
 
-  /** Ends the watch. The cgroup is crun's to remove. */
+  /** Ends the watch. crun removes the cgroup. */
   [Symbol.dispose](): void {
     this.#oom?.[Symbol.dispose]();
   }

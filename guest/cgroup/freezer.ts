@@ -1,19 +1,20 @@
+import { delay, ifPresent } from "../../base/mod.ts";
 import { type Poller, type System } from "../../ffi/mod.ts";
 import { KernelFile } from "../base/kernel_file.ts";
 
-/** How often processes that CRIU could not take hold of are let run on, at most. */
+/** Limit of attempts to freeze processes where CRIU can seize them. */
 const TRIES_MAX = 20;
-/** How long, at first and at most; a child comes to its exec(2) within milliseconds. */
+/** How long they run between two attempts; a child reaches its exec(2) within milliseconds. */
 const RUN_MS = { first: 1, most: 32 };
 
 /**
- * Freezes everything in `cgroup` and below it. Resolves when all of it stands still, or nothing is
- * left in it. What stands where CRIU cannot take hold of it is let run on for a moment, and frozen
- * again: one in seven checkpoints of a shell that starts one command after the other would fail.
+ * Freezes everything in `cgroup` and below it. Resolves when all processes are frozen, or none is left.
+ * A process that is frozen where CRIU cannot seize it is thawed for a moment and frozen again:
+ * otherwise one in seven checkpoints of a shell that starts one command after the other would fail.
  *
- * @param isInVfork whether one of its processes waits for its child's exec(2)
- * @throws the reason of `signal` when it is aborted; then nothing is frozen
- * @throws {SystemError} ENOENT: it is gone
+ * @param isInVfork returns whether one of the processes waits for its child's exec(2)
+ * @throws the reason of `signal` if it aborts; then nothing is frozen
+ * @throws {SystemError} ENOENT: the cgroup is gone
  */
 export async function freeze(
   system: System,
@@ -26,11 +27,11 @@ export async function freeze(
   try {
     for (let tries = 1, runMs = RUN_MS.first;; tries++, runMs = Math.min(2 * runMs, RUN_MS.most)) {
       writeFreeze(cgroup, "1");
-      await stoodStill(events, signal);
-      // One whose child never comes to exec(2) is paused, and CRIU will say what it thinks of it.
+      await frozen(events, signal);
+      // If a child never reaches exec(2) the container is frozen all the same, and CRIU may fail.
       if (tries === TRIES_MAX || !isInVfork()) return;
       writeFreeze(cgroup, "0");
-      await new Promise((resolve) => setTimeout(resolve, runMs));
+      await delay(runMs);
     }
   } catch (error) {
     thaw(cgroup);
@@ -38,7 +39,7 @@ export async function freeze(
   }
 }
 
-async function stoodStill(events: KernelFile, signal: AbortSignal): Promise<void> {
+async function frozen(events: KernelFile, signal: AbortSignal): Promise<void> {
   for (;;) {
     const state = events.read();
     if (state.get("frozen") === 1n || state.get("populated") === 0n) return;
@@ -46,13 +47,9 @@ async function stoodStill(events: KernelFile, signal: AbortSignal): Promise<void
   }
 }
 
-/** Undoes {@linkcode freeze}; nothing when the cgroup is gone. */
+/** Undoes {@linkcode freeze}, unless the cgroup is gone. */
 export function thaw(cgroup: string): void {
-  try {
-    writeFreeze(cgroup, "0");
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  ifPresent(() => writeFreeze(cgroup, "0"));
 }
 
 function writeFreeze(cgroup: string, value: "0" | "1"): void {

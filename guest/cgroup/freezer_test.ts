@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
+import { after, delay } from "../../base/mod.ts";
 import { isSystemError, poller, system } from "../../ffi/mod.ts";
 import { freeze, thaw } from "./freezer.ts";
 
-/** A folder that looks like a cgroup. */
+/** Runs a test with a directory that looks like a cgroup. */
 async function inCgroup(
   events: string,
   run: (cgroup: string, asked: () => string) => Promise<void>,
 ): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  Deno.writeTextFileSync(`${folder}/cgroup.events`, events);
-  Deno.writeTextFileSync(`${folder}/cgroup.freeze`, "0");
+  const directory = await Deno.makeTempDir();
+  Deno.writeTextFileSync(`${directory}/cgroup.events`, events);
+  Deno.writeTextFileSync(`${directory}/cgroup.freeze`, "0");
   try {
-    await run(folder, () => Deno.readTextFileSync(`${folder}/cgroup.freeze`));
+    await run(directory, () => Deno.readTextFileSync(`${directory}/cgroup.freeze`));
   } finally {
-    await Deno.remove(folder, { recursive: true });
+    await Deno.remove(directory, { recursive: true });
   }
 }
 const never = new AbortController().signal;
@@ -26,29 +27,29 @@ Deno.test("a cgroup is frozen and thawed", () =>
     assert.equal(asked(), "0");
   }));
 
-Deno.test("a cgroup that becomes empty is waited for no longer", () =>
+Deno.test("freeze does not wait for an empty cgroup", () =>
   inCgroup(
     "populated 0\nfrozen 0\n",
     (cgroup) => freeze(system, poller, cgroup, () => false, never),
   ));
 
-Deno.test("it is waited for until it stands still", () =>
+Deno.test("freeze waits until the cgroup is frozen", () =>
   inCgroup("populated 1\nfrozen 0\n", async (cgroup) => {
     const frozen = freeze(system, poller, cgroup, () => false, never);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
     Deno.writeTextFileSync(`${cgroup}/cgroup.events`, "populated 1\nfrozen 1\n");
     await frozen;
   }));
 
-Deno.test("what does not stand still in time is thawed", () =>
+Deno.test("a cgroup that does not freeze in time is thawed", () =>
   inCgroup("populated 1\nfrozen 0\n", async (cgroup, asked) => {
     const late = new AbortController();
-    setTimeout(() => late.abort(new Error("too late")), 20);
+    using _timer = after(20, () => late.abort(new Error("too late")));
     await assert.rejects(freeze(system, poller, cgroup, () => false, late.signal), /too late/);
     assert.equal(asked(), "0");
   }));
 
-Deno.test("what waits for its child's exec is let run on, and frozen again", () =>
+Deno.test("a process that waits for its child's exec is thawed and frozen again", () =>
   inCgroup("populated 1\nfrozen 1\n", async (cgroup, asked) => {
     const seen: string[] = [];
     const inVfork = () => seen.push(asked()) < 3;
@@ -56,13 +57,13 @@ Deno.test("what waits for its child's exec is let run on, and frozen again", () 
     assert.deepEqual([seen, asked()], [["1", "1", "1"], "1"]);
   }));
 
-Deno.test("what waits for ever is frozen all the same", () =>
+Deno.test("a process that waits forever is frozen all the same", () =>
   inCgroup("populated 1\nfrozen 1\n", async (cgroup, asked) => {
     await freeze(system, poller, cgroup, () => true, never);
     assert.equal(asked(), "1");
   }));
 
-Deno.test("one that is gone can be thawed, not frozen", async () => {
+Deno.test("a missing cgroup can be thawed, not frozen", async () => {
   thaw("/no/such/cgroup");
   await assert.rejects(
     freeze(system, poller, "/no/such/cgroup", () => false, never),

@@ -1,7 +1,7 @@
-import { type Poller, type System, SystemError } from "../../ffi/mod.ts";
+import { isSystemError, type Poller, type System } from "../../ffi/mod.ts";
 import { KernelFile } from "../base/kernel_file.ts";
 
-/** Tells when the kernel kills a process of a cgroup because its memory is used up. */
+/** Watches a cgroup for OOM kills. */
 export class OomWatch implements Disposable {
   readonly #file: KernelFile;
   readonly #onKill: () => void;
@@ -9,7 +9,7 @@ export class OomWatch implements Disposable {
   #disposed = false;
 
   /**
-   * Calls `onKill` for each time that kills are noticed, until it is disposed.
+   * Calls `onKill` each time that it finds new kills, until disposed.
    *
    * @throws {SystemError} ENOENT: the cgroup has no memory controller
    */
@@ -20,8 +20,8 @@ export class OomWatch implements Disposable {
   }
 
   /**
-   * Looks at once. The kernel counts a kill before it sends the signal: when a killed process has been
-   * reaped, this has it.
+   * Looks for new kills now. The kernel counts a kill before it sends the signal, so once a killed
+   * process is reaped, this finds the kill.
    */
   check(): void {
     if (this.#disposed) return;
@@ -36,12 +36,12 @@ export class OomWatch implements Disposable {
     this.#file[Symbol.dispose]();
   }
 
-  /** Null when the cgroup is gone. */
+  /** Returns the number of kills, or null if the cgroup is gone. */
   #read(): bigint | null {
     try {
       return this.#file.read().get("oom_kill") ?? 0n;
     } catch (error) {
-      if (error instanceof SystemError && error.code === "ENODEV") return null;
+      if (isSystemError(error, "ENODEV")) return null;
       throw error;
     }
   }

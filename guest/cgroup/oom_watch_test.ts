@@ -1,27 +1,29 @@
 import assert from "node:assert/strict";
+import { delay, poll } from "../../base/mod.ts";
 import { isSystemError, poller, system } from "../../ffi/mod.ts";
 import { OomWatch } from "./oom_watch.ts";
 
-Deno.test("each growth of the counter is told once, until the watch ends", async () => {
-  const folder = await Deno.makeTempDir();
+Deno.test("each increase of the counter is reported once, until dispose", async () => {
+  const directory = await Deno.makeTempDir();
   const count = (kills: number): void =>
-    Deno.writeTextFileSync(`${folder}/memory.events`, `low 0\noom 9\noom_kill ${kills}\n`);
+    Deno.writeTextFileSync(`${directory}/memory.events`, `low 0\noom 9\noom_kill ${kills}\n`);
   count(0);
-  let told = 0;
-  const watch = new OomWatch(system, poller, folder, () => told++);
-  assert.equal(told, 0);
+  let reported = 0;
+  const watch = new OomWatch(system, poller, directory, () => reported++);
+  assert.equal(reported, 0);
   count(1);
   watch.check();
   watch.check();
-  assert.equal(told, 1);
+  assert.equal(reported, 1);
   count(3);
-  while (told < 2) await new Promise((resolve) => setTimeout(resolve, 1)); // by itself
+  // Without a check.
+  assert(await poll(() => reported === 2 || null, { everyMs: 1, timeoutMs: 10_000 }));
   watch[Symbol.dispose]();
   count(4);
   watch.check();
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  assert.equal(told, 2);
-  await Deno.remove(folder, { recursive: true });
+  await delay(10);
+  assert.equal(reported, 2);
+  await Deno.remove(directory, { recursive: true });
 });
 
 Deno.test("a cgroup without the memory controller cannot be watched", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isInVfork } from "./vfork.ts";
 
-Deno.test("a thread that waits for its child's exec is found by its state", async () => {
+Deno.test("isInVfork finds a thread that waits for its child's exec by its state", async () => {
   const procfs = await Deno.makeTempDir();
   const thread = (pid: number, tid: number, stat: string): void => {
     Deno.mkdirSync(`${procfs}/${pid}/task/${tid}`, { recursive: true });
@@ -12,7 +12,7 @@ Deno.test("a thread that waits for its child's exec is found by its state", asyn
     thread(11, 11, "11 (a) D\n) S 1 11 11 0\n");
     thread(12, 12, "12 (java) S 1 12 12 0\n");
     thread(12, 13, "13 (spawn) D 1 12 12 0\n");
-    Deno.mkdirSync(`${procfs}/14/task/14`, { recursive: true }); // ended in between
+    Deno.mkdirSync(`${procfs}/14/task/14`, { recursive: true }); // exited meanwhile
     assert.equal(isInVfork([], procfs), false);
     assert.equal(isInVfork([10, 11, 14, 15], procfs), false);
     assert.equal(isInVfork([10, 12], procfs), true);

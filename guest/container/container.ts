@@ -1,33 +1,34 @@
+import { quoted, withDeadline } from "../../base/mod.ts";
 import { type ExitStatus, type Pid, type WindowSize } from "../../ffi/mod.ts";
 import { Code, RpcError, type taskTypes } from "../../proto/mod.ts";
+import { type Nursery, type ReapedProcess, type Reaper } from "../base/reaper.ts";
 import { type Cgroups } from "../cgroup/cgroup.ts";
 import { type CgroupMetrics } from "../cgroup/cgroup_metrics.ts";
 import { ContainerCgroup } from "../cgroup/container_cgroup.ts";
+import { type CheckpointOptions, noteFlags } from "../runtime/checkpoint_options.ts";
+import { type Crun } from "../runtime/crun.ts";
+import { type JsonObject } from "../runtime/oci_json.ts";
+import { packWritable } from "../runtime/writable_layer.ts";
+import { type ProcessStdio, type StdioIds } from "../stdio/process_stdio.ts";
+import { type StdioDeps } from "../stdio/stdio_endpoint.ts";
 import {
+  CONTAINER_TRANSITIONS,
   type ContainerEvent,
   type ContainerState,
   statusOf,
-  transition,
 } from "./container_state.ts";
-import { type CheckpointOptions, noteFlags } from "../runtime/checkpoint_options.ts";
-import { type Crun } from "../runtime/crun.ts";
 import { Execs } from "./execs.ts";
-import { quoted } from "../base/ids.ts";
 import { type InitBirth } from "./init_birth.ts";
-import { type JsonObject } from "../runtime/oci_json.ts";
+import { Lifecycle } from "./lifecycle.ts";
 import { alreadyFinished, checkSignal, type Process } from "./process.ts";
-import { type ProcessStdio, type StdioIds } from "../stdio/process_stdio.ts";
-import { type Nursery, type ReapedProcess, type Reaper } from "../base/reaper.ts";
-import { type StdioDependencies } from "../stdio/stdio_endpoint.ts";
-import { packWritable } from "../runtime/writable_layer.ts";
 
-/** Added to a signal's number it is the exit code of what it killed. */
+/** A signal's number plus this is the exit code of a process that it killed. */
 const SIGNALLED = 128;
-/** How long a disk may take for all that is in the guest's memory. The host waits for a pause 60 s. */
+/** Limit of a flush: all of the guest's memory may be dirty. The host waits 60 s for a pause. */
 const FLUSH_TIMEOUT_MS = 45_000;
 
-/** What a container is made of. */
-export interface ContainerParts extends StdioDependencies {
+/** The parts of a container. */
+export interface ContainerDeps extends StdioDeps {
   readonly id: string;
   readonly bundle: string;
   readonly ids: StdioIds;
@@ -36,60 +37,65 @@ export interface ContainerParts extends StdioDependencies {
   readonly crun: Crun;
   readonly reaper: Reaper;
   readonly cgroups: Cgroups;
-  /** Resolves when what was written is on the disk of a snapshot, if there is one (bundles.ts). */
+  /** Flushes the writable layer to a snapshot's disk, if there is one (bundles.ts). */
   readonly flush: (bundle: string) => Promise<void>;
   readonly observer: ContainerObserver;
 }
 
-/** Hears of what happens in containers. */
+/** Receives what happens in containers. */
 export interface ContainerObserver {
   /**
-   * One of the processes has ended: once for each, never before the call that started it is answered.
-   * The init's is the last.
+   * A process has exited: called once for each, never before the call that started it is answered,
+   * and last for the init.
    */
-  exited(container: Container, ended: Process, exit: ExitStatus): void;
-  /** The kernel killed for want of memory; before the exit of what was killed. */
+  exited(container: Container, which: Process, exit: ExitStatus): void;
+  /** The kernel OOM-killed a process; called before that process's exit. */
   oomKilled(container: Container): void;
 }
 
-/** A process in a container; `execId` is null when no exec started it. */
+/** A process in a container; `execId` is null unless an exec started it. */
 export interface ContainerProcess {
   readonly pid: number;
   readonly execId: string | null;
 }
 
-/** One container: its init process, the processes added to it, and where it is in its life. */
+/** One container: its init process, its exec processes and its state. */
 export class Container implements Process {
   readonly id: string;
   readonly execId = "";
   readonly bundle: string;
   readonly ids: StdioIds;
-  /** The processes that were added to the init. */
   readonly execs: Execs;
-  readonly #parts: ContainerParts;
+  readonly #deps: ContainerDeps;
+  readonly #life: Lifecycle<ContainerState, ContainerEvent>;
   readonly #exited = Promise.withResolvers<ExitStatus>();
-  #state: ContainerState = { name: "creating" };
   #init: ReapedProcess | null = null;
   #cgroup: ContainerCgroup | null = null;
   #starting: Promise<unknown> = Promise.resolve();
   #isCheckpointed = false;
 
-  constructor(parts: ContainerParts) {
-    this.id = parts.id;
-    this.bundle = parts.bundle;
-    this.ids = parts.ids;
-    this.#parts = parts;
+  constructor(deps: ContainerDeps) {
+    this.id = deps.id;
+    this.bundle = deps.bundle;
+    this.ids = deps.ids;
+    this.#deps = deps;
+    const name = `container ${quoted(deps.id)}`;
+    this.#life = new Lifecycle(CONTAINER_TRANSITIONS, name, { kind: "creating" });
     this.execs = new Execs({
-      ...parts,
-      containerId: parts.id,
-      admit: (call) => this.#require(call, ["created", "running"]),
-      onExit: (exec, exit) => this.#tellExit(exec, exit),
+      ...deps,
+      containerId: deps.id,
+      admit: (call) => this.#life.require(call, ["created", "running"]),
+      onExit: (exec, exit) => this.#reportExit(exec, exit),
     });
-    this.#exited.promise.catch(() => {}); // it may be that nobody waits
+    this.#exited.promise.catch(() => {}); // nobody may be waiting
   }
 
-  get state(): ContainerState {
-    return this.#state;
+  get #state(): ContainerState {
+    return this.#life.state;
+  }
+
+  #isIn(kind: ContainerState["kind"]): boolean {
+    return this.#state.kind === kind;
   }
 
   get status(): taskTypes.Status {
@@ -97,26 +103,28 @@ export class Container implements Process {
   }
 
   get exit(): ExitStatus | null {
-    return "exit" in this.#state ? this.#state.exit : null;
+    const state = this.#state;
+    return "exit" in state ? state.exit : null;
   }
 
-  /** How the init ended, or will have ended. Rejects when the container could not be created. */
+  /** Resolves with the init's exit. Rejects if the container could not be created. */
   get exited(): Promise<ExitStatus> {
     return this.#exited.promise;
   }
 
-  /** The init's pid, 0 while there is none. */
+  /** The init's pid; 0 while there is none. */
   get pid(): Pid | 0 {
-    return this.#state.name === "creating" ? 0 : this.#state.pid;
+    const state = this.#state;
+    return state.kind === "creating" ? 0 : state.pid;
   }
 
   /**
-   * Creates it. When that fails, nothing is left of it.
+   * Creates the container. A failure leaves nothing behind.
    *
-   * @throws {RpcError} what crun says
+   * @throws {RpcError} crun's error
    */
   async create(): Promise<void> {
-    const { id, bundle, stdio, crun, reaper, birth } = this.#parts;
+    const { id, bundle, stdio, crun, reaper, birth } = this.#deps;
     using nursery = reaper.openNursery();
     let init: ReapedProcess | null;
     try {
@@ -124,254 +132,222 @@ export class Container implements Process {
     } catch (error) {
       stdio[Symbol.dispose]();
       this.#cgroup?.[Symbol.dispose]();
-      // crun undoes a failed create itself; what is left if it died on the way goes with this.
+      // crun undoes a failed create itself; this removes what is left if it died midway.
       await crun.delete(id).catch(() => {});
       const failure = new RpcError(Code.NotFound, `container ${quoted(id)} was not created`);
       this.#exited.reject(failure);
       throw error;
     }
     init?.exited.then((exit) => this.#onExit(exit));
-    this.#expect({ name: "created", pid: init?.pid ?? 0 }, "create");
+    this.#life.request({ kind: "created", pid: init?.pid ?? 0 }, "create");
   }
 
-  /** @throws {RpcError} FailedPrecondition, what crun says */
+  /** @throws {RpcError} FailedPrecondition, or crun's error */
   async start(): Promise<Pid> {
-    this.#expect({ name: "start" }, "start");
+    this.#life.request({ kind: "start" }, "start");
     const starting = this.#start();
     this.#starting = starting.catch(() => {});
     try {
       const { pid } = await starting;
-      this.#apply({ name: "started", pid });
+      this.#life.record({ kind: "started", pid });
       return pid;
     } catch (error) {
-      this.#apply({ name: "start failed" });
+      this.#life.record({ kind: "start failed" });
       throw error;
     }
   }
 
   async #start(): Promise<ReapedProcess> {
-    const { id, bundle, stdio, reaper, birth } = this.#parts;
+    const { id, bundle, stdio, reaper, birth } = this.#deps;
     using nursery = reaper.openNursery();
     const restored = this.#adopt(nursery, await birth.start(id, bundle, stdio));
     restored?.exited.then((exit) => this.#onExit(exit));
     return this.#init!;
   }
 
-  /** Takes the init over from crun, when there is one by now. */
+  /** Takes the init over from crun, if it exists by now. */
   #adopt(nursery: Nursery, pid: number | null): ReapedProcess | null {
     if (pid === null) return null;
     this.#init = nursery.claim(pid as Pid);
     this.#cgroup = this.#cgroupOf(pid as Pid);
-    this.#parts.stdio.created();
+    this.#deps.stdio.created();
     return this.#init;
   }
 
   async kill(signal: number, all: boolean): Promise<void> {
-    if (this.#state.name === "creating") throw this.#refusal("kill");
-    if (this.#state.name === "stopped" || this.#state.name === "deleting") throw alreadyFinished();
+    const { kind } = this.#state;
+    if (kind === "creating") throw this.#life.refusal("kill");
+    if (kind === "stopped" || kind === "deleting") throw alreadyFinished();
     checkSignal(signal);
     if (this.#init === null) {
-      if (this.#state.name !== "created") throw this.#refusal("kill");
-      return await this.#onExit(this.#endOfNone(signal));
+      if (kind !== "created") throw this.#life.refusal("kill");
+      return await this.#onExit(this.#exitWithoutInit(signal));
     }
     // `crun kill --all` would thaw it.
-    if (all && this.#state.name === "paused") return this.#requireCgroup().signalFrozen(signal);
-    if (all) return await this.#parts.crun.killAll(this.id, signal);
-    // What `crun kill` does, without the process: nobody else can free the init's pid.
-    if (!this.#parts.reaper.kill(this.#init, signal)) throw alreadyFinished();
+    if (all && kind === "paused") return this.#requireCgroup().signalFrozen(signal);
+    if (all) return await this.#deps.crun.killAll(this.id, signal);
+    // The same as `crun kill`, without the process: nobody else can free the init's pid.
+    if (!this.#deps.reaper.kill(this.#init, signal)) throw alreadyFinished();
   }
 
   /**
-   * Freezes all of its processes, and flushes the disk of its snapshot: who looks at it while the
-   * container is paused finds all that it has written.
+   * Freezes all processes and flushes the snapshot's disk, so that everything written is on the disk
+   * while the container is paused.
    *
-   * @throws {RpcError} FailedPrecondition; DeadlineExceeded: then it runs on; NotFound: it has ended
+   * @throws {RpcError} FailedPrecondition; DeadlineExceeded: the container continues; NotFound: it has
+   *   exited
    */
   async pause(): Promise<void> {
-    this.#expect({ name: "pause" }, "pause");
+    this.#life.request({ kind: "pause" }, "pause");
     try {
-      // What is just entering the cgroup would be caught half-way, and crun with it.
+      // A process that is entering the cgroup would be frozen half-way, and crun with it.
       await this.execs.settled();
       await this.#requireCgroup().freeze();
       await this.#flush();
     } catch (error) {
-      if (this.#state.name === "pausing") {
+      if (this.#isIn("pausing")) {
         this.#cgroup?.thaw();
-        this.#apply({ name: "pause failed" });
+        this.#life.record({ kind: "pause failed" });
       }
       throw error;
     }
-    if (this.#state.name !== "pausing") throw alreadyFinished();
-    this.#apply({ name: "paused" });
+    if (!this.#isIn("pausing")) throw alreadyFinished();
+    this.#life.record({ kind: "paused" });
   }
 
-  /** @throws {RpcError} FailedPrecondition: it is not paused */
+  /** @throws {RpcError} FailedPrecondition: the container is not paused */
   resume(): void {
-    this.#require("resume", ["paused"]);
-    if (this.#isCheckpointed) throw this.#refusal("resume", "being checkpointed");
+    this.#life.require("resume", ["paused"]);
+    if (this.#isCheckpointed) throw this.#life.refusal("resume", "being checkpointed");
     this.#requireCgroup().thaw();
-    this.#apply({ name: "resume" });
+    this.#life.record({ kind: "resume" });
   }
 
   /**
-   * Writes its processes, and what it changed in its root file system, into `folder`. It stands still
-   * meanwhile, and afterwards is what it was before, or has ended, if that was asked for.
+   * Writes the processes and the writable layer to `directory`. The container is frozen meanwhile;
+   * afterwards it is in its former state, or has exited if `options` say so.
    *
-   * @throws {RpcError} FailedPrecondition; what crun and CRIU say: it is what it was before
+   * @throws {RpcError} FailedPrecondition; or crun's error with CRIU's, and the container is in its
+   *   former state
    */
-  async checkpoint(folder: string, options: CheckpointOptions): Promise<void> {
-    this.#require("checkpoint", ["running", "paused"]);
-    if (this.#isCheckpointed) throw this.#refusal("checkpoint", "being checkpointed");
+  async checkpoint(directory: string, options: CheckpointOptions): Promise<void> {
+    this.#life.require("checkpoint", ["running", "paused"]);
+    if (this.#isCheckpointed) throw this.#life.refusal("checkpoint", "being checkpointed");
     this.#isCheckpointed = true;
-    const wasRunning = this.#state.name === "running";
+    const wasRunning = this.#isIn("running");
     try {
       if (wasRunning) await this.pause();
-      const { id, bundle, crun, reaper } = this.#parts;
-      await crun.checkpoint(id, { folder, flags: options.crunFlags }, options.exit);
-      await packWritable(reaper, bundle, folder);
-      noteFlags(folder, options);
+      const { id, bundle, crun, reaper } = this.#deps;
+      await crun.checkpoint(id, { directory, flags: options.crunFlags }, options.exit);
+      await packWritable(reaper, bundle, directory);
+      noteFlags(directory, options);
     } finally {
       this.#isCheckpointed = false;
-      if (wasRunning && this.#state.name === "paused") this.resume();
+      if (wasRunning && this.#isIn("paused")) this.resume();
     }
   }
 
-  /** What the kernel counts for it. @throws {RpcError} FailedPrecondition */
+  /** Returns the kernel's statistics. @throws {RpcError} FailedPrecondition */
   metrics(): CgroupMetrics {
-    if (this.#state.name === "creating") throw this.#refusal("measure");
+    if (this.#isIn("creating")) throw this.#life.refusal("measure");
     return this.#requireCgroup().metrics();
   }
 
   /**
-   * Changes its limits.
+   * Changes the limits.
    *
-   * @throws {RpcError} FailedPrecondition, what crun says
+   * @throws {RpcError} FailedPrecondition, or crun's error
    */
   async update(resources: JsonObject): Promise<void> {
-    this.#require("update", ["created", "running", "pausing", "paused"]);
-    await this.#parts.crun.update(this.id, resources);
+    this.#life.require("update", ["created", "running", "pausing", "paused"]);
+    await this.#deps.crun.update(this.id, resources);
   }
 
-  /** All of the container's processes. */
+  /** Returns all processes of the container. @throws {RpcError} FailedPrecondition */
   pids(): ContainerProcess[] {
-    if (this.#state.name === "creating") throw this.#refusal("pids");
+    if (this.#isIn("creating")) throw this.#life.refusal("list the processes of");
     if (this.#cgroup === null) return [];
     const execs = this.execs.byPid();
-    return this.#cgroup.processes()
-      .map((pid) => ({ pid, execId: execs.get(pid) ?? null }));
+    return this.#cgroup.processes().map((pid) => ({ pid, execId: execs.get(pid) ?? null }));
   }
 
   closeStdin(): void {
-    this.#parts.stdio.closeInput();
+    this.#deps.stdio.closeInput();
   }
 
   resize(size: WindowSize): void {
-    if (this.exit !== null) throw this.#refusal("resize");
-    this.#parts.stdio.resize(size);
+    if (this.exit !== null) throw this.#life.refusal("resize");
+    this.#deps.stdio.resize(size);
   }
 
   /**
-   * Deletes a container that has stopped or never started; the latter is killed.
+   * Deletes a container that has stopped, or that was never started and is killed by this.
    *
-   * @throws {RpcError} FailedPrecondition, what crun says
+   * @throws {RpcError} FailedPrecondition, or crun's error
    */
   async delete(): Promise<ExitStatus> {
-    this.#expect({ name: "delete" }, "delete");
+    this.#life.request({ kind: "delete" }, "delete");
     try {
-      await this.#parts.crun.delete(this.id);
+      await this.#deps.crun.delete(this.id);
     } catch (error) {
-      this.#apply({ name: "delete failed" });
+      this.#life.record({ kind: "delete failed" });
       throw error;
     }
-    if (this.#init === null) this.#exited.resolve(this.exit ?? this.#endOfNone(null));
+    if (this.#init === null) this.#exited.resolve(this.exit ?? this.#exitWithoutInit(null));
     const exit = await this.exited;
-    this.#parts.stdio[Symbol.dispose]();
+    this.#deps.stdio[Symbol.dispose]();
     this.#cgroup?.[Symbol.dispose]();
     this.execs.dispose();
     return exit;
   }
 
   async #onExit(exit: ExitStatus): Promise<void> {
-    // With no pid namespace of its own, what it started is still there and holds its files.
+    // Without a pid namespace of its own, the init leaves its children behind, with its files open.
     this.#cgroup?.kill();
     await this.#starting;
-    this.#parts.stdio.exited();
-    this.#apply({ name: "exited", exit });
+    this.#deps.stdio.exited();
+    this.#life.record({ kind: "exited", exit });
     await this.execs.end();
-    this.#cgroup?.kill(); // what an exec just started
-    // Whoever hears of the end may read the snapshot. What it cannot be flushed for is in the log
-    // of the guest's kernel, and the end is the end all the same.
+    this.#cgroup?.kill(); // processes that an exec has just started
+    // A client may read the snapshot once it learns of the exit. The guest's kernel logs why a flush
+    // fails, and the exit is reported all the same.
     await this.#flush().catch(() => {});
     this.#exited.resolve(exit);
-    this.#tellExit(this, exit);
+    this.#reportExit(this, exit);
   }
 
-  /** @throws {RpcError} DeadlineExceeded: it goes on; SystemError */
-  async #flush(): Promise<void> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      const why = `the disk did not take what was written within ${FLUSH_TIMEOUT_MS / 1_000} s`;
-      late.reject(new RpcError(Code.DeadlineExceeded, why));
-    }, FLUSH_TIMEOUT_MS);
-    try {
-      await Promise.race([this.#parts.flush(this.bundle), late.promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+  /** @throws {RpcError} DeadlineExceeded: the flush continues; SystemError: it failed */
+  #flush(): Promise<void> {
+    const why = `disk did not take what was written within ${FLUSH_TIMEOUT_MS / 1_000} s`;
+    return withDeadline({
+      timeoutMs: FLUSH_TIMEOUT_MS,
+      onTimeout: () => new RpcError(Code.DeadlineExceeded, why),
+    }, () => this.#deps.flush(this.bundle));
   }
 
-  /** How a container ends that was to come out of a checkpoint, and did not. */
-  #endOfNone(signal: number | null): ExitStatus {
-    const at = this.#parts.system.clock("realtime");
+  /** Returns the exit of a container whose init was to be restored and never was. */
+  #exitWithoutInit(signal: number | null): ExitStatus {
+    const at = this.#deps.system.clock("realtime");
     return { pid: 0 as Pid, code: signal === null ? 0 : SIGNALLED + signal, signal, at };
   }
 
-  #tellExit(ended: Process, exit: ExitStatus): void {
+  #reportExit(process: Process, exit: ExitStatus): void {
     this.#cgroup?.checkOom();
-    this.#parts.observer.exited(this, ended, exit);
+    this.#deps.observer.exited(this, process, exit);
   }
 
   #cgroupOf(init: Pid): ContainerCgroup | null {
-    const { system, cgroups, observer } = this.#parts;
+    const { system, cgroups, observer } = this.#deps;
     const path = cgroups.of(init);
-    return path === null
-      ? null
-      : new ContainerCgroup(system, cgroups, path, () => observer.oomKilled(this));
+    if (path === null) return null;
+    return new ContainerCgroup(system, cgroups, path, () => observer.oomKilled(this));
   }
 
   #requireCgroup(): ContainerCgroup {
     if (this.#cgroup !== null) return this.#cgroup;
     throw new RpcError(
       Code.FailedPrecondition,
-      `the cgroup of container ${quoted(this.id)} is not known`,
-    );
-  }
-
-  /** Refuses `call` in all other states. */
-  #require(call: string, states: readonly ContainerState["name"][]): void {
-    if (!states.includes(this.#state.name)) throw this.#refusal(call);
-  }
-
-  /** Does what a caller asked for, or refuses it. */
-  #expect(event: ContainerEvent, call: string): void {
-    const next = transition(this.#state, event);
-    if (next === null) throw this.#refusal(call);
-    this.#state = next;
-  }
-
-  /** Notes what has happened. */
-  #apply(event: ContainerEvent): void {
-    const next = transition(this.#state, event);
-    if (next === null) {
-      throw new Error(`container ${this.id}: ${event.name} while ${this.#state.name}`);
-    }
-    this.#state = next;
-  }
-
-  #refusal(call: string, state: string = this.#state.name): RpcError {
-    return new RpcError(
-      Code.FailedPrecondition,
-      `cannot ${call} container ${quoted(this.id)}: it is ${state}`,
+      `cgroup of container ${quoted(this.id)} is unknown`,
     );
   }
 }

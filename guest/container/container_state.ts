@@ -1,111 +1,87 @@
+import type { Transitions } from "../../base/mod.ts";
 import { type ExitStatus, type Pid } from "../../ffi/mod.ts";
 import { taskTypes } from "../../proto/mod.ts";
 
-/** The init's; 0 when it is to come out of a checkpoint, and has not yet. */
+/** The init's pid; 0 until a restore has created it. */
 type InitPid = Pid | 0;
 
-/** Where a container is in its life. */
+/** The state of a container. */
 export type ContainerState =
-  /** crun create is under way. */
-  | { readonly name: "creating" }
-  | { readonly name: "created"; readonly pid: InitPid }
-  /** crun start, or restore, is under way. */
-  | { readonly name: "starting"; readonly pid: InitPid }
-  | { readonly name: "running"; readonly pid: Pid }
+  /** crun create is running. */
+  | { readonly kind: "creating" }
+  | { readonly kind: "created"; readonly pid: InitPid }
+  /** crun start, or restore, is running. */
+  | { readonly kind: "starting"; readonly pid: InitPid }
+  | { readonly kind: "running"; readonly pid: Pid }
   /** Its processes are being frozen. */
-  | { readonly name: "pausing"; readonly pid: Pid }
-  | { readonly name: "paused"; readonly pid: Pid }
-  | { readonly name: "stopped"; readonly pid: InitPid; readonly exit: ExitStatus }
-  /** crun delete is under way; `exit` is null when it is what kills the process. */
-  | { readonly name: "deleting"; readonly pid: InitPid; readonly exit: ExitStatus | null };
+  | { readonly kind: "pausing"; readonly pid: Pid }
+  | { readonly kind: "paused"; readonly pid: Pid }
+  | { readonly kind: "stopped"; readonly pid: InitPid; readonly exit: ExitStatus }
+  /** crun delete is running; `exit` is null if that is what kills the init. */
+  | { readonly kind: "deleting"; readonly pid: InitPid; readonly exit: ExitStatus | null };
 
 /** What happens to a container. */
 export type ContainerEvent =
-  | { readonly name: "created"; readonly pid: InitPid }
-  | { readonly name: "start" }
-  | { readonly name: "started"; readonly pid: Pid }
-  | { readonly name: "start failed" }
-  | { readonly name: "pause" }
-  | { readonly name: "paused" }
-  | { readonly name: "pause failed" }
-  | { readonly name: "resume" }
-  | { readonly name: "exited"; readonly exit: ExitStatus }
-  | { readonly name: "delete" }
-  | { readonly name: "delete failed" };
+  | { readonly kind: "created"; readonly pid: InitPid }
+  | { readonly kind: "start" }
+  | { readonly kind: "started"; readonly pid: Pid }
+  | { readonly kind: "start failed" }
+  | { readonly kind: "pause" }
+  | { readonly kind: "paused" }
+  | { readonly kind: "pause failed" }
+  | { readonly kind: "resume" }
+  | { readonly kind: "exited"; readonly exit: ExitStatus }
+  | { readonly kind: "delete" }
+  | { readonly kind: "delete failed" };
 
-/**
- * The state after `event`, or null when it cannot happen in `state`: a call that is refused.
- *
- * Total: every event has an answer in every state.
- */
-export function transition(state: ContainerState, event: ContainerEvent): ContainerState | null {
-  switch (event.name) {
-    case "created":
-      return state.name === "creating" ? { name: "created", pid: event.pid } : null;
-    case "start":
-      return state.name === "created" ? { name: "starting", pid: state.pid } : null;
-    case "started":
-      return state.name === "starting" ? { name: "running", pid: event.pid } : null;
-    case "start failed":
-      return state.name === "starting" ? { name: "created", pid: state.pid } : null;
-    case "pause":
-      return state.name === "running" ? { name: "pausing", pid: state.pid } : null;
-    case "paused":
-      return state.name === "pausing" ? { name: "paused", pid: state.pid } : null;
-    case "pause failed":
-      return state.name === "pausing" ? { name: "running", pid: state.pid } : null;
-    case "resume":
-      return state.name === "paused" ? { name: "running", pid: state.pid } : null;
-    case "exited":
-      return exited(state, event.exit);
-    case "delete":
-      return deleting(state);
-    case "delete failed":
-      return undeleted(state);
-  }
-}
+type Exited = Extract<ContainerEvent, { kind: "exited" }>;
+const stopped = ({ pid }: { readonly pid: InitPid }, { exit }: Exited): ContainerState => {
+  return { kind: "stopped", pid, exit };
+};
 
-function exited(state: ContainerState, exit: ExitStatus): ContainerState | null {
-  switch (state.name) {
-    case "created":
-    case "starting":
-    case "running":
-    case "pausing":
-    case "paused":
-      return { name: "stopped", pid: state.pid, exit };
-    case "deleting":
-      return state.exit === null ? { name: "deleting", pid: state.pid, exit } : null;
-    case "creating":
-    case "stopped":
-      return null;
-  }
-}
+/** The legal transitions. */
+export const CONTAINER_TRANSITIONS: Transitions<ContainerState, ContainerEvent> = {
+  creating: {
+    created: (_, { pid }) => ({ kind: "created", pid }),
+  },
+  created: {
+    start: ({ pid }) => ({ kind: "starting", pid }),
+    exited: stopped,
+    // Deleting a container that was never started kills it, as in runc's shim.
+    delete: ({ pid }) => ({ kind: "deleting", pid, exit: null }),
+  },
+  starting: {
+    started: (_, { pid }) => ({ kind: "running", pid }),
+    "start failed": ({ pid }) => ({ kind: "created", pid }),
+    exited: stopped,
+  },
+  running: {
+    pause: ({ pid }) => ({ kind: "pausing", pid }),
+    exited: stopped,
+  },
+  pausing: {
+    paused: ({ pid }) => ({ kind: "paused", pid }),
+    "pause failed": ({ pid }) => ({ kind: "running", pid }),
+    exited: stopped,
+  },
+  paused: {
+    resume: ({ pid }) => ({ kind: "running", pid }),
+    exited: stopped,
+  },
+  stopped: {
+    delete: ({ pid, exit }) => ({ kind: "deleting", pid, exit }),
+  },
+  deleting: {
+    exited: ({ pid, exit: before }, { exit }) =>
+      before === null ? { kind: "deleting", pid, exit } : null,
+    "delete failed": ({ pid, exit }) =>
+      exit === null ? { kind: "created", pid } : { kind: "stopped", pid, exit },
+  },
+};
 
-function deleting(state: ContainerState): ContainerState | null {
-  switch (state.name) {
-    case "created": // never started: deleting it kills it, as runc's shim does
-      return { name: "deleting", pid: state.pid, exit: null };
-    case "stopped":
-      return { name: "deleting", pid: state.pid, exit: state.exit };
-    case "creating":
-    case "starting":
-    case "running":
-    case "pausing":
-    case "paused":
-    case "deleting":
-      return null;
-  }
-}
-
-function undeleted(state: ContainerState): ContainerState | null {
-  if (state.name !== "deleting") return null;
-  const { pid, exit } = state;
-  return exit === null ? { name: "created", pid } : { name: "stopped", pid, exit };
-}
-
-/** What containerd calls `state`. */
-export function statusOf(state: ContainerState): taskTypes.Status {
-  switch (state.name) {
+/** Returns containerd's name for `state`. */
+export function statusOf({ kind }: ContainerState): taskTypes.Status {
+  switch (kind) {
     case "creating":
     case "created":
     case "starting":

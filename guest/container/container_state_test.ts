@@ -1,43 +1,44 @@
 import assert from "node:assert/strict";
+import { transition } from "../../base/mod.ts";
 import { type ExitStatus, type Pid } from "../../ffi/mod.ts";
 import { taskTypes } from "../../proto/mod.ts";
 import {
+  CONTAINER_TRANSITIONS,
   type ContainerEvent,
   type ContainerState,
   statusOf,
-  transition,
 } from "./container_state.ts";
 
 const pid = 7 as Pid;
 const exit: ExitStatus = { pid, code: 3, signal: null, at: 1n };
 
 const STATES: Record<string, ContainerState> = {
-  creating: { name: "creating" },
-  created: { name: "created", pid },
-  starting: { name: "starting", pid },
-  running: { name: "running", pid },
-  pausing: { name: "pausing", pid },
-  paused: { name: "paused", pid },
-  stopped: { name: "stopped", pid, exit },
-  "deleting alive": { name: "deleting", pid, exit: null },
-  "deleting stopped": { name: "deleting", pid, exit },
+  creating: { kind: "creating" },
+  created: { kind: "created", pid },
+  starting: { kind: "starting", pid },
+  running: { kind: "running", pid },
+  pausing: { kind: "pausing", pid },
+  paused: { kind: "paused", pid },
+  stopped: { kind: "stopped", pid, exit },
+  "deleting alive": { kind: "deleting", pid, exit: null },
+  "deleting stopped": { kind: "deleting", pid, exit },
 };
 
 const EVENTS: Record<string, ContainerEvent> = {
-  created: { name: "created", pid },
-  start: { name: "start" },
-  started: { name: "started", pid },
-  "start failed": { name: "start failed" },
-  pause: { name: "pause" },
-  paused: { name: "paused" },
-  "pause failed": { name: "pause failed" },
-  resume: { name: "resume" },
-  exited: { name: "exited", exit },
-  delete: { name: "delete" },
-  "delete failed": { name: "delete failed" },
+  created: { kind: "created", pid },
+  start: { kind: "start" },
+  started: { kind: "started", pid },
+  "start failed": { kind: "start failed" },
+  pause: { kind: "pause" },
+  paused: { kind: "paused" },
+  "pause failed": { kind: "pause failed" },
+  resume: { kind: "resume" },
+  exited: { kind: "exited", exit },
+  delete: { kind: "delete" },
+  "delete failed": { kind: "delete failed" },
 };
 
-/** The legal ones; everything else is refused. */
+/** The legal transitions; all others are illegal. */
 const LEGAL: Record<string, Record<string, string>> = {
   creating: { created: "created" },
   created: { start: "starting", exited: "stopped", delete: "deleting alive" },
@@ -50,17 +51,21 @@ const LEGAL: Record<string, Record<string, string>> = {
   "deleting stopped": { "delete failed": "stopped" },
 };
 
-Deno.test("every state answers every event", () => {
+Deno.test("every event is legal in exactly the listed states", () => {
   for (const [stateName, state] of Object.entries(STATES)) {
     for (const [eventName, event] of Object.entries(EVENTS)) {
       const legal = LEGAL[stateName]?.[eventName];
       const expected = legal === undefined ? null : STATES[legal];
-      assert.deepEqual(transition(state, event), expected, `${eventName} while ${stateName}`);
+      assert.deepEqual(
+        transition(CONTAINER_TRANSITIONS, state, event),
+        expected,
+        `${eventName} while ${stateName}`,
+      );
     }
   }
 });
 
-Deno.test("containerd has a name for every state", () => {
+Deno.test("every state has containerd's name", () => {
   const { Status } = taskTypes;
   assert.deepEqual(
     Object.fromEntries(

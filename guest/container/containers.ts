@@ -1,18 +1,19 @@
+import { quoted } from "../../base/mod.ts";
 import { type ExitStatus, type Poller, type System } from "../../ffi/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
+import { checkedContainerId } from "../base/ids.ts";
+import { type Reaper } from "../base/reaper.ts";
 import { type Cgroups } from "../cgroup/cgroup.ts";
-import { Container, type ContainerObserver } from "./container.ts";
 import { type Checkpoints } from "../runtime/checkpoints.ts";
 import { type Crun } from "../runtime/crun.ts";
-import { checkedContainerId, quoted } from "../base/ids.ts";
-import { NewInit, RestoredInit } from "./init_birth.ts";
 import { openStdio } from "../stdio/open_stdio.ts";
-import type { StdioIds } from "../stdio/process_stdio.ts";
-import { type Reaper } from "../base/reaper.ts";
+import { type StdioIds } from "../stdio/process_stdio.ts";
 import { type StreamRegistry } from "../stdio/stream_registry.ts";
+import { Container, type ContainerObserver } from "./container.ts";
+import { NewInit, RestoredInit } from "./init_birth.ts";
 
 /** What containers need from the rest of vminitd. */
-export interface ContainersDependencies {
+export interface ContainersDeps {
   readonly system: System;
   readonly poller: Poller;
   readonly reaper: Reaper;
@@ -25,20 +26,20 @@ export interface ContainersDependencies {
   readonly observer: ContainerObserver;
 }
 
-/** The containers that there are, by id. */
+/** All containers, by id. */
 export class Containers {
-  readonly #dependencies: ContainersDependencies;
+  readonly #deps: ContainersDeps;
   readonly #containers = new Map<string, Container>();
 
-  constructor(dependencies: ContainersDependencies) {
-    this.#dependencies = dependencies;
+  constructor(deps: ContainersDeps) {
+    this.#deps = deps;
   }
 
   /**
-   * Creates a container, out of `checkpoint` unless that is empty. Its streams can be dialed from now on, its id is taken from now on; both end
-   * when it fails.
+   * Creates a container, from `checkpoint` unless that is empty. Its id is taken and its streams can
+   * be dialed from now on, until it is deleted or the create fails.
    *
-   * @throws {RpcError} AlreadyExists, InvalidArgument, what crun says
+   * @throws {RpcError} AlreadyExists, InvalidArgument, or crun's error
    */
   async create(
     id: string,
@@ -50,11 +51,10 @@ export class Containers {
     if (this.#containers.has(id)) {
       throw new RpcError(Code.AlreadyExists, `container ${quoted(id)} already exists`);
     }
-    const stdio = openStdio(this.#dependencies, ids, () => this.#dependencies.crun.consolePath());
-    const birth = checkpoint === ""
-      ? new NewInit(this.#dependencies.crun)
-      : new RestoredInit(this.#dependencies, checkpoint);
-    const container = new Container({ ...this.#dependencies, id, bundle, ids, stdio, birth });
+    const { crun } = this.#deps;
+    const stdio = openStdio(this.#deps, ids, () => crun.consolePath());
+    const birth = checkpoint === "" ? new NewInit(crun) : new RestoredInit(this.#deps, checkpoint);
+    const container = new Container({ ...this.#deps, id, bundle, ids, stdio, birth });
     this.#containers.set(id, container);
     try {
       await container.create();
@@ -72,7 +72,7 @@ export class Containers {
     return container;
   }
 
-  /** @throws {RpcError} NotFound, FailedPrecondition, what crun says */
+  /** @throws {RpcError} NotFound, FailedPrecondition, or crun's error */
   async delete(id: string): Promise<{ process: Container; exit: ExitStatus }> {
     const process = this.get(id);
     const exit = await process.delete();
@@ -80,7 +80,7 @@ export class Containers {
     return { process, exit };
   }
 
-  /** Whether a container was made from `bundle`. */
+  /** Returns whether a container was made from `bundle`. */
   usesBundle(bundle: string): boolean {
     return [...this.#containers.values()].some((container) => container.bundle === bundle);
   }

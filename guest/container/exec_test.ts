@@ -4,13 +4,13 @@ import { type Guest, processSpec, refused, withGuest } from "../testing/task_gue
 
 const { Status } = taskTypes;
 
-/** A running container that lives until it is killed. */
+/** Starts a container that runs until it is killed. */
 async function sleeper({ create, task }: Guest, id = "c1"): Promise<void> {
   await create(id, "exec sleep 1000");
   await task.start({ id });
 }
 
-/** The next `count` exit events, as "<id> <status>". */
+/** Returns the next `count` exit events, as "<id> <status>". */
 async function exits({ system }: Guest, count: number): Promise<string[]> {
   const seen: string[] = [];
   for await (const { event } of system.events({})) {
@@ -21,7 +21,7 @@ async function exits({ system }: Guest, count: number): Promise<string[]> {
   return seen;
 }
 
-Deno.test("a process is added, started, fed, waited for and deleted", () =>
+Deno.test("an exec process lives from exec to delete", () =>
   withGuest(async (guest) => {
     const { task, exec, output, input } = guest;
     await sleeper(guest);
@@ -56,7 +56,7 @@ Deno.test("a process is added, started, fed, waited for and deleted", () =>
     assert.equal((await task.state({ id: "c1" })).status, Status.RUNNING);
   }));
 
-Deno.test("an init's exit kills what was added, and is the last to be told", () =>
+Deno.test("an init's exit kills the exec processes and is reported last", () =>
   withGuest(async (guest) => {
     const { task, exec } = guest;
     await sleeper(guest);
@@ -66,8 +66,8 @@ Deno.test("an init's exit kills what was added, and is the last to be told", () 
     await task.start({ id: "c1", execId: "fast" });
     await task.wait({ id: "c1", execId: "fast" });
     await task.kill({ id: "c1", signal: 9 });
-    const told = await exits(guest, 4);
-    assert.deepEqual([told[0], told.slice(1, 3).sort(), told[3]], [
+    const seen = await exits(guest, 4);
+    assert.deepEqual([seen[0], seen.slice(1, 3).sort(), seen[3]], [
       "fast 7",
       ["e1 137", "e2 137"],
       "c1 137",
@@ -82,7 +82,7 @@ Deno.test("an init's exit kills what was added, and is the last to be told", () 
     await task.delete({ id: "c1" });
   }));
 
-Deno.test("a command that is not there is an error of its start, and no exit", () =>
+Deno.test("a missing command fails the start and is not an exit", () =>
   withGuest(async (guest) => {
     const { task, output, exec } = guest;
     await sleeper(guest);
@@ -111,7 +111,7 @@ Deno.test("a command that is not there is an error of its start, and no exit", (
     assert.deepEqual(await exits(guest, 1), ["e2 3"]);
   }));
 
-Deno.test("what was never started can be deleted, what runs cannot", () =>
+Deno.test("an exec process can be deleted before its start, not while it runs", () =>
   withGuest(async (guest) => {
     const { task, exec } = guest;
     await sleeper(guest);
@@ -134,7 +134,7 @@ Deno.test("what was never started can be deleted, what runs cannot", () =>
     assert.equal((await task.wait({ id: "c1", execId: "e1" })).exitStatus, 143);
   }));
 
-Deno.test("what cannot be added is refused", () =>
+Deno.test("an invalid exec is refused", () =>
   withGuest(async (guest) => {
     const { task, exec } = guest;
     await sleeper(guest);
@@ -148,14 +148,14 @@ Deno.test("what cannot be added is refused", () =>
         task.exec({ id: "c1", execId: "e2", ...(spec === undefined ? {} : { spec }) }),
         refused(Code.InvalidArgument, why),
       );
-    await bad(undefined, /there is none/);
-    await bad({ ...processSpec({}), typeUrl: "x/Linux" }, /of type "x\/Linux"/);
-    await bad(processSpec({ cwd: "/" }), /args is not a list/);
-    await bad(processSpec({ args: ["x"], cwd: "x" }), /cwd is not an absolute path/);
-    await bad(processSpec([]), /it is not an object/);
+    await bad(undefined, /exec process: missing/);
+    await bad({ ...processSpec({}), typeUrl: "x/Linux" }, /has type "x\/Linux"/);
+    await bad(processSpec({ cwd: "/" }), /args must be a non-empty list of strings/);
+    await bad(processSpec({ args: ["x"], cwd: "x" }), /cwd must be an absolute path/);
+    await bad(processSpec([]), /exec process: not a JSON object/);
   }));
 
-Deno.test("the container's processes are told with their exec ids", () =>
+Deno.test("pids returns the exec ids of exec processes", () =>
   withGuest(async (guest) => {
     const { task, exec } = guest;
     await sleeper(guest);
@@ -166,7 +166,7 @@ Deno.test("the container's processes are told with their exec ids", () =>
     assert.equal(unpackAny(runcOptions.ProcessDetailsSchema, info!).execId, "e1");
   }));
 
-Deno.test("fifty at a time", () =>
+Deno.test("fifty exec processes run at a time", () =>
   withGuest(async (guest) => {
     const { task, exec, output } = guest;
     await sleeper(guest);
@@ -182,4 +182,20 @@ Deno.test("fifty at a time", () =>
     };
     const outcomes = await Promise.all(Array.from({ length: 50 }, (_, index) => run(index)));
     assert.deepEqual(outcomes, Array.from({ length: 50 }, (_, index) => `${index} ${index}\n`));
+  }));
+
+Deno.test("integers of 64 bits of an exec process arrive at crun unchanged", () =>
+  withGuest(async (guest) => {
+    const { task, directory } = guest;
+    await sleeper(guest);
+    const rlimits = [{ type: "RLIMIT_NOFILE", hard: 2n ** 64n - 1n, soft: 2n ** 63n - 1n }];
+    const spec = processSpec({ args: ["sh", "-c", "exit 0"], cwd: "/", rlimits });
+    await task.exec({ id: "c1", execId: "e1", spec });
+    await task.start({ id: "c1", execId: "e1" });
+    await task.wait({ id: "c1", execId: "e1" });
+    assert.equal(
+      await Deno.readTextFile(`${directory}/crun/c1/process.json`),
+      '{"args":["sh","-c","exit 0"],"cwd":"/","rlimits":[{"type":"RLIMIT_NOFILE",' +
+        '"hard":18446744073709551615,"soft":9223372036854775807}],"terminal":false}',
+    );
   }));

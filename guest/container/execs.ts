@@ -1,55 +1,53 @@
+import { quoted } from "../../base/mod.ts";
 import { type ExitStatus } from "../../ffi/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
+import { checkedExecId } from "../base/ids.ts";
+import { type Reaper } from "../base/reaper.ts";
 import { type Crun } from "../runtime/crun.ts";
-import { Exec } from "./exec.ts";
-import { checkedExecId, quoted } from "../base/ids.ts";
 import { type OciProcess } from "../runtime/oci_process.ts";
 import { openStdio } from "../stdio/open_stdio.ts";
-import type { StdioIds } from "../stdio/process_stdio.ts";
-import { type Reaper } from "../base/reaper.ts";
-import { type StdioDependencies } from "../stdio/stdio_endpoint.ts";
+import { type StdioIds } from "../stdio/process_stdio.ts";
+import { type StdioDeps } from "../stdio/stdio_endpoint.ts";
+import { Exec } from "./exec.ts";
 
-/** What the added processes of a container need from it. */
-export interface ExecsDependencies extends StdioDependencies {
+/** What exec processes need from their container. */
+export interface ExecsDeps extends StdioDeps {
   readonly reaper: Reaper;
   readonly crun: Crun;
   readonly containerId: string;
-  /** Throws when the container is not in a state for `call`. */
+  /** Throws if the container's state forbids `call`. */
   readonly admit: (call: string) => void;
   readonly onExit: (exec: Exec, exit: ExitStatus) => void;
 }
 
-/** The processes that were added to one container, by their exec id. */
+/** The exec processes of one container, by exec id. */
 export class Execs {
-  readonly #dependencies: ExecsDependencies;
+  readonly #deps: ExecsDeps;
   readonly #execs = new Map<string, Exec>();
 
-  constructor(dependencies: ExecsDependencies) {
-    this.#dependencies = dependencies;
+  constructor(deps: ExecsDeps) {
+    this.#deps = deps;
   }
 
   /**
-   * Adds a process, to be started later. Its streams can be dialed from now on.
+   * Adds a process, to be started later. The host can dial its streams from now on.
    *
    * @throws {RpcError} AlreadyExists, InvalidArgument, FailedPrecondition
    */
   add(execId: string, process: OciProcess, ids: StdioIds): Exec {
-    const { containerId, crun, admit } = this.#dependencies;
+    const { containerId, crun, admit } = this.#deps;
     checkedExecId(execId);
     // In an exit event, the container's own id stands for the init.
     if (this.#execs.has(execId) || execId === containerId) {
-      throw new RpcError(
-        Code.AlreadyExists,
-        `process ${quoted(execId)} in container ${quoted(containerId)} already exists`,
-      );
+      throw new RpcError(Code.AlreadyExists, `${this.#name(execId)} already exists`);
     }
     admit("exec in");
     const exec = new Exec({
-      ...this.#dependencies,
+      ...this.#deps,
       execId,
       process,
       ids,
-      stdio: openStdio(this.#dependencies, ids, () => crun.consolePath()),
+      stdio: openStdio(this.#deps, ids, () => crun.consolePath()),
       admit: () => admit("exec in"),
     });
     this.#execs.set(execId, exec);
@@ -59,17 +57,11 @@ export class Execs {
   /** @throws {RpcError} NotFound */
   get(execId: string): Exec {
     const exec = this.#execs.get(execId);
-    if (exec === undefined) {
-      const { containerId } = this.#dependencies;
-      throw new RpcError(
-        Code.NotFound,
-        `no process ${quoted(execId)} in container ${quoted(containerId)}`,
-      );
-    }
+    if (exec === undefined) throw new RpcError(Code.NotFound, `no ${this.#name(execId)}`);
     return exec;
   }
 
-  /** @throws {RpcError} NotFound, FailedPrecondition: it runs */
+  /** @throws {RpcError} NotFound; FailedPrecondition: it is running */
   delete(execId: string): { process: Exec; exit: ExitStatus } {
     const process = this.get(execId);
     const exit = process.delete();
@@ -77,23 +69,27 @@ export class Execs {
     return { process, exit };
   }
 
-  /** The exec ids by the pids of those that run. */
+  /** Returns the exec ids of running processes, by pid. */
   byPid(): Map<number, string> {
     return new Map([...this.#execs.values()].map(({ pid, execId }) => [pid, execId]));
   }
 
-  /** Resolves when none is being started. */
+  /** Resolves when no start is in progress. */
   async settled(): Promise<void> {
     await Promise.all([...this.#execs.values()].map((exec) => exec.settled()));
   }
 
-  /** Kills all. Resolves when none is alive and their exits were told. */
+  /** Kills all processes. Resolves when their exits have been reported. */
   async end(): Promise<void> {
     await Promise.all([...this.#execs.values()].map((exec) => exec.end()));
   }
 
-  /** Ends all of their streams. */
+  /** Ends all streams. */
   dispose(): void {
     for (const exec of this.#execs.values()) exec.dispose();
+  }
+
+  #name(execId: string): string {
+    return `process ${quoted(execId)} in container ${quoted(this.#deps.containerId)}`;
   }
 }

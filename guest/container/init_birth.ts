@@ -1,29 +1,31 @@
+import { encodeOciJson } from "../../proto/mod.ts";
+import { type Reaper } from "../base/reaper.ts";
 import { notedFlags } from "../runtime/checkpoint_options.ts";
 import { type Checkpoints } from "../runtime/checkpoints.ts";
 import { type Crun, type CrunStdio } from "../runtime/crun.ts";
-import { type Reaper } from "../base/reaper.ts";
-import { type JsonObject } from "../runtime/oci_json.ts";
+import { type JsonObject, parseOciObject } from "../runtime/oci_json.ts";
 import { unpackWritable } from "../runtime/writable_layer.ts";
 
-/** How the init process of one container comes to be. */
+/** How the init process of one container is created and started. */
 export interface InitBirth {
   /**
-   * Makes all that goes before the start.
+   * Does everything that precedes the start.
    *
-   * @returns the init's pid, to be claimed from a nursery opened before; null: there is none yet
-   * @throws {RpcError} what crun says
+   * @returns the init's pid, to be claimed from a nursery opened before the call; null if start
+   *   creates the init
+   * @throws {RpcError} crun's error
    */
   create(id: string, bundle: string, stdio: CrunStdio): Promise<number | null>;
   /**
-   * Lets it run.
+   * Lets the init run.
    *
-   * @returns its pid where create gave none, to be claimed as there; else null
-   * @throws {RpcError} what crun says
+   * @returns the init's pid if create returned null, to be claimed like there; otherwise null
+   * @throws {RpcError} crun's error
    */
   start(id: string, bundle: string, stdio: CrunStdio): Promise<number | null>;
 }
 
-/** A new one: crun makes it, up to the point where it waits to be started. */
+/** A new init: crun creates it, and it waits to be started. */
 export class NewInit implements InitBirth {
   readonly #crun: Crun;
 
@@ -41,50 +43,48 @@ export class NewInit implements InitBirth {
   }
 }
 
-/** One out of a checkpoint. CRIU knows no waiting: it comes to be, and runs, with the start. */
+/** The parts of vminitd that a restore uses. */
+export interface RestoredInitDeps {
+  readonly crun: Crun;
+  readonly reaper: Reaper;
+  readonly checkpoints: Checkpoints;
+}
+
+/** An init from a checkpoint. CRIU cannot make it wait: start creates it, and it runs at once. */
 export class RestoredInit implements InitBirth {
-  readonly #crun: Crun;
-  readonly #reaper: Reaper;
-  readonly #checkpoints: Checkpoints;
+  readonly #deps: RestoredInitDeps;
   readonly #name: string;
 
-  /** @param name of the checkpoint, which is removed once it was restored */
-  constructor(
-    { crun, reaper, checkpoints }: {
-      readonly crun: Crun;
-      readonly reaper: Reaper;
-      readonly checkpoints: Checkpoints;
-    },
-    name: string,
-  ) {
-    this.#crun = crun;
-    this.#reaper = reaper;
-    this.#checkpoints = checkpoints;
+  /** @param name the checkpoint's, which is deleted after the restore */
+  constructor(deps: RestoredInitDeps, name: string) {
+    this.#deps = deps;
     this.#name = name;
   }
 
   async create(_id: string, bundle: string): Promise<null> {
-    nameSources(bundle);
-    await unpackWritable(this.#reaper, bundle, this.#checkpoints.pathOf(this.#name));
+    const { checkpoints, reaper } = this.#deps;
+    makeSourcesAbsolute(bundle);
+    await unpackWritable(reaper, bundle, checkpoints.pathOf(this.#name));
     return null;
   }
 
   async start(id: string, bundle: string, stdio: CrunStdio): Promise<number> {
-    const folder = this.#checkpoints.pathOf(this.#name);
-    const pid = await this.#crun.restore(id, bundle, { folder, flags: notedFlags(folder) }, stdio);
-    this.#checkpoints.delete(this.#name);
+    const { checkpoints, crun } = this.#deps;
+    const directory = checkpoints.pathOf(this.#name);
+    const pid = await crun.restore(id, bundle, { directory, flags: notedFlags(directory) }, stdio);
+    checkpoints.delete(this.#name);
     return pid;
   }
 }
 
 /**
- * Makes the sources of bind mounts absolute: crun takes a relative one from the bundle, CRIU, to which it
- * passes them on, from the folder of its files.
+ * Makes the sources of bind mounts in config.json absolute: crun resolves a relative one from the
+ * bundle, but passes it on to CRIU, which resolves it from the directory of its files.
  */
-function nameSources(bundle: string): void {
+function makeSourcesAbsolute(bundle: string): void {
   const path = `${bundle}/config.json`;
-  const config = JSON.parse(Deno.readTextFileSync(path)) as { mounts?: JsonObject[] };
-  const mounts = config.mounts?.map((mount) => {
+  const config = parseOciObject(Deno.readFileSync(path), "config.json");
+  const mounts = (config["mounts"] as JsonObject[] | undefined)?.map((mount) => {
     const { source, type, options } = mount as {
       source?: string;
       type?: string;
@@ -95,5 +95,5 @@ function nameSources(bundle: string): void {
       ? mount
       : { ...mount, source: `${bundle}/${source}` };
   });
-  Deno.writeTextFileSync(path, JSON.stringify({ ...config, mounts }), { mode: 0o600 });
+  Deno.writeFileSync(path, encodeOciJson({ ...config, mounts }), { mode: 0o600 });
 }

@@ -1,21 +1,31 @@
-import { type Any, Code, RpcError, runcOptions, unpackAny } from "../../proto/mod.ts";
+import { quoted, readIfPresent } from "../../base/mod.ts";
+import {
+  type Any,
+  Code,
+  encodeOciJson,
+  parseOciJson,
+  RpcError,
+  runcOptions,
+  unpackAny,
+} from "../../proto/mod.ts";
+import { invalid } from "../base/errors.ts";
 
-/** How a container is taken down into files; the same holds when it is restored. */
+/** How a container is checkpointed; a restore has to use the same flags. */
 export interface CheckpointOptions {
-  /** Whether the container ends with it. */
+  /** Whether the container exits afterwards. */
   readonly exit: boolean;
-  /** What crun is told, when it makes the checkpoint and when it restores one. */
+  /** crun's flags for the checkpoint and for its restore. */
   readonly crunFlags: readonly string[];
 }
 
-/** The modes of CRIU for what a checkpoint does with cgroups (crun-checkpoint(1)). */
+/** CRIU's modes for the cgroups of a checkpoint (crun-checkpoint(1)). */
 const CGROUPS_MODES: readonly string[] = ["ignore", "soft", "full", "strict"];
 
 /**
- * Reads what a client asks for: containerd.runc.v1.CheckpointOptions, or nothing. Its image_path and
- * work_path are the host's.
+ * Returns the options of a request: containerd.runc.v1.CheckpointOptions, or none. Its image_path and
+ * work_path are the host's and are ignored.
  *
- * @throws {RpcError} InvalidArgument: another type; Unimplemented naming the option that crun has not
+ * @throws {RpcError} InvalidArgument: another type; Unimplemented: an option that crun lacks, by name
  */
 export function checkpointOptions(options: Any | undefined): CheckpointOptions {
   if (options === undefined || options.typeUrl === "") return { exit: false, crunFlags: [] };
@@ -25,10 +35,7 @@ export function checkpointOptions(options: Any | undefined): CheckpointOptions {
   const { cgroupsMode } = asked;
   if (cgroupsMode !== "" && !CGROUPS_MODES.includes(cgroupsMode)) {
     const known = CGROUPS_MODES.join(", ");
-    throw new RpcError(
-      Code.InvalidArgument,
-      `cgroups_mode ${JSON.stringify(cgroupsMode)} is none of ${known}`,
-    );
+    throw invalid(`cgroups_mode ${quoted(cgroupsMode)} must be one of ${known}`);
   }
   const flags: readonly (readonly [boolean, string])[] = [
     [asked.openTcp, "--tcp-established"],
@@ -47,33 +54,31 @@ function unimplemented(option: string): RpcError {
   return new RpcError(Code.Unimplemented, `checkpoint option ${option} is not implemented`);
 }
 
-/** In a checkpoint's folder, beside CRIU's own files: with which flags it has to be restored. */
+/** The file in a checkpoint's directory, beside CRIU's own, that lists the flags to restore it with. */
 const FLAGS_FILE = "qemubox-flags.json";
 
-/** Notes the flags of a checkpoint in its folder. */
-export function noteFlags(folder: string, { crunFlags }: CheckpointOptions): void {
-  Deno.writeTextFileSync(`${folder}/${FLAGS_FILE}`, JSON.stringify(crunFlags), { mode: 0o600 });
+/** Saves the flags of a checkpoint in its directory. */
+export function noteFlags(directory: string, { crunFlags }: CheckpointOptions): void {
+  Deno.writeFileSync(`${directory}/${FLAGS_FILE}`, encodeOciJson(crunFlags), { mode: 0o600 });
 }
 
 /**
- * The flags that a checkpoint was made with. One that another runtime made has none noted.
+ * Returns the flags that a checkpoint was made with. A checkpoint of another runtime has none saved.
  *
- * @throws {RpcError} InvalidArgument
+ * @throws {RpcError} InvalidArgument: the file is not a list of flags
  */
-export function notedFlags(folder: string): readonly string[] {
-  let text: string;
+export function notedFlags(directory: string): readonly string[] {
+  const text = readIfPresent(`${directory}/${FLAGS_FILE}`);
+  if (text === null) return [];
   try {
-    text = Deno.readTextFileSync(`${folder}/${FLAGS_FILE}`);
-  } catch {
-    return [];
-  }
-  try {
-    const flags: unknown = JSON.parse(text);
-    const isFlag = (flag: unknown): flag is string =>
-      typeof flag === "string" && /^--[a-z-]+(?:=[a-z]+)?$/.test(flag);
+    const flags = parseOciJson(text);
     if (Array.isArray(flags) && flags.every(isFlag)) return flags;
   } catch {
-    // as any other nonsense
+    // Not JSON: the same error as for any other content.
   }
-  throw new RpcError(Code.InvalidArgument, `${FLAGS_FILE} of the checkpoint holds no flags`);
+  throw invalid(`${FLAGS_FILE} of the checkpoint must be a list of crun flags`);
+}
+
+function isFlag(flag: unknown): flag is string {
+  return typeof flag === "string" && /^--[a-z-]+(?:=[a-z]+)?$/.test(flag);
 }

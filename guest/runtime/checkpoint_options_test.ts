@@ -6,7 +6,7 @@ import { refused } from "../testing/task_guest.ts";
 const asked = (options: MessageInitShape<typeof runcOptions.CheckpointOptionsSchema>) =>
   checkpointOptions(packAny(runcOptions.CheckpointOptionsSchema, options));
 
-Deno.test("each option is a flag of crun", () => {
+Deno.test("checkpointOptions maps each option to a flag of crun", () => {
   assert.deepEqual(checkpointOptions(undefined), { exit: false, crunFlags: [] });
   assert.deepEqual(asked({ exit: true, imagePath: "/x", workPath: "/y" }), {
     exit: true,
@@ -22,7 +22,7 @@ Deno.test("each option is a flag of crun", () => {
   ]);
 });
 
-Deno.test("what crun cannot do is refused by its name", () => {
+Deno.test("an option that crun lacks is refused by name", () => {
   assert.throws(
     () => asked({ emptyNamespaces: ["network"] }),
     refused(Code.Unimplemented, /empty_namespaces/),
@@ -30,7 +30,7 @@ Deno.test("what crun cannot do is refused by its name", () => {
   assert.throws(() => asked({ parentPath: "x" }), refused(Code.Unimplemented, /parent_path/));
   assert.throws(
     () => asked({ cgroupsMode: "odd" }),
-    refused(Code.InvalidArgument, /cgroups_mode "odd" is none of ignore, soft, full, strict/),
+    refused(Code.InvalidArgument, /cgroups_mode "odd" must be one of ignore, soft, full, strict/),
   );
   assert.throws(
     () => checkpointOptions(packAny(runcOptions.OptionsSchema, {})),
@@ -38,14 +38,18 @@ Deno.test("what crun cannot do is refused by its name", () => {
   );
 });
 
-Deno.test("the flags of a checkpoint are noted in it, and only flags are believed", async () => {
-  const folder = await Deno.makeTempDir();
-  assert.deepEqual(notedFlags(folder), []);
-  noteFlags(folder, { exit: true, crunFlags: ["--file-locks", "--manage-cgroups-mode=soft"] });
-  assert.deepEqual(notedFlags(folder), ["--file-locks", "--manage-cgroups-mode=soft"]);
+Deno.test("the flags of a checkpoint are saved with it, and anything but flags is refused", async () => {
+  const directory = await Deno.makeTempDir();
+  assert.deepEqual(notedFlags(directory), []);
+  noteFlags(directory, { exit: true, crunFlags: ["--file-locks", "--manage-cgroups-mode=soft"] });
+  assert.deepEqual(notedFlags(directory), ["--file-locks", "--manage-cgroups-mode=soft"]);
   for (const bad of ["", "{}", '["-x"]', '["--bundle=/etc"]', "[7]"]) {
-    await Deno.writeTextFile(`${folder}/qemubox-flags.json`, bad);
-    assert.throws(() => notedFlags(folder), refused(Code.InvalidArgument, /holds no flags/), bad);
+    await Deno.writeTextFile(`${directory}/qemubox-flags.json`, bad);
+    assert.throws(
+      () => notedFlags(directory),
+      refused(Code.InvalidArgument, /must be a list of crun flags/),
+      bad,
+    );
   }
-  await Deno.remove(folder, { recursive: true });
+  await Deno.remove(directory, { recursive: true });
 });

@@ -1,61 +1,63 @@
+import { ifPresent, isThere, quoted, removeIfPresent } from "../../base/mod.ts";
 import { Code, type guest, RpcError } from "../../proto/mod.ts";
-import { quoted } from "../base/ids.ts";
+import { invalid } from "../base/errors.ts";
 
-/** Folder of all checkpoints. On a tmpfs: what is in one takes of the guest's memory. */
-export const CHECKPOINTS_FOLDER = "/run/qemubox/checkpoints";
+/** Directory of all checkpoints. On a tmpfs: their files take the guest's memory. */
+export const CHECKPOINTS_DIRECTORY = "/run/qemubox/checkpoints";
 
-/** Most bytes that one read answers: a message has room for four times that. */
+/** Limit of one read: a message has room for four times that. */
 export const READ_BYTES_MAX = 1_048_576;
 
-// Both become names of files here.
+// Names of checkpoints and of their files become file names.
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 
-/** The checkpoints that are on their way out of this guest or into it: flat folders of files. */
+/** The checkpoints on their way out of this guest or into it: flat directories of files. */
 export class Checkpoints {
   readonly #root: string;
 
-  constructor(root: string = CHECKPOINTS_FOLDER) {
+  constructor(root: string = CHECKPOINTS_DIRECTORY) {
     this.#root = root;
   }
 
   /**
-   * Makes an empty one and returns its folder.
+   * Makes an empty checkpoint and returns its directory.
    *
    * @throws {RpcError} InvalidArgument, AlreadyExists
    */
   create(name: string): string {
-    const folder = this.#folder(name);
+    const directory = this.#directory(name);
     Deno.mkdirSync(this.#root, { recursive: true, mode: 0o700 });
-    try {
-      Deno.mkdirSync(folder, { mode: 0o700 });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if (isThere(directory)) {
       throw new RpcError(Code.AlreadyExists, `checkpoint ${quoted(name)} already exists`);
     }
-    return folder;
+    Deno.mkdirSync(directory, { mode: 0o700 });
+    return directory;
   }
 
-  /** The folder of one. @throws {RpcError} InvalidArgument, NotFound */
+  /**
+   * Returns the directory of a checkpoint. A missing one is not NotFound: containerd, which gets the
+   * code from the shim, would take that for a container that is gone.
+   *
+   * @throws {RpcError} InvalidArgument, FailedPrecondition: no such checkpoint
+   */
   pathOf(name: string): string {
-    const folder = this.#folder(name);
-    try {
-      if (Deno.lstatSync(folder).isDirectory) return folder;
-    } catch {
-      // not there
-    }
-    throw new RpcError(Code.NotFound, `no checkpoint ${quoted(name)}`);
+    const directory = this.#directory(name);
+    if (ifPresent(() => Deno.lstatSync(directory))?.isDirectory) return directory;
+    throw new RpcError(Code.FailedPrecondition, `no checkpoint ${quoted(name)}`);
   }
 
-  /** @throws {RpcError} InvalidArgument, NotFound */
+  /** @throws {RpcError} InvalidArgument, FailedPrecondition: no such checkpoint */
   list(name: string): { name: string; sizeBytes: bigint }[] {
-    const folder = this.pathOf(name);
-    return [...Deno.readDirSync(folder)]
-      .map((entry) => Deno.lstatSync(`${folder}/${entry.name}`).isFile ? entry.name : null)
-      .filter((file) => file !== null)
-      .map((file) => ({ name: file, sizeBytes: BigInt(Deno.statSync(`${folder}/${file}`).size) }));
+    const directory = this.pathOf(name);
+    return [...Deno.readDirSync(directory)]
+      .filter(({ isFile }) => isFile)
+      .map(({ name }) => ({
+        name,
+        sizeBytes: BigInt(Deno.statSync(`${directory}/${name}`).size),
+      }));
   }
 
-  /** @throws {RpcError} InvalidArgument, NotFound */
+  /** @throws {RpcError} InvalidArgument, FailedPrecondition: no such checkpoint */
   read({ name, file, offsetBytes, lengthBytes }: guest.ReadCheckpointRequest): Uint8Array {
     const path = `${this.pathOf(name)}/${checkedFile(file)}`;
     const buffer = new Uint8Array(Math.min(lengthBytes, READ_BYTES_MAX));
@@ -64,32 +66,28 @@ export class Checkpoints {
     return buffer.subarray(0, opened.readSync(buffer) ?? 0);
   }
 
-  /** Makes what is not there yet. @throws {RpcError} InvalidArgument */
+  /** Makes checkpoint and file unless they exist. @throws {RpcError} InvalidArgument */
   write({ name, file, offsetBytes, data }: guest.WriteCheckpointRequest): void {
-    const folder = this.#folder(name);
-    Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const path = `${folder}/${checkedFile(file)}`;
+    const directory = this.#directory(name);
+    Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const path = `${directory}/${checkedFile(file)}`;
     using opened = Deno.openSync(path, { write: true, create: true, mode: 0o600 });
     opened.seekSync(offsetBytes, Deno.SeekMode.Start);
     for (let done = 0; done < data.length;) done += opened.writeSync(data.subarray(done));
   }
 
-  /** One that is not there is fine. @throws {RpcError} InvalidArgument */
+  /** Deletes a checkpoint, unless it is gone already. @throws {RpcError} InvalidArgument */
   delete(name: string): void {
-    try {
-      Deno.removeSync(this.#folder(name), { recursive: true });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    removeIfPresent(this.#directory(name), { recursive: true });
   }
 
-  #folder(name: string): string {
+  #directory(name: string): string {
     if (NAME.test(name)) return `${this.#root}/${name}`;
-    throw new RpcError(Code.InvalidArgument, `invalid name ${quoted(name)} of a checkpoint`);
+    throw invalid(`invalid checkpoint name ${quoted(name)}`);
   }
 }
 
 function checkedFile(file: string): string {
   if (NAME.test(file)) return file;
-  throw new RpcError(Code.InvalidArgument, `invalid name ${quoted(file)} of a checkpoint's file`);
+  throw invalid(`invalid checkpoint file name ${quoted(file)}`);
 }

@@ -6,16 +6,16 @@ import { Code, type guest } from "../../proto/mod.ts";
 type Read = Omit<guest.ReadCheckpointRequest, "$typeName">;
 type Write = Omit<guest.WriteCheckpointRequest, "$typeName">;
 
-/** Runs a test with a folder of its own. */
+/** Runs a test with its own checkpoints directory. */
 function withCheckpoints(
   run: (checkpoints: Checkpoints, root: string) => void | Promise<void>,
 ): () => Promise<void> {
   return async () => {
-    const folder = await Deno.makeTempDir();
+    const directory = await Deno.makeTempDir();
     try {
-      await run(new Checkpoints(`${folder}/checkpoints`), `${folder}/checkpoints`);
+      await run(new Checkpoints(`${directory}/checkpoints`), `${directory}/checkpoints`);
     } finally {
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(directory, { recursive: true });
     }
   };
 }
@@ -25,7 +25,7 @@ const write = (checkpoints: Checkpoints, request: Write) => checkpoints.write(re
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 Deno.test(
-  "what is written in parts is read in parts",
+  "a file written in parts is read in parts",
   withCheckpoints((checkpoints) => {
     const at = { name: "c", file: "pages-1.img" };
     write(checkpoints, { ...at, offsetBytes: 0n, data: bytes("hello ") });
@@ -45,23 +45,26 @@ Deno.test(
 );
 
 Deno.test(
-  "a name is used once, and free again after its delete",
+  "a name is taken by create and free again after delete",
   withCheckpoints((checkpoints, root) => {
     assert.equal(checkpoints.create("c"), `${root}/c`);
     assert.throws(() => checkpoints.create("c"), refused(Code.AlreadyExists, /"c" already exists/));
     checkpoints.delete("c");
     checkpoints.delete("c");
-    assert.throws(() => checkpoints.list("c"), refused(Code.NotFound, /no checkpoint "c"/));
+    assert.throws(
+      () => checkpoints.list("c"),
+      refused(Code.FailedPrecondition, /no checkpoint "c"/),
+    );
     checkpoints.create("c");
   }),
 );
 
 Deno.test(
-  "no name leads out of the folder",
+  "no name leads out of the directory",
   withCheckpoints((checkpoints) => {
     const bad = ["", ".", "..", "../c", "a/b", "/c", "-c", "c\n", "x".repeat(256)];
     for (const name of bad) {
-      const no = refused(Code.InvalidArgument, /invalid name .* of a checkpoint/);
+      const no = refused(Code.InvalidArgument, /invalid checkpoint (file )?name ".*"/);
       assert.throws(() => checkpoints.create(name), no);
       assert.throws(() => checkpoints.delete(name), no);
       const data = bytes("x");

@@ -1,18 +1,18 @@
+import { describeError, removeIfPresent } from "../../base/mod.ts";
 import { type Fd, type System, SystemError } from "../../ffi/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
-import { describe } from "../base/console.ts";
 
-/** Room for the bytes that come along: the path of the terminal in the container. */
+/** Room for the bytes of the message: the path of the terminal in the container. */
 const MESSAGE_BYTES_MAX = 4_096;
 
-/** The socket to which crun sends the master of a process's terminal (its --console-socket). */
+/** The socket that receives the master of a process's terminal from crun (its --console-socket). */
 export class ConsoleSocket implements Disposable {
   readonly #system: System;
   readonly #path: string;
   readonly #listener: Fd;
   #disposed = false;
 
-  /** @throws {SystemError} EADDRINUSE and whatever else bind(2) says */
+  /** @throws {SystemError} EADDRINUSE or another errno of bind(2) */
   constructor(system: System, path: string) {
     this.#system = system;
     this.#path = path;
@@ -20,24 +20,22 @@ export class ConsoleSocket implements Disposable {
   }
 
   /**
-   * The terminal that was sent, which the caller owns. To be called when crun has ended: what it sent
-   * is here then.
+   * Returns the terminal that crun sent; the caller owns it. To be called after crun's exit: a
+   * terminal that it sent has arrived by then.
    *
-   * @throws {RpcError} Internal: there is none
+   * @throws {RpcError} Internal: crun sent none
    */
   take(): Fd {
     try {
       const connection = this.#system.accept(this.#listener);
       if (connection === null) throw new SystemError("accept4", "EAGAIN");
-      try {
-        const { fds } = this.#system.receiveFds(connection, new Uint8Array(MESSAGE_BYTES_MAX), 1);
-        if (fds[0] === undefined) throw new SystemError("recvmsg", "ENODATA");
-        return fds[0];
-      } finally {
-        this.#system.close(connection);
-      }
+      using undo = new DisposableStack();
+      undo.defer(() => this.#system.close(connection));
+      const { fds } = this.#system.receiveFds(connection, new Uint8Array(MESSAGE_BYTES_MAX), 1);
+      if (fds[0] === undefined) throw new SystemError("recvmsg", "ENODATA");
+      return fds[0];
     } catch (error) {
-      throw new RpcError(Code.Internal, `crun sent no terminal: ${describe(error)}`);
+      throw new RpcError(Code.Internal, `crun sent no terminal: ${describeError(error)}`);
     }
   }
 
@@ -46,6 +44,6 @@ export class ConsoleSocket implements Disposable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#system.close(this.#listener);
-    Deno.removeSync(this.#path);
+    removeIfPresent(this.#path);
   }
 }

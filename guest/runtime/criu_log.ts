@@ -1,30 +1,29 @@
-/** What CRIU says in its log, as far as it belongs into an error. */
+/** The part of CRIU's log that belongs in an error. @module */
+import { ifPresent } from "../../base/mod.ts";
 
-/** Most of a log that is read, from its end. */
+/** Limit of what is read of a log, from its end. */
 const LOG_BYTES_MAX = 262_144;
 /** The first error is the cause, the others follow from it. */
 const ERRORS_MAX = 3;
-const ERROR_LENGTH_MAX = 300;
+const ERROR_CHARACTERS_MAX = 300;
 
 // "(00.012345)      1: Error (criu/files-reg.c:1234): File bin/x has bad size"
 const ERROR = /^\([0-9.]+\)\s+(?:[0-9]+: )?Error \((.*)$/gm;
 
-/** The first errors in a log, in one line; empty when there is none. */
+/** Returns the first errors in a log, on one line; "" if there is none. */
 export function criuErrors(log: string): string {
   return [...log.matchAll(ERROR)]
     .slice(0, ERRORS_MAX)
-    .map(([, text]) => `(${text as string}`.slice(0, ERROR_LENGTH_MAX))
+    .map(([, text]) => `(${text as string}`.slice(0, ERROR_CHARACTERS_MAX))
     .join("; ");
 }
 
-/** The end of the log at `path`; empty when there is none. */
+/** Returns the end of the log at `path`; "" if it does not exist. */
 export function readCriuLog(path: string): string {
-  try {
+  return ifPresent(() => {
     using file = Deno.openSync(path);
     file.seekSync(Math.max(0, file.statSync().size - LOG_BYTES_MAX), Deno.SeekMode.Start);
     const buffer = new Uint8Array(LOG_BYTES_MAX);
     return new TextDecoder().decode(buffer.subarray(0, file.readSync(buffer) ?? 0));
-  } catch {
-    return "";
-  }
+  }) ?? "";
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { criuErrors, readCriuLog } from "./criu_log.ts";
 
-Deno.test("the first errors of a log, in one line", () => {
+Deno.test("criuErrors returns the first errors of a log on one line", () => {
   const log = [
     "(00.000000) Version: 4.2 (gitid 0)",
     "(00.012345) Error (criu/libnetlink.c:54): -95 reported by netlink: Operation not supported",
@@ -19,7 +19,7 @@ Deno.test("the first errors of a log, in one line", () => {
   assert.ok(criuErrors(`(0.1) Error (${"x".repeat(5000)}`).length < 400);
 });
 
-Deno.test("of a long log the end is read, of none nothing", async () => {
+Deno.test("readCriuLog returns the end of a long log, and nothing of a missing one", async () => {
   const path = await Deno.makeTempFile();
   await Deno.writeTextFile(path, "a".repeat(300_000) + "\nlast");
   assert.match(readCriuLog(path), /^a{1000,262143}\nlast$/);

@@ -1,19 +1,21 @@
+import { endsWithin, ifPresent, removeIfPresent } from "../../base/mod.ts";
 import { type Fd, SIG } from "../../ffi/mod.ts";
-import { Code, RpcError } from "../../proto/mod.ts";
+import { Code, encodeOciJson, RpcError } from "../../proto/mod.ts";
 import { criuErrors, readCriuLog } from "./criu_log.ts";
 import { crunError } from "./crun_error.ts";
 import { type JsonObject } from "./oci_json.ts";
 import { type OciProcess } from "./oci_process.ts";
 import { type Reaper } from "../base/reaper.ts";
 
-/** Where crun is and what it may take. */
+/** Paths and limits of crun. */
 export interface CrunOptions {
+  /** The executable. */
   readonly path: string;
-  /** crun's state folder. */
+  /** crun's state directory. */
   readonly root: string;
-  /** Folder for its logs and pid files. */
+  /** Directory for its logs, pid files and sockets. */
   readonly scratch: string;
-  /** How long one call may take. Under TCG a create takes 0.4 s. */
+  /** Limit of one call. Under TCG a create takes 0.4 s. */
   readonly timeoutMs: number;
 }
 
@@ -26,36 +28,36 @@ export const CRUN: CrunOptions = {
 };
 
 const ENVIRONMENT = {
-  // Else crun copies itself into memory and runs that, at each call, so that no container can write
-  // to it. It believes this only where it lies on a read-only file system, as it does in the guest.
+  // Otherwise crun runs a copy of itself in memory, at each call, so that no container can write to
+  // it. It honors this only on a read-only file system, which the guest's root is.
   _LIBCONTAINER_CLONED_BINARY: "1",
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 } as const;
 
-/** CRIU writes, or reads, all of a container's memory. */
+/** CRIU writes or reads all of a container's memory. */
 const CRIU_TIMEOUT_MS = 600_000;
 
-/** What of a container's processes, or of a checkpoint of them, crun is called for. */
+/** A checkpoint for `Crun.checkpoint` and `Crun.restore`. */
 export interface CriuCall {
-  /** Where CRIU's files are, or are to be. */
-  readonly folder: string;
-  /** What holds for the checkpoint and its restore. */
+  /** Directory of CRIU's files. */
+  readonly directory: string;
+  /** crun's flags, the same for the checkpoint and its restore. */
   readonly flags: readonly string[];
 }
 
 type ChildFds = Readonly<Record<number, Fd | "null">>;
 
-/** What crun connects a process to. */
+/** The streams that crun connects a process to. */
 export interface CrunStdio {
-  /** The process's ends by its descriptor numbers, for {@linkcode System.spawn}. */
+  /** The process's ends, by its descriptor numbers, for {@linkcode System.spawn}. */
   readonly childFds: ChildFds;
-  /** Path of the socket to which it sends the process's terminal; null: none is made. */
+  /** Path of the socket that receives the process's terminal; null for a process without one. */
   readonly consoleSocket: string | null;
-  /** Called when crun has its own copy of `childFds`. */
+  /** Called when crun has its own copies of `childFds`. */
   closeChildEnds(): void;
 }
 
-/** Runs the OCI runtime. Each call is one process, which the reaper waits for. */
+/** The OCI runtime. Each call runs one process, which the reaper waits for. */
 export class Crun {
   readonly #reaper: Reaper;
   readonly #options: CrunOptions;
@@ -70,45 +72,40 @@ export class Crun {
   }
 
   /**
-   * Makes the container and its init process, which waits for {@linkcode Crun.start}.
+   * Creates the container and its init process, which waits for {@linkcode Crun.start}.
    *
-   * @returns the init's pid. It is a child of ours now: claim it, from a nursery opened before.
-   * @throws {RpcError} what crun says
+   * @returns the init's pid, now a child of PID 1: claim it from a nursery opened before the call
+   * @throws {RpcError} crun's error, or DeadlineExceeded
    */
   async create(id: string, bundle: string, stdio: CrunStdio): Promise<number> {
     const pidFile = `${this.#options.scratch}/${id}.pid`;
-    const console = consoleArguments(stdio);
-    try {
-      await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, ...console, id], stdio);
-      return parsePid(Deno.readTextFileSync(pidFile), id);
-    } finally {
-      removeFile(pidFile);
-    }
+    using undo = new DisposableStack();
+    undo.defer(() => removeIfPresent(pidFile));
+    const args = ["--bundle", bundle, "--pid-file", pidFile, ...consoleArguments(stdio)];
+    await this.#run(["create", ...args, id], stdio);
+    return parsePid(Deno.readTextFileSync(pidFile), id);
   }
 
   /**
-   * Starts one more process in container `id`.
+   * Starts an exec process in container `id`.
    *
-   * @returns its pid. It is a child of ours now: claim it, from a nursery opened before.
-   * @throws {RpcError} what crun says
+   * @returns its pid, now a child of PID 1: claim it from a nursery opened before the call
+   * @throws {RpcError} crun's error, or DeadlineExceeded
    */
   async exec(id: string, process: OciProcess, stdio: CrunStdio): Promise<number> {
     const name = `${this.#options.scratch}/exec-${this.#calls}`;
     const file = `${name}.json`, pidFile = `${name}.pid`;
-    const console = consoleArguments(stdio);
-    const args = ["exec", "--process", file, "--detach", "--pid-file", pidFile, ...console, id];
-    try {
-      // It may hold secrets in its environment.
-      Deno.writeTextFileSync(file, JSON.stringify(process), { mode: 0o600 });
-      await this.#run(args, stdio);
-      return parsePid(Deno.readTextFileSync(pidFile), id);
-    } finally {
-      removeFile(file);
-      removeFile(pidFile);
-    }
+    using undo = new DisposableStack();
+    undo.defer(() => removeIfPresent(file));
+    undo.defer(() => removeIfPresent(pidFile));
+    // Its environment may hold secrets.
+    Deno.writeFileSync(file, encodeOciJson(process), { mode: 0o600 });
+    const args = ["--process", file, "--detach", "--pid-file", pidFile, ...consoleArguments(stdio)];
+    await this.#run(["exec", ...args, id], stdio);
+    return parsePid(Deno.readTextFileSync(pidFile), id);
   }
 
-  /** @throws {RpcError} what crun says */
+  /** @throws {RpcError} crun's error, or DeadlineExceeded */
   start(id: string): Promise<void> {
     return this.#run(["start", id]);
   }
@@ -116,7 +113,7 @@ export class Crun {
   /**
    * Signals every process of the container.
    *
-   * @throws {RpcError} what crun says; NotFound when there is no process left
+   * @throws {RpcError} crun's error: NotFound if no process is left; or DeadlineExceeded
    */
   killAll(id: string, signal: number): Promise<void> {
     return this.#run(["kill", "--all", id, String(signal)]);
@@ -125,61 +122,57 @@ export class Crun {
   /**
    * Changes the limits of a container to those in `resources` (runtime-spec, LinuxResources).
    *
-   * @throws {RpcError} what crun says
+   * @throws {RpcError} crun's error, or DeadlineExceeded
    */
   async update(id: string, resources: JsonObject): Promise<void> {
     const file = `${this.#options.scratch}/update-${this.#calls}.json`;
-    try {
-      Deno.writeTextFileSync(file, JSON.stringify(resources), { mode: 0o600 });
-      await this.#run(["update", "--resources", file, id]);
-    } finally {
-      removeFile(file);
-    }
+    using undo = new DisposableStack();
+    undo.defer(() => removeIfPresent(file));
+    Deno.writeFileSync(file, encodeOciJson(resources), { mode: 0o600 });
+    await this.#run(["update", "--resources", file, id]);
   }
 
   /**
-   * Kills what is left of the container and forgets it. One that crun does not know is fine.
+   * Kills the container's remaining processes and deletes it. An unknown container is not an error.
    *
-   * @throws {RpcError} what crun says
+   * @throws {RpcError} crun's error, or DeadlineExceeded
    */
   async delete(id: string): Promise<void> {
     await this.#run(["delete", "--force", id]);
   }
 
   /**
-   * Writes the container's processes into the folder `call.folder`, which is there.
+   * Writes the container's processes into `call.directory`, which must exist.
    *
-   * @param exit whether they end with that
-   * @throws {RpcError} what crun and CRIU say: they run on
+   * @param exit whether the processes exit afterwards
+   * @throws {RpcError} crun's error with CRIU's, and the processes continue; or DeadlineExceeded
    */
   async checkpoint(id: string, call: CriuCall, exit: boolean): Promise<void> {
-    const { folder, flags } = call;
+    const { directory, flags } = call;
     const running = exit ? [] : ["--leave-running"];
-    const images = ["--image-path", folder, "--work-path", folder];
-    await this.#criu(["checkpoint", ...images, ...running, ...flags, id], `${folder}/dump.log`);
+    const images = ["--image-path", directory, "--work-path", directory];
+    await this.#criu(["checkpoint", ...images, ...running, ...flags, id], `${directory}/dump.log`);
   }
 
   /**
-   * Makes the container with the processes that a checkpoint holds; they run.
+   * Creates the container with the processes of a checkpoint, which run at once.
    *
-   * @returns the init's pid. It is a child of ours now: claim it, from a nursery opened before.
-   * @throws {RpcError} what crun and CRIU say
+   * @returns the init's pid, now a child of PID 1: claim it from a nursery opened before the call
+   * @throws {RpcError} crun's error with CRIU's, or DeadlineExceeded
    */
   async restore(id: string, bundle: string, call: CriuCall, stdio: CrunStdio): Promise<number> {
-    const { folder, flags } = call;
+    const { directory, flags } = call;
     const pidFile = `${this.#options.scratch}/${id}.pid`;
-    const images = ["--image-path", folder, "--work-path", folder];
+    using undo = new DisposableStack();
+    undo.defer(() => removeIfPresent(pidFile));
+    const images = ["--image-path", directory, "--work-path", directory];
     const how = ["--detach", "--bundle", bundle, "--pid-file", pidFile, ...consoleArguments(stdio)];
-    try {
-      const args = ["restore", ...images, ...how, ...flags, id];
-      await this.#criu(args, `${folder}/restore.log`, stdio);
-      return parsePid(Deno.readTextFileSync(pidFile), id);
-    } finally {
-      removeFile(pidFile);
-    }
+    const args = ["restore", ...images, ...how, ...flags, id];
+    await this.#criu(args, `${directory}/restore.log`, stdio);
+    return parsePid(Deno.readTextFileSync(pidFile), id);
   }
 
-  /** crun only names CRIU's log, which nobody outside of the guest can read. */
+  /** Adds CRIU's errors to crun's, which only names a log that nobody outside the guest can read. */
   async #criu(args: string[], log: string, stdio: CrunStdio | null = null): Promise<void> {
     try {
       await this.#run(args, stdio, CRIU_TIMEOUT_MS);
@@ -190,7 +183,7 @@ export class Crun {
     }
   }
 
-  /** A path for a socket to be {@linkcode CrunStdio.consoleSocket}; each is given once. */
+  /** Returns an unused path for a {@linkcode CrunStdio.consoleSocket}. */
   consolePath(): string {
     return `${this.#options.scratch}/console-${this.#consoles++}`;
   }
@@ -202,31 +195,24 @@ export class Crun {
   ): Promise<void> {
     const { path, root, scratch } = this.#options;
     const log = `${scratch}/call-${this.#calls++}.log`;
-    try {
-      const crun = this.#reaper.spawn({
-        path,
-        args: ["--root", root, "--log", log, "--log-format", "json", ...args],
-        env: ENVIRONMENT,
-        cwd: "/",
-        fds: stdio?.childFds ?? NO_FDS,
-      });
-      stdio?.closeChildEnds();
-      const timedOut = Promise.withResolvers<"timed out">();
-      const deadline = setTimeout(() => timedOut.resolve("timed out"), timeoutMs);
-      const end = await Promise.race([crun.exited, timedOut.promise]);
-      clearTimeout(deadline);
-      if (end === "timed out") {
-        this.#reaper.kill(crun, SIG.KILL);
-        await crun.exited;
-        throw new RpcError(
-          Code.DeadlineExceeded,
-          `crun ${args[0]} did not end within ${timeoutMs / 1_000} s`,
-        );
-      }
-      if (end.code !== 0) throw crunError(args[0] as string, end, readLog(log));
-    } finally {
-      removeFile(log);
+    using undo = new DisposableStack();
+    undo.defer(() => removeIfPresent(log));
+    const crun = this.#reaper.spawn({
+      path,
+      args: ["--root", root, "--log", log, "--log-format", "json", ...args],
+      env: ENVIRONMENT,
+      cwd: "/",
+      fds: stdio?.childFds ?? NO_FDS,
+    });
+    stdio?.closeChildEnds();
+    const isInTime = await endsWithin(crun.exited, timeoutMs);
+    if (!isInTime) this.#reaper.kill(crun, SIG.KILL);
+    const exit = await crun.exited;
+    if (!isInTime) {
+      const why = `crun ${args[0]} did not exit within ${timeoutMs / 1_000} s`;
+      throw new RpcError(Code.DeadlineExceeded, why);
     }
+    if (exit.code !== 0) throw crunError(args[0] as string, exit, readLog(log));
   }
 }
 
@@ -236,29 +222,20 @@ function consoleArguments({ consoleSocket }: CrunStdio): string[] {
   return consoleSocket === null ? [] : ["--console-socket", consoleSocket];
 }
 
-/** Most of crun's log that is read. */
+/** Limit of what is read of crun's log. */
 const LOG_BYTES_MAX = 65_536;
 
+/** Returns crun's log, or "" if crun died before it opened it. */
 function readLog(path: string): string {
-  try {
+  return ifPresent(() => {
     using file = Deno.openSync(path);
     const buffer = new Uint8Array(LOG_BYTES_MAX);
     return new TextDecoder().decode(buffer.subarray(0, file.readSync(buffer) ?? 0));
-  } catch {
-    return ""; // crun died before it opened it
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // crun did not get as far as making it.
-  }
+  }) ?? "";
 }
 
 function parsePid(text: string, id: string): number {
   const pid = /^[1-9][0-9]{0,9}\n?$/.test(text) ? Number(text) : 0;
-  if (pid <= 1) throw new RpcError(Code.Internal, `crun wrote no pid in container ${id}`);
+  if (pid <= 1) throw new RpcError(Code.Internal, `crun wrote no pid for container ${id}`);
   return pid;
 }

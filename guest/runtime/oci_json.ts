@@ -1,35 +1,47 @@
-import { type Any, Code, RpcError } from "../../proto/mod.ts";
-import { quoted } from "../base/ids.ts";
+import { messageOf, quoted } from "../../base/mod.ts";
+import { type Any, parseOciJson } from "../../proto/mod.ts";
+import { invalid } from "../base/errors.ts";
 
-/** A JSON object. */
+/** A JSON object of the OCI specifications. Integers that a number cannot hold are bigints. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/** Returns whether `value` is a JSON object: neither null nor an array. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /**
- * The JSON object of an Any that holds a structure of the OCI runtime specification, as containerd
- * sends it. `what` names it in errors.
+ * Parses the JSON object of an OCI specification. Errors call it `what`.
  *
- * @throws {RpcError} InvalidArgument: nothing there, of another type, or no object
+ * @throws {RpcError} InvalidArgument: not UTF-8, not JSON, or not an object
+ */
+export function parseOciObject(json: Uint8Array, what: string): JsonObject {
+  let value: unknown;
+  try {
+    value = parseOciJson(new TextDecoder("utf-8", { fatal: true }).decode(json));
+  } catch (error) {
+    throw invalid(`${what}: ${messageOf(error)}`);
+  }
+  if (!isJsonObject(value)) throw invalid(`${what}: not a JSON object`);
+  return value;
+}
+
+/**
+ * Returns the JSON object in an Any that holds a structure of the OCI runtime specification, as
+ * containerd sends it. Errors call it `what`.
+ *
+ * @throws {RpcError} InvalidArgument: no Any, another type, or not a JSON object
  */
 export function ociObject(
   any: Any | undefined,
   type: "Process" | "LinuxResources",
   what: string,
 ): JsonObject {
-  const invalid = (why: string): RpcError => new RpcError(Code.InvalidArgument, `${what}: ${why}`);
-  if (any === undefined) throw invalid("there is none");
-  // Before that comes containerd's own domain, or nothing.
+  if (any === undefined) throw invalid(`${what}: missing`);
+  // containerd puts its own domain in front, or nothing.
   const name = `opencontainers/runtime-spec/1/${type}`;
   if (any.typeUrl !== name && !any.typeUrl.endsWith(`/${name}`)) {
-    throw invalid(`it is of type ${quoted(any.typeUrl)}`);
+    throw invalid(`${what}: has type ${quoted(any.typeUrl)} instead of ${name}`);
   }
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(any.value));
-  } catch (error) {
-    throw invalid(error instanceof Error ? error.message : String(error));
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw invalid("it is not an object");
-  }
-  return value as JsonObject;
+  return parseOciObject(any.value, what);
 }

@@ -1,4 +1,5 @@
-import { type Any, Code, RpcError } from "../../proto/mod.ts";
+import { type Any } from "../../proto/mod.ts";
+import { invalid } from "../base/errors.ts";
 import { ociObject } from "./oci_json.ts";
 
 /** The part of an OCI process (runtime-spec, config.md#process) that vminitd looks at. */
@@ -6,14 +7,15 @@ export interface OciProcess {
   readonly args: readonly string[];
   readonly cwd: string;
   readonly terminal?: boolean;
+  /** In characters. */
   readonly consoleSize?: { readonly height: number; readonly width: number };
 }
 
-const WHAT = "the process to execute";
+const WHAT = "exec process";
 
 /**
- * The OCI process of an exec request, for `crun exec --process`. Whether it has a terminal is the
- * request's decision. crun checks the rest.
+ * Returns the OCI process of an exec request, for `crun exec --process`. The request decides whether
+ * it has a terminal. crun checks the rest.
  *
  * @throws {RpcError} InvalidArgument
  */
@@ -22,14 +24,10 @@ export function ociProcess(spec: Any | undefined, terminal: boolean): OciProcess
   const { args, cwd } = process;
   const isText = (argument: unknown): boolean => typeof argument === "string";
   if (!Array.isArray(args) || args.length === 0 || !args.every(isText)) {
-    throw invalid("args is not a list of at least one text");
+    throw invalid(`${WHAT}: args must be a non-empty list of strings`);
   }
   if (typeof cwd !== "string" || !cwd.startsWith("/")) {
-    throw invalid("cwd is not an absolute path");
+    throw invalid(`${WHAT}: cwd must be an absolute path`);
   }
   return { ...process, args, cwd, terminal };
-}
-
-function invalid(why: string): RpcError {
-  return new RpcError(Code.InvalidArgument, `${WHAT}: ${why}`);
 }

@@ -1,64 +1,60 @@
+import { isThere } from "../../base/mod.ts";
 import { type Fd } from "../../ffi/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
 import { type Reaper } from "../base/reaper.ts";
 
-/** In a checkpoint's folder: what the container had changed in its root file system. */
+/** The archive of a container's writable layer, in the checkpoint's directory. */
 const ARCHIVE = "qemubox-writable.tar";
 const TAR = "/usr/bin/tar";
-/** Ours, the guest's console: tar's complaints belong there. */
+/** vminitd's own stderr, the guest's console: tar's error messages go there. */
 const STDERR = 2 as Fd;
-// overlayfs keeps in extended attributes what a folder hides; what is deleted are devices 0:0.
+// overlayfs marks hidden directories by extended attributes and deleted files by devices 0:0.
 const ALL = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls"];
 
-/** The folder of a bundle that overlayfs writes into. */
+/** The directory of a bundle that overlayfs writes to. */
 function upperOf(bundle: string): string {
   return `${bundle}/writable/upper`;
 }
 
 /**
- * Keeps the writable layer of the container in `bundle` in the checkpoint `folder`. Its processes must
- * stand still. Without a writable layer there is nothing to do.
+ * Saves the writable layer of the container in `bundle` to the checkpoint in `directory`. The
+ * container's processes must be frozen. Without a writable layer it does nothing.
  *
- * @throws {RpcError} Internal
+ * @throws {RpcError} Internal: tar failed
  */
-export async function packWritable(reaper: Reaper, bundle: string, folder: string): Promise<void> {
+export async function packWritable(
+  reaper: Reaper,
+  bundle: string,
+  directory: string,
+): Promise<void> {
   const upper = upperOf(bundle);
-  if (!exists(upper)) return;
-  await tar(reaper, [
-    ...["--create", "--file", `${folder}/${ARCHIVE}`, "--sparse", ...ALL],
-    ...["--directory", upper, "."],
-  ]);
+  if (!isThere(upper)) return;
+  const archive = `${directory}/${ARCHIVE}`;
+  await tar(reaper, ["--create", "--file", archive, "--sparse", ...ALL, "--directory", upper, "."]);
 }
 
 /**
- * Puts what {@linkcode packWritable} has kept into the writable layer of `bundle`. Nobody may have
- * looked into its root file system yet: overlayfs would go on to see what it has seen.
+ * Restores what {@linkcode packWritable} saved into the writable layer of `bundle`. The root file
+ * system must not have been accessed yet: overlayfs would keep the entries that it has cached.
  *
- * @throws {RpcError} Internal; FailedPrecondition: there is no writable layer to put it into
+ * @throws {RpcError} Internal: tar failed; FailedPrecondition: the bundle has no writable layer
  */
 export async function unpackWritable(
   reaper: Reaper,
   bundle: string,
-  folder: string,
+  directory: string,
 ): Promise<void> {
-  const archive = `${folder}/${ARCHIVE}`;
-  if (!exists(archive)) return;
+  const archive = `${directory}/${ARCHIVE}`;
+  if (!isThere(archive)) return;
   const upper = upperOf(bundle);
-  if (!exists(upper)) {
+  if (!isThere(upper)) {
     throw new RpcError(
       Code.FailedPrecondition,
-      "the checkpoint is of a container with a writable root file system, which this one has not",
+      "checkpoint needs a writable root file system, which this container does not have",
     );
   }
-  await tar(reaper, [
-    "--extract",
-    "--file",
-    archive,
-    "--same-permissions",
-    ...ALL,
-    "--directory",
-    upper,
-  ]);
+  const how = ["--same-permissions", ...ALL, "--directory", upper];
+  await tar(reaper, ["--extract", "--file", archive, ...how]);
   Deno.removeSync(archive);
 }
 
@@ -73,14 +69,5 @@ async function tar(reaper: Reaper, args: string[]): Promise<void> {
   const { code, signal } = await exited;
   if (code === 0) return;
   const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
-  throw new RpcError(Code.Internal, `the container's changed files: tar ended with ${how}`);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
+  throw new RpcError(Code.Internal, `writable layer: tar failed with ${how}`);
 }

@@ -1,23 +1,24 @@
 import type { Poller, System } from "../../ffi/mod.ts";
 import { guest, GUEST_MEMORY_TOPIC, packAny } from "../../proto/mod.ts";
 import type { EventLog } from "../base/event_log.ts";
+import type { GuestEvent } from "../base/guest_event.ts";
+import { CpuLoad } from "./cpu_load.ts";
+import type { GrowthRules } from "./growth_rules.ts";
 import { MemoryLoad } from "./memory_load.ts";
 import { type Elastic, followPressure } from "./pressure.ts";
-import { ProcessorLoad } from "./processor_load.ts";
-import type { GuestEvent } from "../base/guest_event.ts";
 
-/** What growing rests on. */
-export interface GrowthHost {
+/** The parts of vminitd that growth uses. */
+export interface GrowthDeps {
   readonly system: System;
   readonly poller: Poller;
   readonly events: Pick<EventLog<GuestEvent>, "publish">;
-  /** Hears why something does not grow. */
+  /** Receives the resource that cannot grow, and why. */
   readonly onError: (what: string, error: unknown) => void;
 }
 
-/** Lets the machine grow and shrink as the host has configured it. */
+/** Makes the guest grow and shrink by the host's rules. */
 export function startGrowth(
-  { system, poller, events, onError }: GrowthHost,
+  { system, poller, events, onError }: GrowthDeps,
   { byLoad, memoryByPressure }: GrowthRules,
 ): void {
   const follow = (what: string, rules: RulesOnWire, elastic: Elastic): void => {
@@ -25,7 +26,7 @@ export function startGrowth(
     followPressure(system, poller, { growPercent, cooldownMs }, elastic)
       .catch((error) => onError(what, error));
   };
-  if (byLoad !== undefined) follow("processors", byLoad, new ProcessorLoad());
+  if (byLoad !== undefined) follow("CPUs", byLoad, new CpuLoad());
   if (memoryByPressure !== undefined) {
     const ask = (mib: number): void =>
       events.publish({
@@ -35,8 +36,5 @@ export function startGrowth(
     follow("memory", memoryByPressure, new MemoryLoad(memoryByPressure, ask));
   }
 }
-
-/** The parts of a ConfigureRequest that say what grows; absent: that does not. */
-export type GrowthRules = Pick<guest.ConfigureRequest, "byLoad" | "memoryByPressure">;
 
 type RulesOnWire = Pick<guest.ProcessorRules, "growPercent" | "cooldownMilliseconds">;

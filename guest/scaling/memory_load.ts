@@ -1,20 +1,20 @@
 import type { Elastic } from "./pressure.ts";
 
-/** What the machine may use of its memory, in MiB. */
+/** Limits of the guest's memory, in MiB. */
 export interface MemoryBounds {
   readonly leastMib: number;
   readonly mostMib: number;
 }
 
 const KIB_PER_MIB = 1024;
-/** Each time it asks for half as much again, and for so much at least. */
+/** The memory grows by half, and by this at least. */
 const STEP_MIB = 128;
-/** What shall be left when it has shrunk: a quarter. */
+/** A quarter remains free after a shrink. */
 const USED_PART = 0.75;
 
 /**
- * Asks the host for more memory each time that something has waited for it for too long, and does with
- * less when what is used leaves more than a quarter of it. Never less than at first.
+ * Asks the host for more memory at each pressure, and for less if more than a quarter is available.
+ * Never goes below the size at first.
  */
 export class MemoryLoad implements Elastic {
   readonly pressure = "/proc/pressure/memory";
@@ -23,7 +23,7 @@ export class MemoryLoad implements Elastic {
   readonly #meminfo: string;
   #mib: number;
 
-  /** @param ask tells the host how much it would use, all in all, in MiB. */
+  /** @param ask asks the host for this much memory in total, in MiB */
   constructor(bounds: MemoryBounds, ask: (mib: number) => void, meminfo = "/proc/meminfo") {
     this.#bounds = bounds;
     this.#ask = ask;
@@ -39,7 +39,7 @@ export class MemoryLoad implements Elastic {
     this.#want(this.#mib + Math.max(STEP_MIB, this.#mib / 2));
   }
 
-  /** Memory is used or not: there is nothing to compare with. */
+  /** Does nothing: memory use is a state, not a rate. */
   measure(): void {}
 
   shrink(): void {
@@ -58,7 +58,7 @@ export class MemoryLoad implements Elastic {
   }
 }
 
-/** What could be taken without pushing anything else out: proc_meminfo(5). */
+/** Returns the memory that can be allocated without reclaiming what is in use: proc_meminfo(5). */
 function availableMib(path: string): number {
   const [, kib] = /^MemAvailable:\s+(\d+) kB$/m.exec(Deno.readTextFileSync(path)) ?? [];
   return Number(kib ?? 0) / KIB_PER_MIB;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { MemoryLoad } from "./memory_load.ts";
 
-/** A machine whose processes use so much. */
-class Machine implements Disposable {
+/** A guest whose memory use a test sets. */
+class FakeGuest implements Disposable {
   readonly asked: number[] = [];
   readonly #meminfo = Deno.makeTempFileSync();
   readonly load: MemoryLoad;
@@ -17,7 +17,7 @@ class Machine implements Disposable {
     this.load = new MemoryLoad({ leastMib, mostMib }, ask, this.#meminfo);
   }
 
-  /** One look, while so much is used. */
+  /** Lets the load look once, while `usedMib` are in use. Returns the guest's size. */
   shrink(usedMib: number): number {
     const availableKib = (this.#mib - usedMib) * 1024;
     Deno.writeTextFileSync(
@@ -33,37 +33,37 @@ class Machine implements Disposable {
   }
 }
 
-Deno.test("memory is asked for by halves, up to what there is", () => {
-  using machine = new Machine(384, 1792);
-  assert(machine.load.isLeast);
-  for (let press = 0; press < 6; press++) machine.load.grow();
-  assert.deepEqual(machine.asked, [640, 1024, 1536, 1792]);
-  assert(!machine.load.isLeast);
+Deno.test("grow asks for half as much again, up to the limit", () => {
+  using vm = new FakeGuest(384, 1792);
+  assert(vm.load.isLeast);
+  for (let press = 0; press < 6; press++) vm.load.grow();
+  assert.deepEqual(vm.asked, [640, 1024, 1536, 1792]);
+  assert(!vm.load.isLeast);
 });
 
-Deno.test("a small machine grows by a step at least", () => {
-  using machine = new Machine(128, 512);
-  machine.load.grow();
-  assert.deepEqual(machine.asked, [256]);
+Deno.test("a small guest grows by at least one step", () => {
+  using vm = new FakeGuest(128, 512);
+  vm.load.grow();
+  assert.deepEqual(vm.asked, [256]);
 });
 
-Deno.test("what is not used is given back, down to what it had at first", () => {
-  using machine = new Machine(384, 1792);
-  machine.load.grow();
-  machine.load.grow();
-  machine.load.grow();
-  // A quarter shall be left, and less than a step is not worth it.
-  assert.equal(machine.shrink(1200), 1536);
-  assert.equal(machine.shrink(1050), 1408);
-  assert.equal(machine.shrink(600), 896);
-  assert.equal(machine.shrink(100), 384);
-  assert(machine.load.isLeast);
-  assert.equal(machine.shrink(100), 384);
+Deno.test("shrink returns unused memory, down to the initial size", () => {
+  using vm = new FakeGuest(384, 1792);
+  vm.load.grow();
+  vm.load.grow();
+  vm.load.grow();
+  // A quarter remains free, and less than a step is not worth it.
+  assert.equal(vm.shrink(1200), 1536);
+  assert.equal(vm.shrink(1050), 1408);
+  assert.equal(vm.shrink(600), 896);
+  assert.equal(vm.shrink(100), 384);
+  assert(vm.load.isLeast);
+  assert.equal(vm.shrink(100), 384);
 });
 
-Deno.test("a machine that has more than it was told, or nothing left, does no harm", () => {
-  using machine = new Machine(384, 1792);
-  machine.load.grow();
-  assert.equal(machine.shrink(640), 640);
-  assert.equal(machine.shrink(-5000), 384);
+Deno.test("an implausible MemAvailable is harmless", () => {
+  using vm = new FakeGuest(384, 1792);
+  vm.load.grow();
+  assert.equal(vm.shrink(640), 640);
+  assert.equal(vm.shrink(-5000), 384);
 });

@@ -1,33 +1,32 @@
 import { O, type Poller, type System } from "../../ffi/mod.ts";
 
-/** When something that the machine has grows, and when it shrinks. */
+/** When a resource grows, and when it shrinks. */
 export interface PressureRules {
-  /** Of a second, in which something waited for it. */
+  /** Percentage of a second in which tasks were stalled on the resource (PSI `some`). */
   readonly growPercent: number;
-  /** Between the last pressure and the first look whether less would do, and between two looks. */
+  /** From the last pressure to the first attempt to shrink, and between two attempts. */
   readonly cooldownMs: number;
 }
 
-/** What grows under pressure: processors, memory. */
+/** A resource that grows under pressure: CPUs, or memory. */
 export interface Elastic {
-  /** The kernel's file of how long something waited for it. */
+  /** The kernel's pressure file. */
   readonly pressure: string;
-  /** Whether there is no less of it than at first. */
+  /** Whether the resource is at its initial size. */
   readonly isLeast: boolean;
-  /** Adds a step, if there is one more. */
+  /** Adds a step, if possible. */
   grow(): void;
-  /** From here on it is measured what is used. */
+  /** Starts to measure the use. */
   measure(): void;
-  /** Takes a step away, if less would have done since the last look; and measures anew. */
+  /** Removes a step, if less would have been enough since the last look; and measures anew. */
   shrink(): void;
 }
 
 const WINDOW_US = 1_000_000;
 
 /**
- * Lets `elastic` grow each time that something has waited for it for too long, which the kernel tells
- * (Documentation/accounting/psi.rst), and asks it to shrink at intervals, but not while it is at its
- * least. Runs for ever.
+ * Grows `elastic` each time that the kernel reports pressure (Documentation/accounting/psi.rst), and
+ * asks it to shrink at intervals while it is not at its least. Runs forever.
  *
  * @throws {SystemError} the kernel has no such file
  */
@@ -53,7 +52,7 @@ export async function followPressure(
   for (;;) {
     await poller.wait(trigger, "urgent");
     elastic.grow();
-    // What is about to be used is not used yet: it is looked at after a while without pressure.
+    // The new step is not in use yet: look only after a while without pressure.
     clearInterval(timer ?? undefined);
     elastic.measure();
     timer = setInterval(look, cooldownMs);

@@ -1,3 +1,4 @@
+import { quoted } from "../../base/mod.ts";
 import {
   type Any,
   Code,
@@ -8,9 +9,12 @@ import {
   unpackAny,
 } from "../../proto/mod.ts";
 import { type Bundles } from "../bundle/bundles.ts";
-import { quoted } from "../base/ids.ts";
 
-/** qemubox.guest.v1.Bundles. `inUse` says whether a container was made from the bundle at a path. */
+/**
+ * Implements qemubox.guest.v1.Bundles.
+ *
+ * @param inUse returns whether a container was made from the bundle at a path
+ */
 export function bundleService(bundles: Bundles, inUse: (path: string) => boolean): ServiceBinding {
   return implement(guest.Bundles, {
     create: (request) => ({ path: bundles.create(request) }),
@@ -25,23 +29,26 @@ export function bundleService(bundles: Bundles, inUse: (path: string) => boolean
   });
 }
 
-/** A bundle that a container is about to be made from. Disposing it says that none was. */
+/** The bundle of a container that is being created. To be disposed if the create fails. */
 export interface ContainerBundle extends AsyncDisposable {
   readonly path: string;
 }
 
 /**
- * The bundle of a Task.Create: one that Bundles.Create made before, by its path, or, to save that
- * call, one that is made now, from a CreateBundleRequest among the options.
+ * Returns the bundle of a Task.Create: one that Bundles.Create made, by its path; or, to save that
+ * call, one made now from a CreateBundleRequest in the options.
  *
- * @throws {RpcError} NotFound: no such path; InvalidArgument: other options; what Bundles.Create says
+ * @throws {RpcError} FailedPrecondition: no bundle at the path; InvalidArgument: other options; the
+ *   errors of Bundles.Create
  */
 export function bundleFor(
   bundles: Bundles,
   { bundle, options }: { readonly bundle: string; readonly options?: Any | undefined },
 ): ContainerBundle {
   if (options === undefined) {
-    if (!bundles.has(bundle)) throw new RpcError(Code.NotFound, `no bundle at ${quoted(bundle)}`);
+    if (!bundles.has(bundle)) {
+      throw new RpcError(Code.FailedPrecondition, `no bundle at ${quoted(bundle)}`);
+    }
     return { path: bundle, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
   const request = unpackAny(guest.CreateBundleRequestSchema, options);

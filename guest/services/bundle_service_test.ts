@@ -6,7 +6,7 @@ import { memoryConsole } from "../testing/memory_console.ts";
 import { bundleRequest, layer } from "../testing/bundle_request.ts";
 import { fakeMounts } from "../testing/fake_mounts.ts";
 
-Deno.test("a container's bundle is one that there is, or comes along and goes when there is no container", async () => {
+Deno.test("bundleFor returns an existing bundle, or makes one that dispose deletes", async () => {
   const root = await Deno.makeTempDir();
   try {
     const { system, mounted } = fakeMounts();
@@ -17,7 +17,7 @@ Deno.test("a container's bundle is one that there is, or comes along and goes wh
     const made = bundleFor(bundles, { bundle: "", options });
     assert(bundles.has(made.path));
     assert(mounted.length > 0);
-    // It is there now, so that nobody makes it again, and who only uses it does not remove it.
+    // It exists now: it cannot be made again, and a mere user does not delete it.
     assert.throws(() => bundleFor(bundles, { bundle: "", options }), refused(Code.AlreadyExists));
     await bundleFor(bundles, { bundle: made.path })[Symbol.asyncDispose]();
     assert(bundles.has(made.path));
@@ -26,7 +26,7 @@ Deno.test("a container's bundle is one that there is, or comes along and goes wh
 
     const path = bundles.create(request);
     assert.equal(bundleFor(bundles, { bundle: path }).path, path);
-    assert.throws(() => bundleFor(bundles, { bundle: "/etc" }), refused(Code.NotFound));
+    assert.throws(() => bundleFor(bundles, { bundle: "/etc" }), refused(Code.FailedPrecondition));
     const other = packAny(runcOptions.OptionsSchema, {});
     assert.throws(
       () => bundleFor(bundles, { bundle: path, options: other }),

@@ -1,7 +1,7 @@
 import { guest, implement, type ServiceBinding } from "../../proto/mod.ts";
 import { type Checkpoints } from "../runtime/checkpoints.ts";
 
-/** qemubox.guest.v1.Checkpoints. */
+/** Implements qemubox.guest.v1.Checkpoints. */
 export function checkpointService(checkpoints: Checkpoints): ServiceBinding {
   return implement(guest.Checkpoints, {
     list: ({ name }) => ({ files: checkpoints.list(name) }),

@@ -10,7 +10,7 @@ import { type EventLog } from "../base/event_log.ts";
 import { type Process } from "../container/process.ts";
 import { type GuestEvent } from "../base/guest_event.ts";
 
-/** Tells the host what happens to containers, in containerd's own messages. */
+/** Reports events of containers to the host, in containerd's own messages. */
 export class ContainerEvents implements ContainerObserver {
   readonly #system: System;
   readonly #log: EventLog<GuestEvent>;
@@ -42,7 +42,7 @@ export class ContainerEvents implements ContainerObserver {
   }
 }
 
-/** An exit as containerd's messages have it. */
+/** Returns the fields of an exit in containerd's messages. */
 export function exitFields(exit: ExitStatus): { exitStatus: number; exitedAt: Timestamp } {
   return { exitStatus: exit.code, exitedAt: timestampFromNanoseconds(exit.at) };
 }

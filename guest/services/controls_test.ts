@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { cgroups, Code, taskTypes, unpackAny } from "../../proto/mod.ts";
+import { cgroups, Code, encodeOciJson, taskTypes, unpackAny } from "../../proto/mod.ts";
 import { refused, withGuest } from "../testing/task_guest.ts";
 
 const { Status } = taskTypes;
 
-Deno.test("a container is paused and resumed, and answers meanwhile", () =>
+Deno.test("a paused container answers calls and can be resumed", () =>
   withGuest(async ({ task, create, exec }) => {
     await create("c1", "exec sleep 1000");
     const early = task.pause({ id: "c1" });
@@ -44,24 +44,35 @@ Deno.test("a paused container can be killed", () =>
     await task.delete({ id: "c1" });
   }));
 
-Deno.test("limits are handed to crun, and what it says is told", () =>
-  withGuest(async ({ task, create, folder }) => {
+Deno.test("update passes limits to crun and returns its error", () =>
+  withGuest(async ({ task, create, directory }) => {
     await create("c1", "exec sleep 1000");
     const update = (limits: unknown, typeUrl = "types.containerd.io/opencontainers") =>
       task.update({
         id: "c1",
         resources: {
           typeUrl: `${typeUrl}/runtime-spec/1/LinuxResources`,
-          value: new TextEncoder().encode(JSON.stringify(limits)),
+          value: encodeOciJson(limits),
         },
       });
     await update({ pids: { limit: 9 } });
     assert.equal(
-      await Deno.readTextFile(`${folder}/crun/c1/resources`),
+      await Deno.readTextFile(`${directory}/crun/c1/resources.json`),
       '{"pids":{"limit":9}}',
     );
-    await assert.rejects(update([]), refused(Code.InvalidArgument, /resources .* not an object/));
-    await assert.rejects(update({}, "x"), refused(Code.InvalidArgument, /it is of type "x/));
+    await update({ memory: { limit: 2n ** 63n - 1n, swap: -1 }, pids: { limit: 2n ** 64n - 1n } });
+    assert.equal(
+      await Deno.readTextFile(`${directory}/crun/c1/resources.json`),
+      '{"memory":{"limit":9223372036854775807,"swap":-1},"pids":{"limit":18446744073709551615}}',
+    );
+    await assert.rejects(
+      update([]),
+      refused(Code.InvalidArgument, /resources to update: not a JSON object/),
+    );
+    await assert.rejects(
+      update({}, "x"),
+      refused(Code.InvalidArgument, /resources to update: has type "x/),
+    );
     await assert.rejects(update({ refuse: 1 }), refused(Code.Unknown, /crun update: .*pids.max/));
     await task.start({ id: "c1" });
     await task.kill({ id: "c1", signal: 9 });

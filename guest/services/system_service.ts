@@ -2,33 +2,33 @@ import { type System } from "../../ffi/mod.ts";
 import { guest, implement, type ServiceBinding } from "../../proto/mod.ts";
 import { type EventLog } from "../base/event_log.ts";
 import type { GuestEvent } from "../base/guest_event.ts";
-import type { GrowthRules } from "../scaling/growth.ts";
 import { type Timeline } from "../base/timeline.ts";
+import type { GrowthRules } from "../scaling/growth_rules.ts";
 
-/** What the system service rests on. */
-export interface SystemServiceDependencies {
+/** The parts of vminitd that the system service uses. */
+export interface SystemServiceDeps {
   readonly system: System;
   readonly timeline: Timeline;
   readonly events: EventLog<GuestEvent>;
   /** Build of this vminitd: the shim takes only its own. */
   readonly version: string;
-  /** From now on the machine grows and shrinks by these rules. */
+  /** Makes the guest grow and shrink by these rules from now on. */
   readonly startGrowth: (rules: GrowthRules) => void;
-  /** Called when the host asks for the shutdown; it is answered when this is done. */
+  /** Prepares the shutdown; the host gets its answer when this is done. */
   readonly quiesce: () => Promise<void>;
   /** Called when that answer has been written. */
   readonly reset: () => unknown;
 }
 
-/** qemubox.guest.v1.System. */
-export function systemService(dependencies: SystemServiceDependencies): ServiceBinding {
-  const { system, timeline, events, version, quiesce, reset } = dependencies;
+/** Implements qemubox.guest.v1.System. */
+export function systemService(deps: SystemServiceDeps): ServiceBinding {
+  const { system, timeline, events, version, startGrowth, quiesce, reset } = deps;
   return implement(guest.System, {
     configure: ({ unixNanoseconds, hostname, byLoad, memoryByPressure }) => {
       if (unixNanoseconds > 0n) system.setClock(unixNanoseconds);
       if (hostname !== "") system.setHostname(hostname);
       if (byLoad !== undefined || memoryByPressure !== undefined) {
-        dependencies.startGrowth({ byLoad, memoryByPressure });
+        startGrowth({ byLoad, memoryByPressure });
       }
       return {
         kernelRelease: Deno.osRelease(),

@@ -8,55 +8,48 @@ import {
   taskV3,
 } from "../../proto/mod.ts";
 import { type DeviceNumbers, limitsOfOwnDisks } from "../bundle/block_limits.ts";
-import { type ContainerBundle } from "./bundle_service.ts";
+import { type ContainerProcess } from "../container/container.ts";
+import { type Containers } from "../container/containers.ts";
+import { type Process, windowSize } from "../container/process.ts";
 import { checkpointOptions } from "../runtime/checkpoint_options.ts";
 import { type Checkpoints } from "../runtime/checkpoints.ts";
-import { type ContainerProcess } from "../container/container.ts";
-import { exitFields } from "./container_events.ts";
-import { type Containers } from "../container/containers.ts";
 import { ociObject } from "../runtime/oci_json.ts";
 import { ociProcess } from "../runtime/oci_process.ts";
-import { wantedProcessors } from "../scaling/processors.ts";
-import { type Process, windowSize } from "../container/process.ts";
+import { wantedCpus } from "../scaling/cpus.ts";
 import { type StdioIds } from "../stdio/process_stdio.ts";
+import { type ContainerBundle } from "./bundle_service.ts";
+import { exitFields } from "./container_events.ts";
 
 const { Status } = taskTypes;
 
-/** What the task service rests on. */
-export interface TaskServiceDependencies {
+/** The parts of vminitd that the task service uses. */
+export interface TaskServiceDeps {
   readonly containers: Containers;
   readonly checkpoints: Checkpoints;
-  /** Finds or makes the bundle that a Create asks for. */
+  /** Finds or makes the bundle of a Create. */
   readonly bundleFor: (request: taskV3.CreateTaskRequest) => ContainerBundle;
   readonly machine: Machine;
   readonly version: string;
 }
 
-/** What of the machine limits are about: a seam, because a test's machine is the host. */
+/** The parts of the VM that limits apply to. A seam: a test's machine is the host. */
 export interface Machine {
-  /** The disks that are the container's. */
+  /** Returns the container's disks. */
   ownDisks(): readonly DeviceNumbers[];
-  /** Has so many processors online, as far as there are so many. */
-  setOnline(processors: number): void;
+  /** Brings `count` CPUs online, capped at those present. */
+  setOnline(count: number): void;
 }
 
 /**
- * containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned, or comes in
- * its options as a CreateBundleRequest. Its stdin, stdout and stderr are stream ids, which the host
- * dials; so are those of Exec. The path of Checkpoint and the checkpoint of Create are names of
+ * Implements containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned, or
+ * a CreateBundleRequest in its options. stdin, stdout and stderr of Create and Exec are stream ids,
+ * which the host dials. The path of Checkpoint and the checkpoint of Create are names of
  * qemubox.guest.v1.Checkpoints.
  */
-export function taskService(dependencies: TaskServiceDependencies): ServiceBinding {
-  const { containers, checkpoints, bundleFor, machine, version } = dependencies;
+export function taskService(deps: TaskServiceDeps): ServiceBinding {
+  const { containers, version } = deps;
   return implement(taskV3.Task, {
-    create: async (request) => {
-      await using undo = new AsyncDisposableStack();
-      const { path } = undo.use(bundleFor(request));
-      const { id, checkpoint } = request;
-      const container = await containers.create(id, path, stdioIds(request), checkpoint);
-      undo.move();
-      return { pid: container.pid };
-    },
+    create: (request) => create(deps, request),
     start: async ({ id, execId }) => ({ pid: await processOf(containers, id, execId).start() }),
     exec: (request) => {
       const { id, execId, terminal } = request;
@@ -91,26 +84,8 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
     stats: ({ id }) => ({
       stats: packAny(cgroups.MetricsSchema, containers.get(id).metrics()),
     }),
-    update: async ({ id, resources }) => {
-      const limits = ociObject(resources, "LinuxResources", "the resources to update");
-      const container = containers.get(id);
-      const wanted = wantedProcessors(limits);
-      await container.update(limitsOfOwnDisks(limits, machine.ownDisks));
-      if (wanted !== null) machine.setOnline(wanted);
-      return {};
-    },
-    checkpoint: async ({ id, path, options }) => {
-      const container = containers.get(id);
-      const asked = checkpointOptions(options);
-      const folder = checkpoints.create(path);
-      try {
-        await container.checkpoint(folder, asked);
-      } catch (error) {
-        checkpoints.delete(path);
-        throw error;
-      }
-      return {};
-    },
+    update: (request) => update(deps, request),
+    checkpoint: (request) => checkpoint(deps, request),
     closeIO: ({ id, execId, stdin }) => {
       const process = processOf(containers, id, execId);
       if (stdin) process.closeStdin();
@@ -118,6 +93,46 @@ export function taskService(dependencies: TaskServiceDependencies): ServiceBindi
     },
     connect: ({ id }) => ({ shimPid: 1, taskPid: containers.get(id).pid, version }),
   });
+}
+
+async function create(
+  { containers, bundleFor }: TaskServiceDeps,
+  request: taskV3.CreateTaskRequest,
+): Promise<{ pid: number }> {
+  await using undo = new AsyncDisposableStack();
+  const { path } = undo.use(bundleFor(request));
+  const { id, checkpoint } = request;
+  const container = await containers.create(id, path, stdioIds(request), checkpoint);
+  undo.move();
+  return { pid: container.pid };
+}
+
+async function update(
+  { containers, machine }: TaskServiceDeps,
+  { id, resources }: taskV3.UpdateTaskRequest,
+): Promise<Record<never, never>> {
+  const limits = ociObject(resources, "LinuxResources", "resources to update");
+  const container = containers.get(id);
+  const wanted = wantedCpus(limits);
+  await container.update(limitsOfOwnDisks(limits, machine.ownDisks));
+  if (wanted !== null) machine.setOnline(wanted);
+  return {};
+}
+
+async function checkpoint(
+  { containers, checkpoints }: TaskServiceDeps,
+  { id, path, options }: taskV3.CheckpointTaskRequest,
+): Promise<Record<never, never>> {
+  const container = containers.get(id);
+  const asked = checkpointOptions(options);
+  const directory = checkpoints.create(path);
+  try {
+    await container.checkpoint(directory, asked);
+  } catch (error) {
+    checkpoints.delete(path);
+    throw error;
+  }
+  return {};
 }
 
 function stdioIds({ stdin, stdout, stderr, terminal }: StdioIds): StdioIds {
@@ -133,7 +148,7 @@ function stateOf(containers: Containers, id: string, execId: string) {
   const { bundle, status } = containers.get(id);
   const process = processOf(containers, id, execId);
   const { pid, ids, exit } = process;
-  // What freezes a container freezes all that lives in it.
+  // Pausing a container freezes its exec processes as well.
   const frozen = exit === null && (status === Status.PAUSING || status === Status.PAUSED);
   return {
     id,
@@ -146,7 +161,7 @@ function stateOf(containers: Containers, id: string, execId: string) {
   };
 }
 
-/** One of Pids' answer: a process that an exec started is told by its id. */
+/** Returns an entry of Pids' answer, with the exec id of an exec process. */
 function processInfo({ pid, execId }: ContainerProcess) {
   if (execId === null) return { pid };
   return { pid, info: packAny(runcOptions.ProcessDetailsSchema, { execId }) };

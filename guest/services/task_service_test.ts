@@ -44,10 +44,10 @@ Deno.test("a container lives from create to delete", () =>
     }
   }));
 
-Deno.test("calls that the state forbids are refused, and name it", () =>
-  withGuest(async ({ task, folder, create }) => {
+Deno.test("calls that the state forbids are refused with the state's name", () =>
+  withGuest(async ({ task, directory, create }) => {
     await create("c1", "cat", "i");
-    const again = task.create({ id: "c1", bundle: `${folder}/bundle-c1` });
+    const again = task.create({ id: "c1", bundle: `${directory}/bundle-c1` });
     await assert.rejects(again, refused(Code.AlreadyExists, /container "c1" already exists/));
     await task.start({ id: "c1" });
     const start = task.start({ id: "c1" });
@@ -68,22 +68,22 @@ Deno.test("calls that the state forbids are refused, and name it", () =>
     await task.delete({ id: "c1" });
   }));
 
-Deno.test("what cannot be created is refused, and its id and streams are free again", () =>
-  withGuest(async ({ task, folder, create }) => {
+Deno.test("a failed create frees its id and streams", () =>
+  withGuest(async ({ task, directory, create }) => {
     const failed = create("c1", null, "ioe");
     await assert.rejects(failed, refused(Code.InvalidArgument, /crun create: executable file/));
     await assert.rejects(task.state({ id: "c1" }), refused(Code.NotFound, /c1/));
-    await Deno.remove(`${folder}/bundle-c1`);
+    await Deno.remove(`${directory}/bundle-c1`);
     await create("c1", "exit 0", "ioe");
 
-    const bundle = `${folder}/bundle-c1`;
+    const bundle = `${directory}/bundle-c1`;
     await assert.rejects(
       task.create({ id: "c2", bundle, stdout: "c1/stdout" }),
       refused(Code.AlreadyExists, /stream "c1\/stdout"/),
     );
     await assert.rejects(
       task.create({ id: "c2", bundle: "/etc" }),
-      refused(Code.NotFound, /no bundle at "\/etc"/),
+      refused(Code.FailedPrecondition, /no bundle at "\/etc"/),
     );
     await assert.rejects(
       task.create({ id: "../c2", bundle }),
@@ -101,7 +101,7 @@ Deno.test("what cannot be created is refused, and its id and streams are free ag
     await task.delete({ id: "c1" });
   }));
 
-Deno.test("a container that never started is killed by its delete", () =>
+Deno.test("delete kills a container that was never started", () =>
   withGuest(async ({ task, create }) => {
     await create("c1", "exit 0");
     const wait = task.wait({ id: "c1" });
@@ -109,35 +109,35 @@ Deno.test("a container that never started is killed by its delete", () =>
     assert.equal((await wait).exitStatus, 137);
   }));
 
-Deno.test("a start or a delete that fails can be tried again", () =>
-  withGuest(async ({ task, folder, create }) => {
+Deno.test("a failed start or delete can be retried", () =>
+  withGuest(async ({ task, directory, create }) => {
     await create("c1", "exit 0");
-    await Deno.writeTextFile(`${folder}/crun/c1/no-start`, "");
+    await Deno.writeTextFile(`${directory}/crun/c1/no-start`, "");
     await assert.rejects(task.start({ id: "c1" }), refused(Code.Unknown, /Exec format error/));
     assert.equal((await task.state({ id: "c1" })).status, Status.CREATED);
-    await Deno.remove(`${folder}/crun/c1/no-start`);
+    await Deno.remove(`${directory}/crun/c1/no-start`);
     await task.start({ id: "c1" });
     assert.equal((await task.wait({ id: "c1" })).exitStatus, 0);
 
-    await Deno.writeTextFile(`${folder}/crun/c1/no-delete`, "");
+    await Deno.writeTextFile(`${directory}/crun/c1/no-delete`, "");
     await assert.rejects(task.delete({ id: "c1" }), refused(Code.Unknown, /cannot remove cgroup/));
     assert.equal((await task.state({ id: "c1" })).status, Status.STOPPED);
-    await Deno.remove(`${folder}/crun/c1/no-delete`);
+    await Deno.remove(`${directory}/crun/c1/no-delete`);
     await task.delete({ id: "c1" });
   }));
 
-Deno.test("a crun that hangs is killed at its deadline", () =>
-  withGuest(async ({ task, folder }) => {
-    await Deno.mkdir(`${folder}/bundle-c1`);
-    await Deno.writeTextFile(`${folder}/bundle-c1/hang`, "");
+Deno.test("a hanging crun is killed at its deadline", () =>
+  withGuest(async ({ task, directory }) => {
+    await Deno.mkdir(`${directory}/bundle-c1`);
+    await Deno.writeTextFile(`${directory}/bundle-c1/hang`, "");
     await assert.rejects(
-      task.create({ id: "c1", bundle: `${folder}/bundle-c1` }),
-      refused(Code.DeadlineExceeded, /crun create did not end within/),
+      task.create({ id: "c1", bundle: `${directory}/bundle-c1` }),
+      refused(Code.DeadlineExceeded, /crun create did not exit within/),
     );
     await assert.rejects(task.state({ id: "c1" }), refused(Code.NotFound, /c1/));
   }, 200));
 
-Deno.test("all of the output is there, also of a process that ends at once", () =>
+Deno.test("output is complete, even of a process that exits at once", () =>
   withGuest(async ({ task, create, output }) => {
     await create("c1", "head -c 60000 /dev/zero | tr '\\0' x", "o");
     await task.start({ id: "c1" });
@@ -149,16 +149,16 @@ Deno.test("all of the output is there, also of a process that ends at once", () 
     assert.equal((await out).length, 3_000_000);
   }));
 
-Deno.test("closing stdin ends a process that nobody feeds", () =>
+Deno.test("closeIO ends stdin that was never dialed", () =>
   withGuest(async ({ task, create }) => {
     await create("c1", "cat; exit 5", "i");
     await task.start({ id: "c1" });
-    await task.closeIO({ id: "c1" }); // not stdin: nothing happens
+    await task.closeIO({ id: "c1" }); // not stdin: no effect
     await task.closeIO({ id: "c1", stdin: true });
     assert.equal((await task.wait({ id: "c1" })).exitStatus, 5);
   }));
 
-Deno.test("what is not there yet says so", () =>
+Deno.test("calls for an unknown exec process return NotFound", () =>
   withGuest(async ({ task, create }) => {
     await create("c1", "exit 0");
     const kill = task.kill({ id: "c1", execId: "e", signal: 9 });

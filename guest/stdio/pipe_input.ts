@@ -1,22 +1,22 @@
 import { type Fd, isSystemError, type Poller, type System } from "../../ffi/mod.ts";
 
-/** Where input comes from: a `FrameReader`, or a test's stand-in. Null is the clean end. */
+/** The source of input: a `FrameReader`, or a test's stand-in. Null is the end of the input. */
 export interface InputSource {
   read(): Promise<Uint8Array | null>;
 }
 
-/** Why {@linkcode copyInput} came to an end. */
+/** Why {@linkcode copyInput} ended. */
 export type InputEnd =
   | "ended" // the host sent the end frame
-  | "closed by the process" // nobody has the read end of the pipe any more
-  | "exited"; // the process is gone
+  | "closed by the process" // the read end of the pipe is closed
+  | "exited"; // the process has exited
 
 /**
- * Copies `source` into the pipe `fd` (the write end of a process's stdin, non-blocking; stays the
- * caller's). A process that does not read its stdin holds up this copy and nothing else: `exited`
- * ends it.
+ * Copies `source` into the pipe `fd`: the write end of a process's stdin, or a terminal's master;
+ * non-blocking, and the caller's to close. A process that does not read its stdin blocks this copy and
+ * nothing else, until `exited` aborts.
  *
- * @throws whatever `source` throws when the host's connection breaks
+ * @throws the error of `source` if the host's connection breaks
  */
 export async function copyInput(
   system: System,

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { delay } from "../../base/mod.ts";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
 import { copyInput, type InputSource } from "./pipe_input.ts";
 
-/** Gives `chunks`, then the end, or waits for ever when `hangs`. */
+/** Yields `chunks`, then ends, or hangs. */
 function source(chunks: Uint8Array[], hangs: boolean = false): InputSource {
   const rest = [...chunks];
   return {
@@ -14,7 +15,7 @@ function source(chunks: Uint8Array[], hangs: boolean = false): InputSource {
   };
 }
 
-/** A pipe as a process's stdin. */
+/** A pipe that stands for a process's stdin. */
 function pipe(): { read: Fd; write: Fd; closeRead: () => void } & Disposable {
   const { read, write } = system.pipe({ nonblock: "both" });
   let open = true;
@@ -35,7 +36,7 @@ function pipe(): { read: Fd; write: Fd; closeRead: () => void } & Disposable {
 
 const never = (): AbortSignal => new AbortController().signal;
 
-Deno.test("input arrives up to its end, more of it than a pipe holds", async () => {
+Deno.test("copyInput copies more input than a pipe holds, to its end", async () => {
   using stdin = pipe();
   const chunk = crypto.getRandomValues(new Uint8Array(65_536));
   const copied = copyInput(system, poller, source([chunk, chunk, chunk]), stdin.write, never());
@@ -49,12 +50,12 @@ Deno.test("input arrives up to its end, more of it than a pipe holds", async () 
   assert.deepEqual(got, [...chunk, ...chunk, ...chunk]);
 });
 
-Deno.test("a process that never reads holds up nothing but this", async () => {
+Deno.test("a process that never reads blocks only its own copy", async () => {
   using stdin = pipe();
   const exited = new AbortController();
   const chunk = new Uint8Array(65_536);
   const copied = copyInput(system, poller, source([chunk, chunk]), stdin.write, exited.signal);
-  await new Promise((resolve) => setTimeout(resolve)); // the pipe is full now
+  await delay(0); // the pipe is full now
   exited.abort();
   assert.equal(await copied, "exited");
 });
@@ -80,12 +81,12 @@ Deno.test("a process that closes its stdin while the pipe is full ends the copy"
   using stdin = pipe();
   const chunk = new Uint8Array(65_536);
   const copied = copyInput(system, poller, source([chunk, chunk], true), stdin.write, never());
-  await new Promise((resolve) => setTimeout(resolve));
+  await delay(0);
   stdin.closeRead();
   assert.equal(await copied, "closed by the process");
 });
 
-Deno.test("a connection that breaks is told", async () => {
+Deno.test("copyInput throws the error of a broken connection", async () => {
   using stdin = pipe();
   const broken: InputSource = { read: () => Promise.reject(new Error("cut off")) };
   await assert.rejects(copyInput(system, poller, broken, stdin.write, never()), /cut off/);

@@ -1,18 +1,18 @@
 import { type Fd, isSystemError, MANY_BYTES, type Poller, type System } from "../../ffi/mod.ts";
 
-/** Where output goes: a `FrameWriter`, or a test's stand-in. */
+/** The destination of output: a `FrameWriter`, or a test's stand-in. */
 export interface OutputSink {
-  /** Where the next bytes may be put, to be sent without a copy. Its length is the most of a read. */
+  /** Buffer for the next bytes, sent without a copy. Its length limits a read. */
   readonly space: Uint8Array;
   /** Sends the first `bytes` of `space`. */
   send(bytes: number): Promise<void>;
   end(): Promise<void>;
 }
 
-/** Most bytes that {@linkcode DISCARD} takes at once. */
+/** Size of {@linkcode DISCARD}'s buffer. */
 const DISCARDED_BYTES_MAX = 4_096;
 
-/** Where output goes that nobody wants. */
+/** Discards output. */
 export const DISCARD: OutputSink = {
   space: new Uint8Array(DISCARDED_BYTES_MAX),
   send: () => Promise.resolve(),
@@ -20,13 +20,15 @@ export const DISCARD: OutputSink = {
 };
 
 /**
- * Copies what a process writes into the pipe `fd` (its read end, or a terminal's master; non-blocking;
- * stays the caller's) to `sink`, and ends the sink.
+ * Copies a process's output from `fd` to `sink`, and ends the sink. `fd` is the read end of a pipe, or
+ * a terminal's master; non-blocking, and the caller's to close.
  *
- * Until `exited` aborts it reads to the end of file. Afterwards the process can write no more and all
- * that it wrote is in the pipe: then it reads until the pipe is empty, since a stranger that got hold
- * of the write end must not keep the stream open. A sink that fails is given up, and the rest of the
- * output is thrown away: a reader that went away must not block the process.
+ * Until `exited` aborts it reads to the end of file. Afterwards all output of the process is in the
+ * pipe, and it reads until the pipe is empty: another process with the write end must not keep the
+ * stream open. If the sink fails, the rest of the output is discarded: a reader that went away must not
+ * block the process.
+ *
+ * @throws the error of `sink`, at the end
  */
 export async function copyOutput(
   system: System,
@@ -39,7 +41,7 @@ export async function copyOutput(
   let lost: { reason: unknown } | null = null;
   let isBusy = false;
   for (;;) {
-    const finalRound = exited.aborted; // before the read: what it wrote earlier is in the pipe
+    const finalRound = exited.aborted; // before the read: earlier output is in the pipe
     const bytes = readSome(system, fd, buffer);
     if (bytes === 0) break;
     if (bytes !== null && lost === null) {
@@ -48,7 +50,7 @@ export async function copyOutput(
       continue;
     }
     if (bytes === null && finalRound) break;
-    // Also after output that is thrown away: there may be no end of it, and others have work to do.
+    // After discarded output as well: it may be endless, and others need their turn.
     await readable(poller, fd, exited, isBusy);
     isBusy = false;
   }
@@ -56,12 +58,12 @@ export async function copyOutput(
   await sink.end();
 }
 
-/** Number of bytes read, 0 at the end, null when there is nothing now. */
+/** Returns the number of bytes read; 0 at the end, null if there are none yet. */
 function readSome(system: System, fd: Fd, into: Uint8Array): number | null {
   try {
     return system.read(fd, into);
   } catch (error) {
-    // A terminal that no process has open any more; it gives all that was written before it says so.
+    // A terminal that no process has open. All earlier output is read before this error.
     if (isSystemError(error, "EIO")) return 0;
     throw error;
   }

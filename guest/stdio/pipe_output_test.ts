@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { delay } from "../../base/mod.ts";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
 import { copyOutput, type OutputSink } from "./pipe_output.ts";
 
-/** Keeps what it is sent. `onSend` may hold it up or fail it. */
+/** Collects what it is sent. `onSend` may delay a send or fail it. */
 function memorySink(onSend: () => Promise<void> = () => Promise.resolve()) {
   const space = new Uint8Array(65_536);
   const chunks: Uint8Array[] = [];
@@ -21,7 +22,7 @@ function memorySink(onSend: () => Promise<void> = () => Promise.resolve()) {
   return { sink, bytes: () => chunks.flatMap((chunk) => [...chunk]), ended: () => ended };
 }
 
-/** A pipe as a process's stdout, closed at the end whatever happens. */
+/** A pipe that stands for a process's stdout, closed when disposed. */
 function pipe(): { read: Fd; write: Fd; closeWrite: () => void } & Disposable {
   const { read, write } = system.pipe({ nonblock: "read" });
   let open = true;
@@ -40,12 +41,12 @@ function pipe(): { read: Fd; write: Fd; closeWrite: () => void } & Disposable {
   };
 }
 
-Deno.test("output is copied to its end, also what was there before", async () => {
+Deno.test("copyOutput copies output to its end, including earlier output", async () => {
   using stdout = pipe();
   const { sink, bytes, ended } = memorySink();
   system.write(stdout.write, Uint8Array.of(1, 2));
   const copied = copyOutput(system, poller, stdout.read, sink, new AbortController().signal);
-  await new Promise((resolve) => setTimeout(resolve));
+  await delay(0);
   system.write(stdout.write, Uint8Array.of(3));
   stdout.closeWrite();
   await copied;
@@ -53,12 +54,12 @@ Deno.test("output is copied to its end, also what was there before", async () =>
   assert.equal(ended(), 1);
 });
 
-Deno.test("after the exit the pipe is emptied, whoever still has its other end", async () => {
+Deno.test("after the exit the pipe is emptied, even if another process has its write end", async () => {
   using stdout = pipe();
   const { sink, bytes, ended } = memorySink();
   const exited = new AbortController();
   const copied = copyOutput(system, poller, stdout.read, sink, exited.signal);
-  await new Promise((resolve) => setTimeout(resolve)); // it waits for the pipe now
+  await delay(0); // the copy waits for the pipe now
   const last = crypto.getRandomValues(new Uint8Array(65_536));
   assert.equal(system.write(stdout.write, last), last.length);
   exited.abort();
@@ -67,7 +68,7 @@ Deno.test("after the exit the pipe is emptied, whoever still has its other end",
   assert.equal(ended(), 1);
 });
 
-Deno.test("a process that exited before anybody listened is heard all the same", async () => {
+Deno.test("output of a process that exited before the copy is copied", async () => {
   using stdout = pipe();
   const { sink, bytes, ended } = memorySink();
   system.write(stdout.write, Uint8Array.of(1));
@@ -76,7 +77,7 @@ Deno.test("a process that exited before anybody listened is heard all the same",
   assert.equal(ended(), 1);
 });
 
-Deno.test("a reader that went away does not hold up the process", async () => {
+Deno.test("a reader that went away does not block the process", async () => {
   using stdout = pipe();
   const { sink, ended } = memorySink(() => Promise.reject(new Error("reader is gone")));
   const copied = copyOutput(system, poller, stdout.read, sink, new AbortController().signal);

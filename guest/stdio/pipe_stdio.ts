@@ -1,17 +1,18 @@
 import { type Fd, type System } from "../../ffi/mod.ts";
 import type { ProcessStdio, StdioIds } from "./process_stdio.ts";
-import { InputEndpoint, OutputEndpoint, type StdioDependencies } from "./stdio_endpoint.ts";
+import { InputEndpoint, OutputEndpoint, type StdioDeps } from "./stdio_endpoint.ts";
 
 /**
- * What a process can write while vminitd does something else: four times what Linux gives a pipe, and what
- * vminitd takes at once. At each end of an empty pipe it has to be woken.
+ * The capacity of an output pipe: how much a process can write while vminitd does something else.
+ * Four times Linux's default, and as much as vminitd takes at once. The process has to be woken each
+ * time that a full pipe has been emptied.
  */
 const OUTPUT_PIPE_BYTES = 262_144;
 
 /**
  * The pipes of one process, each waiting for the host to dial it.
  *
- * Output that nobody has dialed stays in its pipe, also after the exit, until this is disposed.
+ * Output that nobody has dialed stays in its pipe, even after the exit, until this is disposed.
  */
 export class PipeStdio implements ProcessStdio {
   readonly childFds: Readonly<Record<number, Fd | "null">>;
@@ -19,48 +20,49 @@ export class PipeStdio implements ProcessStdio {
 
   readonly #system: System;
   readonly #childEnds: Fd[];
-  /** Until crun has made the process: what is in these pipes before is crun's own complaint. */
+  /** Until crun has created the process: earlier output in these pipes is crun's own error message. */
   readonly #heldBack: { readonly endpoint: OutputEndpoint; readonly fd: Fd }[];
   readonly #endpoints: Disposable[];
   readonly #input: InputEndpoint | null;
   readonly #exited = new AbortController();
 
   /** @throws {RpcError} AlreadyExists: an id is in use */
-  constructor(dependencies: StdioDependencies, ids: Omit<StdioIds, "terminal">) {
+  constructor(deps: StdioDeps, ids: Omit<StdioIds, "terminal">) {
     using stack = new DisposableStack();
+    const { system } = deps;
     const exited = this.#exited.signal;
     const childFds: Record<number, Fd | "null"> = { 0: "null", 1: "null", 2: "null" };
     const childEnds = stack.adopt([] as Fd[], (fds) => {
-      for (const fd of fds) dependencies.system.close(fd);
+      for (const fd of fds) system.close(fd);
     });
     const heldBack = stack.adopt([] as { endpoint: OutputEndpoint; fd: Fd }[], (all) => {
-      for (const { fd } of all) dependencies.system.close(fd);
+      for (const { fd } of all) system.close(fd);
     });
     const endpoints: Disposable[] = [];
     let input: InputEndpoint | null = null;
 
     if (ids.stdin !== "") {
-      const pipe = dependencies.system.pipe({ nonblock: "write" });
+      const pipe = system.pipe({ nonblock: "write" });
       childFds[0] = pipe.read;
       childEnds.push(pipe.read);
-      input = stack.use(new InputEndpoint(dependencies, ids.stdin, pipe.write, exited));
+      input = stack.use(new InputEndpoint(deps, ids.stdin, pipe.write, exited));
       endpoints.push(input);
     }
     for (const [number, id] of [[1, ids.stdout], [2, ids.stderr]] as const) {
       if (id === "") continue;
-      const pipe = dependencies.system.pipe({ nonblock: "read" });
-      dependencies.system.setPipeCapacity(pipe.read, OUTPUT_PIPE_BYTES);
+      const pipe = system.pipe({ nonblock: "read" });
+      system.setPipeCapacity(pipe.read, OUTPUT_PIPE_BYTES);
       childFds[number] = pipe.write;
       childEnds.push(pipe.write);
       using read = new DisposableStack();
-      read.defer(() => dependencies.system.close(pipe.read));
-      const endpoint = stack.use(new OutputEndpoint(dependencies, id, null, exited));
+      read.defer(() => system.close(pipe.read));
+      const endpoint = stack.use(new OutputEndpoint(deps, id, null, exited));
       read.move();
       heldBack.push({ endpoint, fd: pipe.read });
       endpoints.push(endpoint);
     }
 
-    this.#system = dependencies.system;
+    this.#system = system;
     this.childFds = childFds;
     this.#childEnds = childEnds;
     this.#heldBack = heldBack;
@@ -69,7 +71,7 @@ export class PipeStdio implements ProcessStdio {
     stack.move();
   }
 
-  /** Closes the process's ends here, once it has its own: else no pipe would ever come to an end. */
+  /** Closes vminitd's copies of the process's ends; otherwise no pipe would ever reach its end. */
   closeChildEnds(): void {
     for (const fd of this.#childEnds.splice(0)) this.#system.close(fd);
   }
@@ -79,7 +81,7 @@ export class PipeStdio implements ProcessStdio {
   }
 
   exited(): void {
-    this.#dropHeldBack();
+    for (const { fd } of this.#heldBack.splice(0)) this.#system.close(fd);
     this.#exited.abort();
   }
 
@@ -88,10 +90,6 @@ export class PipeStdio implements ProcessStdio {
   }
 
   resize(): void {}
-
-  #dropHeldBack(): void {
-    for (const { fd } of this.#heldBack.splice(0)) this.#system.close(fd);
-  }
 
   [Symbol.dispose](): void {
     this.exited();

@@ -7,13 +7,13 @@ import { StreamRegistry } from "./stream_registry.ts";
 const IDS = { stdin: "c/stdin", stdout: "c/stdout", stderr: "c/stderr" };
 
 /**
- * stdio, the process's ends of it as a child would have them, and a way to dial it; with `made`, crun
- * has made the process.
+ * Returns a PipeStdio, the process's ends of it as a child would have them, and a function that dials
+ * a stream; with `made`, crun has created the process.
  */
 function setUp(ids = IDS, { made = true }: { made?: boolean } = {}) {
   const streams = new StreamRegistry();
   const stdio = new PipeStdio({ system, poller, streams }, ids);
-  // The duplicates stand for those of the child, which has its own once it is spawned.
+  // Stand for the copies that a child gets when it is spawned.
   const child = [0, 1, 2].map((number) => {
     const fd = stdio.childFds[number];
     return fd === undefined || fd === "null" ? null : system.duplicate(fd);
@@ -27,7 +27,7 @@ function setUp(ids = IDS, { made = true }: { made?: boolean } = {}) {
     await openStream(host, id);
     return host;
   };
-  /** The child is gone. */
+  /** Ends the child. */
   const exit = (): void => {
     for (const fd of child.splice(0)) if (fd !== null) system.close(fd);
     stdio.exited();
@@ -41,7 +41,7 @@ async function readAll(reader: FrameReader): Promise<string> {
   return text;
 }
 
-Deno.test("stdout and stderr are kept apart and end with the process", async () => {
+Deno.test("stdout and stderr are separate and end with the process", async () => {
   const { stdio, child, dial, exit, served } = setUp();
   const out = readAll(new FrameReader(await dial(IDS.stdout)));
   const err = readAll(new FrameReader(await dial(IDS.stderr)));
@@ -53,7 +53,7 @@ Deno.test("stdout and stderr are kept apart and end with the process", async () 
   stdio[Symbol.dispose]();
 });
 
-Deno.test("output that is dialed after the exit is all there", async () => {
+Deno.test("output dialed after the exit is complete", async () => {
   const { stdio, child, dial, exit, served } = setUp();
   system.write(child[1] as Fd, new TextEncoder().encode("late"));
   exit();
@@ -62,7 +62,7 @@ Deno.test("output that is dialed after the exit is all there", async () => {
   stdio[Symbol.dispose]();
 });
 
-Deno.test("what crun wrote when it could not make the process is not the process's output", async () => {
+Deno.test("crun's error message is not the output of a process that was never created", async () => {
   const { stdio, child, dial, exit, served } = setUp(IDS, { made: false });
   const early = readAll(new FrameReader(await dial(IDS.stdout)));
   system.write(child[1] as Fd, new TextEncoder().encode("no such command"));
@@ -73,10 +73,10 @@ Deno.test("what crun wrote when it could not make the process is not the process
   stdio[Symbol.dispose]();
 });
 
-Deno.test("stdin ends behind its last byte", async () => {
+Deno.test("stdin ends after its last byte", async () => {
   const { stdio, child, dial, exit, served } = setUp();
   const writer = new FrameWriter(await dial(IDS.stdin));
-  stdio.closeInput(); // changes nothing: the stream is dialed, and its end frame is to come
+  stdio.closeInput(); // no effect: the stream is dialed, and its end frame follows
   await writer.write(new TextEncoder().encode("hi"));
   await writer.end();
   await Promise.all(served);
@@ -87,7 +87,7 @@ Deno.test("stdin ends behind its last byte", async () => {
   stdio[Symbol.dispose]();
 });
 
-Deno.test("stdin that nobody dialed can be closed", () => {
+Deno.test("stdin that was never dialed can be closed", () => {
   const { stdio, child, exit } = setUp();
   stdio.closeInput();
   assert.equal(system.read(child[0] as Fd, new Uint8Array(1)), 0);
@@ -95,7 +95,7 @@ Deno.test("stdin that nobody dialed can be closed", () => {
   stdio[Symbol.dispose]();
 });
 
-Deno.test("stdin that is dialed after the exit is closed, not left hanging", async () => {
+Deno.test("stdin dialed after the exit is closed", async () => {
   const { stdio, dial, exit, served } = setUp();
   exit();
   const host = await dial(IDS.stdin);
@@ -114,7 +114,7 @@ Deno.test("an exit ends stdin that the host keeps open", async () => {
   stdio[Symbol.dispose]();
 });
 
-Deno.test("a disposal cuts off what is not delivered, and no descriptor is left", async () => {
+Deno.test("dispose cuts off undelivered output and leaks no descriptor", async () => {
   const before = [...Deno.readDirSync("/proc/self/fd")].length;
   const { stdio, dial, exit, served } = setUp();
   const reader = new FrameReader(await dial(IDS.stdout));
@@ -126,13 +126,13 @@ Deno.test("a disposal cuts off what is not delivered, and no descriptor is left"
   assert.ok([...Deno.readDirSync("/proc/self/fd")].length <= before + 2); // epoll and its eventfd
 });
 
-Deno.test("no stream: the process has /dev/null", () => {
+Deno.test("a process without streams gets /dev/null", () => {
   const { stdio } = setUp({ stdin: "", stdout: "", stderr: "" });
   assert.deepEqual(stdio.childFds, { 0: "null", 1: "null", 2: "null" });
   stdio[Symbol.dispose]();
 });
 
-Deno.test("an id that is in use fails the whole, and no descriptor is left", () => {
+Deno.test("an id in use fails the constructor, which leaks no descriptor", () => {
   const streams = new StreamRegistry();
   streams.add(IDS.stderr, () => Promise.resolve());
   const before = [...Deno.readDirSync("/proc/self/fd")].length;

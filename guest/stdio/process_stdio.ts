@@ -1,32 +1,32 @@
 import type { WindowSize } from "../../ffi/mod.ts";
 import type { CrunStdio } from "../runtime/crun.ts";
 
-/** Which streams a process has. Empty: none, it gets /dev/null. */
+/** The guest's side of a process's stdin, stdout and stderr. */
+export interface ProcessStdio extends CrunStdio, Disposable {
+  /**
+   * To be called when crun has created the process.
+   *
+   * @throws {RpcError} Internal: crun sent no terminal
+   */
+  created(): void;
+  /** To be called at the exit: delivers the remaining output, then ends the streams. Idempotent. */
+  exited(): void;
+  /**
+   * Ends stdin, unless the host has dialed it: then its end frame does, after the last byte. The
+   * stdin of a terminal does not end.
+   */
+  closeInput(): void;
+  /** Sets the window size of the terminal, even before it exists. Without one it does nothing. */
+  resize(size: WindowSize): void;
+  /** Ends everything. Output that was not delivered is lost. */
+  [Symbol.dispose](): void;
+}
+
+/** The stream ids of a process. An empty id means no stream: the process gets /dev/null. */
 export interface StdioIds {
   readonly stdin: string;
   readonly stdout: string;
   readonly stderr: string;
-  /** Whether all three are one terminal; there is no stderr then. */
+  /** Whether all three are one terminal; stderr is empty then. */
   readonly terminal: boolean;
-}
-
-/** The guest's side of a process's stdin, stdout and stderr. */
-export interface ProcessStdio extends CrunStdio, Disposable {
-  /**
-   * crun has made the process.
-   *
-   * @throws {RpcError} Internal: its terminal did not come
-   */
-  created(): void;
-  /** The process is gone: what it wrote is delivered, then the streams end. Idempotent. */
-  exited(): void;
-  /**
-   * Ends stdin, unless the host has dialed it: then its end frame does, behind the last byte. A
-   * terminal's does not end.
-   */
-  closeInput(): void;
-  /** Sets the window size of a terminal, also of one to come. Nothing happens without one. */
-  resize(size: WindowSize): void;
-  /** Ends everything. What is not delivered yet is lost. */
-  [Symbol.dispose](): void;
 }

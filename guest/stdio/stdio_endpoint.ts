@@ -1,25 +1,26 @@
+import { after } from "../../base/mod.ts";
 import { type Fd, type Poller, type System } from "../../ffi/mod.ts";
 import { type ByteStream, FrameReader, FrameWriter, waitForClose } from "../../proto/mod.ts";
 import { copyInput } from "./pipe_input.ts";
 import { copyOutput } from "./pipe_output.ts";
 import { type StreamRegistry } from "./stream_registry.ts";
 
-/** How long the host may take to close an output stream whose end frame it got. */
+/** Limit for the host to close an output stream after its end frame. */
 const LINGER_TIMEOUT_MS = 10_000;
 
-/** What stdio is made of. */
-export interface StdioDependencies {
+/** The parts that stdio is made of. */
+export interface StdioDeps {
   readonly system: System;
   readonly poller: Poller;
   readonly streams: StreamRegistry;
 }
 
 /**
- * The guest's end of one stream of a process, and the host's connection once there is one. The
- * descriptor of a terminal comes when the process does; a host that dials earlier waits for it.
+ * The guest's end of one stream of a process, and the host's connection once it has dialed. A
+ * terminal's descriptor arrives with the process; a host that dials earlier waits for it.
  */
 abstract class Endpoint implements Disposable {
-  protected readonly dependencies: StdioDependencies;
+  protected readonly deps: StdioDeps;
   protected readonly exited: AbortSignal;
   readonly #registration: Disposable;
   readonly #ready = Promise.withResolvers<void>();
@@ -28,18 +29,13 @@ abstract class Endpoint implements Disposable {
   #disposed = false;
   #fd: Fd | null = null;
 
-  /** Owns `fd`. `exited` aborts when the process has ended. */
-  constructor(
-    dependencies: StdioDependencies,
-    id: string,
-    fd: Fd | null,
-    exited: AbortSignal,
-  ) {
-    this.dependencies = dependencies;
+  /** Takes over `fd`. `exited` aborts at the process's exit. */
+  constructor(deps: StdioDeps, id: string, fd: Fd | null, exited: AbortSignal) {
+    this.deps = deps;
     this.exited = exited;
     if (fd !== null) this.provide(fd);
     try {
-      this.#registration = dependencies.streams.add(id, (connection) => this.#serve(connection));
+      this.#registration = deps.streams.add(id, (connection) => this.#serve(connection));
     } catch (error) {
       this.close();
       throw error;
@@ -47,24 +43,24 @@ abstract class Endpoint implements Disposable {
     exited.addEventListener("abort", () => this.#ready.resolve(), { once: true });
   }
 
-  /** Gives it the descriptor that it was made without, and owns from now on. */
+  /** Takes over the descriptor that was not there yet when this was made. */
   provide(fd: Fd): void {
     this.#fd = fd;
     if (this.#over) this.close();
     this.#ready.resolve();
   }
 
-  /** Copies until the stream is over. There is no `fd` when the process came to nothing. */
+  /** Copies until the stream ends. `fd` is null if the process was never created. */
   protected abstract copy(connection: ByteStream, fd: Fd | null): Promise<void>;
 
   protected get dialed(): boolean {
     return this.#connection !== null;
   }
 
-  /** Closes the descriptor, and one that is still to come. */
+  /** Closes the descriptor, or one that is still to come. */
   protected close(): void {
     this.#over = true;
-    if (this.#fd !== null) this.dependencies.system.close(this.#fd);
+    if (this.#fd !== null) this.deps.system.close(this.#fd);
     this.#fd = null;
     this.#ready.resolve();
   }
@@ -75,7 +71,7 @@ abstract class Endpoint implements Disposable {
       await this.#ready.promise;
       if (!this.#disposed) await this.copy(connection, this.#fd);
     } catch (error) {
-      if (!this.#disposed) throw error; // else it is the connection that was closed below
+      if (!this.#disposed) throw error; // otherwise dispose has closed the connection
     } finally {
       this.close();
       connection.close();
@@ -86,7 +82,7 @@ abstract class Endpoint implements Disposable {
     this.#disposed = true;
     this.#registration[Symbol.dispose]();
     this.#connection?.close();
-    // A copy that is under way notices that its connection is gone and closes the descriptor itself.
+    // A running copy notices that its connection is gone and closes the descriptor itself.
     if (this.dialed) this.#ready.resolve();
     else this.close();
   }
@@ -95,7 +91,7 @@ abstract class Endpoint implements Disposable {
 /** The guest's end of stdout or stderr. */
 export class OutputEndpoint extends Endpoint {
   protected override async copy(connection: ByteStream, fd: Fd | null): Promise<void> {
-    const { system, poller } = this.dependencies;
+    const { system, poller } = this.deps;
     const writer = new FrameWriter(connection);
     if (fd === null) await writer.end();
     else await copyOutput(system, poller, fd, writer, this.exited);
@@ -111,24 +107,20 @@ export class InputEndpoint extends Endpoint {
     this.exited.addEventListener("abort", () => this.closeUndialed(), { once: true });
   }
 
-  /** Ends the process's stdin, unless the host has dialed it: then its end frame does. */
+  /** Ends the process's stdin, unless the host has dialed it: then the end frame does. */
   closeUndialed(): void {
     if (!this.dialed) this.close();
   }
 
   protected override async copy(connection: ByteStream, fd: Fd | null): Promise<void> {
     if (fd === null) return;
-    const { system, poller } = this.dependencies;
+    const { system, poller } = this.deps;
     await copyInput(system, poller, new FrameReader(connection), fd, this.exited);
   }
 }
 
-/** Waits until the host closes `connection`: it has taken everything then. */
+/** Resolves when the host closes `connection`, which it does when it has read everything. */
 async function closedByHost(connection: ByteStream): Promise<void> {
-  const deadline = setTimeout(() => connection.close(), LINGER_TIMEOUT_MS);
-  try {
-    await waitForClose(connection);
-  } finally {
-    clearTimeout(deadline);
-  }
+  using _timer = after(LINGER_TIMEOUT_MS, () => connection.close());
+  await waitForClose(connection);
 }

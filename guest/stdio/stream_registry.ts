@@ -1,12 +1,12 @@
+import { after, quoted } from "../../base/mod.ts";
 import { acceptStream, type ByteStream, Code, RpcError } from "../../proto/mod.ts";
-import { quoted } from "../base/ids.ts";
 
-/** How long a connection may take to say which stream it wants. */
+/** Limit for a connection to send its stream id. */
 const PREAMBLE_TIMEOUT_MS = 10_000;
-/** How long one is kept waiting that wants a stream which there is not yet. */
+/** How long a dial of an unknown stream waits for it to be added. */
 const ANNOUNCE_TIMEOUT_MS = 2_000;
 
-/** Takes over an accepted connection, until the stream has ended. Closes the connection. */
+/** Takes over an accepted connection until the stream ends, and closes it. */
 export type StreamHandler = (connection: ByteStream) => Promise<void>;
 
 interface Entry {
@@ -15,14 +15,14 @@ interface Entry {
 }
 
 /**
- * The byte streams that the host may dial. Each is there for one connection.
+ * The byte streams that the host may dial. Each takes one connection.
  *
- * The host dials a process's streams in the same breath in which it asks for the process, on another
- * connection: a dial that overtakes that call waits for it.
+ * The host dials a process's streams while it asks for the process on another connection: a dial that
+ * overtakes that call waits for it.
  */
 export class StreamRegistry {
   readonly #entries = new Map<string, Entry>();
-  /** Woken whenever a stream is added. */
+  /** Called whenever a stream is added. */
   readonly #waiting = new Set<() => void>();
   readonly #announceTimeoutMs: number;
 
@@ -31,7 +31,7 @@ export class StreamRegistry {
   }
 
   /**
-   * Lets the host dial `id`, until the result is disposed.
+   * Lets the host dial `id` until the result is disposed.
    *
    * @throws {RpcError} AlreadyExists
    */
@@ -49,7 +49,7 @@ export class StreamRegistry {
     };
   }
 
-  /** Serves one connection from its first byte to its last. Rejects when it breaks. */
+  /** Serves one connection from its first byte to its last. Rejects if it breaks. */
   async serve(connection: ByteStream): Promise<void> {
     let claimed: Entry | null = null;
     const claim = async (id: string): Promise<boolean | string> => {
@@ -60,41 +60,40 @@ export class StreamRegistry {
       claimed = entry;
       return true;
     };
-    const deadline = setTimeout(() => connection.close(), PREAMBLE_TIMEOUT_MS);
-    let id: string | null;
-    try {
-      id = await acceptStream(connection, claim);
-    } finally {
-      clearTimeout(deadline);
-    }
-    if (id === null) return release(claimed); // the host never heard of it: it may dial again
+    const id = await this.#accept(connection, claim);
+    if (id === null) return release(claimed); // the host got no answer: it may dial again
     await handlerOf(claimed)(connection);
   }
 
-  /** Waits for a stream to be added; undefined when it was not, in its time. */
+  async #accept(
+    connection: ByteStream,
+    claim: (id: string) => Promise<boolean | string>,
+  ): Promise<string | null> {
+    using _timer = after(PREAMBLE_TIMEOUT_MS, () => connection.close());
+    return await acceptStream(connection, claim);
+  }
+
+  /** Resolves when a stream is added, or with undefined at the deadline. */
   async #announced(id: string): Promise<Entry | undefined> {
     const { promise, resolve } = Promise.withResolvers<Entry | undefined>();
     const look = (): void => {
       const entry = this.#entries.get(id);
       if (entry !== undefined) resolve(entry);
     };
-    const timer = setTimeout(() => resolve(undefined), this.#announceTimeoutMs);
+    using undo = new DisposableStack();
+    undo.use(after(this.#announceTimeoutMs, () => resolve(undefined)));
+    undo.defer(() => this.#waiting.delete(look));
     this.#waiting.add(look);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(look);
-    }
+    return await promise;
   }
 }
 
-// The compiler does not see that `claim` assigns.
+// The compiler does not see the assignment in `claim`.
 function release(entry: Entry | null): void {
   if (entry !== null) entry.taken = false;
 }
 
 function handlerOf(entry: Entry | null): StreamHandler {
-  if (entry === null) throw new Error("a stream was accepted that nobody claimed");
+  if (entry === null) throw new Error("accepted stream was not claimed");
   return entry.handler;
 }

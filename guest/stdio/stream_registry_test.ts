@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { delay } from "../../base/mod.ts";
 import { type ByteStream, memoryPair, openStream } from "../../proto/mod.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 
-Deno.test("a stream is served to the one who dials it, once", async () => {
+Deno.test("a stream is served once, to the connection that dials it", async () => {
   const streams = new StreamRegistry();
   const served: ByteStream[] = [];
   using _registration = streams.add("c1/init/stdout", (connection) => {
@@ -23,7 +24,7 @@ Deno.test("a stream is served to the one who dials it, once", async () => {
   assert.equal(served.length, 1);
 });
 
-Deno.test("unknown and forgotten streams are refused", async () => {
+Deno.test("unknown and removed streams are refused", async () => {
   const streams = new StreamRegistry(5);
   streams.add("old", () => Promise.resolve())[Symbol.dispose]();
   for (const id of ["old", "new"]) {
@@ -34,13 +35,13 @@ Deno.test("unknown and forgotten streams are refused", async () => {
   }
 });
 
-Deno.test("a dial that overtakes its stream waits for it, and is then the only one", async () => {
+Deno.test("a dial that overtakes its stream waits for it, and a second dial is refused", async () => {
   const streams = new StreamRegistry();
   const served: ByteStream[] = [];
   const dials = [memoryPair(), memoryPair()];
   const serving = dials.map(([, guest]) => streams.serve(guest));
   const opened = dials.map(([host]) => openStream(host, "c1/init/stdout"));
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await delay(5);
   streams.add("c1/init/stderr", () => Promise.reject(new Error("another one")));
   streams.add("c1/init/stdout", (connection) => Promise.resolve(void served.push(connection)));
   await opened[0];
@@ -49,7 +50,7 @@ Deno.test("a dial that overtakes its stream waits for it, and is then the only o
   assert.deepEqual(served, [dials[0]![1]]);
 });
 
-Deno.test("an id is taken once, and its disposal frees none but its own", () => {
+Deno.test("an id is taken once, and dispose frees only its own entry", () => {
   const streams = new StreamRegistry();
   const first = streams.add("a", () => Promise.resolve());
   assert.throws(() => streams.add("a", () => Promise.resolve()), /already exists/);
@@ -59,7 +60,7 @@ Deno.test("an id is taken once, and its disposal frees none but its own", () => 
   assert.throws(() => streams.add("a", () => Promise.resolve()), /already exists/);
 });
 
-Deno.test("a connection that breaks before it has its answer leaves the stream to the next", async () => {
+Deno.test("a connection that breaks before its answer leaves the stream to the next", async () => {
   const streams = new StreamRegistry();
   let served = 0;
   streams.add("a", () => Promise.resolve(void served++));
@@ -81,7 +82,7 @@ Deno.test("a connection that breaks before it has its answer leaves the stream t
   assert.equal(served, 1);
 });
 
-Deno.test("a connection that says nothing of use is closed", async () => {
+Deno.test("a connection that ends before its stream id is closed", async () => {
   const streams = new StreamRegistry();
   const [host, guest] = memoryPair();
   host.close();

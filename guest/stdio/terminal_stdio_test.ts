@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { delay } from "../../base/mod.ts";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
 import { FrameReader, FrameWriter, memoryPair, openStream } from "../../proto/mod.ts";
 import { StreamRegistry } from "./stream_registry.ts";
@@ -6,21 +7,21 @@ import { TerminalStdio } from "./terminal_stdio.ts";
 
 const IDS = { stdin: "c/stdin", stdout: "c/stdout" };
 
-/** A terminal's stdio in a folder of its own, the process's side, and a way to dial it. */
+/** Runs a test with a TerminalStdio in a directory of its own. Checks that no descriptor leaks. */
 async function withTerminal(
   run: (terminal: {
     readonly stdio: TerminalStdio;
-    /** What crun does: makes the terminal and sends it. Returns the process's side. */
+    /** Creates a terminal and sends its master, like crun. Returns the process's side. */
     readonly send: () => Fd;
     readonly dial: (id: string) => Promise<ReturnType<typeof memoryPair>[0]>;
     readonly served: Promise<void>[];
   }) => Promise<void>,
   ids: typeof IDS = IDS,
 ): Promise<void> {
-  const folder = Deno.makeTempDirSync();
+  const directory = Deno.makeTempDirSync();
   const before = openDescriptors();
   const streams = new StreamRegistry();
-  const stdio = new TerminalStdio({ system, poller, streams }, ids, `${folder}/console`);
+  const stdio = new TerminalStdio({ system, poller, streams }, ids, `${directory}/console`);
   const served: Promise<void>[] = [];
   const dial = async (id: string) => {
     const [host, guest] = memoryPair();
@@ -39,8 +40,8 @@ async function withTerminal(
   await run({ stdio, send, dial, served });
   stdio[Symbol.dispose]();
   await Promise.all(served);
-  assert.deepEqual([...Deno.readDirSync(folder)], []);
-  await Deno.remove(folder);
+  assert.deepEqual([...Deno.readDirSync(directory)], []);
+  await Deno.remove(directory);
   assert.ok(openDescriptors() <= before + 2); // epoll and its eventfd
 }
 
@@ -54,9 +55,9 @@ async function readAll(reader: FrameReader): Promise<string> {
   return text;
 }
 
-Deno.test("what is typed comes in, what is written goes out, and its end with the last side", () =>
+Deno.test("input and output pass through the terminal, and the output ends with the process", () =>
   withTerminal(async ({ stdio, send, dial, served }) => {
-    // Dialed before there is a terminal, as the host does for an exec.
+    // Dialed before the terminal exists, as the host does for an exec.
     const input = new FrameWriter(await dial(IDS.stdin));
     const output = readAll(new FrameReader(await dial(IDS.stdout)));
     await input.write(new TextEncoder().encode("hi\n"));
@@ -74,7 +75,7 @@ Deno.test("what is typed comes in, what is written goes out, and its end with th
     assert.equal(await output, "hi\r\nbye\r\n");
   }));
 
-Deno.test("output ends with the process, also when another one has the terminal", () =>
+Deno.test("output ends with the process, even if another process has the terminal open", () =>
   withTerminal(async ({ stdio, send, dial }) => {
     const slave = send();
     stdio.created();
@@ -84,7 +85,7 @@ Deno.test("output ends with the process, also when another one has the terminal"
     system.close(slave);
   }));
 
-Deno.test("a window size is kept for the terminal to come", () =>
+Deno.test("a window size set early is kept for the terminal", () =>
   withTerminal(({ stdio, send }) => {
     stdio.resize({ rows: 24, columns: 80 });
     const slave = send();
@@ -94,11 +95,11 @@ Deno.test("a window size is kept for the terminal to come", () =>
     assert.deepEqual(system.windowSize(slave), { rows: 50, columns: 132 });
     system.close(slave);
     stdio.exited();
-    stdio.resize({ rows: 1, columns: 1 }); // nobody to tell
+    stdio.resize({ rows: 1, columns: 1 }); // no effect
     return Promise.resolve();
   }));
 
-Deno.test("output that nobody asked for does not hold the process up", () =>
+Deno.test("output without a stream does not block the process", () =>
   withTerminal(async ({ stdio, send }) => {
     const slave = send();
     stdio.created();
@@ -110,10 +111,10 @@ Deno.test("output that nobody asked for does not hold the process up", () =>
     }
     system.close(slave);
     stdio.exited();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await delay(50);
   }, { stdin: "", stdout: "" }));
 
-Deno.test("a process that came to nothing ends its streams", () =>
+Deno.test("the streams of a process that was never created end", () =>
   withTerminal(async ({ stdio, dial }) => {
     const output = readAll(new FrameReader(await dial(IDS.stdout)));
     const input = await dial(IDS.stdin);
@@ -123,7 +124,7 @@ Deno.test("a process that came to nothing ends its streams", () =>
     assert.equal(await input.read(new Uint8Array(1)), null);
   }));
 
-Deno.test("a message without a terminal is told", () =>
+Deno.test("a message without a terminal is an error", () =>
   withTerminal(({ stdio }) => {
     const socket = system.connectUnix(stdio.consoleSocket);
     system.sendFds(socket, Uint8Array.of(0), []);

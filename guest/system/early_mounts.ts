@@ -1,22 +1,22 @@
 import { MS, type System } from "../../ffi/mod.ts";
 
-/** One file system that has to be there before anything else. */
+/** A file system that vminitd mounts before anything else. */
 export interface EarlyMount {
   readonly source: string;
   readonly target: string;
   readonly fstype: string;
   readonly flags: number;
   readonly data: string | null;
-  /** Whether the folder is not there yet: it lies in what was mounted before. */
-  readonly makesFolder: boolean;
+  /** Whether the directory has to be made, because it is on an earlier mount. */
+  readonly makesDirectory: boolean;
 }
 
 const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
 
 /**
- * What vminitd mounts, in this order. Stage 0 has mounted /proc, without which a `deno compile` binary
- * cannot read itself. To try it again would cost 40 million instructions: the first error of a program
- * is dear (docs/boot.md).
+ * The mounts, in order. Stage 0 has mounted /proc, without which a `deno compile` binary cannot read
+ * itself. A second attempt would cost 40 million instructions: the first error of a program is
+ * expensive (docs/boot.md).
  */
 export const EARLY_MOUNTS: readonly EarlyMount[] = [
   entry("devtmpfs", "/dev", "devtmpfs", MS.NOSUID | MS.NOEXEC, "mode=0755"),
@@ -25,23 +25,23 @@ export const EARLY_MOUNTS: readonly EarlyMount[] = [
   within("devpts", "/dev/pts", "devpts", MS.NOSUID | MS.NOEXEC, "mode=0620,gid=5,ptmxmode=0666"),
   within("tmpfs", "/dev/shm", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
   within("mqueue", "/dev/mqueue", "mqueue", NO_EXECUTABLES),
-  // Bundles with their root file systems live under /run: no nodev, no noexec.
+  // Root file systems of bundles are below /run: no nodev, no noexec.
   entry("tmpfs", "/run", "tmpfs", MS.NOSUID, "mode=0755"),
   entry("tmpfs", "/tmp", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
 ];
 
 /**
- * Mounts `plan`, making the folders that it makes.
+ * Mounts `plan`, and makes its directories.
  *
- * @throws {SystemError} whatever mount(2) says
+ * @throws {SystemError} an errno of mount(2)
  */
 export function mountEarly(
   system: System,
   plan: readonly EarlyMount[] = EARLY_MOUNTS,
-  makeFolder: (path: string) => void = (path) => Deno.mkdirSync(path),
+  makeDirectory: (path: string) => void = (path) => Deno.mkdirSync(path),
 ): void {
-  for (const { source, target, fstype, flags, data, makesFolder } of plan) {
-    if (makesFolder) makeFolder(target);
+  for (const { source, target, fstype, flags, data, makesDirectory } of plan) {
+    if (makesDirectory) makeDirectory(target);
     system.mount(source, target, fstype, flags, data);
   }
 }
@@ -53,10 +53,10 @@ function entry(
   flags: number,
   data: string | null = null,
 ): EarlyMount {
-  return { source, target, fstype, flags, data, makesFolder: false };
+  return { source, target, fstype, flags, data, makesDirectory: false };
 }
 
-/** On a folder that has to be made first. */
+/** Returns a mount whose directory has to be made first. */
 function within(...mount: Parameters<typeof entry>): EarlyMount {
-  return { ...entry(...mount), makesFolder: true };
+  return { ...entry(...mount), makesDirectory: true };
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { MS, type System, SystemError } from "../../ffi/mod.ts";
 import { EARLY_MOUNTS, mountEarly } from "./early_mounts.ts";
 
-/** A system that can mount, and nothing else. */
+/** A System that can only mount. */
 function mounter(mount: (target: string) => void = () => {}): { system: System; done: string[] } {
   const done: string[] = [];
   const system = {
@@ -14,11 +14,11 @@ function mounter(mount: (target: string) => void = () => {}): { system: System; 
   return { system, done };
 }
 
-Deno.test("a folder is there before it is mounted on, parents come first", () => {
-  // What is in the root image, and in sysfs.
-  const folders = ["/dev", "/sys", "/sys/fs/cgroup", "/run", "/tmp"];
-  const { system, done } = mounter((target) => assert.ok(folders.includes(target), target));
-  mountEarly(system, EARLY_MOUNTS, (path) => folders.push(path));
+Deno.test("a directory exists before it is mounted on, and parents come first", () => {
+  // In the root image and in sysfs.
+  const directories = ["/dev", "/sys", "/sys/fs/cgroup", "/run", "/tmp"];
+  const { system, done } = mounter((target) => assert.ok(directories.includes(target), target));
+  mountEarly(system, EARLY_MOUNTS, (path) => directories.push(path));
   assert.equal(done.length, EARLY_MOUNTS.length);
   const targets = EARLY_MOUNTS.map(({ target }) => target);
   assert.equal(new Set(targets).size, targets.length);
@@ -28,7 +28,7 @@ Deno.test("a folder is there before it is mounted on, parents come first", () =>
   });
 });
 
-Deno.test("programs and devices are kept out of where they have no business", () => {
+Deno.test("setuid programs and devices are excluded where they are not needed", () => {
   for (const { target, flags } of EARLY_MOUNTS) {
     assert.ok((flags & MS.NOSUID) !== 0, target);
     const devices = ["/dev", "/dev/pts", "/run"].includes(target);
@@ -36,7 +36,7 @@ Deno.test("programs and devices are kept out of where they have no business", ()
   }
 });
 
-Deno.test("what stage 0 has mounted is not mounted again, all else is", () => {
+Deno.test("mounts of stage 0 are not repeated", () => {
   const stage0 = Deno.readTextFileSync(new URL("../../build/initrd/init", import.meta.url));
   assert.match(stage0, /^mount -t proc .* \/root\/proc$/m);
   const targets = EARLY_MOUNTS.map(({ target }) => target);
@@ -44,7 +44,7 @@ Deno.test("what stage 0 has mounted is not mounted again, all else is", () => {
   assert.ok(targets.includes("/dev"));
 });
 
-Deno.test("a file system that the kernel lacks ends the boot", () => {
+Deno.test("a file system that the kernel lacks fails the boot", () => {
   const { system, done } = mounter((target) => {
     if (target === "/dev/mqueue") throw new SystemError("mount", "ENODEV", { path: target });
   });

@@ -1,6 +1,6 @@
+import { quoted } from "../../base/mod.ts";
 import { isSystemError, netlink, type System } from "../../ffi/mod.ts";
 import { Code, type guest, RpcError } from "../../proto/mod.ts";
-import { quoted } from "../base/ids.ts";
 import { invalid } from "../base/errors.ts";
 
 const { Rtnetlink } = netlink;
@@ -8,7 +8,7 @@ const { Rtnetlink } = netlink;
 const LOOPBACK_INDEX = 1;
 const SYSCTL = /^net(\.[A-Za-z0-9_-]+)+$/;
 
-/** What the network is set up with; tests have their own. */
+/** The seam to the system; tests have their own. */
 export interface NetworkHost {
   readonly system: System;
   /** Writes a file below /proc/sys. */
@@ -16,19 +16,19 @@ export interface NetworkHost {
 }
 
 /**
- * Sets up the guest's network: loopback, then each interface as the host's CNI plugins had it.
+ * Configures the guest's network: loopback, then each interface like the host's CNI plugins did.
  *
- * IPv6 addresses are usable at once: whoever gave them answers for there being no second holder
- * (RFC 4862, 5.4), and for the link-local ones a VM's MAC address does.
+ * IPv6 addresses are usable at once, without duplicate address detection (RFC 4862, 5.4): who assigned
+ * them guarantees that they are unique, and link-local ones derive from the VM's MAC address.
  *
- * @throws {RpcError} InvalidArgument for what cannot be; Internal naming what the kernel refused.
+ * @throws {RpcError} InvalidArgument; Internal naming the change that the kernel refused
  */
 export function configureNetwork(
   host: NetworkHost,
   request: guest.ConfigureNetworkRequest,
 ): void {
   for (const [name, value] of Object.entries(request.sysctls)) {
-    if (!SYSCTL.test(name)) throw invalid(`sysctl ${quoted(name)} is not one of the network's`);
+    if (!SYSCTL.test(name)) throw invalid(`sysctl ${quoted(name)} is not a network sysctl`);
     host.writeSysctl(`/proc/sys/${name.replaceAll(".", "/")}`, value);
   }
   using rtnetlink = Rtnetlink.open(host.system);
@@ -69,7 +69,7 @@ function configureInterface(
     const request = netlink.addAddress(index, { address, prefixLength }, flags);
     change(request, `add address ${address}/${prefixLength}`);
   }
-  // Before the routes: a gateway may be known by its entry here alone.
+  // Before the routes: a gateway may be reachable only through its entry here.
   for (const { address, mac } of wanted.neighbours) {
     change(netlink.addNeighbour({ index, address, mac }), `add neighbour ${address}`);
   }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 const root = Deno.uid() === 0;
 
 Deno.test({
-  name: `interfaces are set up as the host says${root ? "" : " (skipped: not root)"}`,
+  name: `configureNetwork sets up interfaces as the host asks${root ? "" : " (skipped: not root)"}`,
   ignore: !root,
   async fn() {
     const program = new URL("../testing/network_child.ts", import.meta.url).pathname;

@@ -1,18 +1,19 @@
-import { type Pid, SIG, type System, SystemError } from "../../ffi/mod.ts";
+import { describeError, endsWithin } from "../../base/mod.ts";
+import { isSystemError, type Pid, SIG, type System } from "../../ffi/mod.ts";
 import { type Bundles } from "../bundle/bundles.ts";
-import { type Console, describe } from "../base/console.ts";
+import { type Console } from "../base/console.ts";
 import { type Reaper } from "../base/reaper.ts";
 
 /**
- * How long the host may take to close its connections once it has the answer. The reset would
- * overtake an answer that is still on its way through the vsock device.
+ * Limit for the host to close its connections after the answer. The reset would overtake an answer
+ * that is still in the vsock device.
  */
 const FAREWELL_TIMEOUT_MS = 300;
-/** How long killed processes may take to be gone. The host gives the guest 2 s for everything. */
+/** Limit for killed processes to exit. The host gives the guest 2 s for everything. */
 const KILL_TIMEOUT_MS = 1_000;
 
-/** What is brought to rest. */
-export interface QuiesceDependencies {
+/** The parts of vminitd that are shut down. */
+export interface QuiesceDeps {
   readonly system: System;
   readonly reaper: Reaper;
   readonly bundles: Bundles;
@@ -20,52 +21,42 @@ export interface QuiesceDependencies {
 }
 
 /**
- * Brings the guest to where its machine may be switched off at any moment: kills everything, unmounts
- * the bundles, syncs. Best effort, all of it tried, each wait bounded. Never rejects.
+ * Prepares the guest for a power-off at any moment: kills everything, unmounts the bundles, syncs. Best
+ * effort: a failed step is logged, and each wait is bounded. Never rejects.
  */
-export async function quiesce(dependencies: QuiesceDependencies): Promise<void> {
-  const { system, reaper, bundles, console } = dependencies;
+export async function quiesce(
+  { system, reaper, bundles, console }: QuiesceDeps,
+): Promise<void> {
   const attempt = async (what: string, action: () => unknown): Promise<void> => {
     try {
       await action();
     } catch (error) {
-      console.log(`shutdown: ${what}: ${describe(error)}`);
+      console.log(`shutdown: ${what}: ${describeError(error)}`);
     }
   };
   await attempt("kill", () => killAll(system));
-  await attempt("wait", () => within(KILL_TIMEOUT_MS, reaper.childless()));
-  // What it takes is the disk's time: unmounting would stand still for it.
+  await attempt("wait", () => endsWithin(reaper.childless(), KILL_TIMEOUT_MS));
+  // Asynchronous: unmount would block until the disk has taken everything.
   await attempt("flush", () => bundles.flushAll());
   await attempt("unmount", () => bundles.deleteAll());
   await attempt("sync", () => system.sync());
 }
 
 /**
- * Resets the machine, which ends QEMU (it runs with -no-reboot): for a host that does not switch it
- * off itself.
+ * Resets the VM, which ends QEMU (it runs with -no-reboot), for a host that does not do it itself.
  *
- * @param disconnected resolves when the host has closed all its RPC connections
+ * @param disconnected resolves when the host has closed all RPC connections
  */
 export async function reset(system: System, disconnected: Promise<void>): Promise<void> {
-  await within(FAREWELL_TIMEOUT_MS, disconnected);
+  await endsWithin(disconnected, FAREWELL_TIMEOUT_MS);
   system.reboot("restart");
 }
 
-/** SIGKILLs all processes but PID 1. */
+/** SIGKILLs all processes except PID 1. */
 function killAll(system: System): void {
   try {
     system.kill(-1 as Pid, SIG.KILL);
   } catch (error) {
-    if (!(error instanceof SystemError) || error.code !== "ESRCH") throw error;
-  }
-}
-
-async function within(milliseconds: number, promise: Promise<void>): Promise<void> {
-  const timeout = Promise.withResolvers<void>();
-  const timer = setTimeout(timeout.resolve, milliseconds);
-  try {
-    await Promise.race([promise, timeout.promise]);
-  } finally {
-    clearTimeout(timer);
+    if (!isSystemError(error, "ESRCH")) throw error; // nobody to kill
   }
 }

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { delay } from "../../base/mod.ts";
 import { type System, SystemError } from "../../ffi/mod.ts";
 import { type Bundles } from "../bundle/bundles.ts";
 import { memoryConsole } from "../testing/memory_console.ts";
 import { type Reaper } from "../base/reaper.ts";
 import { quiesce, reset } from "./shutdown.ts";
 
-/** What is shut down, writing down what happens; the steps in `failing` throw. */
+/** Parts of vminitd that record the steps; those in `failing` throw. */
 function setUp(failing: readonly string[] = []) {
   const steps: string[] = [];
   const step = (name: string): void => {
@@ -36,21 +37,21 @@ function setUp(failing: readonly string[] = []) {
 
 const ALL = ["kill -1 9", "childless", "flush", "unmount", "sync"];
 
-Deno.test("the guest comes to rest in order", async () => {
+Deno.test("quiesce takes its steps in order", async () => {
   const { steps, console, dependencies } = setUp();
   await quiesce(dependencies);
   assert.deepEqual(steps, ALL);
   assert.deepEqual(console.lines, []);
 });
 
-Deno.test("whatever fails, the rest is tried", async () => {
+Deno.test("a failed step does not stop the others", async () => {
   const { steps, console, dependencies } = setUp(ALL);
   await quiesce(dependencies);
   assert.deepEqual(steps, ALL);
   assert.equal(console.lines.length, ALL.length);
 });
 
-Deno.test("it is no failure that there is nobody to kill", async () => {
+Deno.test("nobody to kill is not an error", async () => {
   const { console, dependencies } = setUp();
   dependencies.system.kill = () => {
     throw new SystemError("kill", "ESRCH");
@@ -59,17 +60,17 @@ Deno.test("it is no failure that there is nobody to kill", async () => {
   assert.deepEqual(console.lines, []);
 });
 
-Deno.test("a host that does not hang up is not waited for for ever", async () => {
+Deno.test("reset waits only so long for a host that does not hang up", async () => {
   const { steps, dependencies } = setUp();
   await reset(dependencies.system, new Promise(() => {}));
   assert.deepEqual(steps, ["reboot restart"]);
 });
 
-Deno.test("the reset waits for the host to hang up, which says that it has the answer", async () => {
+Deno.test("reset waits until the host hangs up, which it does once it has the answer", async () => {
   const { steps, dependencies } = setUp();
   const hangUp = Promise.withResolvers<void>();
   const done = reset(dependencies.system, hangUp.promise);
-  await new Promise((resolve) => setTimeout(resolve));
+  await delay(0);
   assert.deepEqual(steps, []);
   hangUp.resolve();
   await done;

@@ -1,6 +1,6 @@
 import { create, guest, type MessageInitShape } from "../../proto/mod.ts";
 
-/** What one layer is made of: a tag, or a tag and a folder on it. */
+/** A layer that is a share, or a directory of one. */
 export function layer(tag: string, subdirectory: string = ""): guest.Layer {
   return create(guest.LayerSchema, {
     source: { case: "virtiofs", value: { tag, subdirectory } },
@@ -12,14 +12,14 @@ export function file(tag: string, subdirectory: string): guest.Layer {
   return create(guest.LayerSchema, { source: { case: "file", value: { tag, subdirectory } } });
 }
 
-/** A layer that is a part of a disk. */
+/** A layer that is part of a disk. */
 export function part(serial: string, offsetBytes: bigint, lengthBytes: bigint): guest.Layer {
   return create(guest.LayerSchema, {
     source: { case: "block", value: { serial, offsetBytes, lengthBytes } },
   });
 }
 
-/** Fields of a request. */
+/** Fields of a request that a test sets. */
 export interface BundleRequestChanges {
   id?: string;
   configJson?: Uint8Array;
@@ -28,7 +28,7 @@ export interface BundleRequestChanges {
   shares?: MessageInitShape<typeof guest.ShareSchema>[];
 }
 
-/** A request that is in order, except for what `changes` says. */
+/** Returns a valid request with `changes`. */
 export function bundleRequest(
   changes: BundleRequestChanges = {},
 ): guest.CreateBundleRequest {

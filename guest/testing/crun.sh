@@ -1,6 +1,7 @@
 #!/bin/sh
-# Stands in for crun: creates, starts, kills and deletes as it does, without namespaces and cgroups.
-# What the container runs is the script `command` in its bundle; without one, create fails.
+# Stands in for crun: creates, starts, kills and deletes processes, without namespaces and cgroups. A
+# container runs the script `command` of its bundle; without one, create fails. The JSON files that crun
+# would read are kept beside the container's state: process.json, resources.json, config.json.
 while :; do
   case $1 in
     --root) root=$2; shift 2 ;;
@@ -24,19 +25,20 @@ case $verb in
     [ -f "$bundle/command" ] || fail "executable file \`x\` not found in \$PATH: No such file or directory"
     mkdir "$root/$id" || fail "container \`$id\` already exists"
     mkfifo "$root/$id/start"
-    exec 3<&0 # a shell gives its background processes /dev/null
+    exec 3<&0 # because a shell gives its background processes /dev/null
     sh -c 'read -r _ < "$1/start" && exec sh "$2/command"' init "$root/$id" "$bundle" <&3 3<&- &
     echo $! > "$root/$id/pid"
     cp "$root/$id/pid" "$pid_file"
     ;;
-  exec) # --process F --detach --pid-file P ID; the program runs as it is, a missing one is refused
+  exec) # --process F --detach --pid-file P ID; runs `sh -c SCRIPT`, refuses any other program
     file=$2 pid_file=$5 id=$6
     kill -0 "$(cat "$root/$id/pid")" 2> /dev/null || fail "the container \`$id\` is not running"
-    # {"args":["sh","-c","SCRIPT"],…, with no quotes in the script
+    cp "$file" "$root/$id/process.json"
+    # {"args":["sh","-c","SCRIPT"],…, without quotes in the script
     args=$(sed 's/.*"args":\[\([^]]*\)\].*/\1/' "$file" | tr -d '"')
     script=${args#*-c,}
     [ "$script" = "$args" ] && fail "executable file \`$args\` not found in \$PATH: No such file or directory"
-    # It waits until this shell is gone, which would reap it.
+    # It waits until this shell has exited, which would reap it.
     mkfifo "$pid_file.alive"
     exec 3<&0 4<> "$pid_file.alive" 5< "$pid_file.alive"
     rm "$pid_file.alive"
@@ -49,10 +51,10 @@ case $verb in
     ;;
   update) # --resources FILE ID
     grep -q refuse "$2" && fail "write to \`pids.max\`: Invalid argument"
-    cp "$2" "$root/$3/resources"
+    cp "$2" "$root/$3/resources.json"
     ;;
   checkpoint) # --image-path F --work-path F [--leave-running] [FLAG…] ID
-    folder=$2
+    directory=$2
     shift 4
     leave=; flags=
     while [ $# -gt 1 ]; do
@@ -60,20 +62,21 @@ case $verb in
       shift
     done
     [ -f "$root/$1/no-checkpoint" ] && {
-      echo "(00.1) Error (criu/x.c:1): no such thing" > "$folder/dump.log"
+      echo "(00.1) Error (criu/x.c:1): no such thing" > "$directory/dump.log"
       fail "CRIU checkpointing failed -52"
     }
-    echo "$leave$flags" > "$folder/pages.img"
+    echo "$leave$flags" > "$directory/pages.img"
     [ "$leave" ] || kill -9 "$(cat "$root/$1/pid")"
     ;;
   restore) # --image-path F --work-path F --detach --bundle B --pid-file P [FLAG…] ID
-    folder=$2 bundle=$7 pid_file=$9
+    directory=$2 bundle=$7 pid_file=$9
     shift 9
     flags=$*
     for id; do :; done
-    [ -f "$folder/pages.img" ] || fail "CRIU restoring failed"
+    [ -f "$directory/pages.img" ] || fail "CRIU restoring failed"
     mkdir "$root/$id"
-    # As above.
+    cp "$bundle/config.json" "$root/$id/config.json"
+    # As for exec.
     mkfifo "$pid_file.alive"
     exec 3<&0 4<> "$pid_file.alive" 5< "$pid_file.alive"
     rm "$pid_file.alive"

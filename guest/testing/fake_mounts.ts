@@ -1,6 +1,6 @@
 import { type System, SystemError } from "../../ffi/mod.ts";
 
-/** A system that can mount and unmount, in name only, and fails mount number `failAt`. */
+/** Returns a System that only records mounts and unmounts, and fails mount number `failAt`. */
 export function fakeMounts(
   failAt: number = -1,
 ): { system: System; mounted: string[]; unmounted: string[] } {

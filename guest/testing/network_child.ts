@@ -1,6 +1,6 @@
 /**
- * Run by network_test.ts as root in a network namespace of its own, where taps stand for virtio-net
- * devices: sets the network up, and prints what ip(8)'s answers would be made of.
+ * The program of network_test.ts, run as root in a network namespace of its own, where taps stand in
+ * for virtio-net devices: configures the network, and checks what rtnetlink reports then.
  */
 import assert from "node:assert/strict";
 import { netlink, system } from "../../ffi/mod.ts";
@@ -45,7 +45,7 @@ const code = (name: string) => (error: unknown) =>
 
 assert.throws(
   () => configureNetwork(host, request({ sysctls: { "kernel.x": "1" } })),
-  code("not one of the network's"),
+  code("is not a network sysctl"),
 );
 assert.throws(
   () => configureNetwork(host, request({ interfaces: [{ ...wanted, deviceMac: "x" }] })),
@@ -76,7 +76,7 @@ assert.deepEqual([eth0!.up, eth0!.mac, eth0!.mtu], [true, "02:00:00:00:00:0a", 9
 const TENTATIVE = 0x40;
 const addresses = rtnetlink.dump(netlink.dumpAddresses(), netlink.parseAddress, "addresses")
   .filter(({ index }) => index === eth0!.index);
-assert(addresses.every(({ flags }) => (flags & TENTATIVE) === 0), "no address waits to be usable");
+assert(addresses.every(({ flags }) => (flags & TENTATIVE) === 0), "no address is tentative");
 assert.deepEqual(
   addresses.filter(({ scope }) => scope === 0).map(({ address }) => address).sort(),
   [

@@ -1,7 +1,7 @@
 /**
- * What reaper_test.ts runs: a reaper as the child subreaper of real processes. Prints what became of
- * them.
+ * The program of reaper_test.ts: a reaper as the child subreaper of real processes. Prints their exits.
  */
+import { poll } from "../../base/mod.ts";
 import { type Fd, type Pid, SIG, system } from "../../ffi/mod.ts";
 import { Reaper } from "../base/reaper.ts";
 
@@ -18,14 +18,14 @@ const sleeper = shell("exec sleep 1000");
 reaper.kill(sleeper, SIG.KILL);
 const { code, signal } = await sleeper.exited;
 
-/** Runs `script` as an orphan, which is claimed while it is `alive` or after its exit. */
+/** Runs `script` as an orphan that is claimed while it is `alive`, or after its exit. */
 async function orphan(script: string, alive: boolean): Promise<number> {
   using nursery = reaper.openNursery();
   const pids = system.pipe();
   const hold = system.pipe();
   const parent = shell(`{ ${script}; } <&3 & echo $! >&4`, { 3: hold.read, 4: pids.write });
   system.close(hold.read);
-  await parent.exited; // the shell would take the exit of its child itself
+  await parent.exited; // otherwise the shell would reap its child
   if (!alive) system.close(hold.write);
   system.close(pids.write);
   const buffer = new Uint8Array(32);
@@ -37,20 +37,22 @@ async function orphan(script: string, alive: boolean): Promise<number> {
   return (await exited).code;
 }
 
-/** Waits until the reaper has taken `pid`, of which nobody tells us. */
+/** Waits until the reaper has reaped `pid`, which it does not report. */
 async function gone(pid: Pid): Promise<void> {
-  for (;;) {
+  const isGone = (): true | null => {
     try {
       system.kill(pid, 0);
+      return null;
     } catch {
-      return;
+      return true;
     }
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
+  };
+  const found = await poll(isGone, { everyMs: 1, timeoutMs: 10_000 });
+  if (found === null) throw new Error(`process ${pid} was not reaped`);
 }
 
 const orphanThatEnded = await orphan("cat; exit 3", false);
 const orphanThatLived = await orphan("cat; exit 4", true);
-await reaper.childless(); // so that there is no zombie either
+await reaper.childless(); // so there is no zombie
 
 console.log(JSON.stringify({ codes, killed: { code, signal }, orphanThatEnded, orphanThatLived }));

@@ -1,7 +1,7 @@
 /**
- * What task_service_test.ts runs: vminitd's task service and streams on unix sockets, in a process of
- * its own, since its reaper takes every child. Arguments: a folder, for the sockets `rpc` and
- * `streams` and for crun's state; how long crun may take, in ms.
+ * The program of `withGuest`: vminitd's task service and streams on Unix sockets, in a process of its
+ * own, because its reaper reaps every child. Arguments: a directory for the sockets `rpc` and
+ * `streams` and for crun's state; the limit of a crun call, in ms.
  */
 import { FdListener, type Pid, poller, SIG, system } from "../../ffi/mod.ts";
 import { Code, guest, implement, RpcError, type taskV3, TtrpcServer } from "../../proto/mod.ts";
@@ -15,20 +15,21 @@ import { EventLog } from "../base/event_log.ts";
 import { Reaper } from "../base/reaper.ts";
 import { StreamRegistry } from "../stdio/stream_registry.ts";
 import { type GuestEvent } from "../base/guest_event.ts";
+import { hideOwnFailures } from "../services/own_failures.ts";
 import { taskService } from "../services/task_service.ts";
 
-const [folder, timeoutMs] = Deno.args as [string, string];
+const [directory, timeoutMs] = Deno.args as [string, string];
 system.setChildSubreaper(true);
 const reaper = new Reaper(system);
 const streams = new StreamRegistry();
 const events = new EventLog<GuestEvent>(() => {});
 const crun = new Crun(reaper, {
   path: new URL("crun.sh", import.meta.url).pathname,
-  root: `${folder}/crun`,
-  scratch: `${folder}/scratch`,
+  root: `${directory}/crun`,
+  scratch: `${directory}/scratch`,
   timeoutMs: Number(timeoutMs),
 });
-const checkpoints = new Checkpoints(`${folder}/checkpoints`);
+const checkpoints = new Checkpoints(`${directory}/checkpoints`);
 const containers = new Containers({
   system,
   checkpoints,
@@ -37,7 +38,7 @@ const containers = new Containers({
   streams,
   crun,
   flush: () => Promise.resolve(),
-  // Every process of every container is a child of this one.
+  // All processes of all containers are children of this one.
   cgroups: {
     of: (pid) => `/cgroup-of/${pid}`,
     processes: () =>
@@ -59,21 +60,23 @@ const server = new TtrpcServer([
     containers,
     checkpoints,
     bundleFor,
-    // The host's, which no test may touch.
+    // The machine is the host, which no test may change.
     machine: { ownDisks: () => [], setOnline: () => {} },
     version: "test",
   }),
   checkpointService(checkpoints),
   implement(guest.System, { events: (_request, { signal }) => events.subscribe(signal) }),
-]);
+].map((service) => hideOwnFailures(service, () => {})));
 
 function bundleFor({ bundle }: taskV3.CreateTaskRequest): ContainerBundle {
-  if (!bundle.startsWith(folder)) throw new RpcError(Code.NotFound, `no bundle at "${bundle}"`);
+  if (!bundle.startsWith(directory)) {
+    throw new RpcError(Code.FailedPrecondition, `no bundle at "${bundle}"`);
+  }
   return { path: bundle, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
-const rpc = new FdListener(system.listenUnix(`${folder}/rpc`));
-const byteStreams = new FdListener(system.listenUnix(`${folder}/streams`));
+const rpc = new FdListener(system.listenUnix(`${directory}/rpc`));
+const byteStreams = new FdListener(system.listenUnix(`${directory}/streams`));
 console.log("listening");
 
 async function accept(): Promise<never> {

@@ -5,6 +5,7 @@ import {
   type Client,
   Code,
   createClient,
+  encodeOciJson,
   FrameReader,
   FrameWriter,
   guest,
@@ -15,33 +16,34 @@ import {
   waitForClose,
 } from "../../proto/mod.ts";
 
-/** A task service in a process of its own, with a crun that is a shell script. */
+/** vminitd's task service in a process of its own, with a shell script for crun. */
 export interface Guest {
-  readonly folder: string;
+  readonly directory: string;
   readonly task: Client<typeof taskV3.Task>;
   readonly system: Client<typeof guest.System>;
   readonly checkpoints: Client<typeof guest.Checkpoints>;
   /**
-   * Makes a bundle whose container runs `command`, and creates the container, out of `checkpoint` unless
-   * that is empty.
+   * Makes a bundle whose container runs `command`, and creates the container, from `checkpoint` unless
+   * that is empty. `io` has a letter for each of its streams: i, o, e.
    */
   create(id: string, command: string | null, io?: string, checkpoint?: string): Promise<number>;
-  /** Adds a process that runs `script`; its streams are those in `io`. */
+  /** Adds an exec process that runs `script`, with the streams in `io`. */
   exec(id: string, execId: string, script: string, io?: string): Promise<void>;
-  /** Dials an output stream of a container, or of its process `<id>/<execId>`, to its end. */
+  /** Dials an output stream of a container, or of `<id>/<execId>`, and reads it to its end. */
   output(id: string, stream?: "stdout" | "stderr"): Promise<string>;
+  /** Dials stdin, writes `text` and ends it. */
   input(id: string, text: string): Promise<void>;
 }
 
-/** Runs a test with such a guest. */
+/** Runs a test with a `Guest`. */
 export async function withGuest(
   run: (guest: Guest) => Promise<void>,
   crunTimeoutMs: number = 30_000,
 ): Promise<void> {
-  const folder = await Deno.makeTempDir();
+  const directory = await Deno.makeTempDir();
   const script = new URL("serve.ts", import.meta.url).pathname;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--quiet", script, folder, String(crunTimeoutMs)],
+    args: ["run", "--allow-all", "--quiet", script, directory, String(crunTimeoutMs)],
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
@@ -49,43 +51,43 @@ export async function withGuest(
     const reader = child.stdout.getReader();
     await reader.read(); // "listening"
     reader.releaseLock();
-    const connection = new TtrpcConnection(await connectUnix(`${folder}/rpc`));
-    await run(guestIn(folder, connection));
+    const connection = new TtrpcConnection(await connectUnix(`${directory}/rpc`));
+    await run(guestIn(directory, connection));
     connection.close();
   } finally {
     child.kill("SIGTERM");
     await child.stdout.cancel();
     await child.status;
-    killContainers(`${folder}/crun`);
-    await Deno.remove(folder, { recursive: true });
+    killContainers(`${directory}/crun`);
+    await Deno.remove(directory, { recursive: true });
   }
 }
 
-/** Ends what crun.sh has created and nobody has deleted: it would wait for its start for ever. */
+/** Kills containers that crun.sh created and nobody deleted: they would wait forever for their start. */
 function killContainers(crunRoot: string): void {
   for (const { name } of Deno.readDirSync(crunRoot)) {
     try {
       Deno.kill(Number(Deno.readTextFileSync(`${crunRoot}/${name}/pid`)), "SIGKILL");
     } catch {
-      // It has ended, or was not yet created.
+      // It has exited, or was never created.
     }
   }
 }
 
-function guestIn(folder: string, connection: TtrpcConnection): Guest {
+function guestIn(directory: string, connection: TtrpcConnection): Guest {
   const task = createClient(taskV3.Task, connection);
   const dial = async (id: string) => {
-    const stream = await connectUnix(`${folder}/streams`);
+    const stream = await connectUnix(`${directory}/streams`);
     await openStream(stream, id);
     return stream;
   };
   return {
-    folder,
+    directory,
     task,
     system: createClient(guest.System, connection),
     checkpoints: createClient(guest.Checkpoints, connection),
     async create(id, command, io = "", checkpoint = ""): Promise<number> {
-      const bundle = `${folder}/bundle-${id}`;
+      const bundle = `${directory}/bundle-${id}`;
       await Deno.mkdir(bundle);
       if (checkpoint !== "") await Deno.writeTextFile(`${bundle}/config.json`, "{}");
       if (command !== null) await Deno.writeTextFile(`${bundle}/command`, command);
@@ -132,7 +134,7 @@ function guestIn(folder: string, connection: TtrpcConnection): Guest {
   };
 }
 
-/** Whether a call was refused with this code and text, for assert.rejects. */
+/** Returns a check for assert.rejects: an RpcError with this code and text. */
 export function refused(code: Code, message: RegExp): (error: unknown) => boolean {
   return (error) => {
     const { name, code: actual, message: text } = error as Error & { code: Code };
@@ -143,10 +145,10 @@ export function refused(code: Code, message: RegExp): (error: unknown) => boolea
   };
 }
 
-/** An OCI process as containerd sends it. */
+/** Returns an OCI process as containerd sends it. */
 export function processSpec(process: unknown): MessageInitShape<typeof AnySchema> {
   return {
     typeUrl: "types.containerd.io/opencontainers/runtime-spec/1/Process",
-    value: new TextEncoder().encode(JSON.stringify(process)),
+    value: encodeOciJson(process),
   };
 }

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
+import { delay } from "../../base/mod.ts";
 import { type Poller, type System } from "../../ffi/mod.ts";
+import { CpuLoad } from "./cpu_load.ts";
+import { countCpus, setOnline, wantedCpus } from "./cpus.ts";
 import { followPressure } from "./pressure.ts";
-import { ProcessorLoad } from "./processor_load.ts";
-import { countProcessors, setOnline, wantedProcessors } from "./processors.ts";
 
-/** A machine of four processors, of which so many are online; the kernel keeps no list here. */
-class Machine implements Disposable {
+/** The files of a guest with four CPUs. No kernel updates its list: `list` does. */
+class FakeGuest implements Disposable {
   readonly path = Deno.makeTempDirSync();
 
   constructor(online: number) {
     this.write("present", "0-3\n");
     for (let cpu = 0; cpu < 4; cpu++) Deno.mkdirSync(`${this.path}/cpu${cpu}`);
-    // The first one has no such file.
+    // The first CPU has no such file.
     for (let cpu = 1; cpu < 4; cpu++) this.write(`cpu${cpu}/online`, cpu < online ? "1\n" : "0\n");
     this.list();
     this.busy(0);
@@ -21,7 +22,7 @@ class Machine implements Disposable {
     Deno.writeTextFileSync(`${this.path}/${name}`, text);
   }
 
-  /** Does what the kernel does: tells which are online. */
+  /** Updates the list of online CPUs like the kernel, and returns it. */
   list(): number[] {
     const online = [
       0,
@@ -42,16 +43,16 @@ class Machine implements Disposable {
   }
 }
 
-Deno.test("processors come and go from the end, and the first one stays", () => {
-  using machine = new Machine(1);
-  assert.deepEqual(countProcessors(machine.path), { present: 4, online: 1 });
+Deno.test("setOnline adds and removes CPUs from the end, and keeps the first one", () => {
+  using vm = new FakeGuest(1);
+  assert.deepEqual(countCpus(vm.path), { present: 4, online: 1 });
   for (const [count, online] of [[3, 3], [3, 3], [9, 4], [2, 2], [0, 1], [Infinity, 4]] as const) {
-    setOnline(count, machine.path);
-    assert.equal(machine.list().length, online);
-    assert.equal(countProcessors(machine.path).online, online);
+    setOnline(count, vm.path);
+    assert.equal(vm.list().length, online);
+    assert.equal(countCpus(vm.path).online, online);
   }
-  machine.write("online", "0-2\n");
-  assert.equal(countProcessors(machine.path).online, 3);
+  vm.write("online", "0-2\n");
+  assert.equal(countCpus(vm.path).online, 3);
 });
 
 Deno.test("a container can use its quota, rounded up", () => {
@@ -64,12 +65,14 @@ Deno.test("a container can use its quota, rounded up", () => {
     [{ cpu: { quota: 1, period: 0 } }, 1],
     [{ cpu: { quota: -1 } }, Infinity],
     [{ cpu: { quota: "many" } }, null],
+    [{ cpu: { quota: 2n ** 63n - 1n, period: 100_000 } }, 92_233_720_368_548],
+    [{ cpu: { quota: 300_000, period: 2n ** 64n - 1n } }, 1],
   ];
-  for (const [resources, wanted] of cases) assert.equal(wantedProcessors(resources), wanted);
+  for (const [resources, wanted] of cases) assert.equal(wantedCpus(resources), wanted);
 });
 
-Deno.test("load brings processors, one at a time, and idleness takes them away again", async () => {
-  using machine = new Machine(1);
+Deno.test("load brings CPUs online one at a time, and idleness takes them offline again", async () => {
+  using vm = new FakeGuest(1);
   let pressed = Promise.withResolvers<void>();
   const written: string[] = [];
   const system = {
@@ -80,31 +83,31 @@ Deno.test("load brings processors, one at a time, and idleness takes them away a
   const ended = new Error("the test is over");
   const poller = { wait: () => pressed.promise } as unknown as Poller;
   const rules = { growPercent: 60, cooldownMs: 20 };
-  machine.busy(1e6);
-  const load = new ProcessorLoad({ stat: `${machine.path}/stat`, processors: machine.path });
+  vm.busy(1e6);
+  const load = new CpuLoad({ stat: `${vm.path}/stat`, cpus: vm.path });
   const following = assert.rejects(followPressure(system, poller, rules, load), ended);
   const press = async () => {
     const before = pressed;
     pressed = Promise.withResolvers();
     before.resolve();
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    return machine.list().length;
+    await delay(1);
+    return vm.list().length;
   };
   const later = async (ticksPerMs: number) => {
     const from = performance.now();
     while (performance.now() - from < 100) {
-      machine.busy((performance.now() - from) * ticksPerMs + 1e6);
-      await new Promise((resolve) => setTimeout(resolve, 2));
-      machine.list();
+      vm.busy((performance.now() - from) * ticksPerMs + 1e6);
+      await delay(2);
+      vm.list();
     }
-    return machine.list().length;
+    return vm.list().length;
   };
-  machine.busy(1e6);
+  vm.busy(1e6);
   assert.deepEqual(written, ["some 600000 1000000\0"]);
   assert.deepEqual([await press(), await press()], [2, 3]);
-  // More work than three processors could do, since this process may come late: all of them stay.
+  // More work than three CPUs could do, because this process may be late: all stay online.
   assert.equal(await later(1), 3);
-  machine.busy(1e6);
+  vm.busy(1e6);
   assert.equal(await later(0), 1);
   pressed.reject(ended);
   await following;
