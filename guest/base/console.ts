@@ -3,7 +3,7 @@ import { O, type System } from "../../ffi/mod.ts";
 
 /** Limit of a line on the console, in characters, so that the log stays readable. */
 const LINE_CHARACTERS_MAX = 2_000;
-/** Needs no cleaning, which would compile a regular expression that the way to ready does not pay for. */
+/** Needs no cleaning, whose regular expressions are slow to compile: not on the way to ready. */
 const PLAIN = /^[ -~]*$/;
 
 /** The guest's console, which the shim keeps in its log directory. Little is written to it. */

@@ -25,11 +25,11 @@ export class EventLog<E> {
   }
 
   /**
-   * Yields events until `signal` aborts. An event counts as delivered when the next one is requested,
-   * so that the next subscriber gets an event that a broken connection did not take.
+   * Yields events until `signal` aborts. An event counts as delivered when the next one is
+   * requested, so that the next subscriber gets an event that a broken connection did not take.
    *
-   * A second subscriber takes over from the first: it is the host with a new connection, whose old one
-   * is not known to be dead yet.
+   * A second subscriber takes over from the first: it is the host with a new connection, whose old
+   * one is not known to be dead yet.
    *
    * @throws {RpcError} Aborted: another subscriber took over
    */

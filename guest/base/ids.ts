@@ -6,8 +6,8 @@ import { invalid } from "./errors.ts";
 const STREAM_ID = /^[A-Za-z0-9._:/-]+$/;
 
 /**
- * Returns `id` if containerd would give it to a container. It becomes the name of a directory and an
- * argument of crun; containerd's rule allows neither a leading "-" nor "..".
+ * Returns `id` if containerd would give it to a container. It becomes the name of a directory and
+ * an argument of crun; containerd's rule allows neither a leading "-" nor "..".
  *
  * @throws {RpcError} InvalidArgument
  */

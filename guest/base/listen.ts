@@ -16,9 +16,9 @@ export const WRITE_BYTES_MAX = 28_672;
 /**
  * A vsock port of vminitd's, and its open connections.
  *
- * Only the host is served. The kernel has no vsock loopback (CONFIG_VSOCKETS_LOOPBACK), so a container
- * that dials its own VM gets ENODEV or no answer. VMs that share a device could dial each other; their
- * connections are closed.
+ * Only the host is served. The kernel has no vsock loopback (CONFIG_VSOCKETS_LOOPBACK), so a
+ * container that dials its own VM gets ENODEV or no answer. VMs that share a device could dial each
+ * other; their connections are closed.
  */
 export class Port {
   readonly #system: System;

@@ -16,9 +16,9 @@ export interface ReapedProcess {
 }
 
 /**
- * A period in which a process is created whose pid is learned later: crun forks the container's init,
- * writes its pid to a file and exits. The init may be dead by then, so the exits of unknown processes
- * are kept while the nursery is open. Not longer: pids are reused.
+ * A period in which a process is created whose pid is learned later: crun forks the container's
+ * init, writes its pid to a file and exits. The init may be dead by then, so the exits of unknown
+ * processes are kept while the nursery is open. Not longer: pids are reused.
  */
 export interface Nursery extends Disposable {
   /**
@@ -39,9 +39,9 @@ export function sigchld(onSignal: () => void): Disposable {
 }
 
 /**
- * The only place that waits for children. PID 1 gets every exit in the guest: of its own children, of
- * the containers' init processes that crun leaves behind, and of orphans. Its children are spawned by
- * {@linkcode System.spawn} or adopted, never Deno's, so reaping any of them is safe.
+ * The only place that waits for children. PID 1 gets every exit in the guest: of its own children,
+ * of the containers' init processes that crun leaves behind, and of orphans. Its children are
+ * spawned by {@linkcode System.spawn} or adopted, never Deno's, so reaping any of them is safe.
  */
 export class Reaper implements Disposable {
   readonly #system: System;

@@ -1,4 +1,4 @@
-/** One step of making a bundle, in order. The undo runs backwards: unmount, then remove the directory. */
+/** A step of making a bundle. The undo runs backwards: unmounts, then removes the directory. */
 export type BundleStep =
   | { readonly do: "directory"; readonly path: string; readonly mode: number }
   /** A directory of a mounted file system, made unless it exists. */

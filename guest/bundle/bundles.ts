@@ -151,9 +151,9 @@ export class Bundles {
   }
 
   /**
-   * Mounts a tag once, and binds that mount for every other bundle: the kernel answers a second mount
-   * with any file system of that tag, which may be one that the host has mounted below the first
-   * (virtio_fs.c, virtio_fs_test_super).
+   * Mounts a tag once, and binds that mount for every other bundle: the kernel answers a second
+   * mount with any file system of that tag, which may be one that the host has mounted below the
+   * first (virtio_fs.c, virtio_fs_test_super).
    */
   #mountShare({ source: tag, target, fstype, flags, data }: MountStep): void {
     const targets = this.#shares.get(tag) ?? new Set();

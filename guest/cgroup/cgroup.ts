@@ -53,8 +53,8 @@ export function guestCgroups(system: System, poller: Poller): Cgroups {
 const CGROUPS_MAX = 4_096;
 
 /**
- * Delegates every controller of the kernel to the children of `root`, so that crun can set all limits.
- * All at once, or else one by one: a controller that fails must not affect the others.
+ * Delegates every controller of the kernel to the children of `root`, so that crun can set all
+ * limits. All at once, or else one by one: a controller that fails must not affect the others.
  *
  * @returns the controllers that could not be delegated, each with the reason
  */
@@ -83,8 +83,8 @@ export function delegateControllers(root: string = CGROUP_ROOT): string[] {
 }
 
 /**
- * Returns the cgroup of process `pid` as a path under {@linkcode CGROUP_ROOT}, or null if the process
- * is gone or in the root cgroup, which is vminitd's own.
+ * Returns the cgroup of process `pid` as a path under {@linkcode CGROUP_ROOT}, or null if the
+ * process is gone or in the root cgroup, which is vminitd's own.
  */
 export function cgroupOf(pid: number, procfs: string = "/proc"): string | null {
   let text: string;

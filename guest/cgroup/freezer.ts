@@ -8,9 +8,10 @@ const TRIES_MAX = 20;
 const RUN_MS = { first: 1, most: 32 };
 
 /**
- * Freezes everything in `cgroup` and below it. Resolves when all processes are frozen, or none is left.
- * A process that is frozen where CRIU cannot seize it is thawed for a moment and frozen again:
- * otherwise one in seven checkpoints of a shell that starts one command after the other would fail.
+ * Freezes everything in `cgroup` and below it. Resolves when all processes are frozen, or none is
+ * left. A process that is frozen where CRIU cannot seize it is thawed for a moment and frozen
+ * again: otherwise one in seven checkpoints of a shell that starts one command after the other
+ * would fail.
  *
  * @param isInVfork returns whether one of the processes waits for its child's exec(2)
  * @throws the reason of `signal` if it aborts; then nothing is frozen

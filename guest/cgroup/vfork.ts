@@ -1,7 +1,7 @@
 /**
- * Returns whether a thread of one of the frozen processes `pids` waits for its child's exec(2), as vfork(2) and
- * posix_spawn(3) do. cgroup v2 counts it as frozen there, and nothing can interrupt it: of all frozen
- * threads only such a one is in state D (proc_pid_stat(5)).
+ * Returns whether a thread of one of the frozen processes `pids` waits for its child's exec(2), as
+ * vfork(2) and posix_spawn(3) do. cgroup v2 counts it as frozen there, and nothing can interrupt
+ * it: of all frozen threads only such a one is in state D (proc_pid_stat(5)).
  */
 export function isInVfork(pids: readonly number[], procfs: string = "/proc"): boolean {
   return pids.some((pid) => threads(`${procfs}/${pid}/task`).some((path) => stateOf(path) === "D"));

@@ -191,11 +191,11 @@ export class Container implements Process {
   }
 
   /**
-   * Freezes all processes and flushes the snapshot's disk, so that everything written is on the disk
-   * while the container is paused.
+   * Freezes all processes and flushes the snapshot's disk, so that everything written is on the
+   * disk while the container is paused.
    *
-   * @throws {RpcError} FailedPrecondition; DeadlineExceeded: the container continues; NotFound: it has
-   *   exited
+   * @throws {RpcError} FailedPrecondition; DeadlineExceeded: the container continues; NotFound: it
+   *   has exited
    */
   async pause(): Promise<void> {
     this.#life.request({ kind: "pause" }, "pause");
@@ -309,8 +309,8 @@ export class Container implements Process {
     this.#life.record({ kind: "exited", exit });
     await this.execs.end();
     this.#cgroup?.kill(); // processes that an exec has just started
-    // A client may read the snapshot once it learns of the exit. The guest's kernel logs why a flush
-    // fails, and the exit is reported all the same.
+    // A client may read the snapshot once it learns of the exit. The guest's kernel logs why a
+    // flush fails, and the exit is reported all the same.
     await this.#flush().catch(() => {});
     this.#exited.resolve(exit);
     this.#reportExit(this, exit);

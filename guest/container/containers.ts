@@ -36,8 +36,8 @@ export class Containers {
   }
 
   /**
-   * Creates a container, from `checkpoint` unless that is empty. Its id is taken and its streams can
-   * be dialed from now on, until it is deleted or the create fails.
+   * Creates a container, from `checkpoint` unless that is empty. Its id is taken and its streams
+   * can be dialed from now on, until it is deleted or the create fails.
    *
    * @throws {RpcError} AlreadyExists, InvalidArgument, or crun's error
    */

@@ -22,10 +22,11 @@ export interface CheckpointOptions {
 const CGROUPS_MODES: readonly string[] = ["ignore", "soft", "full", "strict"];
 
 /**
- * Returns the options of a request: containerd.runc.v1.CheckpointOptions, or none. Its image_path and
- * work_path are the host's and are ignored.
+ * Returns the options of a request: containerd.runc.v1.CheckpointOptions, or none. Its image_path
+ * and work_path are the host's and are ignored.
  *
- * @throws {RpcError} InvalidArgument: another type; Unimplemented: an option that crun lacks, by name
+ * @throws {RpcError} InvalidArgument: another type; Unimplemented: an option that crun lacks, by
+ *   name
  */
 export function checkpointOptions(options: Any | undefined): CheckpointOptions {
   if (options === undefined || options.typeUrl === "") return { exit: false, crunFlags: [] };
@@ -54,7 +55,9 @@ function unimplemented(option: string): RpcError {
   return new RpcError(Code.Unimplemented, `checkpoint option ${option} is not implemented`);
 }
 
-/** The file in a checkpoint's directory, beside CRIU's own, that lists the flags to restore it with. */
+/**
+ * The file in a checkpoint's directory, beside CRIU's own, that lists the flags to restore it with.
+ */
 const FLAGS_FILE = "qemubox-flags.json";
 
 /** Saves the flags of a checkpoint in its directory. */
@@ -63,7 +66,8 @@ export function noteFlags(directory: string, { crunFlags }: CheckpointOptions): 
 }
 
 /**
- * Returns the flags that a checkpoint was made with. A checkpoint of another runtime has none saved.
+ * Returns the flags that a checkpoint was made with. A checkpoint of another runtime has none
+ * saved.
  *
  * @throws {RpcError} InvalidArgument: the file is not a list of flags
  */

@@ -35,8 +35,8 @@ export class Checkpoints {
   }
 
   /**
-   * Returns the directory of a checkpoint. A missing one is not NotFound: containerd, which gets the
-   * code from the shim, would take that for a container that is gone.
+   * Returns the directory of a checkpoint. A missing one is not NotFound: containerd, which gets
+   * the code from the shim, would take that for a container that is gone.
    *
    * @throws {RpcError} InvalidArgument, FailedPrecondition: no such checkpoint
    */

@@ -172,7 +172,9 @@ export class Crun {
     return parsePid(Deno.readTextFileSync(pidFile), id);
   }
 
-  /** Adds CRIU's errors to crun's, which only names a log that nobody outside the guest can read. */
+  /**
+   * Adds CRIU's errors to crun's, which only names a log that nobody outside the guest can read.
+   */
   async #criu(args: string[], log: string, stdio: CrunStdio | null = null): Promise<void> {
     try {
       await this.#run(args, stdio, CRIU_TIMEOUT_MS);

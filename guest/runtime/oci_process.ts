@@ -14,8 +14,8 @@ export interface OciProcess {
 const WHAT = "exec process";
 
 /**
- * Returns the OCI process of an exec request, for `crun exec --process`. The request decides whether
- * it has a terminal. crun checks the rest.
+ * Returns the OCI process of an exec request, for `crun exec --process`. The request decides
+ * whether it has a terminal. crun checks the rest.
  *
  * @throws {RpcError} InvalidArgument
  */

@@ -7,8 +7,8 @@ const MS_PER_TICK = 10;
 const SPARE = 0.25;
 
 /**
- * Brings one more CPU online at each pressure, and takes one offline if all others, with some to spare,
- * would have been enough since the last look. Never goes below the number at first.
+ * Brings one more CPU online at each pressure, and takes one offline if all others, with some to
+ * spare, would have been enough since the last look. Never goes below the number at first.
  */
 export class CpuLoad implements Elastic {
   readonly pressure = "/proc/pressure/cpu";

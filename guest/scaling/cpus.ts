@@ -1,6 +1,6 @@
 /**
- * The guest's CPUs: those present, and those online. CPUs that are offline at boot wait until they are
- * needed (the kernel's Documentation/core-api/cpu_hotplug.rst).
+ * The guest's CPUs: those present, and those online. CPUs that are offline at boot wait until they
+ * are needed (the kernel's Documentation/core-api/cpu_hotplug.rst).
  *
  * @module
  */
@@ -28,8 +28,8 @@ export function setOnline(count: number, directory: string = CPUS): void {
 }
 
 /**
- * Returns how many CPUs a container with these limits can use: its quota rounded up, Infinity if the
- * quota is removed, null if it does not change.
+ * Returns how many CPUs a container with these limits can use: its quota rounded up, Infinity if
+ * the quota is removed, null if it does not change.
  *
  * @param resources LinuxResources of the specification
  */

@@ -25,8 +25,8 @@ export interface Elastic {
 const WINDOW_US = 1_000_000;
 
 /**
- * Grows `elastic` each time that the kernel reports pressure (Documentation/accounting/psi.rst), and
- * asks it to shrink at intervals while it is not at its least. Runs forever.
+ * Grows `elastic` each time that the kernel reports pressure (Documentation/accounting/psi.rst),
+ * and asks it to shrink at intervals while it is not at its least. Runs forever.
  *
  * @throws {SystemError} the kernel has no such file
  */

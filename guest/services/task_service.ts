@@ -41,9 +41,9 @@ export interface Machine {
 }
 
 /**
- * Implements containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned, or
- * a CreateBundleRequest in its options. stdin, stdout and stderr of Create and Exec are stream ids,
- * which the host dials. The path of Checkpoint and the checkpoint of Create are names of
+ * Implements containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned,
+ * or a CreateBundleRequest in its options. stdin, stdout and stderr of Create and Exec are stream
+ * ids, which the host dials. The path of Checkpoint and the checkpoint of Create are names of
  * qemubox.guest.v1.Checkpoints.
  */
 export function taskService(deps: TaskServiceDeps): ServiceBinding {

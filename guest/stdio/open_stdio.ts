@@ -9,8 +9,8 @@ import { TerminalStdio } from "./terminal_stdio.ts";
  * Makes a process's pipes, or the receiver of its terminal. The host can dial the ids from now on.
  *
  * @param consolePath returns a path for the socket that receives a terminal
- * @throws {RpcError} AlreadyExists: an id is in use; InvalidArgument: an id is invalid, or a process
- *   with a terminal has stderr
+ * @throws {RpcError} AlreadyExists: an id is in use; InvalidArgument: an id is invalid, or a
+ *   process with a terminal has stderr
  */
 export function openStdio(
   deps: StdioDeps,

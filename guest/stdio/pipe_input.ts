@@ -13,8 +13,8 @@ export type InputEnd =
 
 /**
  * Copies `source` into the pipe `fd`: the write end of a process's stdin, or a terminal's master;
- * non-blocking, and the caller's to close. A process that does not read its stdin blocks this copy and
- * nothing else, until `exited` aborts.
+ * non-blocking, and the caller's to close. A process that does not read its stdin blocks this copy
+ * and nothing else, until `exited` aborts.
  *
  * @throws the error of `source` if the host's connection breaks
  */

@@ -20,13 +20,13 @@ export const DISCARD: OutputSink = {
 };
 
 /**
- * Copies a process's output from `fd` to `sink`, and ends the sink. `fd` is the read end of a pipe, or
- * a terminal's master; non-blocking, and the caller's to close.
+ * Copies a process's output from `fd` to `sink`, and ends the sink. `fd` is the read end of a pipe,
+ * or a terminal's master; non-blocking, and the caller's to close.
  *
  * Until `exited` aborts it reads to the end of file. Afterwards all output of the process is in the
  * pipe, and it reads until the pipe is empty: another process with the write end must not keep the
- * stream open. If the sink fails, the rest of the output is discarded: a reader that went away must not
- * block the process.
+ * stream open. If the sink fails, the rest of the output is discarded: a reader that went away must
+ * not block the process.
  *
  * @throws the error of `sink`, at the end
  */

@@ -3,9 +3,9 @@ import type { ProcessStdio, StdioIds } from "./process_stdio.ts";
 import { InputEndpoint, OutputEndpoint, type StdioDeps } from "./stdio_endpoint.ts";
 
 /**
- * The capacity of an output pipe: how much a process can write while vminitd does something else.
- * Four times Linux's default, and as much as vminitd takes at once. The process has to be woken each
- * time that a full pipe has been emptied.
+ * Capacity of an output pipe, which is how much a process can write while vminitd does something
+ * else: four times Linux's default, and as much as vminitd takes at once. At a full or an empty
+ * pipe one side sleeps and has to be woken.
  */
 const OUTPUT_PIPE_BYTES = 262_144;
 
@@ -20,7 +20,9 @@ export class PipeStdio implements ProcessStdio {
 
   readonly #system: System;
   readonly #childEnds: Fd[];
-  /** Until crun has created the process: earlier output in these pipes is crun's own error message. */
+  /**
+   * Until crun has created the process: earlier output in these pipes is crun's own error message.
+   */
   readonly #heldBack: { readonly endpoint: OutputEndpoint; readonly fd: Fd }[];
   readonly #endpoints: Disposable[];
   readonly #input: InputEndpoint | null;

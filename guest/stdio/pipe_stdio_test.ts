@@ -7,8 +7,8 @@ import { StreamRegistry } from "./stream_registry.ts";
 const IDS = { stdin: "c/stdin", stdout: "c/stdout", stderr: "c/stderr" };
 
 /**
- * Returns a PipeStdio, the process's ends of it as a child would have them, and a function that dials
- * a stream; with `made`, crun has created the process.
+ * Returns a PipeStdio, the process's ends of it as a child would have them, and a function that
+ * dials a stream; with `made`, crun has created the process.
  */
 function setUp(ids = IDS, { made = true }: { made?: boolean } = {}) {
   const streams = new StreamRegistry();

@@ -17,8 +17,8 @@ interface Entry {
 /**
  * The byte streams that the host may dial. Each takes one connection.
  *
- * The host dials a process's streams while it asks for the process on another connection: a dial that
- * overtakes that call waits for it.
+ * The host dials a process's streams while it asks for the process on another connection: a dial
+ * that overtakes that call waits for it.
  */
 export class StreamRegistry {
   readonly #entries = new Map<string, Entry>();

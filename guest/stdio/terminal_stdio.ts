@@ -8,8 +8,8 @@ import { InputEndpoint, OutputEndpoint, type StdioDeps } from "./stdio_endpoint.
  * The terminal of one process. crun creates it inside the container and sends its master through a
  * socket. Input and output are two streams.
  *
- * Output that nobody has dialed stays in the terminal, and blocks the process when it is full. Without
- * an output stream it is discarded.
+ * Output that nobody has dialed stays in the terminal, and blocks the process when it is full.
+ * Without an output stream it is discarded.
  */
 export class TerminalStdio implements ProcessStdio {
   readonly childFds = { 0: "null", 1: "null", 2: "null" } as const;

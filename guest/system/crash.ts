@@ -6,8 +6,8 @@ const ACCOUNT_CHARACTERS_MAX = 2_000;
 
 /**
  * Exits PID 1 after one line on the console. The kernel then panics ("Attempted to kill init!"),
- * `panic=-1` on its command line resets the VM at once, and QEMU, which runs with -no-reboot, exits:
- * the shim sees a crash instead of a guest that hangs.
+ * `panic=-1` on its command line resets the VM at once, and QEMU, which runs with -no-reboot,
+ * exits: the shim sees a crash instead of a guest that hangs.
  */
 export function die(console: Console, reason: unknown, exit: (code: number) => never): never {
   const text = reason instanceof Error ? reason.stack ?? reason.message : String(reason);

@@ -14,8 +14,8 @@ export interface EarlyMount {
 const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
 
 /**
- * The mounts, in order. Stage 0 has mounted /proc, without which a `deno compile` binary cannot read
- * itself. A second attempt would cost 40 million instructions: the first error of a program is
+ * The mounts, in order. Stage 0 has mounted /proc, without which a `deno compile` binary cannot
+ * read itself. A second attempt would cost 40 million instructions: the first error of a program is
  * expensive (docs/boot.md).
  */
 export const EARLY_MOUNTS: readonly EarlyMount[] = [

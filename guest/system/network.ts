@@ -18,8 +18,9 @@ export interface NetworkHost {
 /**
  * Configures the guest's network: loopback, then each interface like the host's CNI plugins did.
  *
- * IPv6 addresses are usable at once, without duplicate address detection (RFC 4862, 5.4): who assigned
- * them guarantees that they are unique, and link-local ones derive from the VM's MAC address.
+ * IPv6 addresses are usable at once, without duplicate address detection (RFC 4862, 5.4): who
+ * assigned them guarantees that they are unique, and link-local ones derive from the VM's MAC
+ * address.
  *
  * @throws {RpcError} InvalidArgument; Internal naming the change that the kernel refused
  */

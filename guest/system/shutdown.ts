@@ -21,8 +21,8 @@ export interface QuiesceDeps {
 }
 
 /**
- * Prepares the guest for a power-off at any moment: kills everything, unmounts the bundles, syncs. Best
- * effort: a failed step is logged, and each wait is bounded. Never rejects.
+ * Prepares the guest for a power-off at any moment: kills everything, unmounts the bundles, syncs.
+ * Best effort: a failed step is logged, and each wait is bounded. Never rejects.
  */
 export async function quiesce(
   { system, reaper, bundles, console }: QuiesceDeps,

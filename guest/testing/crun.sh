@@ -1,7 +1,8 @@
 #!/bin/sh
-# Stands in for crun: creates, starts, kills and deletes processes, without namespaces and cgroups. A
-# container runs the script `command` of its bundle; without one, create fails. The JSON files that crun
-# would read are kept beside the container's state: process.json, resources.json, config.json.
+# Stands in for crun: creates, starts, kills and deletes processes, without namespaces and cgroups.
+# A container runs the script `command` of its bundle; without one, create fails. The JSON files
+# that crun would read are kept beside the container's state: process.json, resources.json,
+# config.json.
 while :; do
   case $1 in
     --root) root=$2; shift 2 ;;

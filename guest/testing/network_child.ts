@@ -1,6 +1,6 @@
 /**
- * The program of network_test.ts, run as root in a network namespace of its own, where taps stand in
- * for virtio-net devices: configures the network, and checks what rtnetlink reports then.
+ * The program of network_test.ts, run as root in a network namespace of its own, where taps stand
+ * in for virtio-net devices: configures the network, and checks what rtnetlink reports then.
  */
 import assert from "node:assert/strict";
 import { netlink, system } from "../../ffi/mod.ts";

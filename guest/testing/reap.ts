@@ -1,5 +1,6 @@
 /**
- * The program of reaper_test.ts: a reaper as the child subreaper of real processes. Prints their exits.
+ * The program of reaper_test.ts: a reaper as the child subreaper of real processes. Prints their
+ * exits.
  */
 import { poll } from "../../base/mod.ts";
 import { type Fd, type Pid, SIG, system } from "../../ffi/mod.ts";

@@ -1,6 +1,6 @@
 /**
- * The program of `withGuest`: vminitd's task service and streams on Unix sockets, in a process of its
- * own, because its reaper reaps every child. Arguments: a directory for the sockets `rpc` and
+ * The program of `withGuest`: vminitd's task service and streams on Unix sockets, in a process of
+ * its own, because its reaper reaps every child. Arguments: a directory for the sockets `rpc` and
  * `streams` and for crun's state; the limit of a crun call, in ms.
  */
 import { FdListener, type Pid, poller, SIG, system } from "../../ffi/mod.ts";

@@ -23,8 +23,8 @@ export interface Guest {
   readonly system: Client<typeof guest.System>;
   readonly checkpoints: Client<typeof guest.Checkpoints>;
   /**
-   * Makes a bundle whose container runs `command`, and creates the container, from `checkpoint` unless
-   * that is empty. `io` has a letter for each of its streams: i, o, e.
+   * Makes a bundle whose container runs `command`, and creates the container, from `checkpoint`
+   * unless that is empty. `io` has a letter for each of its streams: i, o, e.
    */
   create(id: string, command: string | null, io?: string, checkpoint?: string): Promise<number>;
   /** Adds an exec process that runs `script`, with the streams in `io`. */
@@ -63,7 +63,10 @@ export async function withGuest(
   }
 }
 
-/** Kills containers that crun.sh created and nobody deleted: they would wait forever for their start. */
+/**
+ * Kills containers that crun.sh created and nobody deleted: they would wait forever for their
+ * start.
+ */
 function killContainers(crunRoot: string): void {
   for (const { name } of Deno.readDirSync(crunRoot)) {
     try {
