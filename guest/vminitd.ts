@@ -10,7 +10,7 @@ import {
 import { type Console } from "./base/console.ts";
 import { EventLog } from "./base/event_log.ts";
 import type { GuestEvent } from "./base/guest_event.ts";
-import { Port } from "./base/listen.ts";
+import { Port } from "./base/port.ts";
 import { Reaper } from "./base/reaper.ts";
 import { Timeline } from "./base/timeline.ts";
 import { Bundles } from "./bundle/bundles.ts";

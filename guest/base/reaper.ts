@@ -9,29 +9,6 @@ import {
 /** Limit of exits of unknown processes in a {@linkcode Nursery}. */
 const UNCLAIMED_EXITS_MAX = 4_096;
 
-/** A child process and its exit. */
-export interface ReapedProcess {
-  readonly pid: Pid;
-  readonly exited: Promise<ExitStatus>;
-}
-
-/**
- * A period in which a process is created whose pid is learned later: crun forks the container's
- * init, writes its pid to a file and exits. The init may be dead by then, so the exits of unknown
- * processes are kept while the nursery is open. Not longer: pids are reused.
- */
-export interface Nursery extends Disposable {
-  /**
-   * Takes over the process `pid`, now a child of PID 1, whether it has exited or not.
-   *
-   * @throws {SystemError} ESRCH: there is no such process, and no exit of one was kept
-   */
-  claim(pid: Pid): ReapedProcess;
-}
-
-/** Calls its argument at each SIGCHLD, or more often, until disposed. */
-export type ChildSignals = (onSignal: () => void) => Disposable;
-
 /** SIGCHLD as Deno delivers it: never within the current turn of the event loop. */
 export function sigchld(onSignal: () => void): Disposable {
   Deno.addSignalListener("SIGCHLD", onSignal);
@@ -149,6 +126,29 @@ export class Reaper implements Disposable {
     }
   }
 }
+
+/** A child process and its exit. */
+export interface ReapedProcess {
+  readonly pid: Pid;
+  readonly exited: Promise<ExitStatus>;
+}
+
+/**
+ * A period in which a process is created whose pid is learned later: crun forks the container's
+ * init, writes its pid to a file and exits. The init may be dead by then, so the exits of unknown
+ * processes are kept while the nursery is open. Not longer: pids are reused.
+ */
+export interface Nursery extends Disposable {
+  /**
+   * Takes over the process `pid`, now a child of PID 1, whether it has exited or not.
+   *
+   * @throws {SystemError} ESRCH: there is no such process, and no exit of one was kept
+   */
+  claim(pid: Pid): ReapedProcess;
+}
+
+/** Calls its argument at each SIGCHLD, or more often, until disposed. */
+export type ChildSignals = (onSignal: () => void) => Disposable;
 
 function remember(exits: Map<Pid, ExitStatus>, status: ExitStatus): void {
   const oldest = exits.keys().next();

@@ -1,13 +1,5 @@
 import { type System } from "../../ffi/mod.ts";
 
-/** A point of the guest's start, `bootNanoseconds` after the kernel's (CLOCK_BOOTTIME). */
-export interface TimelinePoint {
-  readonly name: string;
-  readonly bootNanoseconds: bigint;
-  /** CPU time of this process at that point; null for a point in the past. */
-  readonly cpuNanoseconds: bigint | null;
-}
-
 /** When vminitd reached which point. The host joins it with its own half of the boot. */
 export class Timeline {
   readonly #system: System;
@@ -39,6 +31,14 @@ export class Timeline {
     });
     return `${points.join(", ")} (ms since the kernel's start)`;
   }
+}
+
+/** A point of the guest's start, `bootNanoseconds` after the kernel's (CLOCK_BOOTTIME). */
+export interface TimelinePoint {
+  readonly name: string;
+  readonly bootNanoseconds: bigint;
+  /** CPU time of this process at that point; null for a point in the past. */
+  readonly cpuNanoseconds: bigint | null;
 }
 
 function milliseconds(nanoseconds: bigint): string {

@@ -4,9 +4,6 @@ import { Code, type guest, RpcError } from "../../proto/mod.ts";
 import { invalid } from "../base/errors.ts";
 import type { BundleStep } from "./bundle_step.ts";
 
-/** Returns the device file of the disk with a serial number, or null if there is none. */
-export type DiskOf = (serial: string) => string | null;
-
 const DISK_DIRECTORY = /^[A-Za-z0-9_-]{1,64}$/;
 const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
 
@@ -41,6 +38,9 @@ export function writableSteps(
     { do: "mount", source, target, fstype: null, flags: MS.BIND, data: null },
   ];
 }
+
+/** Returns the device file of the disk with a serial number, or null if there is none. */
+export type DiskOf = (serial: string) => string | null;
 
 /** The file system of a writable layer, for mount(2). */
 function writableSource(

@@ -1,9 +1,6 @@
 import { type cgroups as messages, type MessageInitShape } from "../../proto/mod.ts";
 import { flatKeyed } from "../base/kernel_file.ts";
 
-/** Statistics of a cgroup, as containerd sends them. */
-export type CgroupMetrics = MessageInitShape<typeof messages.MetricsSchema>;
-
 /** The kernel's "max" in a message: no limit. */
 const UNLIMITED = 2n ** 64n - 1n;
 /** Limit of lines read of a file, which has one per device or page size. */
@@ -42,6 +39,9 @@ export function readMetrics(directory: string): CgroupMetrics {
     })),
   };
 }
+
+/** Statistics of a cgroup, as containerd sends them. */
+export type CgroupMetrics = MessageInitShape<typeof messages.MetricsSchema>;
 
 /** The files of one cgroup, by name. */
 interface Files {

@@ -27,38 +27,6 @@ const SIGNALLED = 128;
 /** Limit of a flush: all of the guest's memory may be dirty. The host waits 60 s for a pause. */
 const FLUSH_TIMEOUT_MS = 45_000;
 
-/** The parts of a container. */
-export interface ContainerDeps extends StdioDeps {
-  readonly id: string;
-  readonly bundle: string;
-  readonly ids: StdioIds;
-  readonly stdio: ProcessStdio;
-  readonly birth: InitBirth;
-  readonly crun: Crun;
-  readonly reaper: Reaper;
-  readonly cgroups: Cgroups;
-  /** Flushes the writable layer to a snapshot's disk, if there is one (bundles.ts). */
-  readonly flush: (bundle: string) => Promise<void>;
-  readonly observer: ContainerObserver;
-}
-
-/** Receives what happens in containers. */
-export interface ContainerObserver {
-  /**
-   * A process has exited: called once for each, never before the call that started it is answered,
-   * and last for the init.
-   */
-  exited(container: Container, which: Process, exit: ExitStatus): void;
-  /** The kernel OOM-killed a process; called before that process's exit. */
-  oomKilled(container: Container): void;
-}
-
-/** A process in a container; `execId` is null unless an exec started it. */
-export interface ContainerProcess {
-  readonly pid: number;
-  readonly execId: string | null;
-}
-
 /** One container: its init process, its exec processes and its state. */
 export class Container implements Process {
   readonly id: string;
@@ -350,4 +318,36 @@ export class Container implements Process {
       `cgroup of container ${quoted(this.id)} is unknown`,
     );
   }
+}
+
+/** The parts of a container. */
+export interface ContainerDeps extends StdioDeps {
+  readonly id: string;
+  readonly bundle: string;
+  readonly ids: StdioIds;
+  readonly stdio: ProcessStdio;
+  readonly birth: InitBirth;
+  readonly crun: Crun;
+  readonly reaper: Reaper;
+  readonly cgroups: Cgroups;
+  /** Flushes the writable layer to a snapshot's disk, if there is one (bundles.ts). */
+  readonly flush: (bundle: string) => Promise<void>;
+  readonly observer: ContainerObserver;
+}
+
+/** Receives what happens in containers. */
+export interface ContainerObserver {
+  /**
+   * A process has exited: called once for each, never before the call that started it is answered,
+   * and last for the init.
+   */
+  exited(container: Container, which: Process, exit: ExitStatus): void;
+  /** The kernel OOM-killed a process; called before that process's exit. */
+  oomKilled(container: Container): void;
+}
+
+/** A process in a container; `execId` is null unless an exec started it. */
+export interface ContainerProcess {
+  readonly pid: number;
+  readonly execId: string | null;
 }

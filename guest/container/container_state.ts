@@ -2,9 +2,6 @@ import type { Transitions } from "../../base/mod.ts";
 import { type ExitStatus, type Pid } from "../../ffi/mod.ts";
 import { taskTypes } from "../../proto/mod.ts";
 
-/** The init's pid; 0 until a restore has created it. */
-type InitPid = Pid | 0;
-
 /** The state of a container. */
 export type ContainerState =
   /** crun create is running. */
@@ -19,6 +16,9 @@ export type ContainerState =
   | { readonly kind: "stopped"; readonly pid: InitPid; readonly exit: ExitStatus }
   /** crun delete is running; `exit` is null if that is what kills the init. */
   | { readonly kind: "deleting"; readonly pid: InitPid; readonly exit: ExitStatus | null };
+
+/** The init's pid; 0 until a restore has created it. */
+type InitPid = Pid | 0;
 
 /** What happens to a container. */
 export type ContainerEvent =

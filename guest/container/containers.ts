@@ -12,20 +12,6 @@ import { type StreamRegistry } from "../stdio/stream_registry.ts";
 import { Container, type ContainerObserver } from "./container.ts";
 import { NewInit, RestoredInit } from "./init_birth.ts";
 
-/** What containers need from the rest of vminitd. */
-export interface ContainersDeps {
-  readonly system: System;
-  readonly poller: Poller;
-  readonly reaper: Reaper;
-  readonly streams: StreamRegistry;
-  readonly crun: Crun;
-  readonly cgroups: Cgroups;
-  readonly checkpoints: Checkpoints;
-  /** See container.ts. */
-  readonly flush: (bundle: string) => Promise<void>;
-  readonly observer: ContainerObserver;
-}
-
 /** All containers, by id. */
 export class Containers {
   readonly #deps: ContainersDeps;
@@ -84,4 +70,18 @@ export class Containers {
   usesBundle(bundle: string): boolean {
     return [...this.#containers.values()].some((container) => container.bundle === bundle);
   }
+}
+
+/** What containers need from the rest of vminitd. */
+export interface ContainersDeps {
+  readonly system: System;
+  readonly poller: Poller;
+  readonly reaper: Reaper;
+  readonly streams: StreamRegistry;
+  readonly crun: Crun;
+  readonly cgroups: Cgroups;
+  readonly checkpoints: Checkpoints;
+  /** See container.ts. */
+  readonly flush: (bundle: string) => Promise<void>;
+  readonly observer: ContainerObserver;
 }

@@ -10,22 +10,6 @@ import { EXEC_TRANSITIONS, type ExecEvent, type ExecState, statusOf } from "./ex
 import { Lifecycle } from "./lifecycle.ts";
 import { alreadyFinished, checkSignal, type Process } from "./process.ts";
 
-/** The parts of an exec process. */
-export interface ExecDeps {
-  readonly system: System;
-  readonly reaper: Reaper;
-  readonly crun: Crun;
-  readonly containerId: string;
-  readonly execId: string;
-  readonly process: OciProcess;
-  readonly ids: StdioIds;
-  readonly stdio: ProcessStdio;
-  /** Throws if a start is forbidden now: the container may have exited since Exec. */
-  readonly admit: () => void;
-  /** Receives the exit, once, never before the call that started the process is answered. */
-  readonly onExit: (exec: Exec, exit: ExitStatus) => void;
-}
-
 /** An exec process, from Exec to Delete. */
 export class Exec implements Process {
   readonly execId: string;
@@ -167,4 +151,20 @@ export class Exec implements Process {
   #exitWithoutProcess(code: number): ExitStatus {
     return { pid: 0 as Pid, code, signal: null, at: this.#deps.system.clock("realtime") };
   }
+}
+
+/** The parts of an exec process. */
+export interface ExecDeps {
+  readonly system: System;
+  readonly reaper: Reaper;
+  readonly crun: Crun;
+  readonly containerId: string;
+  readonly execId: string;
+  readonly process: OciProcess;
+  readonly ids: StdioIds;
+  readonly stdio: ProcessStdio;
+  /** Throws if a start is forbidden now: the container may have exited since Exec. */
+  readonly admit: () => void;
+  /** Receives the exit, once, never before the call that started the process is answered. */
+  readonly onExit: (exec: Exec, exit: ExitStatus) => void;
 }

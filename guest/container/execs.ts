@@ -10,16 +10,6 @@ import { type StdioIds } from "../stdio/process_stdio.ts";
 import { type StdioDeps } from "../stdio/stdio_endpoint.ts";
 import { Exec } from "./exec.ts";
 
-/** What exec processes need from their container. */
-export interface ExecsDeps extends StdioDeps {
-  readonly reaper: Reaper;
-  readonly crun: Crun;
-  readonly containerId: string;
-  /** Throws if the container's state forbids `call`. */
-  readonly admit: (call: string) => void;
-  readonly onExit: (exec: Exec, exit: ExitStatus) => void;
-}
-
 /** The exec processes of one container, by exec id. */
 export class Execs {
   readonly #deps: ExecsDeps;
@@ -92,4 +82,14 @@ export class Execs {
   #name(execId: string): string {
     return `process ${quoted(execId)} in container ${quoted(this.#deps.containerId)}`;
   }
+}
+
+/** What exec processes need from their container. */
+export interface ExecsDeps extends StdioDeps {
+  readonly reaper: Reaper;
+  readonly crun: Crun;
+  readonly containerId: string;
+  /** Throws if the container's state forbids `call`. */
+  readonly admit: (call: string) => void;
+  readonly onExit: (exec: Exec, exit: ExitStatus) => void;
 }

@@ -1,10 +1,6 @@
 import { transition, type Transitions } from "../../base/mod.ts";
 import { Code, RpcError } from "../../proto/mod.ts";
 
-interface Kinded {
-  readonly kind: string;
-}
-
 /**
  * The state of a container or an exec process, and the one answer to an illegal transition: a
  * caller's request is refused, and an event that cannot have happened is a bug of vminitd's.
@@ -60,4 +56,8 @@ export class Lifecycle<S extends Kinded, E extends Kinded> {
   refusal(call: string, is: string = this.#state.kind): RpcError {
     return new RpcError(Code.FailedPrecondition, `cannot ${call} ${this.#name}: it is ${is}`);
   }
+}
+
+interface Kinded {
+  readonly kind: string;
 }

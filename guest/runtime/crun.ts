@@ -7,18 +7,6 @@ import { type JsonObject } from "./oci_json.ts";
 import { type OciProcess } from "./oci_process.ts";
 import { type Reaper } from "../base/reaper.ts";
 
-/** Paths and limits of crun. */
-export interface CrunOptions {
-  /** The executable. */
-  readonly path: string;
-  /** crun's state directory. */
-  readonly root: string;
-  /** Directory for its logs, pid files and sockets. */
-  readonly scratch: string;
-  /** Limit of one call. Under TCG a create takes 0.4 s. */
-  readonly timeoutMs: number;
-}
-
 /** crun in the guest. */
 export const CRUN: CrunOptions = {
   path: "/usr/bin/crun",
@@ -36,26 +24,6 @@ const ENVIRONMENT = {
 
 /** CRIU writes or reads all of a container's memory. */
 const CRIU_TIMEOUT_MS = 600_000;
-
-/** A checkpoint for `Crun.checkpoint` and `Crun.restore`. */
-export interface CriuCall {
-  /** Directory of CRIU's files. */
-  readonly directory: string;
-  /** crun's flags, the same for the checkpoint and its restore. */
-  readonly flags: readonly string[];
-}
-
-type ChildFds = Readonly<Record<number, Fd | "null">>;
-
-/** The streams that crun connects a process to. */
-export interface CrunStdio {
-  /** The process's ends, by its descriptor numbers, for {@linkcode System.spawn}. */
-  readonly childFds: ChildFds;
-  /** Path of the socket that receives the process's terminal; null for a process without one. */
-  readonly consoleSocket: string | null;
-  /** Called when crun has its own copies of `childFds`. */
-  closeChildEnds(): void;
-}
 
 /** The OCI runtime. Each call runs one process, which the reaper waits for. */
 export class Crun {
@@ -216,6 +184,38 @@ export class Crun {
     }
     if (exit.code !== 0) throw crunError(args[0] as string, exit, readLog(log));
   }
+}
+
+/** Paths and limits of crun. */
+export interface CrunOptions {
+  /** The executable. */
+  readonly path: string;
+  /** crun's state directory. */
+  readonly root: string;
+  /** Directory for its logs, pid files and sockets. */
+  readonly scratch: string;
+  /** Limit of one call. Under TCG a create takes 0.4 s. */
+  readonly timeoutMs: number;
+}
+
+/** A checkpoint for `Crun.checkpoint` and `Crun.restore`. */
+export interface CriuCall {
+  /** Directory of CRIU's files. */
+  readonly directory: string;
+  /** crun's flags, the same for the checkpoint and its restore. */
+  readonly flags: readonly string[];
+}
+
+type ChildFds = Readonly<Record<number, Fd | "null">>;
+
+/** The streams that crun connects a process to. */
+export interface CrunStdio {
+  /** The process's ends, by its descriptor numbers, for {@linkcode System.spawn}. */
+  readonly childFds: ChildFds;
+  /** Path of the socket that receives the process's terminal; null for a process without one. */
+  readonly consoleSocket: string | null;
+  /** Called when crun has its own copies of `childFds`. */
+  closeChildEnds(): void;
 }
 
 const NO_FDS: ChildFds = { 0: "null", 1: "null", 2: "null" };

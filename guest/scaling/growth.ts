@@ -7,15 +7,6 @@ import type { GrowthRules } from "./growth_rules.ts";
 import { MemoryLoad } from "./memory_load.ts";
 import { type Elastic, followPressure } from "./pressure.ts";
 
-/** The parts of vminitd that growth uses. */
-export interface GrowthDeps {
-  readonly system: System;
-  readonly poller: Poller;
-  readonly events: Pick<EventLog<GuestEvent>, "publish">;
-  /** Receives the resource that cannot grow, and why. */
-  readonly onError: (what: string, error: unknown) => void;
-}
-
 /** Makes the guest grow and shrink by the host's rules. */
 export function startGrowth(
   { system, poller, events, onError }: GrowthDeps,
@@ -35,6 +26,15 @@ export function startGrowth(
       });
     follow("memory", memoryByPressure, new MemoryLoad(memoryByPressure, ask));
   }
+}
+
+/** The parts of vminitd that growth uses. */
+export interface GrowthDeps {
+  readonly system: System;
+  readonly poller: Poller;
+  readonly events: Pick<EventLog<GuestEvent>, "publish">;
+  /** Receives the resource that cannot grow, and why. */
+  readonly onError: (what: string, error: unknown) => void;
 }
 
 type RulesOnWire = Pick<guest.ProcessorRules, "growPercent" | "cooldownMilliseconds">;

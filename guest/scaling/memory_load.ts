@@ -1,11 +1,5 @@
 import type { Elastic } from "./pressure.ts";
 
-/** Limits of the guest's memory, in MiB. */
-export interface MemoryBounds {
-  readonly leastMib: number;
-  readonly mostMib: number;
-}
-
 const KIB_PER_MIB = 1024;
 /** The memory grows by half, and by this at least. */
 const STEP_MIB = 128;
@@ -56,6 +50,12 @@ export class MemoryLoad implements Elastic {
     this.#mib = wanted;
     this.#ask(wanted);
   }
+}
+
+/** Limits of the guest's memory, in MiB. */
+export interface MemoryBounds {
+  readonly leastMib: number;
+  readonly mostMib: number;
 }
 
 /** Returns the memory that can be allocated without reclaiming what is in use: proc_meminfo(5). */

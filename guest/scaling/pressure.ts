@@ -1,27 +1,5 @@
 import { O, type Poller, type System } from "../../ffi/mod.ts";
 
-/** When a resource grows, and when it shrinks. */
-export interface PressureRules {
-  /** Percentage of a second in which tasks were stalled on the resource (PSI `some`). */
-  readonly growPercent: number;
-  /** From the last pressure to the first attempt to shrink, and between two attempts. */
-  readonly cooldownMs: number;
-}
-
-/** A resource that grows under pressure: CPUs, or memory. */
-export interface Elastic {
-  /** The kernel's pressure file. */
-  readonly pressure: string;
-  /** Whether the resource is at its initial size. */
-  readonly isLeast: boolean;
-  /** Adds a step, if possible. */
-  grow(): void;
-  /** Starts to measure the use. */
-  measure(): void;
-  /** Removes a step, if less would have been enough since the last look; and measures anew. */
-  shrink(): void;
-}
-
 const WINDOW_US = 1_000_000;
 
 /**
@@ -57,4 +35,26 @@ export async function followPressure(
     elastic.measure();
     timer = setInterval(look, cooldownMs);
   }
+}
+
+/** When a resource grows, and when it shrinks. */
+export interface PressureRules {
+  /** Percentage of a second in which tasks were stalled on the resource (PSI `some`). */
+  readonly growPercent: number;
+  /** From the last pressure to the first attempt to shrink, and between two attempts. */
+  readonly cooldownMs: number;
+}
+
+/** A resource that grows under pressure: CPUs, or memory. */
+export interface Elastic {
+  /** The kernel's pressure file. */
+  readonly pressure: string;
+  /** Whether the resource is at its initial size. */
+  readonly isLeast: boolean;
+  /** Adds a step, if possible. */
+  grow(): void;
+  /** Starts to measure the use. */
+  measure(): void;
+  /** Removes a step, if less would have been enough since the last look; and measures anew. */
+  shrink(): void;
 }

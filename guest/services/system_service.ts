@@ -5,21 +5,6 @@ import type { GuestEvent } from "../base/guest_event.ts";
 import { type Timeline } from "../base/timeline.ts";
 import type { GrowthRules } from "../scaling/growth_rules.ts";
 
-/** The parts of vminitd that the system service uses. */
-export interface SystemServiceDeps {
-  readonly system: System;
-  readonly timeline: Timeline;
-  readonly events: EventLog<GuestEvent>;
-  /** Build of this vminitd: the shim takes only its own. */
-  readonly version: string;
-  /** Makes the guest grow and shrink by these rules from now on. */
-  readonly startGrowth: (rules: GrowthRules) => void;
-  /** Prepares the shutdown; the host gets its answer when this is done. */
-  readonly quiesce: () => Promise<void>;
-  /** Called when that answer has been written. */
-  readonly reset: () => unknown;
-}
-
 /** Implements qemubox.guest.v1.System. */
 export function systemService(deps: SystemServiceDeps): ServiceBinding {
   const { system, timeline, events, version, startGrowth, quiesce, reset } = deps;
@@ -47,4 +32,19 @@ export function systemService(deps: SystemServiceDeps): ServiceBinding {
       return {};
     },
   });
+}
+
+/** The parts of vminitd that the system service uses. */
+export interface SystemServiceDeps {
+  readonly system: System;
+  readonly timeline: Timeline;
+  readonly events: EventLog<GuestEvent>;
+  /** Build of this vminitd: the shim takes only its own. */
+  readonly version: string;
+  /** Makes the guest grow and shrink by these rules from now on. */
+  readonly startGrowth: (rules: GrowthRules) => void;
+  /** Prepares the shutdown; the host gets its answer when this is done. */
+  readonly quiesce: () => Promise<void>;
+  /** Called when that answer has been written. */
+  readonly reset: () => unknown;
 }

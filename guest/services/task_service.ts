@@ -22,24 +22,6 @@ import { exitFields } from "./container_events.ts";
 
 const { Status } = taskTypes;
 
-/** The parts of vminitd that the task service uses. */
-export interface TaskServiceDeps {
-  readonly containers: Containers;
-  readonly checkpoints: Checkpoints;
-  /** Finds or makes the bundle of a Create. */
-  readonly bundleFor: (request: taskV3.CreateTaskRequest) => ContainerBundle;
-  readonly machine: Machine;
-  readonly version: string;
-}
-
-/** The parts of the VM that limits apply to. A seam: a test's machine is the host. */
-export interface Machine {
-  /** Returns the container's disks. */
-  ownDisks(): readonly DeviceNumbers[];
-  /** Brings `count` CPUs online, capped at those present. */
-  setOnline(count: number): void;
-}
-
 /**
  * Implements containerd.task.v3.Task. The bundle of Create is a path that Bundles.Create returned,
  * or a CreateBundleRequest in its options. stdin, stdout and stderr of Create and Exec are stream
@@ -93,6 +75,24 @@ export function taskService(deps: TaskServiceDeps): ServiceBinding {
     },
     connect: ({ id }) => ({ shimPid: 1, taskPid: containers.get(id).pid, version }),
   });
+}
+
+/** The parts of vminitd that the task service uses. */
+export interface TaskServiceDeps {
+  readonly containers: Containers;
+  readonly checkpoints: Checkpoints;
+  /** Finds or makes the bundle of a Create. */
+  readonly bundleFor: (request: taskV3.CreateTaskRequest) => ContainerBundle;
+  readonly machine: Machine;
+  readonly version: string;
+}
+
+/** The parts of the VM that limits apply to. A seam: a test's machine is the host. */
+export interface Machine {
+  /** Returns the container's disks. */
+  ownDisks(): readonly DeviceNumbers[];
+  /** Brings `count` CPUs online, capped at those present. */
+  setOnline(count: number): void;
 }
 
 async function create(

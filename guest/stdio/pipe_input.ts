@@ -1,16 +1,5 @@
 import { type Fd, isSystemError, type Poller, type System } from "../../ffi/mod.ts";
 
-/** The source of input: a `FrameReader`, or a test's stand-in. Null is the end of the input. */
-export interface InputSource {
-  read(): Promise<Uint8Array | null>;
-}
-
-/** Why {@linkcode copyInput} ended. */
-export type InputEnd =
-  | "ended" // the host sent the end frame
-  | "closed by the process" // the read end of the pipe is closed
-  | "exited"; // the process has exited
-
 /**
  * Copies `source` into the pipe `fd`: the write end of a process's stdin, or a terminal's master;
  * non-blocking, and the caller's to close. A process that does not read its stdin blocks this copy
@@ -41,6 +30,17 @@ export async function copyInput(
     exited.removeEventListener("abort", onExit);
   }
 }
+
+/** The source of input: a `FrameReader`, or a test's stand-in. Null is the end of the input. */
+export interface InputSource {
+  read(): Promise<Uint8Array | null>;
+}
+
+/** Why {@linkcode copyInput} ended. */
+export type InputEnd =
+  | "ended" // the host sent the end frame
+  | "closed by the process" // the read end of the pipe is closed
+  | "exited"; // the process has exited
 
 async function writeAll(
   system: System,

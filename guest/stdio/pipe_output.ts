@@ -1,14 +1,5 @@
 import { type Fd, isSystemError, MANY_BYTES, type Poller, type System } from "../../ffi/mod.ts";
 
-/** The destination of output: a `FrameWriter`, or a test's stand-in. */
-export interface OutputSink {
-  /** Buffer for the next bytes, sent without a copy. Its length limits a read. */
-  readonly space: Uint8Array;
-  /** Sends the first `bytes` of `space`. */
-  send(bytes: number): Promise<void>;
-  end(): Promise<void>;
-}
-
 /** Size of {@linkcode DISCARD}'s buffer. */
 const DISCARDED_BYTES_MAX = 4_096;
 
@@ -56,6 +47,15 @@ export async function copyOutput(
   }
   if (lost !== null) throw lost.reason;
   await sink.end();
+}
+
+/** The destination of output: a `FrameWriter`, or a test's stand-in. */
+export interface OutputSink {
+  /** Buffer for the next bytes, sent without a copy. Its length limits a read. */
+  readonly space: Uint8Array;
+  /** Sends the first `bytes` of `space`. */
+  send(bytes: number): Promise<void>;
+  end(): Promise<void>;
 }
 
 /** Returns the number of bytes read; 0 at the end, null if there are none yet. */

@@ -8,13 +8,6 @@ import { type StreamRegistry } from "./stream_registry.ts";
 /** Limit for the host to close an output stream after its end frame. */
 const LINGER_TIMEOUT_MS = 10_000;
 
-/** The parts that stdio is made of. */
-export interface StdioDeps {
-  readonly system: System;
-  readonly poller: Poller;
-  readonly streams: StreamRegistry;
-}
-
 /**
  * The guest's end of one stream of a process, and the host's connection once it has dialed. A
  * terminal's descriptor arrives with the process; a host that dials earlier waits for it.
@@ -86,6 +79,13 @@ abstract class Endpoint implements Disposable {
     if (this.dialed) this.#ready.resolve();
     else this.close();
   }
+}
+
+/** The parts that stdio is made of. */
+export interface StdioDeps {
+  readonly system: System;
+  readonly poller: Poller;
+  readonly streams: StreamRegistry;
 }
 
 /** The guest's end of stdout or stderr. */

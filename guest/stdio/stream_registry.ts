@@ -6,14 +6,6 @@ const PREAMBLE_TIMEOUT_MS = 10_000;
 /** How long a dial of an unknown stream waits for it to be added. */
 const ANNOUNCE_TIMEOUT_MS = 2_000;
 
-/** Takes over an accepted connection until the stream ends, and closes it. */
-export type StreamHandler = (connection: ByteStream) => Promise<void>;
-
-interface Entry {
-  readonly handler: StreamHandler;
-  taken: boolean;
-}
-
 /**
  * The byte streams that the host may dial. Each takes one connection.
  *
@@ -86,6 +78,14 @@ export class StreamRegistry {
     this.#waiting.add(look);
     return await promise;
   }
+}
+
+/** Takes over an accepted connection until the stream ends, and closes it. */
+export type StreamHandler = (connection: ByteStream) => Promise<void>;
+
+interface Entry {
+  readonly handler: StreamHandler;
+  taken: boolean;
 }
 
 // The compiler does not see the assignment in `claim`.

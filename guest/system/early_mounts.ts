@@ -1,16 +1,5 @@
 import { MS, type System } from "../../ffi/mod.ts";
 
-/** A file system that vminitd mounts before anything else. */
-export interface EarlyMount {
-  readonly source: string;
-  readonly target: string;
-  readonly fstype: string;
-  readonly flags: number;
-  readonly data: string | null;
-  /** Whether the directory has to be made, because it is on an earlier mount. */
-  readonly makesDirectory: boolean;
-}
-
 const NO_EXECUTABLES = MS.NOSUID | MS.NODEV | MS.NOEXEC;
 
 /**
@@ -29,6 +18,17 @@ export const EARLY_MOUNTS: readonly EarlyMount[] = [
   entry("tmpfs", "/run", "tmpfs", MS.NOSUID, "mode=0755"),
   entry("tmpfs", "/tmp", "tmpfs", MS.NOSUID | MS.NODEV, "mode=1777"),
 ];
+
+/** A file system that vminitd mounts before anything else. */
+export interface EarlyMount {
+  readonly source: string;
+  readonly target: string;
+  readonly fstype: string;
+  readonly flags: number;
+  readonly data: string | null;
+  /** Whether the directory has to be made, because it is on an earlier mount. */
+  readonly makesDirectory: boolean;
+}
 
 /**
  * Mounts `plan`, and makes its directories.

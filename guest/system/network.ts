@@ -8,13 +8,6 @@ const { Rtnetlink } = netlink;
 const LOOPBACK_INDEX = 1;
 const SYSCTL = /^net(\.[A-Za-z0-9_-]+)+$/;
 
-/** The seam to the system; tests have their own. */
-export interface NetworkHost {
-  readonly system: System;
-  /** Writes a file below /proc/sys. */
-  readonly writeSysctl: (path: string, value: string) => void;
-}
-
 /**
  * Configures the guest's network: loopback, then each interface like the host's CNI plugins did.
  *
@@ -50,6 +43,13 @@ export function configureNetwork(
     if (!isSystemError(error)) throw error;
     throw new RpcError(Code.Internal, `network: ${error.message}`);
   }
+}
+
+/** The seam to the system; tests have their own. */
+export interface NetworkHost {
+  readonly system: System;
+  /** Writes a file below /proc/sys. */
+  readonly writeSysctl: (path: string, value: string) => void;
 }
 
 function configureInterface(

@@ -12,14 +12,6 @@ const FAREWELL_TIMEOUT_MS = 300;
 /** Limit for killed processes to exit. The host gives the guest 2 s for everything. */
 const KILL_TIMEOUT_MS = 1_000;
 
-/** The parts of vminitd that are shut down. */
-export interface QuiesceDeps {
-  readonly system: System;
-  readonly reaper: Reaper;
-  readonly bundles: Bundles;
-  readonly console: Console;
-}
-
 /**
  * Prepares the guest for a power-off at any moment: kills everything, unmounts the bundles, syncs.
  * Best effort: a failed step is logged, and each wait is bounded. Never rejects.
@@ -40,6 +32,14 @@ export async function quiesce(
   await attempt("flush", () => bundles.flushAll());
   await attempt("unmount", () => bundles.deleteAll());
   await attempt("sync", () => system.sync());
+}
+
+/** The parts of vminitd that are shut down. */
+export interface QuiesceDeps {
+  readonly system: System;
+  readonly reaper: Reaper;
+  readonly bundles: Bundles;
+  readonly console: Console;
 }
 
 /**

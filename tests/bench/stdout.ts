@@ -9,7 +9,7 @@ const BYTES = SOURCE_BLOCKS * SOURCE_BLOCK_BYTES;
 /** Turns in one container, after one that only warms up. */
 const TURNS = 3;
 const PORT = 4_000;
-/** The most that vhost-device-vsock takes at once, see guest/base/listen.ts. */
+/** The most that vhost-device-vsock takes at once, see guest/base/port.ts. */
 const BLOCK_BYTES = 28_672;
 /** Fast enough not to be the bottleneck; busybox's head(1) goes byte by byte. */
 const SOURCE = `/bin/dd if=/dev/zero bs=${SOURCE_BLOCK_BYTES} count=${SOURCE_BLOCKS} 2>/dev/null`;

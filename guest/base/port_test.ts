@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connectUnix, type System, system } from "../../ffi/mod.ts";
 import { type Console } from "./console.ts";
-import { Port } from "./listen.ts";
+import { Port } from "./port.ts";
 
 /** Runs a test with a port on a Unix socket that vsock context `cid` dials. */
 async function withPort(
