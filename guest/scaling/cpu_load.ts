@@ -14,14 +14,16 @@ export class CpuLoad implements Elastic {
   readonly pressure = "/proc/pressure/cpu";
   readonly #stat: string;
   readonly #cpus: string | undefined;
+  readonly #now: () => number;
   readonly #least: number;
   #before = { at: 0, busyMs: 0 };
 
-  /** @param files replaced by tests */
-  constructor(files: { stat?: string; cpus?: string } = {}) {
-    const { stat = "/proc/stat", cpus } = files;
+  constructor(
+    { stat = "/proc/stat", cpus, now = () => performance.now() }: CpuLoadOptions = {},
+  ) {
     this.#stat = stat;
     this.#cpus = cpus;
+    this.#now = now;
     this.#least = countCpus(cpus).online;
   }
 
@@ -35,7 +37,7 @@ export class CpuLoad implements Elastic {
   }
 
   measure(): void {
-    this.#before = { at: performance.now(), busyMs: busyMsOf(this.#stat) };
+    this.#before = { at: this.#now(), busyMs: busyMsOf(this.#stat) };
   }
 
   shrink(): void {
@@ -45,6 +47,15 @@ export class CpuLoad implements Elastic {
     const { online } = countCpus(this.#cpus);
     if (online > this.#least && used < online - 1 - SPARE) setOnline(online - 1, this.#cpus);
   }
+}
+
+/** The guest's files and its clock, which tests replace. */
+export interface CpuLoadOptions {
+  readonly stat?: string;
+  /** Directory of the CPUs. */
+  readonly cpus?: string;
+  /** Returns the time in milliseconds. */
+  readonly now?: () => number;
 }
 
 /** Returns the busy time of all CPUs, from the first line of /proc/stat (proc_stat(5)). */

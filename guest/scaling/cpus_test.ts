@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
-import { delay } from "../../base/mod.ts";
-import { type Poller, type System } from "../../ffi/mod.ts";
 import { CpuLoad } from "./cpu_load.ts";
 import { countCpus, setOnline, wantedCpus } from "./cpus.ts";
-import { followPressure } from "./pressure.ts";
 
 /** The files of a guest with four CPUs. No kernel updates its list: `list` does. */
 class FakeGuest implements Disposable {
@@ -71,44 +68,29 @@ Deno.test("a container can use its quota, rounded up", () => {
   for (const [resources, wanted] of cases) assert.equal(wantedCpus(resources), wanted);
 });
 
-Deno.test("load brings CPUs online one at a time, and idleness takes them offline again", async () => {
+Deno.test("load brings CPUs online one at a time, and idleness takes them offline again", () => {
   using vm = new FakeGuest(1);
-  let pressed = Promise.withResolvers<void>();
-  const written: string[] = [];
-  const system = {
-    open: () => 9,
-    close: () => {},
-    write: (_: unknown, data: Uint8Array) => written.push(new TextDecoder().decode(data)),
-  } as unknown as System;
-  const ended = new Error("the test is over");
-  const poller = { wait: () => pressed.promise } as unknown as Poller;
-  const rules = { growPercent: 60, cooldownMs: 20 };
-  vm.busy(1e6);
-  const load = new CpuLoad({ stat: `${vm.path}/stat`, cpus: vm.path });
-  const following = assert.rejects(followPressure(system, poller, rules, load), ended);
-  const press = async () => {
-    const before = pressed;
-    pressed = Promise.withResolvers();
-    before.resolve();
-    await delay(1);
+  let [nowMs, ticks] = [5, 1e6];
+  vm.busy(ticks);
+  const load = new CpuLoad({ stat: `${vm.path}/stat`, cpus: vm.path, now: () => nowMs });
+  const grow = (): number => {
+    load.grow();
+    load.measure();
     return vm.list().length;
   };
-  const later = async (ticksPerMs: number) => {
-    const from = performance.now();
-    while (performance.now() - from < 100) {
-      vm.busy((performance.now() - from) * ticksPerMs + 1e6);
-      await delay(2);
-      vm.list();
-    }
+  /** Lets so many CPUs be busy for a second, then lets the load look. */
+  const look = (busyCpus: number): number => {
+    nowMs += 1_000;
+    ticks += busyCpus * 100;
+    vm.busy(ticks);
+    load.shrink();
     return vm.list().length;
   };
-  vm.busy(1e6);
-  assert.deepEqual(written, ["some 600000 1000000\0"]);
-  assert.deepEqual([await press(), await press()], [2, 3]);
-  // More work than three CPUs could do, because this process may be late: all stay online.
-  assert.equal(await later(1), 3);
-  vm.busy(1e6);
-  assert.equal(await later(0), 1);
-  pressed.reject(ended);
-  await following;
+  assert(load.isLeast);
+  assert.deepEqual([grow(), grow()], [2, 3]);
+  assert(!load.isLeast);
+  assert.deepEqual([look(3), look(1.75), look(1.74)], [3, 3, 2]);
+  assert.deepEqual([look(0.75), look(0.74), look(0)], [2, 1, 1]);
+  assert(load.isLeast);
+  assert.deepEqual([grow(), grow(), grow(), grow()], [2, 3, 4, 4]);
 });
