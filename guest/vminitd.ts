@@ -65,7 +65,7 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   ]);
 }
 
-/** What the services are made of. */
+/** The parts that the services share with the rest of vminitd. */
 interface ServicesDeps {
   readonly system: System;
   readonly poller: Poller;

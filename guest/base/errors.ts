@@ -7,9 +7,9 @@ export function invalid(message: string): RpcError {
 }
 
 /**
- * Returns what the host is told of `thrown`. Only an RpcError says something about the request:
- * anything else is a failure of vminitd's own and Internal, whatever its errno. An ENOENT that
- * became NotFound would be the end of the container to containerd.
+ * Returns the error that the host gets for `thrown`. Only an RpcError says something about the
+ * request: anything else is a failure of vminitd's own and Internal, whatever its errno. An ENOENT
+ * that became NotFound would be the end of the container to containerd.
  */
 export function rpcErrorOf(thrown: unknown): RpcError {
   if (thrown instanceof RpcError) return thrown;

@@ -1,7 +1,7 @@
 /** The part of CRIU's log that belongs in an error. @module */
 import { ifPresent } from "../../base/mod.ts";
 
-/** Limit of what is read of a log, from its end. */
+/** Limit of a read of a log, from its end. */
 const LOG_BYTES_MAX = 262_144;
 /** The first error is the cause, the others follow from it. */
 const ERRORS_MAX = 3;

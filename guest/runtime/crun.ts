@@ -224,7 +224,7 @@ function consoleArguments({ consoleSocket }: CrunStdio): string[] {
   return consoleSocket === null ? [] : ["--console-socket", consoleSocket];
 }
 
-/** Limit of what is read of crun's log. */
+/** Limit of a read of crun's log. */
 const LOG_BYTES_MAX = 65_536;
 
 /** Returns crun's log, or "" if crun died before it opened it. */
