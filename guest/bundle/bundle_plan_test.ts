@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { create, guest } from "../../proto/mod.ts";
+import { Code, create, guest } from "../../proto/mod.ts";
 import { BUNDLES_DIRECTORY, planBundle } from "./bundle_plan.ts";
 import type { BundlePlan } from "./bundle_step.ts";
 import { bundleRequest, file, layer, part } from "../testing/bundle_request.ts";
+import { refused } from "../testing/task_guest.ts";
 
 const GOLDEN = new URL("testdata/bundle_plans.json", import.meta.url);
 const tmpfs = (sizeBytes: bigint): guest.Writable =>
@@ -114,7 +115,7 @@ Deno.test("an invalid request is refused, and the error names what is wrong", ()
   const lower = (...layers: guest.Layer[]) => ({
     rootfs: { lower: layers, writable: tmpfs(0n) },
   });
-  const refused: [RegExp, Parameters<typeof bundleRequest>[0]][] = [
+  const refusals: [RegExp, Parameters<typeof bundleRequest>[0]][] = [
     [/invalid container id/, { id: "../x" }],
     [/config.json: not a JSON object/, { configJson: bytes("[]") }],
     [/config.json: not a JSON object/, { configJson: bytes("null") }],
@@ -156,9 +157,17 @@ Deno.test("an invalid request is refused, and the error names what is wrong", ()
     [/is taken/, { files: [named("a"), named("a")] }],
     [/65 files exceed/, { files: Array.from({ length: 65 }, (_, i) => named(`f${i}`)) }],
   ];
-  for (const [message, changes] of refused) {
+  for (const [message, changes] of refusals) {
     assert.throws(() => plan(bundleRequest(changes)), { name: "RpcError", message });
   }
+});
+
+Deno.test("a missing disk is a failed precondition, not a container that is gone", () => {
+  const missing = refused(Code.FailedPrecondition, /^no disk other$/);
+  const layers = { lower: [part("other", 0n, 512n)], writable: tmpfs(0n) };
+  assert.throws(() => plan(bundleRequest({ rootfs: layers })), missing);
+  const writable = { lower: [layer("a")], writable: disk("other") };
+  assert.throws(() => plan(bundleRequest({ rootfs: writable })), missing);
 });
 
 Deno.test("no request gets out of its bundle or into an option of overlayfs", () => {
