@@ -1,4 +1,4 @@
-import { describeError, VERSION } from "../base/mod.ts";
+import { BUILD, describeError, VERSION } from "../base/mod.ts";
 import { type Poller, poller, strayObservers, type System } from "../ffi/mod.ts";
 import {
   GUEST_READY_MARKER,

@@ -9,7 +9,7 @@ const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
 /** @throws SyntaxError */
 export function parseOciJson(text: string): unknown {
-  // Without a long integer the reviver has nothing to do, and it takes six times as long as the parse.
+  // Without a long integer the reviver has nothing to do, and takes six times as long as the parse.
   if (!/\d{16}/.test(text)) return JSON.parse(text);
   const exact: Reviver = (_, value, { source }) => {
     const isExact = typeof value !== "number" || Number.isSafeInteger(value);
