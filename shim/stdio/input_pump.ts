@@ -1,9 +1,9 @@
 import type { FrameWriter } from "../../proto/mod.ts";
 
-/** The side of stdin that containerd's client writes to. */
+/** Stdin as containerd's client writes it. */
 export interface InputSource {
   read(into: Uint8Array, options?: { signal?: AbortSignal }): Promise<number | null>;
-  /** Reads what is there already; null when there is nothing. */
+  /** Reads without waiting; returns null if there is nothing to read. */
   readNow(into: Uint8Array): number | null;
   close(): void;
 }
@@ -11,17 +11,17 @@ export interface InputSource {
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Copies stdin into the guest until CloseIO. What was written before CloseIO goes first: the end
- * of input travels in-band after it.
+ * Copies stdin into the guest until CloseIO. Bytes written before CloseIO go first: the end of input
+ * travels in-band after them.
  */
 export class InputPump {
-  /** Why input could not be read, and was lost; null at any other end. Never rejects. */
+  /** Resolves with the error that lost input, or with null at any other end. Never rejects. */
   readonly ended: Promise<Error | null>;
   readonly #closing = new AbortController();
   readonly #stop = new AbortController();
   readonly #close: () => void;
 
-  /** @param close ends the guest's side of the stream, and with it a write that is under way. */
+  /** @param close closes the stream to the guest, which ends a pending write. */
   constructor(source: InputSource, writer: Pick<FrameWriter, "write" | "end">, close: () => void) {
     this.#close = close;
     this.ended = this.#run(source, writer).finally(() => {
@@ -30,12 +30,12 @@ export class InputPump {
     });
   }
 
-  /** CloseIO: the container sees the end of its input after all that was written before. */
+  /** CloseIO: the container sees the end of its input after everything written before. */
   closeInput(): void {
     this.#closing.abort();
   }
 
-  /** The process has ended; nothing more can be delivered. */
+  /** Stops copying, since the process has exited. */
   stop(): void {
     this.#stop.abort();
     this.#closing.abort();
@@ -59,14 +59,14 @@ export class InputPump {
         if (count !== null) await writer.write(buffer.subarray(0, count));
         else await writer.end();
       } catch {
-        // The container closed its stdin, or is gone: the client learns it by a broken pipe.
+        // The container closed its stdin or exited: the client gets a broken pipe.
         return null;
       }
       if (count === null) return null;
     }
   }
 
-  /** The next bytes; null when CloseIO was called and nothing is left. */
+  /** Returns the next bytes, or null if CloseIO was called and nothing is left. */
   async #next(source: InputSource, buffer: Uint8Array): Promise<number | null> {
     const { signal } = this.#closing;
     if (!signal.aborted) {

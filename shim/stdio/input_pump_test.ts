@@ -3,7 +3,7 @@ import { FrameReader, FrameWriter, memoryPair } from "../../proto/mod.ts";
 import { InputPump, type InputSource } from "./input_pump.ts";
 import { settle } from "../testing/test_support.ts";
 
-/** Standard input as a FIFO gives it: never at its end. */
+/** Stdin like a FIFO that is open for writing: it has no end. */
 class FakeSource implements InputSource {
   readonly #chunks: string[] = [];
   #change = Promise.withResolvers<void>();
@@ -49,7 +49,7 @@ function pumped() {
   return { source, pump, guest, reader: new FrameReader(guest), ended: () => ended };
 }
 
-/** All that the guest gets, to the clean end of it. */
+/** Reads everything that the guest gets, to the clean end. */
 async function received(reader: FrameReader): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
@@ -59,7 +59,7 @@ async function received(reader: FrameReader): Promise<string> {
   return text;
 }
 
-Deno.test("what was written before CloseIO comes before the end", async () => {
+Deno.test("bytes written before CloseIO arrive before the end", async () => {
   const { source, pump, reader } = pumped();
   source.type("one ");
   await settle();
@@ -71,7 +71,7 @@ Deno.test("what was written before CloseIO comes before the end", async () => {
   assert.equal(source.closed, 1);
 });
 
-Deno.test("CloseIO without any input is an empty input", async () => {
+Deno.test("CloseIO without input is an empty input", async () => {
   const { pump, reader } = pumped();
   pump.closeInput();
   assert.equal(await received(reader), "");
@@ -89,7 +89,7 @@ Deno.test("a second CloseIO, or one after the end, changes nothing", async () =>
   assert.equal(source.closed, 1);
 });
 
-Deno.test("a client that detaches and comes back goes on where it was", async () => {
+Deno.test("input goes on after silence, as when a client detaches and comes back", async () => {
   const { source, pump, reader, ended } = pumped();
   source.type("before ");
   await settle();
@@ -100,7 +100,7 @@ Deno.test("a client that detaches and comes back goes on where it was", async ()
   assert.equal(await received(reader), "before after");
 });
 
-Deno.test("an input larger than all buffers arrives whole, at the reader's pace", async () => {
+Deno.test("an input larger than all buffers arrives whole", async () => {
   const { source, pump, reader } = pumped();
   const part = "0123456789".repeat(5000);
   for (let i = 0; i < 20; i++) source.type(part);
@@ -108,7 +108,7 @@ Deno.test("an input larger than all buffers arrives whole, at the reader's pace"
   assert.equal(await received(reader), part.repeat(20));
 });
 
-Deno.test("the end of the process ends a pump that waits for input", async () => {
+Deno.test("stop ends a pump that waits for input, without a clean end", async () => {
   const { source, pump, reader } = pumped();
   await settle();
   pump.stop();
@@ -117,7 +117,7 @@ Deno.test("the end of the process ends a pump that waits for input", async () =>
   await assert.rejects(received(reader), "no clean end: nobody closed the input");
 });
 
-Deno.test("the end of the process ends a write that the guest does not take", async () => {
+Deno.test("stop ends a write that the guest does not read", async () => {
   const { source, pump, ended } = pumped();
   for (let i = 0; i < 4; i++) source.type("x".repeat(60_000));
   await settle();
@@ -127,7 +127,7 @@ Deno.test("the end of the process ends a write that the guest does not take", as
   assert.equal(source.closed, 1);
 });
 
-Deno.test("a guest that closes its end ends the pump", async () => {
+Deno.test("a guest that closes the stream ends the pump", async () => {
   const { source, pump, guest } = pumped();
   guest.close();
   source.type("nobody reads this");
@@ -135,7 +135,7 @@ Deno.test("a guest that closes its end ends the pump", async () => {
   assert.equal(source.closed, 1);
 });
 
-Deno.test("input that cannot be read ends the pump, and why is told", async () => {
+Deno.test("a read error ends the pump, and ended resolves with it", async () => {
   const { source, pump, reader } = pumped();
   source.type("before");
   await settle();
@@ -146,7 +146,7 @@ Deno.test("input that cannot be read ends the pump, and why is told", async () =
   await assert.rejects(received(reader), "no clean end: something is missing");
 });
 
-Deno.test("an error that comes after the end of the process is none", async () => {
+Deno.test("a read error after stop is not reported", async () => {
   const { source, pump } = pumped();
   await settle();
   source.failure = new Error("read: EIO");

@@ -1,30 +1,36 @@
+import { after, messageOf, quoted, withDeadline } from "../../base/mod.ts";
 import { Child, type Fd, FdStream, type Pid, SIG, system } from "../../ffi/mod.ts";
-import { Code, RpcError } from "../../proto/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import type { OutputTarget } from "./stdio_target.ts";
 
-/** How long a logger may take to say that it is ready. Milliseconds. */
+/** Timeout of a logger's readiness. Milliseconds. */
 const READY_TIMEOUT_MS = 10_000;
-/** How long it may take to end after the end of its input, and after SIGTERM. Milliseconds. */
+/** Time between the end of a logger's input and SIGTERM, and from there to SIGKILL. Milliseconds. */
 const END_GRACE_MS = 10_000, TERM_GRACE_MS = 2_000;
 
-/** Which of a process's output streams it is. */
+/** Output stream of a process. */
 export type OutputKind = "stdout" | "stderr";
-/** Where a logger finds what it is to log, and where it says that it is ready. */
+/** Descriptors of a logger: its two inputs, and the one that it closes when it is ready. */
 const CHILD_FD: Readonly<Record<OutputKind | "ready", number>> = { stdout: 3, stderr: 4, ready: 5 };
 
-/** The program and the arguments in a logger's address. */
+/** Program and arguments in a logger's address. */
 export interface LoggerCommand {
   readonly path: string;
   readonly args: readonly string[];
 }
 
 /**
- * Takes `binary:///path/to/logger?key=value&…` apart: each key and value is an argument, as with
+ * Parses `binary:///path/to/logger?key=value&…`: each key and value is an argument, as with
  * containerd's own shim. Pure.
- * @throws RpcError InvalidArgument for a path that is not absolute.
+ *
+ * @throws {RefusedError} `invalid` unless the path is absolute.
  */
 export function loggerCommand(address: string): LoggerCommand {
-  const bad = new RpcError(Code.InvalidArgument, `stdio ${address} does not name a program`);
+  const bad = new RefusedError(
+    "invalid",
+    `stdio ${quoted(address)}`,
+    "must name a program by its absolute path",
+  );
   let url: URL;
   let path: string;
   try {
@@ -43,14 +49,14 @@ export function loggerCommand(address: string): LoggerCommand {
 
 /**
  * A logging program of containerd's protocol (its package core/runtime/v2/logging): it reads
- * stdout from descriptor 3 and stderr from 4, and closes 5 when it is ready to.
+ * stdout from descriptor 3 and stderr from 4, and closes 5 when it is ready to read.
  */
 export class LoggerProcess {
-  /** A target for each stream that it was started for. */
+  /** A target for each stream that the logger was started for. */
   readonly targets: ReadonlyMap<OutputKind, OutputTarget>;
   readonly #child: Child;
   readonly #writers: FdStream[];
-  #ended: Promise<void> | null = null;
+  #exited: Promise<void> | null = null;
 
   private constructor(child: Child, writers: ReadonlyMap<OutputKind, FdStream>) {
     this.#child = child;
@@ -61,8 +67,11 @@ export class LoggerProcess {
   }
 
   /**
-   * Starts it and waits until it is ready. A stream that is not among `kinds` is at its end for it.
-   * @throws RpcError when it cannot be started, or does not get ready in time; it is gone then.
+   * Starts the logger and waits until it is ready. It gets an empty stream for each that is not
+   * among `kinds`.
+   *
+   * @throws {RefusedError} `invalid` if it cannot be started; `host` if it is not ready in time. Its
+   *   process is gone then.
    */
   static async start(
     address: string,
@@ -85,19 +94,25 @@ export class LoggerProcess {
     }
     const ready = system.pipe({ nonblock: "read" });
     fds[CHILD_FD.ready] = own(ready.write, theirs);
-    using signal = new FdStream(ready.read);
+    using readiness = new FdStream(ready.read);
     const child = spawn(command, fds, { ...Deno.env.toObject(), ...environment });
     theirs.dispose();
+    const onTimeout = () =>
+      new RefusedError(
+        "host",
+        `logger ${command.path}`,
+        `did not close descriptor ${CHILD_FD.ready} within ${
+          readyTimeoutMs / 1000
+        } s to report ready`,
+      );
     try {
-      const late = AbortSignal.timeout(readyTimeoutMs);
-      await signal.read(new Uint8Array(1), { signal: late });
-    } catch {
+      await withDeadline({ timeoutMs: readyTimeoutMs, onTimeout }, (signal) => {
+        return readiness.read(new Uint8Array(1), { signal });
+      });
+    } catch (error) {
       child.kill(SIG.KILL);
       await child.exited;
-      throw new RpcError(
-        Code.DeadlineExceeded,
-        `logger ${command.path} did not say that it is ready within ${readyTimeoutMs / 1000} s`,
-      );
+      throw error;
     }
     ours.move();
     return new LoggerProcess(child, writers);
@@ -108,18 +123,15 @@ export class LoggerProcess {
   }
 
   /**
-   * Ends its input and waits for its end: it may take a while over what it has not logged yet, and
-   * is then told to end, and then killed.
+   * Ends the logger's input and waits for its exit. It may take `graceMs` for the rest of its input,
+   * then gets SIGTERM, and SIGKILL after another `termGraceMs`.
    */
   end(graceMs: number = END_GRACE_MS, termGraceMs: number = TERM_GRACE_MS): Promise<void> {
-    return this.#ended ??= (async () => {
+    return this.#exited ??= (async () => {
       for (const writer of this.#writers) writer.close();
-      const timers = [
-        setTimeout(() => this.#child.kill(SIG.TERM), graceMs),
-        setTimeout(() => this.#child.kill(SIG.KILL), graceMs + termGraceMs),
-      ];
+      using _term = after(graceMs, () => this.#child.kill(SIG.TERM));
+      using _kill = after(graceMs + termGraceMs, () => this.#child.kill(SIG.KILL));
       await this.#child.exited;
-      for (const timer of timers) clearTimeout(timer);
     })();
   }
 }
@@ -132,15 +144,18 @@ function spawn(
   try {
     return Child.spawn({ path, args: [...args], fds, env });
   } catch (error) {
-    throw new RpcError(
-      Code.InvalidArgument,
-      `logger ${path} cannot be started: ${(error as Error).message}`,
+    throw new RefusedError(
+      "invalid",
+      `logger ${path}`,
+      `cannot be started: ${messageOf(error)}`,
+      undefined,
+      { cause: error },
     );
   }
 }
 
 class LoggerTarget implements OutputTarget {
-  /** A logger's end is waited for, and it reads to the end. */
+  /** The shim waits for a logger's exit, and a logger reads to the end. */
   readonly unreadBytes = 0;
   readonly #stream: FdStream;
 

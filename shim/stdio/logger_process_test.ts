@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { processStartTime } from "../../ffi/mod.ts";
-import { Code, RpcError } from "../../proto/mod.ts";
+import { type RefusalKind, RefusedError } from "../base/refused_error.ts";
 import { loggerCommand, LoggerProcess } from "./logger_process.ts";
 import { openOutputs } from "./open_outputs.ts";
 import { temporaryFolder } from "../testing/test_support.ts";
@@ -8,7 +8,7 @@ import { temporaryFolder } from "../testing/test_support.ts";
 const never = { signal: new AbortController().signal };
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** A program that runs a script, in a folder that goes with the scope. */
+/** Makes a program of a script, in a directory that is removed at the end of the scope. */
 function program(script: string) {
   const folder = temporaryFolder();
   const path = `${folder.path}/logger`;
@@ -20,17 +20,20 @@ function program(script: string) {
   };
 }
 
-Deno.test("keys and values of the address are arguments", () => {
+Deno.test("keys and values of the address become arguments", () => {
   assert.deepEqual(loggerCommand("binary:///usr/bin/a%20b?--file=/x/y&--flag=&--file=/z"), {
     path: "/usr/bin/a b",
     args: ["--file", "/x/y", "--flag"],
   });
   for (const address of ["binary://host/x", "binary:x", "binary:///%zz", "binary://"]) {
-    assert.throws(() => loggerCommand(address), { code: Code.InvalidArgument }, address);
+    assert.throws(() => loggerCommand(address), {
+      kind: "invalid",
+      message: `stdio "${address}" must name a program by its absolute path`,
+    });
   }
 });
 
-Deno.test("one logger gets both streams to their last byte, and knows whose they are", async () => {
+Deno.test("one logger gets both streams to their last byte, and the container's id and namespace", async () => {
   using logger = program(`
     exec 5>&-
     cat <&4 >$2.err &
@@ -52,7 +55,7 @@ Deno.test("one logger gets both streams to their last byte, and knows whose they
   assert.equal(Deno.readTextFileSync(`${logger.log}.err`), "oops");
 });
 
-Deno.test("a stream that is not there is at its end for the logger", async () => {
+Deno.test("a logger gets an empty stream for one that it was not started for", async () => {
   using logger = program(`exec 5>&-; cat <&4 >$2; echo end >>$2`);
   const address = `${logger.address}?-o=${logger.log}`;
   const { targets, end } = await openOutputs({ stdout: address, stderr: "" }, {});
@@ -61,7 +64,7 @@ Deno.test("a stream that is not there is at its end for the logger", async () =>
   assert.equal(Deno.readTextFileSync(logger.log), "end\n");
 });
 
-Deno.test("a logger that does not end is told to, and then killed", async () => {
+Deno.test("a logger that does not exit gets SIGTERM, then SIGKILL", async () => {
   using logger = program(`exec 5>&-; trap '' TERM; sleep 1000 & wait; wait`);
   const started = await LoggerProcess.start(logger.address, ["stdout"], {});
   assert.notEqual(processStartTime(started.pid), null);
@@ -69,16 +72,16 @@ Deno.test("a logger that does not end is told to, and then killed", async () => 
   assert.equal(processStartTime(started.pid), null);
 });
 
-Deno.test("what cannot be started, or never gets ready, is an error that names it", async () => {
-  const code = (wanted: Code, message: RegExp) => (error: unknown) =>
-    error instanceof RpcError && error.code === wanted && message.test(error.message);
+Deno.test("a logger that cannot be started, or is never ready, is refused by its name", async () => {
+  const refused = (kind: RefusalKind, message: RegExp) => (error: unknown) =>
+    error instanceof RefusedError && error.kind === kind && message.test(error.message);
   await assert.rejects(
     openOutputs({ stdout: "binary:///no/such/logger", stderr: "" }, {}),
-    code(Code.InvalidArgument, /no\/such\/logger/),
+    refused("invalid", /^logger \/no\/such\/logger cannot be started: .*ENOENT/),
   );
   using logger = program("exec sleep 1000");
   await assert.rejects(
     LoggerProcess.start(logger.address, ["stdout"], {}, 20),
-    code(Code.DeadlineExceeded, /did not say that it is ready within 0\.02 s/),
+    refused("host", /\/logger did not close descriptor 5 within 0\.02 s to report ready$/),
   );
 });

@@ -1,18 +1,19 @@
 import { LoggerProcess, type OutputKind } from "./logger_process.ts";
 import { openOutput, type OutputTarget } from "./stdio_target.ts";
 
-/** Where the output of one process goes. */
+/** Targets of the output of one process. */
 export interface Outputs {
   readonly targets: readonly { readonly kind: OutputKind; readonly target: OutputTarget }[];
-  /** Ends the loggers, if there are any, once the targets are disposed; resolves when they are gone. */
+  /** Ends the loggers after the targets are disposed. Resolves when they have exited. */
   end(): Promise<void>;
 }
 
 /**
- * Opens what containerd names in `stdout` and `stderr`; empty: none. One logging program takes both
- * streams when both name it.
- * @param environment what loggers are told of the container.
- * @throws RpcError when one cannot be opened; nothing stays open then.
+ * Opens the addresses that containerd names in `stdout` and `stderr`; an empty one is skipped. One
+ * logging program takes both streams if both name it.
+ *
+ * @param environment variables of the loggers, which name the container.
+ * @throws {RefusedError} if one cannot be opened. Nothing stays open then.
  */
 export async function openOutputs(
   addresses: Readonly<Record<OutputKind, string>>,

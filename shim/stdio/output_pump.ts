@@ -1,15 +1,15 @@
+import { after, delay } from "../../base/mod.ts";
 import type { FrameReader } from "../../proto/mod.ts";
-import { pause } from "../base/pause.ts";
 import type { OutputTarget } from "./stdio_target.ts";
 
-/** While the end of a stream is waited for, this much at once: each piece shows a reader that moves. */
+/** Bytes per write while draining: each write that succeeds shows that the reader moves. */
 const DRAIN_BYTES = 4096;
-/** The last bytes are delivered: how long a reader that takes none of them may hold up the end. */
+/** Timeout of a reader that reads none of the last bytes, after they are delivered. */
 const UNREAD_MS_MAX = 2_000;
-/** No event says that a FIFO is empty: the pauses between two looks, each twice as long. Milliseconds. */
+/** No event reports an empty FIFO: the delay between two looks doubles up to this. Milliseconds. */
 const LOOK_MS_MIN = 1, LOOK_MS_MAX = 32;
 
-/** What became of a stream, for the log. */
+/** End of a stream, for the log. */
 export type OutputEnd =
   | { readonly kind: "complete" }
   | { readonly kind: "reader-gone"; readonly error: Error }
@@ -18,22 +18,23 @@ export type OutputEnd =
 
 /**
  * Copies one output stream from the guest to its target, chunk by chunk: the target's pace is the
- * container's pace. `ended` never rejects.
+ * container's pace.
  *
- * It has not ended before the last byte is read: containerd's client closes its FIFOs as soon as it hears
- * of the exit (cio.Cancel, since 1.7), and with them up to 64 KiB that are in them.
+ * It does not end before the last byte is read: containerd's client closes its FIFOs as soon as it
+ * sees the exit (cio.Cancel, since 1.7), and drops up to 64 KiB that are still in them.
  */
 export class OutputPump {
+  /** Never rejects. */
   readonly ended: Promise<OutputEnd>;
   readonly #giveUp = new AbortController();
   readonly #target: OutputTarget;
   #drainMs: number | null = null;
   #isDelivered = false;
   #over = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Disposable | null = null;
 
   /**
-   * @param close ends the guest's side of the stream.
+   * @param close closes the stream to the guest.
    * @param onFirstByte called once, before the first chunk is delivered.
    */
   constructor(
@@ -45,15 +46,15 @@ export class OutputPump {
     this.#target = target;
     this.ended = this.#run(reader, onFirstByte).finally(() => {
       this.#over = true;
-      clearTimeout(this.#timer);
+      this.#timer?.[Symbol.dispose]();
       target[Symbol.dispose]();
       close();
     });
   }
 
   /**
-   * The process has ended: waits for the rest of its output, but for a reader that takes nothing
-   * at all only `drainMs`.
+   * Delivers the rest of the output, since the process has exited. Gives up when the reader takes
+   * nothing for `drainMs`.
    */
   drain(drainMs: number): Promise<OutputEnd> {
     if (this.#drainMs === null && !this.#over) {
@@ -64,7 +65,7 @@ export class OutputPump {
     return this.ended;
   }
 
-  /** Ends the copying at once; what was not delivered is lost. */
+  /** Stops copying at once and drops the rest of the output. */
   abandon(): void {
     this.#giveUp.abort(new Error("abandoned"));
   }
@@ -103,25 +104,25 @@ export class OutputPump {
     }
   }
 
-  /** Each delivered piece gives the reader the whole time again. */
+  /** Restarts the deadline: each delivered piece gives the reader the whole time again. */
   #rearm(): void {
     if (this.#drainMs === null) return;
-    clearTimeout(this.#timer);
+    this.#timer?.[Symbol.dispose]();
     const ms = this.#isDelivered ? Math.min(this.#drainMs, UNREAD_MS_MAX) : this.#drainMs;
-    this.#timer = setTimeout(() => this.#giveUp.abort(new Error("drained")), ms);
+    this.#timer = after(ms, () => this.#giveUp.abort(new Error("drained")));
   }
 
-  /** What is not read when the time is up is still there for who reads on. */
+  /** Waits for the reader. Bytes that are unread at the deadline stay in the FIFO. */
   async #untilRead(): Promise<void> {
     const { signal } = this.#giveUp;
     this.#isDelivered = true;
     this.#rearm();
-    let pauseMs = LOOK_MS_MIN;
+    let lookMs = LOOK_MS_MIN;
     for (let unread = this.#target.unreadBytes; unread > 0 && !signal.aborted;) {
-      await pause(pauseMs, signal);
+      await delay(lookMs, signal);
       const left = this.#target.unreadBytes;
       if (left < unread) this.#rearm();
-      pauseMs = left < unread ? LOOK_MS_MIN : Math.min(pauseMs * 2, LOOK_MS_MAX);
+      lookMs = left < unread ? LOOK_MS_MIN : Math.min(lookMs * 2, LOOK_MS_MAX);
       unread = left;
     }
   }

@@ -1,21 +1,21 @@
-import type { StdioAddresses } from "./process_name.ts";
 import { type ByteStream, FrameReader, FrameWriter, waitForClose } from "../../proto/mod.ts";
 import { InputPump } from "./input_pump.ts";
 import type { Logger } from "../base/log.ts";
 import { type OutputEnd, OutputPump } from "./output_pump.ts";
 import { openOutputs } from "./open_outputs.ts";
+import type { StdioAddresses } from "./process_name.ts";
 import { findInput, type InputFifo } from "./stdio_target.ts";
 
 /** Opens a stream of one process in the guest. */
 export type OpenGuestStream = (kind: "stdin" | "stdout" | "stderr") => Promise<ByteStream>;
 
-/** Where stdin comes from and goes to; copied from the start of the process on. */
+/** Both sides of stdin, which is copied from the start of the process on. */
 interface Stdin {
   readonly fifo: InputFifo;
   readonly stream: ByteStream;
 }
 
-/** The stdio of one process: its streams in the guest, joined to what containerd named. */
+/** Stdio of one process: its streams in the guest, joined to the addresses of containerd. */
 export class ProcessIo implements AsyncDisposable {
   readonly #outputs: { readonly kind: string; readonly pump: OutputPump }[];
   readonly #endOutputs: () => Promise<void>;
@@ -38,9 +38,11 @@ export class ProcessIo implements AsyncDisposable {
 
   /**
    * Opens all streams and begins to copy output.
-   * @param environment what a logging program is told of the container.
+   *
+   * @param environment variables of a logging program, which name the container.
    * @param onFirstByte called before the first byte of output is delivered.
-   * @throws RpcError when an address or a stream cannot be opened; nothing stays open then.
+   * @throws {RefusedError} if an address cannot be opened. Nothing stays open then.
+   * @throws what `stream` throws. Nothing stays open then.
    */
   static async open(
     addresses: StdioAddresses,
@@ -72,9 +74,9 @@ export class ProcessIo implements AsyncDisposable {
   }
 
   /**
-   * Opens stdin and begins to copy it. Not before the process is started: a client's writing waits
-   * for that, so it cannot come to its end, and want to call CloseIO, before it has the task to
-   * call it on (ctr would then never call it).
+   * Opens stdin and begins to copy it, when the process is started. Until then the client's write
+   * blocks. So it cannot reach the end of its input, and call CloseIO, before it has the task to call
+   * it on (ctr would then never call it).
    */
   start(): void {
     if (this.#stdin === null || this.#input !== null) return;
@@ -82,36 +84,39 @@ export class ProcessIo implements AsyncDisposable {
     const frames = new FrameWriter(stream);
     const writer = {
       write: (chunk: Uint8Array) => frames.write(chunk),
-      // The guest closes when it has taken everything; to close first could cut it off.
+      // The guest closes when it has read everything. Closing first could cut its input off.
       end: () => frames.end().then(() => waitForClose(stream)),
     };
     this.#input = new InputPump(fifo.open(), writer, () => stream.close());
     fifo.close();
     void this.#input.ended.then((error) => {
-      if (error !== null) this.#log.warn(`stdin: input is lost: ${error.message}`);
+      if (error !== null) this.#log.warn(`input lost: ${error.message}`, { stream: "stdin" });
     });
     if (this.#closeRequested) this.#input.closeInput();
   }
 
-  /** CloseIO. Harmless when there is no stdin, or when it was closed before. */
+  /** CloseIO. Harmless without stdin, or if it is closed already. */
   closeStdin(): void {
     this.#closeRequested = true;
     this.#input?.closeInput();
   }
 
-  /** The process has ended: delivers the rest of its output, within the bound, and ends stdin. */
+  /**
+   * Ends stdin and delivers the rest of the output, since the process has exited. Drops output whose
+   * reader takes nothing for `drainMs`.
+   */
   async drain(drainMs: number): Promise<void> {
     this.#endInput();
     await Promise.all(this.#outputs.map(async ({ kind, pump }) => {
       const end = await pump.drain(drainMs);
       const lost = describeLoss(end, drainMs);
-      if (lost !== null) this.#log.warn(`${kind}: ${lost}`);
+      if (lost !== null) this.#log.warn(lost, { stream: kind });
     }));
   }
 
   /**
-   * Closes everything; output that was not drained is lost. Resolves when nothing of it is left, a
-   * logging program included.
+   * Closes everything and drops output that was not drained. Resolves when nothing is left, logging
+   * programs included.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#endInput();
@@ -132,15 +137,15 @@ function describeLoss(end: OutputEnd, drainMs: number): string | null {
     case "complete":
       return null;
     case "reader-gone":
-      return `the reader is gone, output is lost: ${end.error.message}`;
+      return `reader gone, output dropped: ${end.error.message}`;
     case "reader-stopped":
-      return `the reader took nothing for ${drainMs} ms, output is lost`;
+      return `reader took nothing for ${drainMs} ms, output dropped`;
     case "cut-off":
-      return `the guest's stream broke off: ${end.error.message}`;
+      return `guest's stream broke off: ${end.error.message}`;
   }
 }
 
-/** Waits for all; when one fails, the others are closed as they come. */
+/** Waits for all streams. If one fails, closes the others as they open. */
 async function allOrNone(streams: Promise<ByteStream>[]): Promise<ByteStream[]> {
   try {
     return await Promise.all(streams);

@@ -1,20 +1,13 @@
 import assert from "node:assert/strict";
 import { FdStream, O, system } from "../../ffi/mod.ts";
-import {
-  type ByteStream,
-  Code,
-  FrameReader,
-  FrameWriter,
-  memoryPair,
-  RpcError,
-} from "../../proto/mod.ts";
+import { type ByteStream, FrameReader, FrameWriter, memoryPair } from "../../proto/mod.ts";
 import { ProcessIo } from "./process_io.ts";
 import { MemoryLog, openBelow, settle, temporaryFolder } from "../testing/test_support.ts";
 import type { StdioAddresses } from "./process_name.ts";
 
 type Kind = keyof StdioAddresses;
 
-/** A guest's streams in memory, and FIFOs on the host, of which a test may name some. */
+/** A guest's streams in memory, and FIFOs on the host that a test may name. */
 class Setting implements Disposable {
   readonly log = new MemoryLog();
   readonly opened: Kind[] = [];
@@ -41,7 +34,7 @@ class Setting implements Disposable {
     return stream;
   }
 
-  /** FIFOs that are open. */
+  /** Returns the FIFOs that this process has open. */
   held(): string[] {
     return openBelow(this.#folder.path);
   }
@@ -63,7 +56,7 @@ class Setting implements Disposable {
     const stream = (kind: Kind) => {
       this.opened.push(kind);
       return kind === fail
-        ? Promise.reject(new RpcError(Code.NotFound, `no stream ${kind}`))
+        ? Promise.reject(new Error(`no stream ${kind}`))
         : Promise.resolve(this.host[kind]);
     };
     return ProcessIo.open(addresses, stream, {}, this.log, () => this.firstBytes++);
@@ -79,7 +72,7 @@ class Setting implements Disposable {
   }
 }
 
-/** Everything up to the end. */
+/** Reads everything up to the end. */
 async function text(next: () => Promise<Uint8Array | null>): Promise<string> {
   let all = "";
   for (let chunk = await next(); chunk !== null; chunk = await next()) {
@@ -98,7 +91,7 @@ function readsOf(stream: ByteStream): () => Promise<Uint8Array | null> {
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("stdout and stderr are joined to their FIFOs, each to its own", async () => {
+Deno.test("stdout and stderr are copied to their own FIFOs", async () => {
   using setting = new Setting();
   const [stdout, stderr] = [setting.client("stdout"), setting.client("stderr")];
   const io = await setting.open("stdout", "stderr");
@@ -119,10 +112,10 @@ Deno.test("stdout and stderr are joined to their FIFOs, each to its own", async 
   assert.ok(setting.firstBytes > 0);
 });
 
-Deno.test("a client's writing waits for the start, and stdin ends with CloseIO after all of it", async () => {
+Deno.test("a client's write blocks until the start, and stdin ends with CloseIO after all input", async () => {
   using setting = new Setting();
   const io = await setting.open("stdin");
-  // Nobody has opened the FIFO for reading: a client's open, and so its first write, still waits.
+  // Nobody has opened the FIFO for reading: a client's open, and so its first write, blocks.
   assert.throws(() => setting.client("stdin"), { code: "ENXIO" });
   io.start();
   const client = setting.client("stdin");
@@ -144,13 +137,13 @@ Deno.test("CloseIO before the start ends stdin with the start", async () => {
   assert.equal(await text(() => reader.read()), "");
 });
 
-Deno.test("the guest's side of stdin stays until the guest has taken the end", async () => {
+Deno.test("the stream of stdin stays open until the guest has read the end", async () => {
   using setting = new Setting();
   const io = await setting.open("stdin");
   io.start();
   io.closeStdin();
   await settle();
-  // A stream that is closed takes no more bytes: not yet, the guest has not read the end.
+  // A closed stream would take no more bytes.
   await setting.guest.stdin.write(Uint8Array.of(0));
   const reader = new FrameReader(setting.guest.stdin);
   assert.equal(await text(() => reader.read()), "");
@@ -158,7 +151,7 @@ Deno.test("the guest's side of stdin stays until the guest has taken the end", a
   await assert.rejects(setting.host.stdin.write(Uint8Array.of(0)));
 });
 
-Deno.test("without stdio nothing is opened, and nothing is waited for", async () => {
+Deno.test("without stdio nothing is opened or waited for", async () => {
   using setting = new Setting();
   const io = await setting.open();
   io.start();
@@ -168,7 +161,7 @@ Deno.test("without stdio nothing is opened, and nothing is waited for", async ()
   assert.deepEqual(setting.opened, []);
 });
 
-Deno.test("what cannot be opened fails the whole of it, and nothing stays open", async () => {
+Deno.test("an address or stream that cannot be opened fails open, and nothing stays open", async () => {
   using setting = new Setting();
   const good = { stdin: setting.path("stdin"), stdout: setting.path("stdout"), stderr: "" };
   const cases: [StdioAddresses, Kind | undefined, RegExp][] = [
@@ -181,12 +174,12 @@ Deno.test("what cannot be opened fails the whole of it, and nothing stays open",
     await assert.rejects(setting.openAt(addresses, fail), message);
     assert.deepEqual(setting.held(), [], String(message));
   }
-  // The streams that could be opened were closed again.
+  // The streams that opened were closed again.
   await settle();
   await assert.rejects(setting.guest.stdout.write(Uint8Array.of(1)));
 });
 
-Deno.test("lost output is told, and why", async () => {
+Deno.test("lost output is logged with its stream and the reason", async () => {
   using setting = new Setting();
   setting.client("stdout");
   const io = await setting.open("stdout", "stderr");
@@ -197,11 +190,11 @@ Deno.test("lost output is told, and why", async () => {
   await io.drain(1000);
   const warnings = setting.log.at("warn").sort();
   assert.equal(warnings.length, 2, warnings.join());
-  assert.match(warnings[0]!, /^stderr: the guest's stream broke off/);
-  assert.match(warnings[1]!, /^stdout: the guest's stream broke off/);
+  assert.match(warnings[0]!, /^guest's stream broke off: .* stream=stderr$/);
+  assert.match(warnings[1]!, /^guest's stream broke off: .* stream=stdout$/);
 });
 
-Deno.test("disposing ends everything, started or not, also while it is drained", async () => {
+Deno.test("disposing closes everything, started or not, also while draining", async () => {
   for (const started of [false, true]) {
     using setting = new Setting();
     const io = await setting.open("stdin", "stdout", "stderr");

@@ -1,15 +1,15 @@
-/** Paths or URIs as containerd gives them; empty: none. */
+/** Paths or URIs of a process's stdio as containerd names them; empty if there is none. */
 export interface StdioAddresses {
   readonly stdin: string;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Identifies a process of a container, with the stdio that containerd named for it. */
+/** Identity of a process of a container, with its stdio. */
 export interface ProcessName extends StdioAddresses {
-  /** The container's id. */
+  /** Container id. */
   readonly id: string;
-  /** Empty for the container's init. */
+  /** Exec id; empty for the container's init. */
   readonly execId: string;
   readonly terminal: boolean;
 }

@@ -1,30 +1,31 @@
-import { type Fd, FdStream, O, system } from "../../ffi/mod.ts";
 import { dirname } from "node:path";
-import { Code, RpcError } from "../../proto/mod.ts";
+import { messageOf, quoted } from "../../base/mod.ts";
+import { type Fd, FdStream, O, system } from "../../ffi/mod.ts";
+import { RefusedError } from "../base/refused_error.ts";
 import type { InputSource } from "./input_pump.ts";
 
-/** Where a container's output goes on the host. */
+/** Destination of a container's output on the host. */
 export interface OutputTarget extends Disposable {
-  /** Resolves once all of it is taken; rejects with EPIPE when the reader is gone for good. */
+  /** Resolves when the whole chunk is taken. Rejects with EPIPE if the reader is gone for good. */
   write(chunk: Uint8Array, options: { signal: AbortSignal }): Promise<void>;
-  /** The process has ended: from now on a missing reader is an error and nothing to wait for. */
+  /** Makes a missing reader an error instead of waiting for one, since the process has exited. */
   expectReader(): void;
-  /** What is delivered and not yet read; 0 where nobody can read it, or nobody can tell. */
+  /** Bytes that are delivered and not yet read; 0 without a reader, or if that is unknown. */
   readonly unreadBytes: number;
 }
 
 /**
- * Opens what containerd names in `stdout` or `stderr`: a FIFO, or `file://PATH`.
+ * Opens the address that containerd names in `stdout` or `stderr`: a FIFO, or `file://PATH`.
  *
  * A FIFO is held open for reading as well, so that a reader may detach and come back (ctr task
- * attach) without the container being told with SIGPIPE.
+ * attach) without the container getting SIGPIPE.
  *
- * @throws RpcError InvalidArgument for anything else, naming it.
+ * @throws {RefusedError} `invalid` or `unsupported`, naming the address.
  */
 export function openOutput(address: string): OutputTarget {
   const path = outputPath(address);
   if (path.kind === "file") {
-    // Without O_NONBLOCK, a FIFO of that name would stop the whole shim until somebody reads it.
+    // Without O_NONBLOCK, a FIFO at this path would block the whole shim until it has a reader.
     const flags = O.WRONLY | O.CREAT | O.APPEND | O.NONBLOCK;
     // As containerd's own shim does.
     Deno.mkdirSync(dirname(path.path), { recursive: true, mode: 0o755 });
@@ -33,7 +34,7 @@ export function openOutput(address: string): OutputTarget {
   const keeper = open(path.path, O.RDONLY | O.NONBLOCK, "stdout or stderr");
   try {
     if (system.fileType(keeper) !== "fifo") {
-      throw new RpcError(Code.InvalidArgument, `${path.path} is not a FIFO`);
+      throw notFifo("stdout or stderr", path.path);
     }
     return new FifoTarget(open(path.path, O.WRONLY | O.NONBLOCK, "stdout or stderr"), keeper);
   } catch (error) {
@@ -42,28 +43,27 @@ export function openOutput(address: string): OutputTarget {
   }
 }
 
-/** The FIFO `stdin`, found but not yet opened: a client that writes to it still waits. */
+/** The FIFO `stdin`, found but not yet opened: a client's write to it still blocks. */
 export interface InputFifo {
   /**
-   * Opens it. It is opened for writing too, so that it does not end when a client detaches: only
-   * CloseIO ends a container's stdin.
+   * Opens it, for writing too, so that it does not end when a client detaches: only CloseIO ends a
+   * container's stdin.
    */
   open(): InputSource;
-  /** Lets go of it; idempotent. */
+  /** Releases it; idempotent. */
   close(): void;
 }
 
 /**
  * Finds the FIFO `stdin`.
- * @throws RpcError InvalidArgument when there is none.
+ *
+ * @throws {RefusedError} `invalid` unless there is one.
  */
 export function findInput(path: string): InputFifo {
   const found = open(path, O.PATH, "stdin");
   using undo = new DisposableStack();
   undo.defer(() => system.close(found));
-  if (system.fileType(found) !== "fifo") {
-    throw new RpcError(Code.InvalidArgument, `stdin ${path} is not a FIFO`);
-  }
+  if (system.fileType(found) !== "fifo") throw notFifo("stdin", path);
   const held = undo.move();
   return {
     open: () => openInput(open(`/proc/self/fd/${found}`, O.RDWR | O.NONBLOCK, "stdin")),
@@ -80,20 +80,22 @@ function openInput(fd: Fd): InputSource {
   };
 }
 
-/** Tells a FIFO's path from a URI. Pure. */
+/** Parses an address of output. Pure. */
 export function outputPath(address: string): { kind: "fifo" | "file"; path: string } {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//.exec(address);
   if (scheme === null || scheme[1] === "fifo") {
     const path = address.replace(/^fifo:\/\//, "");
     if (!path.startsWith("/")) {
-      throw new RpcError(Code.InvalidArgument, `stdio path ${path} is not absolute`);
+      throw new RefusedError("invalid", `stdio path ${quoted(path)}`, "must be absolute");
     }
     return { kind: "fifo", path };
   }
   if (scheme[1] === "file") return { kind: "file", path: filePath(address) };
-  throw new RpcError(
-    Code.Unimplemented,
-    `stdio ${address}: FIFOs, file:// and binary:// are supported, not ${scheme[1]}://`,
+  throw new RefusedError(
+    "unsupported",
+    `stdio ${quoted(address)}`,
+    `has scheme ${scheme[1]}://`,
+    "use a FIFO, file:// or binary://",
   );
 }
 
@@ -102,20 +104,26 @@ function filePath(address: string): string {
     const { host, pathname } = new URL(address);
     if (host === "") return decodeURIComponent(pathname);
   } catch {
-    // Not a URL, or one with a percent sign that stands for nothing.
+    // Not a URL, or an invalid percent escape.
   }
-  throw new RpcError(Code.InvalidArgument, `stdio ${address} does not name a file`);
+  throw new RefusedError(
+    "invalid",
+    `stdio ${quoted(address)}`,
+    "must name a file by its absolute path",
+  );
 }
 
 function open(path: string, flags: number, what: string): Fd {
   try {
     return system.open(path, flags);
   } catch (error) {
-    throw new RpcError(
-      Code.InvalidArgument,
-      `${what} cannot be opened: ${(error as Error).message}`,
-    );
+    const why = `cannot be opened: ${messageOf(error)}`;
+    throw new RefusedError("invalid", what, why, undefined, { cause: error });
   }
+}
+
+function notFifo(what: string, path: string): RefusedError {
+  return new RefusedError("invalid", `${what} ${path}`, "is not a FIFO");
 }
 
 class FifoTarget implements OutputTarget {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { FdStream, isSystemError, O, system } from "../../ffi/mod.ts";
-import { Code, RpcError } from "../../proto/mod.ts";
+import { type RefusalKind, RefusedError } from "../base/refused_error.ts";
 import { findInput, openOutput, outputPath } from "./stdio_target.ts";
 import { openBelow, temporaryFolder } from "../testing/test_support.ts";
 
 const never = new AbortController().signal;
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** A FIFO in a folder of its own. */
+/** Makes a FIFO in a directory that is removed at the end of the scope. */
 function fifo() {
   const folder = temporaryFolder();
   const path = `${folder.path}/fifo`;
@@ -26,10 +26,10 @@ async function readText(stream: FdStream): Promise<string | null> {
   return count === null ? null : new TextDecoder().decode(buffer.subarray(0, count));
 }
 
-function refuses(work: () => unknown, code: Code, message: RegExp): void {
+function refuses(work: () => unknown, kind: RefusalKind, message: RegExp): void {
   assert.throws(work, (error) => {
-    assert.ok(error instanceof RpcError, String(error));
-    assert.equal(Code[error.code], Code[code]);
+    assert.ok(error instanceof RefusedError, String(error));
+    assert.equal(error.kind, kind);
     assert.match(error.message, message);
     return true;
   });
@@ -46,28 +46,28 @@ Deno.test("addresses are FIFOs or files", () => {
   assert.deepEqual(outputPath("/run/a://b"), { kind: "fifo", path: "/run/a://b" });
 });
 
-Deno.test("other schemes are refused by name", () => {
-  refuses(() => outputPath("binary:///usr/bin/logger"), Code.Unimplemented, /not binary:\/\//);
-  refuses(() => outputPath("npipe:////pipe"), Code.Unimplemented, /not npipe:\/\//);
-  refuses(() => outputPath("relative/fifo"), Code.InvalidArgument, /relative\/fifo/);
-  refuses(() => outputPath(""), Code.InvalidArgument, /not absolute/);
-  refuses(() => outputPath("file://relative/path"), Code.InvalidArgument, /file:\/\/relative/);
-  refuses(() => outputPath("file:///%"), Code.InvalidArgument, /file:\/\/\/%/);
+Deno.test("other schemes and relative paths are refused by name", () => {
+  refuses(() => outputPath("binary:///usr/bin/logger"), "unsupported", /has scheme binary:\/\//);
+  refuses(() => outputPath("npipe:////pipe"), "unsupported", /has scheme npipe:\/\//);
+  refuses(() => outputPath("relative/fifo"), "invalid", /relative\/fifo/);
+  refuses(() => outputPath(""), "invalid", /^stdio path "" must be absolute$/);
+  refuses(() => outputPath("file://relative/path"), "invalid", /file:\/\/relative/);
+  refuses(() => outputPath("file:///%"), "invalid", /file:\/\/\/%/);
 });
 
-Deno.test("what cannot be opened is refused by name, and nothing stays open", () => {
+Deno.test("an address that cannot be opened is refused by name, and nothing stays open", () => {
   using folder = temporaryFolder();
   const file = `${folder.path}/file`;
   Deno.writeTextFileSync(file, "");
-  refuses(() => openOutput(`${folder.path}/none`), Code.InvalidArgument, /none/);
-  refuses(() => openOutput(file), Code.InvalidArgument, /file is not a FIFO/);
-  refuses(() => openOutput(`file://${folder.path}`), Code.InvalidArgument, /stdout or stderr/);
-  refuses(() => findInput(`${folder.path}/none`), Code.InvalidArgument, /stdin .*none/);
-  refuses(() => findInput(file), Code.InvalidArgument, /file is not a FIFO/);
+  refuses(() => openOutput(`${folder.path}/none`), "invalid", /none/);
+  refuses(() => openOutput(file), "invalid", /file is not a FIFO/);
+  refuses(() => openOutput(`file://${folder.path}`), "invalid", /stdout or stderr/);
+  refuses(() => findInput(`${folder.path}/none`), "invalid", /stdin .*none/);
+  refuses(() => findInput(file), "invalid", /file is not a FIFO/);
   assert.deepEqual(openBelow(folder.path), []);
 });
 
-Deno.test("a file is appended to, beyond what fits between two turns of the event loop", async () => {
+Deno.test("output is appended to a file, across turns of the event loop", async () => {
   using folder = temporaryFolder();
   const path = `${folder.path}/log`;
   Deno.writeTextFileSync(path, "old\n");
@@ -78,12 +78,12 @@ Deno.test("a file is appended to, beyond what fits between two turns of the even
   assert.equal(Deno.readTextFileSync(path), `old\n${"new\n".repeat(200)}last\n`);
 });
 
-Deno.test("a file:// that is a FIFO without a reader does not stop the shim", () => {
+Deno.test("a file:// address of a FIFO without a reader does not block the shim", () => {
   using pipe = fifo();
-  refuses(() => openOutput(`file://${pipe.path}`), Code.InvalidArgument, /fifo/);
+  refuses(() => openOutput(`file://${pipe.path}`), "invalid", /fifo/);
 });
 
-Deno.test("a reader may detach and come back, without the container noticing", async () => {
+Deno.test("a reader may detach and come back without an error", async () => {
   using pipe = fifo();
   using target = openOutput(pipe.path);
   {
@@ -97,7 +97,7 @@ Deno.test("a reader may detach and come back, without the container noticing", a
   assert.equal(await readText(reader), "alone again");
 });
 
-Deno.test("without a reader a full FIFO holds the container, until somebody reads", async () => {
+Deno.test("a write to a full FIFO waits for a reader", async () => {
   using pipe = fifo();
   using target = openOutput(pipe.path);
   const text = "x".repeat(200_000);
@@ -110,7 +110,7 @@ Deno.test("without a reader a full FIFO holds the container, until somebody read
   await written;
 });
 
-Deno.test("after the process, a reader that is gone is an error and not a signal", async () => {
+Deno.test("after expectReader, a missing reader is EPIPE", async () => {
   using pipe = fifo();
   using target = openOutput(pipe.path);
   const blocked = target.write(bytes("x".repeat(200_000)), { signal: never });
@@ -122,7 +122,7 @@ Deno.test("after the process, a reader that is gone is an error and not a signal
   );
 });
 
-Deno.test("after the process, a reader that is there gets all of it and then the end", async () => {
+Deno.test("after expectReader, a reader gets the rest and then the end", async () => {
   using pipe = fifo();
   using reader = pipe.reader();
   {
@@ -135,11 +135,11 @@ Deno.test("after the process, a reader that is there gets all of it and then the
   assert.equal(await readText(reader), null);
 });
 
-Deno.test("it tells what is not read yet, unless there is nobody to read it", async () => {
+Deno.test("unreadBytes counts the bytes in the FIFO, unless it has no reader", async () => {
   using pipe = fifo();
   using target = openOutput(pipe.path);
   await target.write(bytes("alone"), { signal: never });
-  assert.equal(target.unreadBytes, 5, "somebody may come");
+  assert.equal(target.unreadBytes, 5, "a reader may come");
   {
     using reader = pipe.reader();
     target.expectReader();
@@ -151,7 +151,7 @@ Deno.test("it tells what is not read yet, unless there is nobody to read it", as
   assert.equal(target.unreadBytes, 0);
 });
 
-Deno.test("giving up ends a write that nobody takes", async () => {
+Deno.test("an aborted signal ends a write that no reader takes", async () => {
   using pipe = fifo();
   using target = openOutput(pipe.path);
   const giveUp = new AbortController();
@@ -160,7 +160,7 @@ Deno.test("giving up ends a write that nobody takes", async () => {
   await assert.rejects(blocked, /drained/);
 });
 
-Deno.test("stdin outlives its writers, and says what is there without waiting", async () => {
+Deno.test("stdin outlives its writers, and readNow does not wait", async () => {
   using pipe = fifo();
   const input = findInput(pipe.path).open();
   try {
@@ -187,11 +187,11 @@ Deno.test("stdin outlives its writers, and says what is there without waiting", 
   }
 });
 
-Deno.test("stdin that was found has no reader until it is opened", async () => {
+Deno.test("stdin has no reader until it is opened", async () => {
   using pipe = fifo();
   const found = findInput(pipe.path);
   assert.throws(() => pipe.writer(), (error) => isSystemError(error, "ENXIO"));
-  // It is this very FIFO, whatever becomes of its name.
+  // open takes the same FIFO, even if it was renamed.
   Deno.renameSync(pipe.path, `${pipe.path}.moved`);
   const input = found.open();
   using writer = new FdStream(system.open(`${pipe.path}.moved`, O.WRONLY | O.NONBLOCK));
@@ -205,7 +205,7 @@ Deno.test("stdin that was found has no reader until it is opened", async () => {
   assert.deepEqual(openBelow(pipe.path), []);
 });
 
-Deno.test("stdin that was found and never opened is let go of", () => {
+Deno.test("close releases stdin that was never opened", () => {
   using pipe = fifo();
   const found = findInput(pipe.path);
   assert.deepEqual(openBelow(pipe.path), [pipe.path]);
