@@ -28,17 +28,25 @@ function facts(init: Partial<LeaseFacts>): LeaseFacts {
   };
 }
 
-Deno.test("forgotten is what has neither a living shim nor a bundle", () => {
+Deno.test("a sandbox is forgotten if it has neither a living shim nor a bundle", () => {
   using folder = temporaryFolder();
   assert.equal(isForgotten(facts({})), true);
   assert.equal(isForgotten(facts({ shim: alive })), false);
   assert.equal(isForgotten(facts({ bundle: folder.path })), false, "containerd will delete it");
-  assert.equal(isForgotten(facts({ shim: null, bundle: folder.path })), false, "it is starting");
-  assert.equal(isForgotten(facts({ shim: null })), true, "start was killed, and given up");
-  assert.equal(isForgotten(facts({ bundle: "/proc/self/stat/x" })), false, "who knows");
+  assert.equal(
+    isForgotten(facts({ shim: null, bundle: folder.path })),
+    false,
+    "the shim is starting",
+  );
+  assert.equal(isForgotten(facts({ shim: null })), true, "start was killed");
+  assert.equal(
+    isForgotten(facts({ bundle: "/proc/self/stat/x" })),
+    false,
+    "the path cannot be read",
+  );
 });
 
-Deno.test("what is forgotten is removed, and nothing else", async () => {
+Deno.test("reconcile removes forgotten sandboxes and nothing else", async () => {
   using folder = temporaryFolder();
   const config = { runDir: folder.path, stateDir: folder.path, cniBinDir: [] };
   const make = (namespace: string, id: string, shim: typeof alive) => {
@@ -67,11 +75,16 @@ Deno.test("what is forgotten is removed, and nothing else", async () => {
   }
   assert.ok(exists(kept.lease) && exists(kept.runtime));
   assert.ok(exists(`${folder.path}/default/c3/lease.json`));
-  assert.equal(log.at("warn").length, forgotten.length);
+  assert.deepEqual(
+    log.at("warn").sort(),
+    ["default", ...RESERVED_FOLDERS].sort().map((namespace) =>
+      `reconcile: removing a sandbox without shim and bundle sandbox=${namespace}/c1`
+    ),
+  );
   assert.deepEqual(log.at("error"), []);
 });
 
-Deno.test("a host without any sandbox has nothing to reconcile", async () => {
+Deno.test("reconcile does nothing on a host without sandboxes", async () => {
   const log = new MemoryLog();
   await reconcile(system, { runDir: "/no/such/folder", stateDir: "/no/such", cniBinDir: [] }, log);
   assert.deepEqual(log.lines, []);

@@ -1,33 +1,25 @@
-import {
-  isProcess,
-  isThere,
-  type Pid,
-  Poller,
-  SIG,
-  type System,
-  SystemError,
-} from "../../ffi/mod.ts";
+import { isThere, listIfPresent, messageOf, removeIfPresent } from "../../base/mod.ts";
+import { isProcess, isSystemError, type Pid, Poller, SIG, type System } from "../../ffi/mod.ts";
 import { removeCidLease } from "../../qemu/mod.ts";
-import { removeHostCgroup } from "../sandbox/host_cgroup.ts";
-import { endHooks } from "../sandbox/hooks.ts";
-import { type LeaseFacts, removeIfPresent, removeLease } from "../lease/lease.ts";
 import { CID_FOLDER, CID_INTENT, runFolderOf, vmName } from "../base/names.ts";
-import { undoNetwork } from "../sandbox/network.ts";
-import { readSpec } from "../plan/oci.ts";
-import { removeFolder } from "../base/remove_folder.ts";
-import { hookState, hostHooks } from "../plan/host_hooks.ts";
 import type { OnHost } from "../base/on_host.ts";
+import { removeFolder } from "../base/remove_folder.ts";
+import { type LeaseFacts, removeLease } from "../lease/lease.ts";
+import { hookState, hostHooks } from "../plan/host_hooks.ts";
+import { readSpec } from "../plan/oci.ts";
+import { endHooks } from "../sandbox/hooks.ts";
+import { removeHostCgroup } from "../sandbox/host_cgroup.ts";
+import { undoNetwork } from "../sandbox/network.ts";
 
-/** How long killed processes may take to be gone. Milliseconds. */
+/** Timeout of killed processes to exit. Milliseconds. */
 const KILL_TIMEOUT_MS = 3_000;
 
 /**
- * Ends and removes everything that a lease names, from the lease alone: for `delete` in a fresh
- * process after the shim was killed, and for what a lost containerd never asked to delete.
+ * Kills and removes everything that a lease names, from the lease alone: for `delete` in a fresh
+ * process after the shim was killed, and for sandboxes that containerd lost and never deletes.
  *
- * @param onHost for a process in a mount namespace of its own; see OnHost.
- *
- * Every step is tried; what failed comes back, so that the caller can say it.
+ * @param onHost for a process in its own mount namespace; see OnHost.
+ * @returns the failures. Every step is tried.
  */
 export async function undoLease(
   system: System,
@@ -57,9 +49,9 @@ export async function undoLease(
 }
 
 /**
- * The processes of a sandbox that are alive: those the lease names, checked by start time, and
- * those of intents that never became facts, which are known by what they carry: the shim its socket
- * in its arguments, QEMU and its helpers their VM's name in their environment.
+ * Returns the living processes of a sandbox: those in the lease, checked by start time, and those of
+ * intents that never became facts. The latter are found by a mark that they carry: the shim's socket
+ * in its arguments, the VM's name in the environment of QEMU and its helpers.
  */
 export function processesOf(facts: LeaseFacts, self: Pid): Pid[] {
   const pids = new Set<number>();
@@ -79,7 +71,7 @@ export function processesOf(facts: LeaseFacts, self: Pid): Pid[] {
   return [...pids] as Pid[];
 }
 
-/** What a container's hooks would have done at its end. Without its bundle they are not known any more. */
+/** Runs the poststop hooks of the container, if its bundle still exists: they are in it. */
 async function runEndHooks(system: System, facts: LeaseFacts, onHost?: OnHost): Promise<void> {
   const { hooksOf: bundle, id } = facts;
   if (bundle === null || !isThere(`${bundle}/config.json`)) return;
@@ -96,7 +88,7 @@ function procFile(pid: number, name: "cmdline" | "environ"): string {
   try {
     return Deno.readTextFileSync(`/proc/${pid}/${name}`);
   } catch {
-    return ""; // It has just ended.
+    return ""; // It has just exited.
   }
 }
 
@@ -105,26 +97,17 @@ function releaseCid({ cidLock, intents, runtimeDir }: LeaseFacts, system: System
     throw new Error(`${cidLock} is still held by a process`);
   }
   if (!intents.includes(CID_INTENT)) return;
-  // Drawn and not written down: it is one of those that nobody holds, and all of those may go.
-  const folder = `${runFolderOf(runtimeDir)}/${CID_FOLDER}`;
-  for (const { name } of listFolder(folder)) removeCidLease(`${folder}/${name}`, system);
+  // Allocated and not written down: it is among those that no process holds, and all of these may go.
+  const directory = `${runFolderOf(runtimeDir)}/${CID_FOLDER}`;
+  for (const { name } of listIfPresent(directory)) removeCidLease(`${directory}/${name}`, system);
 }
 
-function listFolder(folder: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(folder)];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
-  }
-}
-
-/** Kills until no more are found: a process that is killed may have started another just before. */
+/** Kills until none is found: a process may have started another one just before it was killed. */
 async function killAll(system: System, facts: LeaseFacts): Promise<void> {
   const signal = AbortSignal.timeout(KILL_TIMEOUT_MS);
   const killed = new Set<Pid>();
   for (;;) {
-    // One that is dead is still there until its parent has asked for its status.
+    // A dead process stays visible until its parent reaps it.
     const pids = processesOf(facts, system.getpid()).filter((pid) => !killed.has(pid));
     if (pids.length === 0) return;
     await kill(system, pids, signal);
@@ -139,16 +122,15 @@ async function kill(system: System, pids: readonly Pid[], signal: AbortSignal): 
     try {
       pidfd = system.pidfdOpen(pid);
     } catch (error) {
-      if (error instanceof SystemError && error.code === "ESRCH") return;
+      if (isSystemError(error, "ESRCH")) return;
       throw error;
     }
     try {
       system.pidfdSendSignal(pidfd, SIG.KILL);
       await poller.wait(pidfd, "readable", signal);
     } catch (error) {
-      if (!(error instanceof SystemError && error.code === "ESRCH")) {
-        throw new Error(`process ${pid} does not end: ${(error as Error).message}`);
-      }
+      if (isSystemError(error, "ESRCH")) return;
+      throw new Error(`process ${pid} does not exit after SIGKILL: ${messageOf(error)}`);
     } finally {
       system.close(pidfd);
     }

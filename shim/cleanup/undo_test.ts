@@ -7,7 +7,7 @@ import { exists, temporaryFolder } from "../testing/test_support.ts";
 import { mountsBelow } from "../base/remove_folder.ts";
 import { undoLease } from "./undo.ts";
 
-/** Lines as proc_pid_mountinfo(5) shows them. */
+/** Lines of proc_pid_mountinfo(5). */
 const MOUNTINFO = [
   "22 27 0:21 / /proc rw,relatime - proc proc rw",
   "40 27 0:30 / /run rw,nosuid,nodev shared:5 - tmpfs tmpfs rw,mode=755",
@@ -19,7 +19,7 @@ const MOUNTINFO = [
   "",
 ].join("\n");
 
-Deno.test("mounts below a folder, the last one first, unescaped, and none beside it", () => {
+Deno.test("mountsBelow returns the mounts below a directory, last one first and unescaped", () => {
   assert.deepEqual(mountsBelow(MOUNTINFO, "/run/qemubox/s/ab"), [
     "/run/qemubox/s/ab/shared/rootfs-c1/with space\ttab\\back\nline",
     "/run/qemubox/s/ab/shared/rootfs-c1",
@@ -30,7 +30,7 @@ Deno.test("mounts below a folder, the last one first, unescaped, and none beside
   assert.deepEqual(mountsBelow("", "/run"), []);
 });
 
-/** A sandbox whose shim was killed: processes, folders, socket and lease are still there. */
+/** A sandbox whose shim was killed: processes, directories, socket and lease are left. */
 class Wreck implements Disposable {
   readonly name = { namespace: "default", id: `c${crypto.randomUUID().slice(0, 8)}` };
   readonly folder = temporaryFolder();
@@ -55,7 +55,7 @@ class Wreck implements Disposable {
     return readLease(this.paths.lease)!;
   }
 
-  /** Starts a process that waits for ever, with more arguments or environment than it needs. */
+  /** Starts a process that waits forever, with an additional argument or environment. */
   sleeper(more: { argument?: string; env?: Record<string, string> } = {}): Child {
     const child = Child.spawn({
       path: "/bin/sh",
@@ -64,7 +64,7 @@ class Wreck implements Disposable {
       fds: { 0: this.#silence.read, 1: this.#started.write },
     });
     this.#children.push(child);
-    // In the middle of execve(2), a process has no command line and no environment yet.
+    // During execve(2), a process has no command line and no environment yet.
     assert.equal(system.read(this.#started.read, new Uint8Array(1)), 1);
     return child;
   }
@@ -73,7 +73,7 @@ class Wreck implements Disposable {
     return undoLease(using, this.facts, this.paths.lease);
   }
 
-  /** What is left of it on disk. */
+  /** Returns the paths of the sandbox that still exist. */
   left(): string[] {
     const all = [this.paths.lease, this.paths.runtime, this.socket];
     return all.filter((path) => exists(path));
@@ -89,7 +89,7 @@ class Wreck implements Disposable {
   }
 }
 
-Deno.test("everything that a lease names is ended and removed, and only that", async () => {
+Deno.test("undoLease kills and removes everything that a lease names, and nothing else", async () => {
   using wreck = new Wreck();
   const recorded = wreck.sleeper();
   const bySocket = wreck.sleeper({ argument: wreck.socket });
@@ -110,19 +110,19 @@ Deno.test("everything that a lease names is ended and removed, and only that", a
 
   assert.deepEqual(await wreck.undo(), []);
   for (const child of [recorded, bySocket, byName]) {
-    child.kill(SIG.TERM); // Changes nothing, or shows that it was still there.
+    child.kill(SIG.TERM); // Shows in `exited` if the process was still alive.
     assert.equal((await child.exited).signal, SIG.KILL);
   }
   for (const child of [reused, neighbour]) {
     assert.ok(processStartTime(child.pid) !== null);
     child.kill(SIG.TERM);
-    assert.equal((await child.exited).signal, SIG.TERM, "it was still there to be ended");
+    assert.equal((await child.exited).signal, SIG.TERM, "it was still alive");
   }
   assert.deepEqual(wreck.left(), []);
   assert.ok(!exists(cid.path));
 });
 
-Deno.test("a context id that was drawn and not written down is freed, one that is held is not", async () => {
+Deno.test("undoLease frees a context id that was allocated and not written down, unless it is held", async () => {
   using wreck = new Wreck();
   const folder = `${wreck.folder.path}/${CID_FOLDER}`;
   const stray = leaseCid(folder);
@@ -135,7 +135,7 @@ Deno.test("a context id that was drawn and not written down is freed, one that i
   assert.deepEqual(wreck.left(), []);
 });
 
-Deno.test("undoing again does nothing, also after an attempt that stopped half way", async () => {
+Deno.test("undoLease can be repeated, also after an attempt that stopped half way", async () => {
   using wreck = new Wreck();
   const facts = wreck.facts;
   Deno.removeSync(wreck.socket);
@@ -144,7 +144,7 @@ Deno.test("undoing again does nothing, also after an attempt that stopped half w
   assert.deepEqual(wreck.left(), []);
 });
 
-Deno.test("a process that comes while others are killed is killed too", async () => {
+Deno.test("a process that starts while others are killed is killed, too", async () => {
   using wreck = new Wreck();
   const env = { QEMUBOX_VM: vmName(wreck.name) };
   const shim = wreck.sleeper({ env });
@@ -163,7 +163,7 @@ Deno.test("a process that comes while others are killed is killed too", async ()
   assert.equal((await late!.exited).signal, SIG.KILL);
 });
 
-Deno.test("nothing is removed below a mount that stays, and the lease stays with it", async () => {
+Deno.test("nothing is removed below a mount that stays, and the lease stays, too", async () => {
   using wreck = new Wreck();
   const target = `${wreck.paths.shared}/rootfs-c1`;
   const mounted = mountTmpfs(target);
@@ -176,7 +176,7 @@ Deno.test("nothing is removed below a mount that stays, and the lease stays with
     assert.deepEqual(failures.map(({ message }) => message), [`still mounted: ${target}`]);
     assert.deepEqual(asked, [target]);
     assert.ok(exists(`${target}/image`), "the image must survive");
-    assert.ok(readLease(wreck.paths.lease) !== null, "who comes next must know of it");
+    assert.ok(readLease(wreck.paths.lease) !== null, "the next undo needs it");
     assert.deepEqual(await wreck.undo(), []);
     assert.deepEqual(wreck.left(), []);
   } finally {
@@ -186,7 +186,7 @@ Deno.test("nothing is removed below a mount that stays, and the lease stays with
   }
 });
 
-/** False where this process may not mount. */
+/** Returns false if this process may not mount. */
 function mountTmpfs(target: string): boolean {
   try {
     system.mount("none", target, "tmpfs", 0, "size=64k");
@@ -196,7 +196,7 @@ function mountTmpfs(target: string): boolean {
   }
 }
 
-Deno.test("the hooks for a container's end are run for a shim that could not", async () => {
+Deno.test("undoLease runs the poststop hooks that a killed shim did not", async () => {
   using wreck = new Wreck();
   const bundle = `${wreck.folder.path}/bundle`;
   Deno.mkdirSync(bundle);
@@ -209,7 +209,7 @@ Deno.test("the hooks for a container's end are run for a shim that could not", a
   const { status, id } = JSON.parse(Deno.readTextFileSync(said));
   assert.deepEqual([status, id], ["stopped", wreck.name.id]);
   assert.deepEqual(wreck.left(), []);
-  // Nobody knows any more what they were: all else is undone.
+  // Without the bundle the hooks are unknown. Everything else is undone.
   using forgotten = new Wreck();
   forgotten.lease.record(null, { hooksOf: `${bundle}/gone` });
   assert.deepEqual(await forgotten.undo(), []);

@@ -1,10 +1,10 @@
 import * as z from "zod";
-import { processStartTime } from "../../ffi/mod.ts";
-import type { Pid } from "../../ffi/mod.ts";
+import { ifPresent, readIfPresent, removeIfPresent } from "../../base/mod.ts";
+import { type Pid, processStartTime } from "../../ffi/mod.ts";
 import type { SandboxName, SandboxPaths } from "../base/names.ts";
 import type { NetworkFacts } from "./network_facts.ts";
 
-/** A process, told apart from a later one with the same pid by its start time in clock ticks. */
+/** A process. Its start time in clock ticks differs from that of a later one with the same pid. */
 export interface ProcessFact {
   readonly role: string;
   readonly pid: number;
@@ -12,16 +12,16 @@ export interface ProcessFact {
 }
 
 /**
- * What is known of a sandbox's resources. Written before something is made (intent) and after
- * (facts), so that another process can undo everything from it alone.
+ * Resources of a sandbox. Written before something is made (intent) and after (facts), so that
+ * another process can undo everything from the lease alone.
  */
 export interface LeaseFacts {
   readonly version: 1;
   readonly namespace: string;
   readonly id: string;
   /**
-   * containerd's bundle folder of the container that the sandbox is kept for: as long as it is there,
-   * containerd knows the task. In a pod that goes on without its first container it is another's.
+   * containerd's bundle directory of the container that the sandbox is kept for: while it exists,
+   * containerd knows the task. In a pod that outlives its first container it is another's.
    */
   readonly bundle: string;
   readonly shim: ProcessFact | null;
@@ -30,19 +30,19 @@ export interface LeaseFacts {
   /** Lock file of the vsock context id. */
   readonly cidLock: string | null;
   readonly processes: readonly ProcessFact[];
-  /** Folders that were made for the host's cgroup of it, the outermost first. */
+  /** Directories made for its cgroup on the host, outermost first. */
   readonly cgroups: readonly string[];
-  /** null: it has none, or none yet. */
+  /** null if it has no network (yet). */
   readonly network: NetworkFacts | null;
-  /** The bundle whose hooks for the end are still to be run; null: there are none. */
+  /** Bundle whose poststop hooks are still to be run; null if there are none. */
   readonly hooksOf: string | null;
-  /** What was about to be made and is not yet among the facts. */
+  /** Resources that are about to be made and are not among the facts yet. */
   readonly intents: readonly string[];
 }
 
 const PATH = z.string().startsWith("/");
 const PROCESS = z.object({ role: z.string(), pid: z.int().positive(), startTime: z.string() });
-/** Whoever undoes a lease kills and removes what it names: a lease must be whole to be believed. */
+/** Undoing a lease kills and removes everything that it names, so only a complete one is valid. */
 const FACTS: z.ZodType<LeaseFacts> = z.object({
   version: z.literal(1),
   namespace: z.string().min(1),
@@ -81,7 +81,8 @@ export class Lease {
 
   /**
    * Makes the lease on disk, readable by root alone.
-   * @throws Deno.errors when the folder cannot be written.
+   *
+   * @throws {Error} of `Deno.errors` if the directory cannot be written.
    */
   static create(
     paths: SandboxPaths,
@@ -95,16 +96,20 @@ export class Lease {
         lease.#write();
         return lease;
       } catch (error) {
-        // Whoever released the last lease of the namespace may just have removed its folder.
+        // The process that released the namespace's last lease may just have removed its directory.
         if (!(error instanceof Deno.errors.NotFound) || attempt === CREATE_TRIES) throw error;
       }
     }
   }
 
-  /** Takes over the lease that `start` made. */
+  /**
+   * Takes over the lease that `start` made.
+   *
+   * @throws {Error} if there is no valid lease.
+   */
   static open(folder: string): Lease {
     const facts = readLease(folder);
-    if (facts === null) throw new Error(`no lease in ${folder}`);
+    if (facts === null) throw new Error(`no valid lease in ${folder}`);
     return new Lease(folder, facts);
   }
 
@@ -112,20 +117,20 @@ export class Lease {
     return this.#facts;
   }
 
-  /** Says what is about to be made; `record` with facts makes the intent void. */
-  intend(what: string): void {
-    this.#facts = { ...this.#facts, intents: [...this.#facts.intents, what] };
+  /** Writes down a resource that is about to be made, until `record` drops the intent. */
+  intend(intent: string): void {
+    this.#facts = { ...this.#facts, intents: [...this.#facts.intents, intent] };
     this.#write();
   }
 
-  /** Notes what was made, and drops the intent it came from. */
+  /** Writes down facts and drops the intent that they came from. */
   record(intent: string | null, facts: Partial<LeaseFacts>): void {
     const intents = this.#facts.intents.filter((one) => one !== intent);
     this.#facts = { ...this.#facts, ...facts, intents };
     this.#write();
   }
 
-  /** Notes processes that now run for this sandbox. */
+  /** Writes down processes that run for this sandbox, except those that have exited already. */
   recordProcesses(intent: string | null, processes: readonly { role: string; pid: Pid }[]): void {
     const facts = processes.flatMap(({ role, pid }) => {
       const startTime = processStartTime(pid);
@@ -134,7 +139,7 @@ export class Lease {
     this.record(intent, { processes: [...this.#facts.processes, ...facts] });
   }
 
-  /** Removes the lease from disk; everything in it must be undone already. */
+  /** Removes the lease from disk. Everything in it must be undone already. */
   release(): void {
     removeLease(this.#folder);
   }
@@ -146,7 +151,7 @@ export class Lease {
   }
 }
 
-/** What is known of a sandbox before anything of it is made: where things of it will be. */
+/** Returns the facts of a sandbox before any of its resources is made: their paths. */
 export function firstFacts(
   paths: SandboxPaths,
   name: SandboxName,
@@ -168,33 +173,33 @@ export function firstFacts(
   };
 }
 
-/** Reads a lease; null when there is none, or none that this version can read. */
+/** Reads a lease; returns null if there is none, or none that is valid for this version. */
 export function readLease(folder: string): LeaseFacts | null {
+  const path = `${folder}/${FILE}`;
+  if ((ifPresent(() => Deno.statSync(path))?.size ?? 0) > LEASE_BYTES_MAX) return null;
+  const text = readIfPresent(path);
+  return text === null ? null : parseLease(text);
+}
+
+function parseLease(text: string): LeaseFacts | null {
   try {
-    const path = `${folder}/${FILE}`;
-    if (Deno.statSync(path).size > LEASE_BYTES_MAX) return null;
-    return FACTS.safeParse(JSON.parse(Deno.readTextFileSync(path))).data ?? null;
+    return FACTS.safeParse(JSON.parse(text)).data ?? null;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return null;
+    if (error instanceof SyntaxError) return null;
     throw error;
   }
 }
 
-/** Removes a lease's folder, and the namespace's folder above it when it is empty. */
+/** Removes a lease's directory, and the namespace's directory above it if that is empty. */
 export function removeLease(folder: string): void {
   for (const name of [FILE, `.${FILE}`]) removeIfPresent(`${folder}/${name}`);
   removeIfPresent(folder);
   try {
     Deno.removeSync(folder.slice(0, folder.lastIndexOf("/")));
   } catch {
-    // Other sandboxes of the namespace still have theirs.
+    // Other sandboxes of the namespace still have leases.
   }
 }
 
-export function removeIfPresent(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
+// For commands/serve.ts until it imports base/ itself.
+export { removeIfPresent };

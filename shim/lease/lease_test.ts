@@ -11,7 +11,7 @@ function makeLease(runDir: string, name = { namespace: "default", id: "c1" }) {
   return { paths, lease: Lease.create(paths, name, facts) };
 }
 
-Deno.test("another process reads what was written, at every moment", () => {
+Deno.test("another process reads the lease as it was last written", () => {
   using folder = temporaryFolder();
   const { lease, paths } = makeLease(folder.path);
   const first = readLease(paths.lease);
@@ -40,7 +40,7 @@ Deno.test("another process reads what was written, at every moment", () => {
   });
 });
 
-Deno.test("only root reads a lease", () => {
+Deno.test("only root can read a lease", () => {
   using folder = temporaryFolder();
   const { paths } = makeLease(folder.path);
   assert.equal(Deno.statSync(paths.lease).mode! & 0o077, 0);
@@ -53,17 +53,17 @@ Deno.test("the shim takes over the lease that start made", () => {
   const opened = Lease.open(paths.lease);
   opened.record("shim", { shim: { role: "shim", pid: 7, startTime: "9" } });
   assert.deepEqual(readLease(paths.lease)?.shim, { role: "shim", pid: 7, startTime: "9" });
-  assert.throws(() => Lease.open(`${folder.path}/none`), /no lease in .*none/);
+  assert.throws(() => Lease.open(`${folder.path}/none`), /no valid lease in .*none/);
 });
 
-Deno.test("processes add up, with their start time, unless they have gone already", () => {
+Deno.test("recordProcesses adds processes with their start time, unless they have exited", () => {
   using folder = temporaryFolder();
   const { lease, paths } = makeLease(folder.path);
   const self = system.getpid();
   const startTime = processStartTime(self)!;
   lease.intend("qemu");
   lease.recordProcesses("qemu", [{ role: "qemu", pid: self }]);
-  // No pid is as high as this one (proc_sys_kernel(5), pid_max).
+  // No pid is this high (proc_sys_kernel(5), pid_max).
   lease.recordProcesses(null, [{ role: "gone", pid: 2 ** 30 as typeof self }]);
   lease.recordProcesses(null, [{ role: "virtiofsd", pid: self }]);
   assert.deepEqual(readLease(paths.lease)?.processes, [
@@ -73,7 +73,7 @@ Deno.test("processes add up, with their start time, unless they have gone alread
   assert.deepEqual(readLease(paths.lease)?.intents, []);
 });
 
-Deno.test("what is no lease of this version is none", () => {
+Deno.test("an absent, damaged or foreign lease reads as null", () => {
   using folder = temporaryFolder();
   const { lease, paths } = makeLease(folder.path);
   const file = `${paths.lease}/lease.json`;
@@ -86,9 +86,9 @@ Deno.test("what is no lease of this version is none", () => {
     ["a list", "[]"],
     ["a later version", JSON.stringify({ ...good, version: 2 })],
     ["too large", JSON.stringify({ ...good, bundle: "x".repeat(70_000) })],
-    // An empty path is part of every command line: undoing such a lease would end the host.
+    // An empty path is part of every command line: undoing such a lease would kill everything.
     ["an empty socket path", JSON.stringify({ ...good, socketPath: "" })],
-    ["a relative runtime folder", JSON.stringify({ ...good, runtimeDir: "tmp" })],
+    ["a relative runtime directory", JSON.stringify({ ...good, runtimeDir: "tmp" })],
     ["no processes", JSON.stringify({ ...good, processes: undefined })],
     ["a process without a number", JSON.stringify({ ...good, processes: [{ pid: "-1" }] })],
   ];
@@ -103,7 +103,7 @@ Deno.test("what is no lease of this version is none", () => {
   assert.equal(readLease(`${folder.path}/none`), null);
 });
 
-Deno.test("a released lease leaves nothing, and other sandboxes theirs", () => {
+Deno.test("release leaves nothing of a lease, and other leases untouched", () => {
   using folder = temporaryFolder();
   const one = makeLease(folder.path);
   const two = makeLease(folder.path, { namespace: "default", id: "c2" });

@@ -1,18 +1,18 @@
 import type { SandboxName, SandboxPaths } from "../base/names.ts";
 
-/** Where the network of a sandbox is, and what undoing it takes; part of its lease. */
+/** Network of a sandbox and everything that undoing it needs; part of the lease. */
 export interface NetworkFacts {
-  /** What CNI plugins know it by. */
+  /** Container id that CNI plugins get. */
   readonly containerId: string;
   readonly netns: string;
-  /** The attachments of all sandboxes. */
+  /** Database of the attachments of all sandboxes. */
   readonly storePath: string;
-  /** Folders of CNI plugins. */
+  /** Directories of CNI plugins. */
   readonly pluginPath: readonly string[];
   readonly lockFile: string;
 }
 
-/** How the network of a sandbox would be called, whether it has one or not. Pure. */
+/** Returns the facts of a sandbox's network, whether it has one or not. Pure. */
 export function networkFacts(
   config: { readonly stateDir: string; readonly cniBinDir: readonly string[] },
   paths: Pick<SandboxPaths, "netns" | "netnsFolder">,
@@ -27,7 +27,7 @@ export function networkFacts(
   };
 }
 
-/** No identifier of containerd has two separators in a row: no two sandboxes share one. */
+/** No containerd identifier has two separators in a row, so no two sandboxes share an id. */
 function containerIdOf({ namespace, id }: SandboxName): string {
   return `${namespace}--${id}`;
 }
