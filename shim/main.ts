@@ -1,10 +1,11 @@
+import { messageOf } from "../base/mod.ts";
 import { type Invocation, parseInvocation } from "./commands/cli.ts";
 
-/** Exit status of a command line that was not understood (EX_USAGE). */
+/** Exit status of an invalid command line (EX_USAGE). */
 const USAGE_STATUS = 64;
 
 async function run(invocation: Invocation): Promise<void> {
-  // Each verb loads its own part of the program: `start` is short-lived and must be quick.
+  // Each verb loads its own part of the program: `start` is short-lived and must be fast.
   switch (invocation.verb) {
     case "version":
       return console.log((await import("./commands/info.ts")).versionText());
@@ -27,9 +28,9 @@ async function info(): Promise<void> {
   Deno.stdout.writeSync(runtimeInfo(await readStdin()));
 }
 
-/** Without a newline at the end: containerd makes it the beginning of its own message. */
+/** Prints an error without a newline: containerd puts it before its own message. */
 function complain(error: unknown): void {
-  const text = `containerd-shim-qemubox-v1: ${(error as Error).message}`;
+  const text = `containerd-shim-qemubox-v1: ${messageOf(error)}`;
   Deno.stderr.writeSync(new TextEncoder().encode(text));
 }
 

@@ -2,23 +2,23 @@ import { bootstrap, create, fromBinary, packAny, toBinary, types } from "../../p
 import type { Flags } from "./cli.ts";
 import { MOUNT_CLAIMS } from "./mount_claims.ts";
 
-/** What `start` learns from containerd besides the flags. */
+/** Input of `start` from containerd besides the flags. */
 export interface BootstrapInput {
-  /** How containerd wants the answer: protobuf since 2.3, JSON before. */
+  /** Encoding of the answer: protobuf since containerd 2.3, JSON before. */
   readonly protocol: "protobuf" | "json";
   readonly debug: boolean;
-  /** Folder for the shim's socket; null: containerd's default. */
+  /** Directory of the shim's socket; null for containerd's default. */
   readonly socketDir: string | null;
 }
 
-/** More than this on stdin is refused; containerd's own shims have the same limit. */
+/** Limit of stdin, the same as of containerd's own shims. */
 export const BOOTSTRAP_BYTES_MAX = 10 * 1024 * 1024;
 
-/** The task API that this shim speaks (containerd.task.v3; v2 is served beside it). */
+/** Version of the task API of this shim (containerd.task.v3; v2 is served beside it). */
 const SHIM_VERSION = 3;
 
 /**
- * Tells the two bootstrap protocols apart. Since containerd 2.3, stdin holds BootstrapParams that
+ * Parses stdin of either bootstrap protocol. Since containerd 2.3, it holds BootstrapParams that
  * repeat id and namespace of the flags; up to 2.2 it holds the runtime options, or nothing.
  */
 export function readBootstrap(stdin: Uint8Array, flags: Flags): BootstrapInput {
@@ -37,7 +37,7 @@ export function readBootstrap(stdin: Uint8Array, flags: Flags): BootstrapInput {
   }
 }
 
-/** The answer of `start` on stdout. What containerd does not know of it, it ignores. */
+/** Returns the answer of `start` on stdout. containerd ignores unknown fields of it. */
 export function bootstrapAnswer(protocol: BootstrapInput["protocol"], socket: string): Uint8Array {
   const answer = { version: SHIM_VERSION, address: `unix://${socket}`, protocol: "ttrpc" };
   if (protocol === "json") return new TextEncoder().encode(JSON.stringify(answer));

@@ -22,7 +22,7 @@ function params(init: Partial<bootstrap.BootstrapParams>): Uint8Array {
   );
 }
 
-Deno.test("containerd up to 2.2 gives nothing or runtime options, and wants JSON", () => {
+Deno.test("no input, or runtime options, of containerd up to 2.2 ask for JSON", () => {
   const expected = { protocol: "json", debug: false, socketDir: null };
   assert.deepEqual(readBootstrap(new Uint8Array(), flags), expected);
   const options = new TextEncoder().encode("\n\x12runtimeoptions.v1.Options");
@@ -30,7 +30,7 @@ Deno.test("containerd up to 2.2 gives nothing or runtime options, and wants JSON
   assert.equal(readBootstrap(options, { ...flags, debug: true }).debug, true);
 });
 
-Deno.test("containerd since 2.3 repeats id and namespace, and wants protobuf", () => {
+Deno.test("parameters of containerd since 2.3, with id and namespace, ask for protobuf", () => {
   assert.deepEqual(readBootstrap(params({ socketDir: "/run/s" }), flags), {
     protocol: "protobuf",
     debug: false,
@@ -39,7 +39,7 @@ Deno.test("containerd since 2.3 repeats id and namespace, and wants protobuf", (
   assert.equal(readBootstrap(params({}), flags).socketDir, null);
 });
 
-Deno.test("the log level says debug, as the flag does", () => {
+Deno.test("a log level of debug or below means debug, as the flag does", () => {
   const { LogLevel } = bootstrap;
   const debug = (logLevel: bootstrap.LogLevel, flag = false) =>
     readBootstrap(params({ logLevel }), { ...flags, debug: flag }).debug;
@@ -50,16 +50,16 @@ Deno.test("the log level says debug, as the flag does", () => {
   assert.equal(debug(LogLevel.ERROR, true), true);
 });
 
-Deno.test("parameters of another task are none", () => {
+Deno.test("parameters of another task ask for JSON", () => {
   assert.equal(readBootstrap(params({ instanceId: "c2" }), flags).protocol, "json");
   assert.equal(readBootstrap(params({ namespace: "k8s.io" }), flags).protocol, "json");
 });
 
-Deno.test("whatever is on standard input, it never throws, and what is unknown means JSON", () => {
+Deno.test("no input throws, and unknown input asks for JSON", () => {
   const valid = params({ socketDir: "/run/s" });
   const anything = fc.oneof(
     fc.uint8Array({ maxLength: 256 }),
-    // Cut and changed messages come nearer to the parser's corners than noise does.
+    // Truncated and changed messages reach more of the parser's edge cases than noise.
     fc.tuple(fc.nat(valid.length), fc.uint8Array({ maxLength: 8 }))
       .map(([at, noise]) => Uint8Array.of(...valid.subarray(0, at), ...noise)),
   );
@@ -74,7 +74,7 @@ Deno.test("whatever is on standard input, it never throws, and what is unknown m
   }));
 });
 
-Deno.test("both answers say version, protocol and address", () => {
+Deno.test("both answers have version, protocol and address", () => {
   const json = JSON.parse(new TextDecoder().decode(bootstrapAnswer("json", "/run/s/1")));
   assert.deepEqual(json, { version: 3, address: "unix:///run/s/1", protocol: "ttrpc" });
   const { version, address, protocol, extensions } = fromBinary(

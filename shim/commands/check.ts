@@ -7,16 +7,17 @@ import { checkNetwork } from "../sandbox/network.ts";
 import { networkFacts } from "../lease/network_facts.ts";
 
 /**
- * `check`, for people: whether the networks of a container are as the plugins left them (CHECK of
- * CNI). Nobody calls it by itself: containerd has no such call, and a container that starts does not
- * wait for it.
- * @throws Error when one of them is not, or when the container is on no network.
+ * `check`, for people: checks that the networks of a container are as their plugins left them (CHECK
+ * of CNI). Only people call it: containerd has no such call, and a container's start does not wait
+ * for it.
+ *
+ * @throws {Error} if a network changed, or if the container is on none.
  */
 export async function checkNetworks(flags: Flags): Promise<void> {
   const config = loadConfig();
   const facts = networkFacts(config, sandboxPaths(config, flags), flags);
-  const say = (line: string) => console.error(line);
-  const log = { debug() {}, info: say, warn: say, error: say };
+  const print = (line: string) => console.error(line);
+  const log = { debug() {}, info: print, warn: print, error: print };
   const checked = await checkNetwork(system, facts, flags, log);
   const container = `${flags.namespace}/${flags.id}`;
   if (checked.length === 0) throw new Error(`${container} is on no network: ${facts.storePath}`);
@@ -27,7 +28,7 @@ export async function checkNetworks(flags: Flags): Promise<void> {
   }
 }
 
-/** How one network is, in a line. Pure. */
+/** Returns the state of one network as a line. Pure. */
 export function checkedLine({ network, ifname, state, reason }: CheckedAttachment): string {
   switch (state) {
     case "as added":

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { checkedLine } from "./check.ts";
 
-Deno.test("a network that changed is told with what the plugin says", () => {
+Deno.test("a changed network is reported with the plugin's message", () => {
   const about = { network: "qemubox-net", ifname: "eth0" };
   assert.equal(
     checkedLine({ ...about, state: "changed", reason: "CNI plugin bridge …: no gateway" }),

@@ -1,10 +1,12 @@
 /**
- * The command line that containerd calls a shim with: Go-style flags (`-id ID`, `--id=ID`) before
- * one verb. See containerd's docs/runtime-v2, "Command Line Flags".
+ * Command line of a shim: Go-style flags (`-id ID`, `--id=ID`) before one verb. See containerd's
+ * docs/runtime-v2, "Command Line Flags".
+ *
+ * @module
  */
-import { IDENTIFIER_CHARACTERS_MAX, isIdentifier } from "../../base/mod.ts";
+import { IDENTIFIER_CHARACTERS_MAX, isIdentifier, quoted } from "../../base/mod.ts";
 
-/** `check` is for people, the others are containerd's and the shim's own. */
+/** `check` is for people; the others are called by containerd and by the shim itself. */
 export type Verb = "start" | "delete" | "serve" | "check";
 
 /** Flags that containerd passes; absent ones are empty. */
@@ -14,9 +16,9 @@ export interface Flags {
   /** containerd's gRPC socket. */
   readonly address: string;
   readonly publishBinary: string;
-  /** Only with `delete`, else the working directory is the bundle. */
+  /** Only of `delete`; elsewhere the working directory is the bundle. */
   readonly bundle: string;
-  /** Only with `serve`: the path of its listening socket. */
+  /** Only of `serve`: path of its listening socket. */
   readonly socket: string;
   readonly debug: boolean;
 }
@@ -26,7 +28,7 @@ export type Invocation =
   | { readonly verb: "info" }
   | { readonly verb: "version" };
 
-/** Thrown for a command line that cannot be understood; the message names the argument. */
+/** Error for an invalid command line; the message names the argument. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
@@ -45,7 +47,8 @@ const VERBS: ReadonlySet<string> = new Set<Verb>(["start", "delete", "serve", "c
 
 /**
  * Parses the arguments after the program's name.
- * @throws UsageError for unknown flags or verbs, and where an id or namespace is missing or unfit.
+ *
+ * @throws {UsageError} for an unknown flag or verb, and for a missing or invalid id or namespace.
  */
 export function parseInvocation(args: readonly string[]): Invocation {
   const values: Record<string, string> = {};
@@ -94,13 +97,14 @@ function split(flag: string): [string, string | undefined] {
 
 /**
  * Checks a namespace or id before it becomes part of a path.
- * @throws UsageError that names the flag.
+ *
+ * @throws {UsageError} naming the flag.
  */
 export function identifier(flag: string, value: string | undefined): string {
   if (!value) throw new UsageError(`flag -${flag} is required`);
   if (!isIdentifier(value)) {
     throw new UsageError(
-      `${flag} ${JSON.stringify(value)} is not an identifier ` +
+      `${flag} ${quoted(value)} is not an identifier ` +
         `(letters, digits, single - . _ between them, at most ${IDENTIFIER_CHARACTERS_MAX})`,
     );
   }

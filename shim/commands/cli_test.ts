@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseInvocation, UsageError } from "./cli.ts";
 
-Deno.test("containerd's own command lines are understood", () => {
+Deno.test("containerd's own command lines are parsed", () => {
   assert.deepEqual(
     parseInvocation([
       ..."-namespace default -address /run/containerd/containerd.sock".split(" "),
@@ -28,13 +28,13 @@ Deno.test("containerd's own command lines are understood", () => {
   assert.deepEqual(parseInvocation(["-info"]), { verb: "info" });
 });
 
-Deno.test("switches can be turned off, as Go's can", () => {
+Deno.test("switches can be turned off, as in Go", () => {
   const flags = ["-namespace", "a", "-id", "b"];
   const invocation = parseInvocation([...flags, "-debug=false", "-v=false", "start"]);
   assert.ok(invocation.verb === "start" && !invocation.flags.debug);
 });
 
-Deno.test("any arguments are understood or refused, and identifiers are fit for paths", () => {
+Deno.test("any arguments are parsed or refused, and identifiers are safe in paths", () => {
   const word = fc.oneof(
     fc.string({ unit: "grapheme-ascii", maxLength: 12 }),
     fc.constantFrom(
@@ -61,7 +61,7 @@ Deno.test("any arguments are understood or refused, and identifiers are fit for 
   }));
 });
 
-Deno.test("bad command lines are refused by name", () => {
+Deno.test("an invalid command line is refused by an error that names the argument", () => {
   const cases: [string[], RegExp][] = [
     [[], /no action/],
     [["-nope", "start"], /unknown flag -nope/],
@@ -73,7 +73,7 @@ Deno.test("bad command lines are refused by name", () => {
     [["-namespace", "a", "start"], /flag -id is required/],
     [["-namespace", "a", "-id"], /-id needs a value/],
     [["-namespace", "a", "-id", "../../etc", "start"], /is not an identifier/],
-    // Two proofs that no two sandboxes share a name rest on this.
+    // names.ts relies on this for paths that no two sandboxes share.
     [["-namespace", "a", "-id", "a--b", "start"], /"a--b" is not an identifier/],
     [["-namespace", "a.-b", "-id", "c", "start"], /"a.-b" is not an identifier/],
     [["-namespace", "a/b", "-id", "c", "start"], /namespace "a\/b"/],

@@ -1,3 +1,4 @@
+import { messageOf } from "../../base/mod.ts";
 import { system } from "../../ffi/mod.ts";
 import { create, taskV3, timestampFromDate, toBinary } from "../../proto/mod.ts";
 import { KILLED_STATUS } from "../guest_client/exit.ts";
@@ -10,9 +11,9 @@ import { undoLease } from "../cleanup/undo.ts";
 import { networkFacts } from "../lease/network_facts.ts";
 
 /**
- * `delete`: containerd lost the shim. Ends what is left of the sandbox, removes it, and answers as
- * the shim would have. Succeeds when there is nothing to do: containerd calls it for shims that
- * never came up as well, and for each container of a pod, of which one takes the sandbox along.
+ * `delete`, for a shim that containerd lost: kills and removes the rest of the sandbox, and answers as
+ * the shim would have. Succeeds if there is nothing to do: containerd also calls it for shims that
+ * never came up, and for each container of a pod, of which one removes the sandbox.
  */
 export async function deleteSandbox(flags: Flags): Promise<void> {
   const settings = config();
@@ -34,17 +35,17 @@ export async function deleteSandbox(flags: Flags): Promise<void> {
   Deno.stdout.writeSync(toBinary(taskV3.DeleteResponseSchema, response));
 }
 
-/** The sandbox of a container of a pod, as far as that can be known. */
+/** Returns the sandbox id of a pod container, or null if it is unknown. */
 function podOf({ bundle, namespace, id }: Flags): string | null {
   try {
     return sandboxOf(bundle);
   } catch (error) {
-    console.error(`qemubox: ${namespace}/${id}: ${(error as Error).message}`);
+    console.error(`qemubox: ${namespace}/${id}: ${messageOf(error)}`);
     return null;
   }
 }
 
-/** Whether the sandbox is there for another container, of which containerd still has the bundle. */
+/** Returns whether the sandbox is kept for another container, whose bundle containerd still has. */
 function isKeptForAnother({ bundle }: LeaseFacts, flags: Flags): boolean {
   try {
     return flags.bundle !== "" && Deno.realPathSync(bundle) !== Deno.realPathSync(flags.bundle);
@@ -53,13 +54,13 @@ function isKeptForAnother({ bundle }: LeaseFacts, flags: Flags): boolean {
   }
 }
 
-/** A configuration that was broken later must not keep what was made with a whole one. */
+/** Loads the configuration. One that was broken later must not prevent the removal. */
 function config(): Config {
   try {
     return loadConfig();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    console.error(`qemubox: ${error.message}; the defaults are used`);
+    console.error(`qemubox: ${error.message}; using the defaults`);
     return withoutFile(Deno.env.toObject()) ?? withoutFile({})!;
   }
 }
@@ -73,8 +74,8 @@ function withoutFile(environment: Record<string, string>): Config | null {
 }
 
 /**
- * For a sandbox without a lease, because `start` was killed as it wrote it, or with one that cannot
- * be read: all that is its own can be found by its name.
+ * Returns the facts of a sandbox without a valid lease, because `start` was killed while it wrote it:
+ * the sandbox's resources are found by its name.
  */
 function factsByName(paths: SandboxPaths, flags: Flags, config: Config): LeaseFacts {
   const facts = { bundle: flags.bundle, socketPath: socketPath(flags, flags.address) };

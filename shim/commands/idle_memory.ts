@@ -1,12 +1,12 @@
 import type { System } from "../../ffi/mod.ts";
 
-/** By then a container that was started is on its own, and its output is on its way. Milliseconds. */
+/** By then the container runs by itself and its first output is delivered. Milliseconds. */
 const IDLE_AFTER_MS = 1_000;
 
 /**
- * Gives back, once, what starting a container took: a shim is idle for most of its life, and V8
- * collects nothing while nothing happens. Measured: 15 MiB of private memory instead of 19. Without
- * V8's option --expose-gc only the C heap is trimmed. The timer keeps no process alive.
+ * Returns the memory that starting a container took to the host, once: a shim is idle for most of its
+ * life, and V8 collects no garbage meanwhile. Measured: 15 MiB of private memory instead of 19.
+ * Without V8's option --expose-gc only the C heap is trimmed. The timer keeps no process alive.
  */
 export function releaseMemoryWhenIdle(system: System, afterMs: number = IDLE_AFTER_MS): void {
   const timer = setTimeout(() => {

@@ -3,17 +3,17 @@ import { readSpec } from "../plan/oci.ts";
 import { CONTAINER_TYPE, podRoleOf } from "../plan/pod_role.ts";
 
 /**
- * The id of the sandbox that the container of a bundle comes into; null: it has one of its own. Most
- * specifications need not be parsed for that.
+ * Returns the id of the sandbox that the container of a bundle joins, or null if it gets its own. Does
+ * not parse most specifications.
  *
- * @throws Error naming the annotation that says what cannot be.
+ * @throws {Error} naming an invalid annotation.
  */
 export function sandboxOf(bundle: string): string | null {
   let text: string;
   try {
     text = Deno.readTextFileSync(`${bundle}/config.json`);
   } catch {
-    return null; // Create says what is wrong with it.
+    return null; // Create reports the error.
   }
   if (!text.includes(CONTAINER_TYPE)) return null;
   const role = podRoleOf(readSpec(bundle).annotations ?? {});

@@ -1,20 +1,23 @@
-import { type Fd, O, SIG, type System, system, SystemError } from "../../ffi/mod.ts";
+import { messageOf, removeIfPresent } from "../../base/mod.ts";
+import { type Fd, isSystemError, O, SIG, type System, system } from "../../ffi/mod.ts";
+import { type SandboxName, sandboxPaths, socketPath } from "../base/names.ts";
+import { loadConfig } from "../config/config.ts";
+import { Lease } from "../lease/lease.ts";
 import { BOOTSTRAP_BYTES_MAX, bootstrapAnswer, readBootstrap } from "./bootstrap.ts";
 import type { Flags } from "./cli.ts";
-import { loadConfig } from "../config/config.ts";
-import { Lease, removeIfPresent } from "../lease/lease.ts";
-import { type SandboxName, sandboxPaths, socketPath } from "../base/names.ts";
 import { sandboxOf } from "./sandbox_of.ts";
 
-/** The descriptor at which `serve` finds its listening socket. */
+/** Descriptor of the listening socket in `serve`. */
 export const LISTENER_FD = 3 as Fd;
 
 /**
- * `start`: makes the lease and the listening socket, starts `serve` detached, hands it the socket
- * and answers. containerd can connect at once, before `serve` is warm: the kernel queues it. For a
- * container of a pod the answer is the socket of its sandbox's shim, which is there.
+ * `start`: makes the lease and the listening socket, spawns `serve` detached with the socket, and
+ * answers. containerd can connect at once, before `serve` is ready: the kernel queues the connection.
+ * For a pod container the answer is the socket of its sandbox's shim, which runs already.
  *
- * Nothing but the answer goes to stdout or stderr, which containerd reads together.
+ * Writes nothing but the answer to stdout and stderr, which containerd reads together.
+ *
+ * @throws {Error} if the pod's shim does not run, or if a shim of this id runs already.
  */
 export async function startShim(flags: Flags): Promise<void> {
   const input = readBootstrap(await readStdin(), flags);
@@ -28,7 +31,7 @@ export async function startShim(flags: Flags): Promise<void> {
   );
   if (id !== null) {
     if (!isAnswered(system, socket)) {
-      throw new Error(`the pod's sandbox ${id} has no running shim (${socket})`);
+      throw new Error(`pod sandbox ${id} has no running shim (${socket})`);
     }
     Deno.stdout.writeSync(bootstrapAnswer(input.protocol, socket));
     return;
@@ -59,15 +62,16 @@ function createLease(...args: Parameters<typeof Lease.create>): Lease {
     return Lease.create(...args);
   } catch (error) {
     throw new Error(
-      `run folder ${args[0].lease} cannot be written (${(error as Error).message}): ` +
-        "make it writable or set QEMUBOX_RUN_DIR",
+      `lease directory ${args[0].lease} cannot be written (${messageOf(error)}): ` +
+        "make run_dir writable or set QEMUBOX_RUN_DIR",
+      { cause: error },
     );
   }
 }
 
 /**
- * `serve` gets the same flags, as containerd's own shims do: `ps` shows whose it is. The socket is
- * among them for `delete`, which finds a shim by it that did not live to write itself down.
+ * Returns the arguments of `serve`: the same flags, as with containerd's own shims, so that `ps` shows
+ * the container. By the socket, `delete` finds a shim that died before it was in the lease.
  */
 function serveArguments(flags: Flags, socket: string, debug: boolean): string[] {
   return [
@@ -79,8 +83,8 @@ function serveArguments(flags: Flags, socket: string, debug: boolean): string[] 
 }
 
 /**
- * What `serve` prints as it crashes goes to the FIFO that containerd copies into its log. It is
- * opened without waiting for containerd; without it the output is dropped.
+ * Opens the FIFO that containerd copies into its log, for the output of `serve` when it crashes. Does
+ * not wait for containerd: without a reader the output is dropped.
  */
 function openLogFifo(bundle: string): Fd | "null" {
   try {
@@ -91,9 +95,9 @@ function openLogFifo(bundle: string): Fd | "null" {
 }
 
 /**
- * Binds the socket. One that a dead shim left is replaced; one that is answered belongs to a
- * living shim, and is never handed out a second time.
- * @throws Error when there is such a shim.
+ * Binds the socket. Replaces the socket of a dead shim.
+ *
+ * @throws {Error} if a living shim answers on it.
  */
 function listen(system: System, path: string, name: SandboxName): Fd {
   Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o711 });
@@ -101,10 +105,10 @@ function listen(system: System, path: string, name: SandboxName): Fd {
     try {
       return system.listenUnix(path, { mode: 0o600 });
     } catch (error) {
-      if (!(error instanceof SystemError && error.code === "EADDRINUSE")) throw error;
+      if (!isSystemError(error, "EADDRINUSE")) throw error;
     }
     if (isAnswered(system, path)) {
-      throw new Error(`a shim for ${name.namespace}/${name.id} is running already (${path})`);
+      throw new Error(`shim of ${name.namespace}/${name.id} is already running (${path})`);
     }
     removeIfPresent(path);
   }
@@ -115,14 +119,17 @@ function isAnswered(system: System, path: string): boolean {
     system.close(system.connectUnix(path));
     return true;
   } catch (error) {
-    const code = error instanceof SystemError ? error.code : "";
-    if (code === "ECONNREFUSED" || code === "ENOENT") return false;
-    if (code === "EAGAIN") return true;
+    if (isSystemError(error, "ECONNREFUSED", "ENOENT")) return false;
+    if (isSystemError(error, "EAGAIN")) return true;
     throw error;
   }
 }
 
-/** Standard input to its end; containerd gives /dev/null, or a pipe that it closes. */
+/**
+ * Reads stdin to its end. containerd passes /dev/null, or a pipe that it closes.
+ *
+ * @throws {Error} beyond BOOTSTRAP_BYTES_MAX.
+ */
 export async function readStdin(): Promise<Uint8Array> {
   if (Deno.stdin.isTerminal()) return new Uint8Array();
   const chunks: Uint8Array[] = [];
@@ -130,7 +137,7 @@ export async function readStdin(): Promise<Uint8Array> {
   for await (const chunk of Deno.stdin.readable) {
     total += chunk.length;
     if (total > BOOTSTRAP_BYTES_MAX) {
-      throw new Error(`more than ${BOOTSTRAP_BYTES_MAX} bytes on standard input`);
+      throw new Error(`stdin has more than ${BOOTSTRAP_BYTES_MAX} bytes`);
     }
     chunks.push(chunk);
   }

@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { messageOf, quoted, readIfPresent } from "../../base/mod.ts";
 import {
   ANNOTATION_PREFIX,
   annotationOf,
@@ -10,7 +11,7 @@ import {
   variableOf,
 } from "./settings.ts";
 
-/** `x_y` → `xY`; a time in seconds is one in milliseconds once it is read. */
+/** `x_y` → `xY`; `x_seconds` → `xMs`, since a time is in milliseconds once it is read. */
 type Camel<Key extends string> = Key extends `${infer Head}_seconds` ? `${Camel<Head>}Ms`
   : Key extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}`
   : Key;
@@ -19,8 +20,8 @@ type ValueOf<One> = One extends Setting<infer Schema, infer Default>
   : never;
 
 /**
- * What an administrator or, within the allow-list, a container may set, by the keys of the file in
- * camel case (settings.ts says what they mean). Precedence: annotation, environment variable, file,
+ * Settings of an administrator and, within the allow-list, of a container, by the file's keys in
+ * camel case (settings.ts describes them). Precedence: annotation, environment variable, file,
  * default.
  */
 export type Config = {
@@ -29,17 +30,18 @@ export type Config = {
 
 export const CONFIG_PATH = "/etc/qemubox/config.json";
 
-/** Thrown for a key or value that is not understood; the message names key and origin. */
+/** Error for an unknown key or an invalid value; the message names key and origin. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
 }
 
-/** Names that begin like settings and are none: what marks our processes, and what tests are told. */
+/** Variables that begin like settings and are none: marks of our processes, and input of tests. */
 const OTHER_VARIABLES = /^QEMUBOX_(VM$|LAB$|TEST|CONFORMANCE_)/;
 const KEYS = Object.keys(SETTINGS) as SettingKey[];
 
-/** Where settings come from; `file` is the text of the configuration file, null when there is none. */
+/** Sources of settings. */
 export interface ConfigSources {
+  /** Text of the configuration file; null if there is none. */
   readonly file: string | null;
   readonly environment: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
@@ -48,8 +50,9 @@ export interface ConfigSources {
 type Values = Partial<Record<SettingKey, unknown>>;
 
 /**
- * Reads the settings that apply to one container. Pure.
- * @throws ConfigError naming the key, where it stands and what it may be.
+ * Returns the settings that apply to one container. Pure.
+ *
+ * @throws {ConfigError} naming the key, its source and the valid values.
  */
 export function resolveConfig(sources: ConfigSources): Config {
   const set: Values = {
@@ -73,7 +76,7 @@ export function resolveConfig(sources: ConfigSources): Config {
   ) as Config;
 }
 
-/** The name in `Config` of a key. */
+/** Returns the property of `Config` for a key. */
 export function propertyOf(key: SettingKey): keyof Config {
   return key.replace(/_seconds$/, "_ms")
     .replaceAll(/_(.)/g, (_, letter) => letter.toUpperCase()) as keyof Config;
@@ -90,21 +93,21 @@ function parseFile(text: string | null): Values {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new ConfigError(`${CONFIG_PATH} is not JSON: ${(error as Error).message}`);
+    throw new ConfigError(`${CONFIG_PATH} is not JSON: ${messageOf(error)}`);
   }
   const parsed = SCHEMA.safeParse(value);
   if (!parsed.success) throw new ConfigError(`${CONFIG_PATH}: ${explain(parsed.error)}`);
   return parsed.data;
 }
 
-/** A source in which each setting is a text under a name of its own. */
+/** A source with one text per setting. */
 interface NamedSource {
   readonly kind: string;
   readonly nameOf: (key: SettingKey) => string | null;
-  /** A name that begins so is a setting, or is refused. */
+  /** Names with this prefix are settings, or are refused. */
   readonly prefix: string;
   readonly isOther: (name: string) => boolean;
-  /** Names that are known and are no settings. */
+  /** Known names that are not settings. */
   readonly others?: readonly string[];
 }
 
@@ -123,13 +126,13 @@ function named(
     const { schema, isNumber = false }: Setting = SETTINGS[key];
     const parsed = schema.safeParse(isNumber ? Number(text) : text);
     if (!parsed.success) {
-      throw new ConfigError(`${kind} ${name}=${JSON.stringify(text)}: ${explain(parsed.error)}`);
+      throw new ConfigError(`${kind} ${name}=${quoted(text)}: ${explain(parsed.error)}`);
     }
     found[key] = parsed.data;
   }
   for (const name of Object.keys(values)) {
     if (!name.startsWith(prefix) || known.has(name) || isOther(name)) continue;
-    throw new ConfigError(`${kind} ${name} is not known; known are ${[...known].join(", ")}`);
+    throw new ConfigError(`unknown ${kind} ${name}: use one of ${[...known].join(", ")}`);
   }
   return found;
 }
@@ -139,22 +142,23 @@ function explain(error: z.ZodError): string {
 }
 
 /**
- * Reads file and environment of this process.
- * @throws ConfigError as `resolveConfig`, and when the file is there but cannot be read.
+ * Returns the settings of the configuration file, the environment of this process and
+ * `annotations`.
+ *
+ * @throws {ConfigError} as `resolveConfig`, and if the file exists but cannot be read.
  */
 export function loadConfig(annotations: Readonly<Record<string, string>> = {}): Config {
   return resolveConfig({
-    file: readIfPresent(CONFIG_PATH),
+    file: readFile(CONFIG_PATH),
     environment: Deno.env.toObject(),
     annotations,
   });
 }
 
-function readIfPresent(path: string): string | null {
+function readFile(path: string): string | null {
   try {
-    return Deno.readTextFileSync(path);
+    return readIfPresent(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw new ConfigError(`${path} cannot be read: ${(error as Error).message}`);
+    throw new ConfigError(`${path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }

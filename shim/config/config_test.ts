@@ -27,7 +27,7 @@ Deno.test("annotation beats environment beats file beats default", () => {
   assert.equal(resolve({ file }).shareDir, "/from/file");
 });
 
-Deno.test("what is not understood is refused with the key's name", () => {
+Deno.test("an unknown key or invalid value is refused by an error that names it", () => {
   const cases: [Partial<ConfigSources>, RegExp][] = [
     [{ file: "{" }, /config\.json is not JSON/],
     [{ file: "[]" }, /config\.json/],
@@ -41,13 +41,19 @@ Deno.test("what is not understood is refused with the key's name", () => {
     [{ file: '{"default_vcpus":"2"}' }, /default_vcpus/],
     [
       { environment: { QEMUBOX_STATEDIR: "/x" } },
-      /QEMUBOX_STATEDIR is not known.*QEMUBOX_STATE_DIR/,
+      /^unknown environment variable QEMUBOX_STATEDIR: use one of .*QEMUBOX_STATE_DIR/,
     ],
-    [{ environment: { QEMUBOX_VCPUS: "2" } }, /QEMUBOX_VCPUS is not known/],
+    [
+      { environment: { QEMUBOX_VCPUS: "2" } },
+      /^unknown environment variable QEMUBOX_VCPUS: use one of /,
+    ],
     [{ annotations: { "io.qemubox.vcpus": "1.5" } }, /io\.qemubox\.vcpus="1\.5"/],
     [{ annotations: { "io.qemubox.vcpus": "0" } }, /io\.qemubox\.vcpus="0"/],
     [{ annotations: { "io.qemubox.memory-mib": "1GiB" } }, /io\.qemubox\.memory-mib="1GiB"/],
-    [{ annotations: { "io.qemubox.qemu-path": "/x" } }, /io\.qemubox\.qemu-path is not known/],
+    [
+      { annotations: { "io.qemubox.qemu-path": "/x" } },
+      /^unknown annotation io\.qemubox\.qemu-path: use one of /,
+    ],
     [{ annotations: { "io.qemubox.boot-timeout-seconds": "soon" } }, /boot-timeout-seconds="soon"/],
   ];
   for (const [sources, expected] of cases) {
@@ -59,7 +65,7 @@ Deno.test("what is not understood is refused with the key's name", () => {
   }
 });
 
-Deno.test("texts are numbers where numbers are wanted; an empty variable is none", () => {
+Deno.test("texts become numbers where the setting is one; an empty variable does not count", () => {
   const environment = { QEMUBOX_DRAIN_TIMEOUT_SECONDS: "0.5", QEMUBOX_CNI_NETWORK: "7" };
   const annotations = { "io.qemubox.vcpus": "2" };
   const config = resolve({ environment: { ...environment, QEMUBOX_LOG_DIR: "" }, annotations });
@@ -68,7 +74,7 @@ Deno.test("texts are numbers where numbers are wanted; an empty variable is none
   assert.equal(logDir, "/var/log/qemubox");
 });
 
-Deno.test("variables of ours that are no settings", () => {
+Deno.test("variables of ours that are not settings are ignored", () => {
   const environment = { QEMUBOX_VM: "default/c1", QEMUBOX_TESTBED: "1", QEMUBOX_LAB: "1" };
   assert.deepEqual(resolve({ environment }), resolve({}));
 });
@@ -85,6 +91,6 @@ Deno.test("any text is a configuration or a ConfigError", () => {
   }));
 });
 
-Deno.test("other annotations are none of ours", () => {
+Deno.test("annotations of other programs are ignored", () => {
   assert.equal(resolve({ annotations: { "io.kubernetes.cri.foo": "x" } }).accelerator, "auto");
 });

@@ -37,7 +37,7 @@ ours("it returns the running one", "a second start of the same id is refused", a
   await using shim = await Shim.start(host, id, bundle);
   const second = await host.call(id, "start", { cwd: bundle });
   assert.notEqual(second.code, 0);
-  assert.match(second.stderr, /is running already/);
+  assert.match(second.stderr, /is already running/);
   assert.equal(await codeOf(shim.task.state({ id })), "NotFound");
   await shim.shutdown();
 });

@@ -204,7 +204,7 @@ e2e("a container that fails to join leaves the pod as it was", async (bench) => 
   assert.equal((await task(pod.id))?.status, "RUNNING");
   await pod.end();
   const gone = await ctr(...pod.args(id, ["true"], ["--rm"]));
-  assert.match(gone.stderr, /the pod's sandbox .* has no running shim/);
+  assert.match(gone.stderr, /pod sandbox .* has no running shim/);
 });
 
 e2e("a container's end, limits and output in a pod are its own", async (bench) => {

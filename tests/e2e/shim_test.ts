@@ -73,7 +73,7 @@ e2e("start takes flags and prints JSON, as containerd up to 2.2 calls it", async
 
   const second = await start(id, bundle);
   assert.notEqual(second.code, 0);
-  assert.match(second.stderr, new RegExp(`a shim for ${NAMESPACE}/${id} is running already`));
+  assert.match(second.stderr, new RegExp(`shim of ${NAMESPACE}/${id} is already running`));
   // One call of each version of the API, on one connection.
   const first = await connect(address);
   await rejectsWith(Code.NotFound, first.task.state({ id }));

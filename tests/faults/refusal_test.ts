@@ -44,7 +44,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     name: "a run directory that cannot be written",
     config: () => ({ run_dir: "/proc/qemubox" }),
-    says: /run folder \/proc\/qemubox\/.* cannot be written .*QEMUBOX_RUN_DIR/,
+    says: /lease directory \/proc\/qemubox\/.* cannot be written .*QEMUBOX_RUN_DIR/,
   },
   {
     name: "KVM that is requested and missing",
