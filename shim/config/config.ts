@@ -132,7 +132,7 @@ function named(
   }
   for (const name of Object.keys(values)) {
     if (!name.startsWith(prefix) || known.has(name) || isOther(name)) continue;
-    throw new ConfigError(`unknown ${kind} ${name}: use one of ${[...known].join(", ")}`);
+    throw new ConfigError(`${kind} ${name} is unknown: use one of ${[...known].join(", ")}`);
   }
   return found;
 }

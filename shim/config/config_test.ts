@@ -41,18 +41,18 @@ Deno.test("an unknown key or invalid value is refused by an error that names it"
     [{ file: '{"default_vcpus":"2"}' }, /default_vcpus/],
     [
       { environment: { QEMUBOX_STATEDIR: "/x" } },
-      /^unknown environment variable QEMUBOX_STATEDIR: use one of .*QEMUBOX_STATE_DIR/,
+      /^environment variable QEMUBOX_STATEDIR is unknown: use one of .*QEMUBOX_STATE_DIR/,
     ],
     [
       { environment: { QEMUBOX_VCPUS: "2" } },
-      /^unknown environment variable QEMUBOX_VCPUS: use one of /,
+      /^environment variable QEMUBOX_VCPUS is unknown: use one of /,
     ],
     [{ annotations: { "io.qemubox.vcpus": "1.5" } }, /io\.qemubox\.vcpus="1\.5"/],
     [{ annotations: { "io.qemubox.vcpus": "0" } }, /io\.qemubox\.vcpus="0"/],
     [{ annotations: { "io.qemubox.memory-mib": "1GiB" } }, /io\.qemubox\.memory-mib="1GiB"/],
     [
       { annotations: { "io.qemubox.qemu-path": "/x" } },
-      /^unknown annotation io\.qemubox\.qemu-path: use one of /,
+      /^annotation io\.qemubox\.qemu-path is unknown: use one of /,
     ],
     [{ annotations: { "io.qemubox.boot-timeout-seconds": "soon" } }, /boot-timeout-seconds="soon"/],
   ];

@@ -21,13 +21,13 @@ e2e("unknown and wrong settings fail Create and are named", async (bench) => {
   };
   assert.match(
     await refused(...annotations({ vcpu: "2" })),
-    /annotation io\.qemubox\.vcpu is not known; known are .*io\.qemubox\.vcpus/,
+    /annotation io\.qemubox\.vcpu is unknown: use one of .*io\.qemubox\.vcpus/,
   );
   assert.match(
     await refused(...annotations({ vcpus: "two" })),
     new RegExp(`^${FAILED}annotation io\\.qemubox\\.vcpus="two": `),
   );
-  assert.match(await refused(...annotations({ "state-dir": "/x" })), /state-dir is not known/);
+  assert.match(await refused(...annotations({ "state-dir": "/x" })), /state-dir is unknown/);
   {
     using _ = configured({ vcpus: 2 });
     assert.match(await refused(), /\/etc\/qemubox\/config\.json: .*vcpus/);

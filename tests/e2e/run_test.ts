@@ -202,6 +202,6 @@ e2e("a missing mount source or an unknown annotation is refused by name", async 
   );
   assert.match(
     await refused("--annotation", "io.qemubox.no-such-thing=1"),
-    /^ctr: [^\n]*annotation io\.qemubox\.no-such-thing is not known[^\n]*$/,
+    /^ctr: [^\n]*annotation io\.qemubox\.no-such-thing is unknown[^\n]*$/,
   );
 });

@@ -64,7 +64,7 @@ const REFUSALS: readonly Refusal[] = [
   {
     name: "an unknown annotation",
     flags: ["--annotation", "io.qemubox.qemu-path=/x"],
-    says: /annotation io\.qemubox\.qemu-path is not known/,
+    says: /annotation io\.qemubox\.qemu-path is unknown/,
   },
   {
     name: "a corrupt root image",
