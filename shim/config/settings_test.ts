@@ -1,4 +1,4 @@
-/** Each setting: what it changes, and that all of them are written down. */
+/** The effect of each setting, and the consistency of the table. */
 
 import assert from "node:assert/strict";
 import { system } from "../../ffi/mod.ts";
@@ -26,7 +26,7 @@ import { exists, temporaryFolder } from "../testing/test_support.ts";
 import { networkFacts } from "../lease/network_facts.ts";
 import { templatePath } from "../plan/disk_template.ts";
 
-/** A host with all files of a machine, and a bundle on it. */
+/** A host with all files of a VM, and a bundle. */
 class Host implements Disposable {
   readonly #folder = temporaryFolder();
   readonly path = this.#folder.path;
@@ -43,7 +43,7 @@ class Host implements Disposable {
     this.file("snapshot/layer.erofs", " ".repeat(512));
   }
 
-  /** Makes a file; returns its path. */
+  /** Makes a file and returns its path. */
   file(name: string, text = ""): string {
     const path = `${this.path}/${name}`;
     Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
@@ -51,7 +51,7 @@ class Host implements Disposable {
     return path;
   }
 
-  /** The settings with these in the file, or in annotations where they belong there. */
+  /** Resolves settings that are in the file or, if they are for containers alone, in annotations. */
   config(settings: Partial<Record<SettingKey, unknown>>): Config {
     const here = { share_dir: `${this.path}/share`, state_dir: `${this.path}/state` };
     const ofContainer = (key: string) => isOfContainer(key as SettingKey);
@@ -66,7 +66,7 @@ class Host implements Disposable {
     });
   }
 
-  /** What a container would be made of. */
+  /** Plans a container. */
   plan(
     settings: Partial<Record<SettingKey, unknown>>,
     spec: OciSpec = {},
@@ -97,8 +97,8 @@ function isOfContainer(key: SettingKey): boolean {
   return audience === "container";
 }
 
-/** One of the files of a machine is another one. */
-function isFound(key: SettingKey, property: keyof CreatePlan["vm"]["files"]): (host: Host) => void {
+/** Checks that a setting replaces the path of one of the VM's files. */
+function isFound(key: SettingKey, property: keyof CreatePlan["files"]): (host: Host) => void {
   return (host) => {
     assert(host.plan({}).files[property]?.startsWith(`${host.path}/share/`), property);
     const other = host.file("other/file");
@@ -109,13 +109,13 @@ function isFound(key: SettingKey, property: keyof CreatePlan["vm"]["files"]): (h
 
 const NAME = { namespace: "default", id: "c1" };
 
-/** A container with a memory limit. */
+/** Specification of a container with a memory limit. */
 function limitedTo(mib: number): OciSpec {
   const resources = { memory: { limit: mib << 20 } };
   return { linux: { resources, namespaces: [{ type: "network" }] } };
 }
 
-/** The effect of each setting, or the test that shows it and names the setting. */
+/** Effect of each setting, or the test of the effect, which names the setting. */
 const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
   share_dir: (host) => {
     const { kernelPath } = host.plan({}).files;
@@ -236,7 +236,7 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     assert.equal(plan.size.memoryMibMax - plan.size.memoryMib, 128);
     assert.equal(plan.memoryByPressure?.mostMib, plan.size.memoryMibMax);
     assert.equal(host.plan({}).memoryByPressure, null);
-    // A container with a limit gets no more than that by itself: an update has to raise it.
+    // A container with a limit gets more only by an update of the limit.
     const limited = host.plan({ memory_mib_max: 640 }, limitedTo(256));
     assert.equal(limited.memoryByPressure, null);
     assert.equal(limited.size.memoryMibMax, plan.size.memoryMibMax);
@@ -273,7 +273,7 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
   },
 };
 
-Deno.test("a snapshot's own image is written to, whatever the settings say", () => {
+Deno.test("a snapshot's own writable image takes precedence over the settings", () => {
   using host = new Host();
   const image = { type: "ext4", source: "/s/9/rwlayer.img", options: ["rw", "loop"] };
   const options = ["upperdir={{ mount 0 }}/upper", "lowerdir={{ mount 1 }}"];
@@ -285,7 +285,7 @@ Deno.test("a snapshot's own image is written to, whatever the settings say", () 
   }
 });
 
-Deno.test("more layers than a disk is cut into are files", () => {
+Deno.test("more layers than a disk takes become files", () => {
   using host = new Host();
   const kind = (count: number) => {
     const lower = `lowerdir={{ overlay 0 ${count - 1} }}`;
@@ -307,7 +307,7 @@ for (const [key, effect] of Object.entries(EFFECTS)) {
   });
 }
 
-Deno.test("names follow from the key", () => {
+Deno.test("variable, annotation and property derive from the key", () => {
   assert.equal(variableOf("state_dir"), "QEMUBOX_STATE_DIR");
   assert.equal(annotationOf("state_dir"), null);
   assert.equal(variableOf("boot_timeout_seconds"), "QEMUBOX_BOOT_TIMEOUT_SECONDS");
@@ -318,7 +318,7 @@ Deno.test("names follow from the key", () => {
   assert.equal(propertyOf("memory_mib"), "memoryMib");
 });
 
-Deno.test("what net/ and qemu/ say as well is said in the same way", () => {
+Deno.test("constants that net/ and qemu/ have, too, are the same", () => {
   assert.equal(SETTINGS.cni_bin_dir.default, DEFAULT_PLUGIN_PATH.join(":"));
   assert(SETTINGS.cni_network.defaultText!.includes(DEFAULT_NETWORK));
   assert.deepEqual(Object.keys(NETWORK_ANNOTATIONS).toSorted(), Object.values(OF_NET).toSorted());
@@ -326,9 +326,9 @@ Deno.test("what net/ and qemu/ say as well is said in the same way", () => {
   assert(!SETTINGS.vcpus.schema.safeParse(VCPUS_MAX + 1).success);
 });
 
-Deno.test("each default is a value that could be set", () => {
+Deno.test("each default is a valid value, or is described", () => {
   for (const [key, { schema, default: value, defaultText }] of Object.entries<Setting>(SETTINGS)) {
     if (value !== null) assert(schema.safeParse(value).success, key);
-    else assert.notEqual(defaultText, undefined, `${key} has no words for its default`);
+    else assert.notEqual(defaultText, undefined, `${key} has no text for its default`);
   }
 });
