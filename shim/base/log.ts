@@ -118,7 +118,9 @@ function valueText(value: unknown): string {
   return /^[\w./:@%+-]+$/.test(text) ? text : quotedText(text);
 }
 
-/** Returns `text` as a JSON string of printable characters only: messages hold text of the guest. */
+/**
+ * Returns `text` as a JSON string of printable characters only: messages hold text of the guest.
+ */
 function quotedText(text: string): string {
   return JSON.stringify(text).replaceAll(
     /[\p{C}\p{Zl}\p{Zp}]/gu,

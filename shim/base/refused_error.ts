@@ -8,8 +8,8 @@
 export type RefusalKind = "invalid" | "unsupported" | "host" | "aborted";
 
 /**
- * Error of the rooms below `task/` that names the refused thing, the reason and, if there is one, the
- * fix. `task/errors.ts` turns its kind into a status code; no other room makes an RpcError.
+ * Error of the rooms below `task/` that names the refused thing, the reason and, if there is one,
+ * the fix. `task/errors.ts` turns its kind into a status code; no other room makes an RpcError.
  */
 export class RefusedError extends Error {
   override readonly name = "RefusedError";

@@ -49,9 +49,9 @@ export async function undoLease(
 }
 
 /**
- * Returns the living processes of a sandbox: those in the lease, checked by start time, and those of
- * intents that never became facts. The latter are found by a mark that they carry: the shim's socket
- * in its arguments, the VM's name in the environment of QEMU and its helpers.
+ * Returns the living processes of a sandbox: those in the lease, checked by start time, and those
+ * of intents that never became facts. The latter are found by a mark that they carry: the shim's
+ * socket in its arguments, the VM's name in the environment of QEMU and its helpers.
  */
 export function processesOf(facts: LeaseFacts, self: Pid): Pid[] {
   const pids = new Set<number>();
@@ -97,7 +97,8 @@ function releaseCid({ cidLock, intents, runtimeDir }: LeaseFacts, system: System
     throw new Error(`${cidLock} is still held by a process`);
   }
   if (!intents.includes(CID_INTENT)) return;
-  // Allocated and not written down: it is among those that no process holds, and all of these may go.
+  // Allocated and not written down: it is among those that no process holds, and all of these may
+  // go.
   const directory = `${runFolderOf(runtimeDir)}/${CID_FOLDER}`;
   for (const { name } of listIfPresent(directory)) removeCidLease(`${directory}/${name}`, system);
 }

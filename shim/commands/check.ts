@@ -7,9 +7,9 @@ import { checkNetwork } from "../sandbox/network.ts";
 import { networkFacts } from "../lease/network_facts.ts";
 
 /**
- * `check`, for people: checks that the networks of a container are as their plugins left them (CHECK
- * of CNI). Only people call it: containerd has no such call, and a container's start does not wait
- * for it.
+ * `check`, for people: checks that the networks of a container are as their plugins left them
+ * (CHECK of CNI). Only people call it: containerd has no such call, and a container's start does
+ * not wait for it.
  *
  * @throws {Error} if a network changed, or if the container is on none.
  */

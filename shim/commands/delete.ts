@@ -11,9 +11,9 @@ import { undoLease } from "../cleanup/undo.ts";
 import { networkFacts } from "../lease/network_facts.ts";
 
 /**
- * `delete`, for a shim that containerd lost: kills and removes the rest of the sandbox, and answers as
- * the shim would have. Succeeds if there is nothing to do: containerd also calls it for shims that
- * never came up, and for each container of a pod, of which one removes the sandbox.
+ * `delete`, for a shim that containerd lost: kills and removes the rest of the sandbox, and answers
+ * as the shim would have. Succeeds if there is nothing to do: containerd also calls it for shims
+ * that never came up, and for each container of a pod, of which one removes the sandbox.
  */
 export async function deleteSandbox(flags: Flags): Promise<void> {
   const settings = config();
@@ -74,8 +74,8 @@ function withoutFile(environment: Record<string, string>): Config | null {
 }
 
 /**
- * Returns the facts of a sandbox without a valid lease, because `start` was killed while it wrote it:
- * the sandbox's resources are found by its name.
+ * Returns the facts of a sandbox without a valid lease, because `start` was killed while it wrote
+ * it: the sandbox's resources are found by its name.
  */
 function factsByName(paths: SandboxPaths, flags: Flags, config: Config): LeaseFacts {
   const facts = { bundle: flags.bundle, socketPath: socketPath(flags, flags.address) };

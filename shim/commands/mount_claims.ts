@@ -1,7 +1,7 @@
 /**
- * Mounts of a root file system that this shim makes itself. containerd's mount manager, from 2.2 on,
- * mounts EROFS images on the host and passes the mounts above them, unless the shim claims them; then
- * it passes the images (`erofs_plan.ts`, `rootfs_plan.ts`).
+ * Mounts of a root file system that this shim makes itself. containerd's mount manager, from 2.2
+ * on, mounts EROFS images on the host and passes the mounts above them, unless the shim claims
+ * them; then it passes the images (`erofs_plan.ts`, `rootfs_plan.ts`).
  *
  * `mkfs` stays with containerd: a writable image arrives formatted.
  */

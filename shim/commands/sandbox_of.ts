@@ -3,8 +3,8 @@ import { readSpec } from "../plan/oci.ts";
 import { CONTAINER_TYPE, podRoleOf } from "../plan/pod_role.ts";
 
 /**
- * Returns the id of the sandbox that the container of a bundle joins, or null if it gets its own. Does
- * not parse most specifications.
+ * Returns the id of the sandbox that the container of a bundle joins, or null if it gets its own.
+ * Does not parse most specifications.
  *
  * @throws {Error} naming an invalid annotation.
  */

@@ -12,8 +12,9 @@ export const LISTENER_FD = 3 as Fd;
 
 /**
  * `start`: makes the lease and the listening socket, spawns `serve` detached with the socket, and
- * answers. containerd can connect at once, before `serve` is ready: the kernel queues the connection.
- * For a pod container the answer is the socket of its sandbox's shim, which runs already.
+ * answers. containerd can connect at once, before `serve` is ready: the kernel queues the
+ * connection. For a pod container the answer is the socket of its sandbox's shim, which runs
+ * already.
  *
  * Writes nothing but the answer to stdout and stderr, which containerd reads together.
  *
@@ -70,8 +71,8 @@ function createLease(...args: Parameters<typeof Lease.create>): Lease {
 }
 
 /**
- * Returns the arguments of `serve`: the same flags, as with containerd's own shims, so that `ps` shows
- * the container. By the socket, `delete` finds a shim that died before it was in the lease.
+ * Returns the arguments of `serve`: the same flags, as with containerd's own shims, so that `ps`
+ * shows the container. By the socket, `delete` finds a shim that died before it was in the lease.
  */
 function serveArguments(flags: Flags, socket: string, debug: boolean): string[] {
   return [
@@ -83,8 +84,8 @@ function serveArguments(flags: Flags, socket: string, debug: boolean): string[] 
 }
 
 /**
- * Opens the FIFO that containerd copies into its log, for the output of `serve` when it crashes. Does
- * not wait for containerd: without a reader the output is dropped.
+ * Opens the FIFO that containerd copies into its log, for the output of `serve` when it crashes.
+ * Does not wait for containerd: without a reader the output is dropped.
  */
 function openLogFifo(bundle: string): Fd | "null" {
   try {

@@ -51,7 +51,9 @@ class Host implements Disposable {
     return path;
   }
 
-  /** Resolves settings that are in the file or, if they are for containers alone, in annotations. */
+  /**
+   * Resolves settings that are in the file or, if they are for containers alone, in annotations.
+   */
   config(settings: Partial<Record<SettingKey, unknown>>): Config {
     const here = { share_dir: `${this.path}/share`, state_dir: `${this.path}/state` };
     const ofContainer = (key: string) => isOfContainer(key as SettingKey);

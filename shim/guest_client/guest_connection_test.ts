@@ -22,7 +22,9 @@ import { settle } from "../testing/test_support.ts";
 const never = new AbortController().signal;
 type GuestSystem = Partial<ServiceImpl<typeof guest.System>>;
 
-/** Connects to an in-memory guest with these methods and streams; null: it answers for no stream. */
+/**
+ * Connects to an in-memory guest with these methods and streams; null: it answers for no stream.
+ */
 async function connected(system: GuestSystem, streams: string[] | null = []) {
   const server = new TtrpcServer([implement(guest.System, system)]);
   const dialled: ByteStream[] = [];

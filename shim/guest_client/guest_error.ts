@@ -9,8 +9,8 @@ import { type Code, RpcError } from "../../proto/mod.ts";
 export type GuestErrorKind = "unanswered" | "hostile" | "refused";
 
 /**
- * Error of a call into the guest. `task/errors.ts` turns its kind into a status code. Its message may
- * hold text of a hostile guest: neither bounded nor printable.
+ * Error of a call into the guest. `task/errors.ts` turns its kind into a status code. Its message
+ * may hold text of a hostile guest: neither bounded nor printable.
  */
 export class GuestError extends Error {
   override readonly name = "GuestError";

@@ -11,8 +11,8 @@ export interface InputSource {
 const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Copies stdin into the guest until CloseIO. Bytes written before CloseIO go first: the end of input
- * travels in-band after them.
+ * Copies stdin into the guest until CloseIO. Bytes written before CloseIO go first: the end of
+ * input travels in-band after them.
  */
 export class InputPump {
   /** Resolves with the error that lost input, or with null at any other end. Never rejects. */

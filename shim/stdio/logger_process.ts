@@ -5,7 +5,9 @@ import type { OutputTarget } from "./stdio_target.ts";
 
 /** Timeout of a logger's readiness. Milliseconds. */
 const READY_TIMEOUT_MS = 10_000;
-/** Time between the end of a logger's input and SIGTERM, and from there to SIGKILL. Milliseconds. */
+/**
+ * Time between the end of a logger's input and SIGTERM, and from there to SIGKILL. Milliseconds.
+ */
 const END_GRACE_MS = 10_000, TERM_GRACE_MS = 2_000;
 
 /** Output stream of a process. */
@@ -70,8 +72,8 @@ export class LoggerProcess {
    * Starts the logger and waits until it is ready. It gets an empty stream for each that is not
    * among `kinds`.
    *
-   * @throws {RefusedError} `invalid` if it cannot be started; `host` if it is not ready in time. Its
-   *   process is gone then.
+   * @throws {RefusedError} `invalid` if it cannot be started; `host` if it is not ready in time.
+   *   Its process is gone then.
    */
   static async start(
     address: string,
@@ -123,8 +125,8 @@ export class LoggerProcess {
   }
 
   /**
-   * Ends the logger's input and waits for its exit. It may take `graceMs` for the rest of its input,
-   * then gets SIGTERM, and SIGKILL after another `termGraceMs`.
+   * Ends the logger's input and waits for its exit. It may take `graceMs` for the rest of its
+   * input, then gets SIGTERM, and SIGKILL after another `termGraceMs`.
    */
   end(graceMs: number = END_GRACE_MS, termGraceMs: number = TERM_GRACE_MS): Promise<void> {
     return this.#exited ??= (async () => {

@@ -75,8 +75,8 @@ export class ProcessIo implements AsyncDisposable {
 
   /**
    * Opens stdin and begins to copy it, when the process is started. Until then the client's write
-   * blocks. So it cannot reach the end of its input, and call CloseIO, before it has the task to call
-   * it on (ctr would then never call it).
+   * blocks. So it cannot reach the end of its input, and call CloseIO, before it has the task to
+   * call it on (ctr would then never call it).
    */
   start(): void {
     if (this.#stdin === null || this.#input !== null) return;
@@ -102,8 +102,8 @@ export class ProcessIo implements AsyncDisposable {
   }
 
   /**
-   * Ends stdin and delivers the rest of the output, since the process has exited. Drops output whose
-   * reader takes nothing for `drainMs`.
+   * Ends stdin and delivers the rest of the output, since the process has exited. Drops output
+   * whose reader takes nothing for `drainMs`.
    */
   async drain(drainMs: number): Promise<void> {
     this.#endInput();

@@ -13,8 +13,8 @@ import type { Volume } from "../plan/volume_plan.ts";
  * Moves this process into its own mount namespace.
  *
  * Only the shim and its helpers see the mounts that the shim makes for its VM. The mounts are gone
- * with the last of these processes: a killed shim leaks none. Mounts that the host makes later still
- * arrive here, as far as the host shares them (mount_namespaces(7), MS_SLAVE).
+ * with the last of these processes: a killed shim leaks none. Mounts that the host makes later
+ * still arrive here, as far as the host shares them (mount_namespaces(7), MS_SLAVE).
  *
  * Deno has several threads and unshare(2) moves the calling one: only the main thread makes mounts
  * and spawns helpers.
@@ -42,10 +42,10 @@ interface MountPoint {
 /**
  * Fills the directory that virtiofsd shares: everything in it is a mount.
  *
- * Read-only mounts are read-only here, on the host, with everything below them: virtiofsd itself can
- * write wherever one volume is writable. The guest cannot open device files in them, and mounts that
- * the host makes below a volume later do not appear. The directory itself is read-only too: it lies
- * in the host's memory.
+ * Read-only mounts are read-only here, on the host, with everything below them: virtiofsd itself
+ * can write wherever one volume is writable. The guest cannot open device files in them, and mounts
+ * that the host makes below a volume later do not appear. The directory itself is read-only too: it
+ * lies in the host's memory.
  *
  * Must run in the shim's own mount namespace.
  *
