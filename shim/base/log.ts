@@ -85,7 +85,7 @@ export function withFields(log: Logger, fields: LogFields): Logger {
 /**
  * Adds the fields of one record to the context.
  *
- * @throws {TypeError} for a key that is no logfmt key, or that a line has already.
+ * @throws {TypeError} for an invalid key, or one that a line has already.
  */
 function logger(bound: ContextLogger, fields: LogFields | undefined): ContextLogger {
   if (fields === undefined) return bound;

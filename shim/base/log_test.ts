@@ -110,8 +110,8 @@ Deno.test("a message stays one line and one value, with printable characters onl
 });
 
 Deno.test("shims append to one file", () => {
-  using folder = temporaryFolder();
-  const path = `${folder.path}/logs/deep`;
+  using directory = temporaryFolder();
+  const path = `${directory.path}/logs/deep`;
   for (const text of ["one\n", "two\n"]) {
     const fd = openLogFile(path, "x.log")!;
     system.write(fd, new TextEncoder().encode(text));
@@ -122,12 +122,12 @@ Deno.test("shims append to one file", () => {
 });
 
 Deno.test("a large file is moved aside once", () => {
-  using folder = temporaryFolder();
-  const path = `${folder.path}/x.log`;
+  using directory = temporaryFolder();
+  const path = `${directory.path}/x.log`;
   Deno.writeTextFileSync(path, "old");
   Deno.truncateSync(path, 16 * 1024 * 1024 + 1);
-  for (let time = 0; time < 2; time++) system.close(openLogFile(folder.path, "x.log")!);
-  assert.deepEqual([...Deno.readDirSync(folder.path)].map((one) => one.name).sort(), [
+  for (let time = 0; time < 2; time++) system.close(openLogFile(directory.path, "x.log")!);
+  assert.deepEqual([...Deno.readDirSync(directory.path)].map((one) => one.name).sort(), [
     "x.log",
     "x.log.1",
   ]);
@@ -135,12 +135,12 @@ Deno.test("a large file is moved aside once", () => {
 });
 
 Deno.test("a symbolic link in place of the log is not followed", () => {
-  using folder = temporaryFolder();
-  Deno.writeTextFileSync(`${folder.path}/victim`, "");
-  Deno.symlinkSync(`${folder.path}/victim`, `${folder.path}/x.log`);
-  assert.equal(openLogFile(folder.path, "x.log"), null);
+  using directory = temporaryFolder();
+  Deno.writeTextFileSync(`${directory.path}/victim`, "");
+  Deno.symlinkSync(`${directory.path}/victim`, `${directory.path}/x.log`);
+  assert.equal(openLogFile(directory.path, "x.log"), null);
 });
 
 Deno.test("openLogFile returns null where no file can be made", () => {
-  assert.equal(openLogFile("/proc/no-such-folder", "x.log"), null);
+  assert.equal(openLogFile("/proc/no-such-directory", "x.log"), null);
 });

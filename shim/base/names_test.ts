@@ -45,9 +45,9 @@ Deno.test("two containerds on one host share no socket", () => {
 Deno.test("a namespace named like a directory of ours does not use that directory", () => {
   for (const namespace of RESERVED_FOLDERS) {
     const { lease } = sandboxPaths(config, { namespace, id: "c1" });
-    const folder = lease.split("/").at(-2)!;
-    assert.ok(!RESERVED_FOLDERS.has(folder), lease);
+    const directory = lease.split("/").at(-2)!;
+    assert.ok(!RESERVED_FOLDERS.has(directory), lease);
     // Nor that of another namespace: an identifier begins with a letter or digit.
-    assert.doesNotMatch(folder, /^[A-Za-z0-9]/);
+    assert.doesNotMatch(directory, /^[A-Za-z0-9]/);
   }
 });

@@ -3,7 +3,7 @@
  * - `invalid`: the request contradicts itself, or a value of it is malformed.
  * - `unsupported`: the value is well-formed, but the shim does not implement it.
  * - `host`: this host lacks something, or is in a state that does not allow it.
- * - `aborted`: something changed meanwhile; the same request may succeed when it is repeated.
+ * - `aborted`: the host changed meanwhile; the request may succeed if it is repeated.
  */
 export type RefusalKind = "invalid" | "unsupported" | "host" | "aborted";
 

@@ -10,24 +10,24 @@ import { MNT, type System } from "../../ffi/mod.ts";
  *
  * @throws {Error} naming the mounts that cannot be undone.
  */
-export function removeFolder(system: System, folder: string): void {
-  unmountBelow(system, folder);
-  removeIfPresent(folder, { recursive: true });
+export function removeFolder(system: System, directory: string): void {
+  unmountBelow(system, directory);
+  removeIfPresent(directory, { recursive: true });
 }
 
-function unmountBelow(system: System, folder: string): void {
-  for (const target of mountsBelow(Deno.readTextFileSync("/proc/self/mountinfo"), folder)) {
+function unmountBelow(system: System, directory: string): void {
+  for (const target of mountsBelow(Deno.readTextFileSync("/proc/self/mountinfo"), directory)) {
     system.unmount(target, MNT.DETACH | MNT.NOFOLLOW);
   }
-  const left = mountsBelow(Deno.readTextFileSync("/proc/self/mountinfo"), folder);
+  const left = mountsBelow(Deno.readTextFileSync("/proc/self/mountinfo"), directory);
   if (left.length > 0) throw new Error(`still mounted: ${left.join(", ")}`);
 }
 
 /** Returns the mount points at or below a directory, deepest first, from mountinfo (proc(5)). */
-export function mountsBelow(mountinfo: string, folder: string): string[] {
+export function mountsBelow(mountinfo: string, directory: string): string[] {
   return mountinfo.split("\n")
     .map((line) => (line.split(" ")[4] ?? "").replaceAll(/\\([0-7]{3})/g, unescape))
-    .filter((target) => target === folder || target.startsWith(`${folder}/`))
+    .filter((target) => target === directory || target.startsWith(`${directory}/`))
     .reverse();
 }
 

@@ -21,12 +21,12 @@ export async function reconcile(
   onHost?: OnHost,
 ): Promise<void> {
   try {
-    for (const folder of leaseFolders(config.runDir)) {
-      const facts = readLease(folder);
+    for (const directory of leaseFolders(config.runDir)) {
+      const facts = readLease(directory);
       if (facts === null || !isForgotten(facts)) continue;
       const sandbox = vmName(facts);
       log.warn("reconcile: removing a sandbox without shim and bundle", { sandbox });
-      for (const failure of await undoLease(system, facts, folder, onHost)) {
+      for (const failure of await undoLease(system, facts, directory, onHost)) {
         log.error(`reconcile: ${failure.message}`, { sandbox });
       }
     }

@@ -17,7 +17,7 @@ function facts(init: Partial<LeaseFacts>): LeaseFacts {
     bundle: "/no/such/bundle",
     shim: dead,
     socketPath: "/no/such/socket",
-    runtimeDir: "/no/such/folder",
+    runtimeDir: "/no/such/directory",
     cidLock: null,
     processes: [],
     cgroups: [],
@@ -29,12 +29,12 @@ function facts(init: Partial<LeaseFacts>): LeaseFacts {
 }
 
 Deno.test("a sandbox is forgotten if it has neither a living shim nor a bundle", () => {
-  using folder = temporaryFolder();
+  using directory = temporaryFolder();
   assert.equal(isForgotten(facts({})), true);
   assert.equal(isForgotten(facts({ shim: alive })), false);
-  assert.equal(isForgotten(facts({ bundle: folder.path })), false, "containerd will delete it");
+  assert.equal(isForgotten(facts({ bundle: directory.path })), false, "containerd will delete it");
   assert.equal(
-    isForgotten(facts({ shim: null, bundle: folder.path })),
+    isForgotten(facts({ shim: null, bundle: directory.path })),
     false,
     "the shim is starting",
   );
@@ -47,15 +47,15 @@ Deno.test("a sandbox is forgotten if it has neither a living shim nor a bundle",
 });
 
 Deno.test("reconcile removes forgotten sandboxes and nothing else", async () => {
-  using folder = temporaryFolder();
-  const config = { runDir: folder.path, stateDir: folder.path, cniBinDir: [] };
+  using directory = temporaryFolder();
+  const config = { runDir: directory.path, stateDir: directory.path, cniBinDir: [] };
   const make = (namespace: string, id: string, shim: typeof alive) => {
     const name = { namespace, id };
     const paths = sandboxPaths(config, name);
     Deno.mkdirSync(paths.shared, { recursive: true });
     const lease = Lease.create(paths, name, {
       bundle: "/no/such/bundle",
-      socketPath: `${folder.path}/socket-${namespace}-${id}`,
+      socketPath: `${directory.path}/socket-${namespace}-${id}`,
     });
     lease.record(null, { shim });
     return paths;
@@ -65,16 +65,16 @@ Deno.test("reconcile removes forgotten sandboxes and nothing else", async () => 
     ...[...RESERVED_FOLDERS].map((namespace) => make(namespace, "c1", dead)),
   ];
   const kept = make("default", "c2", alive);
-  Deno.mkdirSync(`${folder.path}/default/c3`);
-  Deno.writeTextFileSync(`${folder.path}/default/c3/lease.json`, "null");
-  Deno.writeTextFileSync(`${folder.path}/file`, "");
+  Deno.mkdirSync(`${directory.path}/default/c3`);
+  Deno.writeTextFileSync(`${directory.path}/default/c3/lease.json`, "null");
+  Deno.writeTextFileSync(`${directory.path}/file`, "");
   const log = new MemoryLog();
   await reconcile(system, config, log);
   for (const paths of forgotten) {
     assert.ok(!exists(paths.lease) && !exists(paths.runtime), paths.lease);
   }
   assert.ok(exists(kept.lease) && exists(kept.runtime));
-  assert.ok(exists(`${folder.path}/default/c3/lease.json`));
+  assert.ok(exists(`${directory.path}/default/c3/lease.json`));
   assert.deepEqual(
     log.at("warn").sort(),
     ["default", ...RESERVED_FOLDERS].sort().map((namespace) =>
@@ -86,6 +86,10 @@ Deno.test("reconcile removes forgotten sandboxes and nothing else", async () => 
 
 Deno.test("reconcile does nothing on a host without sandboxes", async () => {
   const log = new MemoryLog();
-  await reconcile(system, { runDir: "/no/such/folder", stateDir: "/no/such", cniBinDir: [] }, log);
+  await reconcile(
+    system,
+    { runDir: "/no/such/directory", stateDir: "/no/such", cniBinDir: [] },
+    log,
+  );
   assert.deepEqual(log.lines, []);
 });

@@ -33,9 +33,9 @@ Deno.test("mountsBelow returns the mounts below a directory, last one first and 
 /** A sandbox whose shim was killed: processes, directories, socket and lease are left. */
 class Wreck implements Disposable {
   readonly name = { namespace: "default", id: `c${crypto.randomUUID().slice(0, 8)}` };
-  readonly folder = temporaryFolder();
-  readonly paths = sandboxPaths({ runDir: this.folder.path }, this.name);
-  readonly socket = `${this.folder.path}/socket-${this.name.id}`;
+  readonly directory = temporaryFolder();
+  readonly paths = sandboxPaths({ runDir: this.directory.path }, this.name);
+  readonly socket = `${this.directory.path}/socket-${this.name.id}`;
   readonly lease: Lease;
   readonly #children: Child[] = [];
   readonly #silence = system.pipe();
@@ -85,7 +85,7 @@ class Wreck implements Disposable {
       system.close(read);
       system.close(write);
     }
-    this.folder[Symbol.dispose]();
+    this.directory[Symbol.dispose]();
   }
 }
 
@@ -104,7 +104,7 @@ Deno.test("undoLease kills and removes everything that a lease names, and nothin
       { role: "virtiofsd", pid: reused.pid, startTime: `${processStartTime(reused.pid)}0` },
     ],
   });
-  const cid = leaseCid(`${wreck.folder.path}/${CID_FOLDER}`);
+  const cid = leaseCid(`${wreck.directory.path}/${CID_FOLDER}`);
   wreck.lease.record(null, { cidLock: cid.path });
   system.close(cid.fd);
 
@@ -124,10 +124,10 @@ Deno.test("undoLease kills and removes everything that a lease names, and nothin
 
 Deno.test("undoLease frees a context id that was allocated and not written down, unless it is held", async () => {
   using wreck = new Wreck();
-  const folder = `${wreck.folder.path}/${CID_FOLDER}`;
-  const stray = leaseCid(folder);
+  const directory = `${wreck.directory.path}/${CID_FOLDER}`;
+  const stray = leaseCid(directory);
   system.close(stray.fd);
-  using held = leaseCid(folder);
+  using held = leaseCid(directory);
   wreck.lease.intend(CID_INTENT);
   assert.deepEqual(await wreck.undo(), []);
   assert.ok(!exists(stray.path));
@@ -198,15 +198,15 @@ function mountTmpfs(target: string): boolean {
 
 Deno.test("undoLease runs the poststop hooks that a killed shim did not", async () => {
   using wreck = new Wreck();
-  const bundle = `${wreck.folder.path}/bundle`;
+  const bundle = `${wreck.directory.path}/bundle`;
   Deno.mkdirSync(bundle);
-  const said = `${wreck.folder.path}/said`;
+  const output = `${wreck.directory.path}/output`;
   const script = (text: string) => [{ path: "/bin/sh", args: ["sh", "-c", text] }];
-  const hooks = { createRuntime: script("exit 1"), poststop: script(`cat >>${said}`) };
+  const hooks = { createRuntime: script("exit 1"), poststop: script(`cat >>${output}`) };
   Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify({ ociVersion: "1.1.0", hooks }));
   wreck.lease.record(null, { hooksOf: bundle });
   assert.deepEqual(await wreck.undo(), []);
-  const { status, id } = JSON.parse(Deno.readTextFileSync(said));
+  const { status, id } = JSON.parse(Deno.readTextFileSync(output));
   assert.deepEqual([status, id], ["stopped", wreck.name.id]);
   assert.deepEqual(wreck.left(), []);
   // Without the bundle the hooks are unknown. Everything else is undone.

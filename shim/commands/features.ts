@@ -2,9 +2,9 @@ import { HOST_HOOKS } from "../plan/host_hooks.ts";
 
 /**
  * Features structure of the OCI runtime specification (features.md), for `-info`: the output of
- * `crun features` of crun 1.28 without what stops at the VM. The container's network namespace,
- * seccomp listeners, labels of security modules and resctrl are not supported. Hooks run on the
- * host, so those of the container are not supported either.
+ * `crun features` of crun 1.28 without the features that stop at the VM. The container's network
+ * namespace, seccomp listeners, labels of security modules and resctrl are not supported. Hooks run
+ * on the host, so those of the container are not supported either.
  */
 export const OCI_FEATURES = {
   ociVersionMin: "1.0.0",

@@ -28,8 +28,8 @@ import { templatePath } from "../plan/disk_template.ts";
 
 /** A host with all files of a VM, and a bundle. */
 class Host implements Disposable {
-  readonly #folder = temporaryFolder();
-  readonly path = this.#folder.path;
+  readonly #directory = temporaryFolder();
+  readonly path = this.#directory.path;
 
   constructor() {
     for (const name of ["kernel-x86_64", "root", "initrd"]) {
@@ -90,7 +90,7 @@ class Host implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#folder[Symbol.dispose]();
+    this.#directory[Symbol.dispose]();
   }
 }
 
@@ -229,9 +229,9 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     const plain = host.plan({}, limited);
     const annotated = host.plan({ memory_mib: 128 }, limited);
     assert.equal(plain.size.memoryMib - annotated.size.memoryMib, 128);
-    const told = (plan: CreatePlan) =>
+    const warns = (plan: CreatePlan) =>
       plan.warnings.some((line) => /memory-mib=128 is less/.test(line));
-    assert.deepEqual([told(plain), told(annotated)], [false, true]);
+    assert.deepEqual([warns(plain), warns(annotated)], [false, true]);
   },
   memory_mib_max: (host) => {
     const plan = host.plan({ memory_mib_max: 640 });

@@ -55,28 +55,28 @@ const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => na
 
 Deno.test("files of all sizes are copied unchanged, out of a guest and into one", async () => {
   using temporary = temporaryFolder();
-  const folder = temporary.path;
+  const directory = temporary.path;
   const guest = new Files();
   guest.files.set("empty", new Uint8Array());
   guest.files.set("small.img", new Uint8Array([1, 2, 3]));
   guest.files.set("one", new Uint8Array(MIB).fill(4));
   guest.files.set("odd", new Uint8Array(2 * MIB + 7).map((_, index) => index));
-  await fetchCheckpoint(guest.checkpoint, `${folder}/new`, 10 * MIB);
-  assert.deepEqual(names(`${folder}/new`), ["empty", "odd", "one", "small.img"]);
+  await fetchCheckpoint(guest.checkpoint, `${directory}/new`, 10 * MIB);
+  assert.deepEqual(names(`${directory}/new`), ["empty", "odd", "one", "small.img"]);
   for (const [name, data] of guest.files) {
-    assertSame(await Deno.readFile(`${folder}/new/${name}`), data);
-    assert.equal((await Deno.stat(`${folder}/new/${name}`)).mode! & 0o777, 0o600);
+    assertSame(await Deno.readFile(`${directory}/new/${name}`), data);
+    assert.equal((await Deno.stat(`${directory}/new/${name}`)).mode! & 0o777, 0o600);
   }
-  await Deno.mkdir(`${folder}/new/folder`);
+  await Deno.mkdir(`${directory}/new/directory`);
   const other = new Files();
-  await sendCheckpoint(other.checkpoint, `${folder}/new`, new AbortController().signal);
+  await sendCheckpoint(other.checkpoint, `${directory}/new`, new AbortController().signal);
   assert.deepEqual([...other.files.keys()].sort(), [...guest.files.keys()].sort());
   for (const [name, data] of guest.files) assertSame(other.files.get(name)!, data);
 });
 
 Deno.test("a checkpoint that no guest of ours has is hostile, and leaves no file", async () => {
   using temporary = temporaryFolder();
-  const folder = temporary.path;
+  const directory = temporary.path;
   const lies: [RegExp, (guest: Files) => void][] = [
     [/has a file "\.\.\/x"/, (guest) => guest.files.set("../x", new Uint8Array(1))],
     [/has a file "a\/b"/, (guest) => guest.files.set("a/b", new Uint8Array(1))],
@@ -95,22 +95,25 @@ Deno.test("a checkpoint that no guest of ours has is hostile, and leaves no file
     const guest = new Files();
     guest.files.set("first", new Uint8Array([1, 2, 3]));
     lie(guest);
-    await assert.rejects(fetchCheckpoint(guest.checkpoint, `${folder}/c`, MIB), (error) => {
+    await assert.rejects(fetchCheckpoint(guest.checkpoint, `${directory}/c`, MIB), (error) => {
       assert.ok(error instanceof GuestError && error.kind === "hostile");
       assert.match(error.message, message);
       return true;
     });
-    assert.deepEqual(names(folder), []);
+    assert.deepEqual(names(directory), []);
   }
 });
 
 Deno.test("a file that exists is neither overwritten nor removed", async () => {
   using temporary = temporaryFolder();
-  const folder = temporary.path;
-  await Deno.symlink("/etc/passwd", `${folder}/small`);
+  const directory = temporary.path;
+  await Deno.symlink("/etc/passwd", `${directory}/small`);
   const guest = new Files();
   guest.files.set("first", new Uint8Array([1]));
   guest.files.set("small", new Uint8Array([1]));
-  await assert.rejects(fetchCheckpoint(guest.checkpoint, folder, MIB), Deno.errors.AlreadyExists);
-  assert.deepEqual(names(folder), ["small"]);
+  await assert.rejects(
+    fetchCheckpoint(guest.checkpoint, directory, MIB),
+    Deno.errors.AlreadyExists,
+  );
+  assert.deepEqual(names(directory), ["small"]);
 });

@@ -189,7 +189,7 @@ Deno.test("closed resolves with the end of the connection, which fails pending c
 });
 
 Deno.test("configure refuses a guest of another build, if this is a compiled shim", async () => {
-  // BUILD is what it is when base/ is loaded: a process of its own.
+  // BUILD is set when base/ is loaded, so this needs its own process.
   const program = `
     globalThis.__qemuboxBuild = "0.1.0 (commit bbbbbbbbbbbb)";
     const { GuestConnection } = await import("./guest_connection.ts");

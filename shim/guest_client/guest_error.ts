@@ -1,7 +1,7 @@
 import { type Code, RpcError } from "../../proto/mod.ts";
 
 /**
- * What went wrong with the guest:
+ * Failure of a call into the guest:
  * - `unanswered`: it did not answer in time.
  * - `hostile`: it sent something that a guest of ours never sends.
  * - `refused`: it answered with an error, or the connection to it is lost.

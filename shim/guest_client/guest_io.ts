@@ -48,9 +48,9 @@ export async function begin<T>(call: () => T | Promise<T>): Promise<T> {
 
 /**
  * Waits for the stdio of a container and the steps that run beside its opening. The first failure
- * aborts `failed`, waits for the other steps and closes what was opened.
+ * aborts `failed`, waits for the other steps and closes the stdio.
  *
- * @throws what failed first.
+ * @throws the first failure.
  */
 export async function ioOf(
   opened: Promise<ProcessIo>,

@@ -72,10 +72,10 @@ const LEASE_BYTES_MAX = 64 * 1024;
 /** The lease of a sandbox, owned by the process that made it. */
 export class Lease {
   #facts: LeaseFacts;
-  readonly #folder: string;
+  readonly #directory: string;
 
-  private constructor(folder: string, facts: LeaseFacts) {
-    this.#folder = folder;
+  private constructor(directory: string, facts: LeaseFacts) {
+    this.#directory = directory;
     this.#facts = facts;
   }
 
@@ -107,10 +107,10 @@ export class Lease {
    *
    * @throws {Error} if there is no valid lease.
    */
-  static open(folder: string): Lease {
-    const facts = readLease(folder);
-    if (facts === null) throw new Error(`no valid lease in ${folder}`);
-    return new Lease(folder, facts);
+  static open(directory: string): Lease {
+    const facts = readLease(directory);
+    if (facts === null) throw new Error(`no valid lease in ${directory}`);
+    return new Lease(directory, facts);
   }
 
   get facts(): LeaseFacts {
@@ -141,13 +141,13 @@ export class Lease {
 
   /** Removes the lease from disk. Everything in it must be undone already. */
   release(): void {
-    removeLease(this.#folder);
+    removeLease(this.#directory);
   }
 
   #write(): void {
-    const temporary = `${this.#folder}/.${FILE}`;
+    const temporary = `${this.#directory}/.${FILE}`;
     Deno.writeTextFileSync(temporary, JSON.stringify(this.#facts), { mode: 0o600 });
-    Deno.renameSync(temporary, `${this.#folder}/${FILE}`);
+    Deno.renameSync(temporary, `${this.#directory}/${FILE}`);
   }
 }
 
@@ -174,8 +174,8 @@ export function firstFacts(
 }
 
 /** Reads a lease; returns null if there is none, or none that is valid for this version. */
-export function readLease(folder: string): LeaseFacts | null {
-  const path = `${folder}/${FILE}`;
+export function readLease(directory: string): LeaseFacts | null {
+  const path = `${directory}/${FILE}`;
   if ((ifPresent(() => Deno.statSync(path))?.size ?? 0) > LEASE_BYTES_MAX) return null;
   const text = readIfPresent(path);
   return text === null ? null : parseLease(text);
@@ -191,11 +191,11 @@ function parseLease(text: string): LeaseFacts | null {
 }
 
 /** Removes a lease's directory, and the namespace's directory above it if that is empty. */
-export function removeLease(folder: string): void {
-  for (const name of [FILE, `.${FILE}`]) removeIfPresent(`${folder}/${name}`);
-  removeIfPresent(folder);
+export function removeLease(directory: string): void {
+  for (const name of [FILE, `.${FILE}`]) removeIfPresent(`${directory}/${name}`);
+  removeIfPresent(directory);
   try {
-    Deno.removeSync(folder.slice(0, folder.lastIndexOf("/")));
+    Deno.removeSync(directory.slice(0, directory.lastIndexOf("/")));
   } catch {
     // Other sandboxes of the namespace still have leases.
   }

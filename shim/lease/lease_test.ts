@@ -12,8 +12,8 @@ function makeLease(runDir: string, name = { namespace: "default", id: "c1" }) {
 }
 
 Deno.test("another process reads the lease as it was last written", () => {
-  using folder = temporaryFolder();
-  const { lease, paths } = makeLease(folder.path);
+  using directory = temporaryFolder();
+  const { lease, paths } = makeLease(directory.path);
   const first = readLease(paths.lease);
   assert.deepEqual(first, {
     version: 1,
@@ -41,24 +41,24 @@ Deno.test("another process reads the lease as it was last written", () => {
 });
 
 Deno.test("only root can read a lease", () => {
-  using folder = temporaryFolder();
-  const { paths } = makeLease(folder.path);
+  using directory = temporaryFolder();
+  const { paths } = makeLease(directory.path);
   assert.equal(Deno.statSync(paths.lease).mode! & 0o077, 0);
   assert.equal(Deno.statSync(`${paths.lease}/lease.json`).mode! & 0o077, 0);
 });
 
 Deno.test("the shim takes over the lease that start made", () => {
-  using folder = temporaryFolder();
-  const { paths } = makeLease(folder.path);
+  using directory = temporaryFolder();
+  const { paths } = makeLease(directory.path);
   const opened = Lease.open(paths.lease);
   opened.record("shim", { shim: { role: "shim", pid: 7, startTime: "9" } });
   assert.deepEqual(readLease(paths.lease)?.shim, { role: "shim", pid: 7, startTime: "9" });
-  assert.throws(() => Lease.open(`${folder.path}/none`), /no valid lease in .*none/);
+  assert.throws(() => Lease.open(`${directory.path}/none`), /no valid lease in .*none/);
 });
 
 Deno.test("recordProcesses adds processes with their start time, unless they have exited", () => {
-  using folder = temporaryFolder();
-  const { lease, paths } = makeLease(folder.path);
+  using directory = temporaryFolder();
+  const { lease, paths } = makeLease(directory.path);
   const self = system.getpid();
   const startTime = processStartTime(self)!;
   lease.intend("qemu");
@@ -74,8 +74,8 @@ Deno.test("recordProcesses adds processes with their start time, unless they hav
 });
 
 Deno.test("an absent, damaged or foreign lease reads as null", () => {
-  using folder = temporaryFolder();
-  const { lease, paths } = makeLease(folder.path);
+  using directory = temporaryFolder();
+  const { lease, paths } = makeLease(directory.path);
   const file = `${paths.lease}/lease.json`;
   const good = lease.facts;
   const foreign: [string, string][] = [
@@ -100,17 +100,17 @@ Deno.test("an absent, damaged or foreign lease reads as null", () => {
   assert.deepEqual(readLease(paths.lease), good);
   Deno.removeSync(file);
   assert.equal(readLease(paths.lease), null);
-  assert.equal(readLease(`${folder.path}/none`), null);
+  assert.equal(readLease(`${directory.path}/none`), null);
 });
 
 Deno.test("release leaves nothing of a lease, and other leases untouched", () => {
-  using folder = temporaryFolder();
-  const one = makeLease(folder.path);
-  const two = makeLease(folder.path, { namespace: "default", id: "c2" });
+  using directory = temporaryFolder();
+  const one = makeLease(directory.path);
+  const two = makeLease(directory.path, { namespace: "default", id: "c2" });
   one.lease.release();
   assert.ok(!exists(one.paths.lease));
   assert.ok(readLease(two.paths.lease) !== null);
   two.lease.release();
-  assert.deepEqual([...Deno.readDirSync(folder.path)], []);
+  assert.deepEqual([...Deno.readDirSync(directory.path)], []);
   two.lease.release();
 });

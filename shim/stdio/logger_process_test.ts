@@ -10,13 +10,13 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** Makes a program of a script, in a directory that is removed at the end of the scope. */
 function program(script: string) {
-  const folder = temporaryFolder();
-  const path = `${folder.path}/logger`;
+  const directory = temporaryFolder();
+  const path = `${directory.path}/logger`;
   Deno.writeTextFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   return {
     address: `binary://${path}`,
-    log: `${folder.path}/log`,
-    [Symbol.dispose]: () => folder[Symbol.dispose](),
+    log: `${directory.path}/log`,
+    [Symbol.dispose]: () => directory[Symbol.dispose](),
   };
 }
 

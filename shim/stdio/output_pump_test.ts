@@ -116,7 +116,7 @@ Deno.test("a stream that closes without its end is cut off", async () => {
   await settle();
   guest.close();
   assert.equal((await pump.ended).kind, "cut-off");
-  assert.deepEqual(target.taken, [1, 2], "what came before it is delivered");
+  assert.deepEqual(target.taken, [1, 2], "bytes before it are delivered");
 });
 
 Deno.test("a reader may stop for any time while the process runs", async () => {

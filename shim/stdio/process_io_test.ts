@@ -13,7 +13,7 @@ class Setting implements Disposable {
   readonly opened: Kind[] = [];
   readonly guest: Record<Kind, ByteStream>;
   readonly host: Record<Kind, ByteStream>;
-  readonly #folder = temporaryFolder();
+  readonly #directory = temporaryFolder();
   readonly #clients: FdStream[] = [];
   firstBytes = 0;
 
@@ -22,7 +22,7 @@ class Setting implements Disposable {
     this.host = { stdin: pairs.stdin[0], stdout: pairs.stdout[0], stderr: pairs.stderr[0] };
     this.guest = { stdin: pairs.stdin[1], stdout: pairs.stdout[1], stderr: pairs.stderr[1] };
     for (const kind of ["stdin", "stdout", "stderr"]) {
-      system.mkfifo(`${this.#folder.path}/${kind}`, 0o600);
+      system.mkfifo(`${this.#directory.path}/${kind}`, 0o600);
     }
   }
 
@@ -36,11 +36,11 @@ class Setting implements Disposable {
 
   /** Returns the FIFOs that this process has open. */
   held(): string[] {
-    return openBelow(this.#folder.path);
+    return openBelow(this.#directory.path);
   }
 
   path(kind: Kind): string {
-    return `${this.#folder.path}/${kind}`;
+    return `${this.#directory.path}/${kind}`;
   }
 
   open(...kinds: Kind[]): Promise<ProcessIo> {
@@ -68,7 +68,7 @@ class Setting implements Disposable {
       this.guest[kind].close();
       this.host[kind].close();
     }
-    this.#folder[Symbol.dispose]();
+    this.#directory[Symbol.dispose]();
   }
 }
 

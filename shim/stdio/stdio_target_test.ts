@@ -9,14 +9,14 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** Makes a FIFO in a directory that is removed at the end of the scope. */
 function fifo() {
-  const folder = temporaryFolder();
-  const path = `${folder.path}/fifo`;
+  const directory = temporaryFolder();
+  const path = `${directory.path}/fifo`;
   system.mkfifo(path, 0o600);
   return {
     path,
     reader: () => new FdStream(system.open(path, O.RDONLY | O.NONBLOCK)),
     writer: () => new FdStream(system.open(path, O.WRONLY | O.NONBLOCK)),
-    [Symbol.dispose]: () => folder[Symbol.dispose](),
+    [Symbol.dispose]: () => directory[Symbol.dispose](),
   };
 }
 
@@ -56,20 +56,20 @@ Deno.test("other schemes and relative paths are refused by name", () => {
 });
 
 Deno.test("an address that cannot be opened is refused by name, and nothing stays open", () => {
-  using folder = temporaryFolder();
-  const file = `${folder.path}/file`;
+  using directory = temporaryFolder();
+  const file = `${directory.path}/file`;
   Deno.writeTextFileSync(file, "");
-  refuses(() => openOutput(`${folder.path}/none`), "invalid", /none/);
+  refuses(() => openOutput(`${directory.path}/none`), "invalid", /none/);
   refuses(() => openOutput(file), "invalid", /file is not a FIFO/);
-  refuses(() => openOutput(`file://${folder.path}`), "invalid", /stdout or stderr/);
-  refuses(() => findInput(`${folder.path}/none`), "invalid", /stdin .*none/);
+  refuses(() => openOutput(`file://${directory.path}`), "invalid", /stdout or stderr/);
+  refuses(() => findInput(`${directory.path}/none`), "invalid", /stdin .*none/);
   refuses(() => findInput(file), "invalid", /file is not a FIFO/);
-  assert.deepEqual(openBelow(folder.path), []);
+  assert.deepEqual(openBelow(directory.path), []);
 });
 
 Deno.test("output is appended to a file, across turns of the event loop", async () => {
-  using folder = temporaryFolder();
-  const path = `${folder.path}/log`;
+  using directory = temporaryFolder();
+  const path = `${directory.path}/log`;
   Deno.writeTextFileSync(path, "old\n");
   using target = openOutput(`file://${path}`);
   for (let i = 0; i < 200; i++) await target.write(bytes("new\n"), { signal: never });

@@ -49,7 +49,7 @@ interface MountPoint {
  *
  * Must run in the shim's own mount namespace.
  *
- * @param folder exists and is empty.
+ * @param directory exists and is empty.
  * @param under directory mounted under it, in which mount points can be made later.
  * @returns the undoing of the mounts; the directory stays.
  * @throws {RefusedError} `host`, naming the mount that failed.
@@ -57,8 +57,8 @@ interface MountPoint {
 export function shareWithVm(
   system: System,
   things: SharedThings,
-  folder: string,
-  under: string = folder,
+  directory: string,
+  under: string = directory,
 ): Disposable {
   const { rootfs, layers, volumes } = things;
   using undo = new DisposableStack();
@@ -76,12 +76,12 @@ export function shareWithVm(
     undo.defer(() => system.unmount(target, MNT.DETACH | MNT.NOFOLLOW));
     described(`bind mount of ${source}`, () => system.restrictMounts(target, attributes));
   };
-  system.mount(under, folder, null, MS.BIND);
-  undo.defer(() => system.unmount(folder, MNT.DETACH | MNT.NOFOLLOW));
+  system.mount(under, directory, null, MS.BIND);
+  undo.defer(() => system.unmount(directory, MNT.DETACH | MNT.NOFOLLOW));
   if (rootfs !== null) {
     const made = new Set<string>();
-    for (const mount of planRootfs(rootfs.mounts, `${folder}/${rootfs.name}`)) {
-      const { type, source, data, target, directories = [] } = mount;
+    for (const mount of planRootfs(rootfs.mounts, `${directory}/${rootfs.name}`)) {
+      const { type, source, data, target, folders = [] } = mount;
       if (!made.has(target)) makeMountPoint({ target, kind: "directory" });
       made.add(target);
       for (const { path, mode } of directories) Deno.mkdirSync(path, { recursive: true, mode });
@@ -92,15 +92,15 @@ export function shareWithVm(
     }
   }
   layers.forEach(({ path }, index) => {
-    const place = { target: `${folder}/${layerName(index)}`, kind: "file" } as const;
+    const place = { target: `${directory}/${layerName(index)}`, kind: "file" } as const;
     bind(place, path, MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV);
   });
   for (const { hostPath, kind, name, readonly, recursive } of volumes) {
     const attributes = MOUNT_ATTR.NODEV | (readonly ? MOUNT_ATTR.RDONLY : 0);
-    bind({ target: `${folder}/${name}`, kind }, hostPath, attributes, recursive ? MS.REC : 0);
+    bind({ target: `${directory}/${name}`, kind }, hostPath, attributes, recursive ? MS.REC : 0);
   }
   // A bind mount ignores MS_RDONLY when it is made; mount(2), "Remounting an existing mount".
-  system.mount("none", folder, null, MS.BIND | MS.REMOUNT | MS.RDONLY);
+  system.mount("none", directory, null, MS.BIND | MS.REMOUNT | MS.RDONLY);
   return undo.move();
 }
 
@@ -125,7 +125,7 @@ export function shareWithPod(
 
 /**
  * Shares the files of a pod container with a VM for which {@linkcode shareWithPod} was called, as a
- * directory named `folder`. It is assembled elsewhere first: a read-only mount must be read-only
+ * directory named `name`. It is assembled elsewhere first: a read-only mount must be read-only
  * when it arrives, since flags set later do not propagate.
  *
  * @returns the undoing; the guest must have released the directory before.
@@ -134,17 +134,17 @@ export function shareWithPod(
 export function shareWithMember(
   system: System,
   things: SharedThings,
-  folder: string,
+  name: string,
   { shared, places, members }: PodPaths,
 ): Disposable {
   using undo = new DisposableStack();
-  const [own, place] = [`${members}/${folder}`, `${places}/${folder}`];
+  const [own, place] = [`${members}/${name}`, `${places}/${name}`];
   Deno.mkdirSync(own, { recursive: true, mode: 0o700 });
   undo.defer(() => removeFolder(system, own));
   undo.use(shareWithVm(system, things, own));
   Deno.mkdirSync(place, { mode: 0o700 });
   undo.defer(() => Deno.removeSync(place));
-  const target = `${shared}/${folder}`;
+  const target = `${shared}/${name}`;
   described(`bind mount of ${own}`, () => system.mount(own, target, null, MS.BIND | MS.REC));
   undo.defer(() => system.unmount(target, MNT.DETACH | MNT.NOFOLLOW));
   return undo.move();

@@ -5,8 +5,8 @@ import { openSnapshotImage } from "./snapshot_image.ts";
 import { temporaryFolder } from "../testing/test_support.ts";
 
 Deno.test("an image belongs to one container at a time and must be a regular file", () => {
-  using folder = temporaryFolder();
-  const image = `${folder.path}/rwlayer.img`;
+  using directory = temporaryFolder();
+  const image = `${directory.path}/rwlayer.img`;
   const refused = (path: string, why: RegExp) =>
     assert.throws(() => openSnapshotImage(system, path), (error: Error) => {
       assert.ok(error instanceof RefusedError && error.kind === "host");
@@ -22,10 +22,10 @@ Deno.test("an image belongs to one container at a time and must be a regular fil
   // Closing the last descriptor frees it.
   system.close(openSnapshotImage(system, image));
 
-  Deno.symlinkSync(image, `${folder.path}/link`);
-  refused(`${folder.path}/link`, /is a symbolic link/);
-  system.mkfifo(`${folder.path}/fifo`, 0o600);
-  refused(`${folder.path}/fifo`, /is not a regular file$/);
-  Deno.mkdirSync(`${folder.path}/folder`);
-  refused(`${folder.path}/folder`, /cannot be opened: .*EISDIR/);
+  Deno.symlinkSync(image, `${directory.path}/link`);
+  refused(`${directory.path}/link`, /is a symbolic link/);
+  system.mkfifo(`${directory.path}/fifo`, 0o600);
+  refused(`${directory.path}/fifo`, /is not a regular file$/);
+  Deno.mkdirSync(`${directory.path}/directory`);
+  refused(`${directory.path}/directory`, /cannot be opened: .*EISDIR/);
 });

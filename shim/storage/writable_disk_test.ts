@@ -16,8 +16,8 @@ Deno.test({
   name: "a disk of any size is a sparse ext4 without a name",
   ignore,
   fn: async () => {
-    using folder = temporaryFolder();
-    const stateDir = folder.path;
+    using directory = temporaryFolder();
+    const stateDir = directory.path;
     for (const mib of [16, 100, 129, 10_240, 1024 * 1024]) {
       const fd = await makeWritableDisk(system, { stateDir, mib, mkfsPath: MKFS });
       try {
@@ -42,8 +42,8 @@ Deno.test({
   name: "a template is made once, and its bytes depend on nothing but its size",
   ignore,
   fn: async () => {
-    using folder = temporaryFolder();
-    const disks = ["a", "b"].map((name) => ({ stateDir: `${folder.path}/${name}`, mib: 64 }));
+    using directory = temporaryFolder();
+    const disks = ["a", "b"].map((name) => ({ stateDir: `${directory.path}/${name}`, mib: 64 }));
     for (const disk of disks) {
       Deno.mkdirSync(disk.stateDir);
       system.close(await makeWritableDisk(system, { ...disk, mkfsPath: MKFS }));
@@ -58,11 +58,11 @@ Deno.test({
 });
 
 Deno.test("a failure names the template or the program, and leaves no file", async () => {
-  using folder = temporaryFolder();
-  const disk = { stateDir: folder.path, mib: 64 };
+  using directory = temporaryFolder();
+  const disk = { stateDir: directory.path, mib: 64 };
   const left = () =>
-    [...Deno.readDirSync(folder.path)].flatMap(({ name }) =>
-      [...Deno.readDirSync(`${folder.path}/${name}`)].map(({ name }) => name)
+    [...Deno.readDirSync(directory.path)].flatMap(({ name }) =>
+      [...Deno.readDirSync(`${directory.path}/${name}`)].map(({ name }) => name)
     );
   await assert.rejects(
     makeWritableDisk(system, { ...disk, mkfsPath: null }),
@@ -82,19 +82,19 @@ Deno.test({
   name: "a file system without O_TMPFILE is used, one without holes is refused",
   ignore,
   fn: async () => {
-    using folder = temporaryFolder();
-    const disk = { stateDir: folder.path, mib: 128, mkfsPath: MKFS };
+    using directory = temporaryFolder();
+    const disk = { stateDir: directory.path, mib: 128, mkfsPath: MKFS };
     const noNameless: System = {
       ...system,
       open: (path, flags, mode) => {
-        if (path === folder.path) throw new SystemError("open", "EOPNOTSUPP");
+        if (path === directory.path) throw new SystemError("open", "EOPNOTSUPP");
         return system.open(path, flags, mode);
       },
     };
     const fd = await makeWritableDisk(noNameless, disk);
     assert.equal(Deno.statSync(`/proc/self/fd/${fd}`).nlink, 0);
     system.close(fd);
-    assert.deepEqual([...Deno.readDirSync(folder.path)].map(({ name }) => name), ["templates"]);
+    assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["templates"]);
     const noHoles: System = {
       ...system,
       nextData: (_, from) => from < disk.mib * MIB ? { start: from, end: disk.mib * MIB } : null,
@@ -110,8 +110,8 @@ Deno.test({
   name: "at most 16 templates are kept, the newest among them",
   ignore,
   fn: async () => {
-    using folder = temporaryFolder();
-    const stateDir = folder.path;
+    using directory = temporaryFolder();
+    const stateDir = directory.path;
     for (let mib = 16; mib < 40; mib++) {
       system.close(await makeWritableDisk(system, { stateDir, mib, mkfsPath: MKFS }));
     }
@@ -121,8 +121,8 @@ Deno.test({
 });
 
 Deno.test("a missing state directory is named", async () => {
-  const disk = { stateDir: "/proc/no-such-folder", mib: 64, mkfsPath: null };
+  const disk = { stateDir: "/proc/no-such-directory", mib: 64, mkfsPath: null };
   await assert.rejects(makeWritableDisk(system, disk), (error) => {
-    return isSystemError(error, "ENOENT") || /no-such-folder/.test((error as Error).message);
+    return isSystemError(error, "ENOENT") || /no-such-directory/.test((error as Error).message);
   });
 });

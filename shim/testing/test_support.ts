@@ -39,11 +39,11 @@ export function temporaryFolder(): Disposable & { readonly path: string } {
 export { isThere as exists } from "../../base/mod.ts";
 
 /** Returns the files below a directory that this process has open. */
-export function openBelow(folder: string): string[] {
+export function openBelow(directory: string): string[] {
   return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
       const path = Deno.readLinkSync(`/proc/self/fd/${name}`);
-      return path.startsWith(folder) ? [path] : [];
+      return path.startsWith(directory) ? [path] : [];
     } catch {
       return []; // The descriptor that lists the others.
     }
