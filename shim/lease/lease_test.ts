@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { processStartTime, system } from "../../ffi/mod.ts";
 import { Lease, readLease } from "./lease.ts";
 import { sandboxPaths } from "../base/names.ts";
@@ -101,6 +102,29 @@ Deno.test("an absent, damaged or foreign lease reads as null", () => {
   Deno.removeSync(file);
   assert.equal(readLease(paths.lease), null);
   assert.equal(readLease(`${directory.path}/none`), null);
+});
+
+Deno.test("any text in place of a lease reads as null or as a lease", () => {
+  using folder = temporaryFolder();
+  const { lease, paths } = makeLease(folder.path);
+  const good = JSON.stringify(lease.facts);
+  const keys = Object.keys(lease.facts);
+  const damaged = fc.oneof(
+    fc.string(),
+    fc.tuple(fc.nat(good.length), fc.string({ maxLength: 4 }))
+      .map(([at, text]) => good.slice(0, at) + text + good.slice(at + text.length)),
+    fc.tuple(fc.constantFrom(...keys), fc.jsonValue())
+      .map(([key, value]) => JSON.stringify({ ...lease.facts, [key]: value })),
+  );
+  fc.assert(fc.property(damaged, (text) => {
+    Deno.writeTextFileSync(`${paths.lease}/lease.json`, text);
+    const facts = readLease(paths.lease);
+    if (facts === null) return;
+    assert.deepEqual(Object.keys(facts).sort(), keys.toSorted());
+    for (const path of [facts.bundle, facts.socketPath, facts.runtimeDir]) {
+      assert.ok(path.startsWith("/"), path);
+    }
+  }));
 });
 
 Deno.test("release leaves nothing of a lease, and other leases untouched", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { processStartTime } from "../../ffi/mod.ts";
 import { type RefusalKind, RefusedError } from "../base/refused_error.ts";
 import { loggerCommand, LoggerProcess } from "./logger_process.ts";
@@ -31,6 +32,17 @@ Deno.test("keys and values of the address become arguments", () => {
       message: `stdio "${address}" must name a program by its absolute path`,
     });
   }
+});
+
+Deno.test("any address is parsed into a program's absolute path, or refused", () => {
+  const start = fc.constantFrom("binary://", "binary:///", "binary:///x?", "binary:", "");
+  fc.assert(fc.property(start, fc.string(), (scheme, rest) => {
+    try {
+      assert.ok(loggerCommand(scheme + rest).path.startsWith("/"), scheme + rest);
+    } catch (error) {
+      assert.ok(error instanceof RefusedError, String(error));
+    }
+  }));
 });
 
 Deno.test("one logger gets both streams to their last byte, and the container's id and namespace", async () => {

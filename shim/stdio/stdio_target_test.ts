@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { FdStream, isSystemError, O, system } from "../../ffi/mod.ts";
 import { type RefusalKind, RefusedError } from "../base/refused_error.ts";
 import { findInput, openOutput, outputPath } from "./stdio_target.ts";
@@ -53,6 +54,18 @@ Deno.test("other schemes and relative paths are refused by name", () => {
   refuses(() => outputPath(""), "invalid", /^stdio path "" must be absolute$/);
   refuses(() => outputPath("file://relative/path"), "invalid", /file:\/\/relative/);
   refuses(() => outputPath("file:///%"), "invalid", /file:\/\/\/%/);
+});
+
+Deno.test("any address is parsed into an absolute path, or refused", () => {
+  const scheme = fc.constantFrom("", "/", "fifo://", "file://", "file:///", "binary://", "x://");
+  const address = fc.tuple(scheme, fc.string()).map(([start, rest]) => start + rest);
+  fc.assert(fc.property(address, (text) => {
+    try {
+      assert.ok(outputPath(text).path.startsWith("/"), text);
+    } catch (error) {
+      assert.ok(error instanceof RefusedError, String(error));
+    }
+  }));
 });
 
 Deno.test("an address that cannot be opened is refused by name, and nothing stays open", () => {
