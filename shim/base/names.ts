@@ -20,7 +20,7 @@ export interface SandboxPaths {
   /** Directory mounted under `shared` in a pod, in which later containers get mount points. */
   readonly places: string;
   /** Directory in which the files of a later container are assembled before they are shared. */
-  readonly members: string;
+  readonly containers: string;
   /** Mount point of the sandbox's network namespace, if it has its own. */
   readonly netns: string;
   /** Directory of all sandboxes' network namespaces. */
@@ -50,7 +50,7 @@ export function sandboxPaths(config: { readonly runDir: string }, name: SandboxN
     runtime,
     shared: `${runtime}/shared`,
     places: `${runtime}/places`,
-    members: `${runtime}/members`,
+    containers: `${runtime}/containers`,
     // No containerd identifier has two separators in a row, so no two sandboxes share this path.
     netns: `${config.runDir}/${NETNS_FOLDER}/${name.namespace}--${name.id}`,
     netnsFolder: `${config.runDir}/${NETNS_FOLDER}`,

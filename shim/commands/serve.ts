@@ -1,4 +1,4 @@
-import { endsWithin } from "../../base/mod.ts";
+import { endsWithin, removeIfPresent } from "../../base/mod.ts";
 import {
   FdListener,
   openNamespace,
@@ -14,7 +14,7 @@ import { sandboxPaths } from "../base/names.ts";
 import type { OnHost } from "../base/on_host.ts";
 import { Timeline } from "../base/timeline.ts";
 import { loadConfig } from "../config/config.ts";
-import { Lease, removeIfPresent } from "../lease/lease.ts";
+import { Lease } from "../lease/lease.ts";
 import { leaveHostCgroup, removeHostCgroup } from "../sandbox/host_cgroup.ts";
 import { SandboxMaker } from "../sandbox/sandbox_maker.ts";
 import { enterMountNamespace } from "../storage/shared_folder.ts";

@@ -200,6 +200,3 @@ export function removeLease(directory: string): void {
     // Other sandboxes of the namespace still have leases.
   }
 }
-
-// For commands/serve.ts until it imports base/ itself.
-export { removeIfPresent };

@@ -104,11 +104,11 @@ export function shareWithVm(
   return undo.move();
 }
 
-type PodPaths = Pick<SandboxPaths, "shared" | "places" | "members">;
+type PodPaths = Pick<SandboxPaths, "shared" | "places" | "containers">;
 
 /**
  * As {@linkcode shareWithVm}, for a VM that later containers join: mounts of
- * {@linkcode shareWithMember} arrive in the mount namespace that virtiofsd makes for itself
+ * {@linkcode shareWithPodContainer} arrive in the mount namespace that virtiofsd makes for itself
  * (MS_SHARED: its mounts are slaves of ours).
  */
 export function shareWithPod(
@@ -131,14 +131,14 @@ export function shareWithPod(
  * @returns the undoing; the guest must have released the directory before.
  * @throws {RefusedError} `host`, naming the mount that failed.
  */
-export function shareWithMember(
+export function shareWithPodContainer(
   system: System,
   things: SharedThings,
   name: string,
-  { shared, places, members }: PodPaths,
+  { shared, places, containers }: PodPaths,
 ): Disposable {
   using undo = new DisposableStack();
-  const [own, place] = [`${members}/${name}`, `${places}/${name}`];
+  const [own, place] = [`${containers}/${name}`, `${places}/${name}`];
   Deno.mkdirSync(own, { recursive: true, mode: 0o700 });
   undo.defer(() => removeFolder(system, own));
   undo.use(shareWithVm(system, things, own));

@@ -1,3 +1,4 @@
+import { delay } from "../../base/mod.ts";
 import { connectUnix } from "../../ffi/mod.ts";
 import {
   type AnyMessageSchema,
@@ -14,7 +15,6 @@ import {
   type types,
 } from "../../proto/mod.ts";
 import type { Logger } from "../base/log.ts";
-import { pause } from "../base/pause.ts";
 
 /** Events that may wait for a containerd that does not answer. */
 export const EVENT_QUEUE_MAX = 1024;
@@ -118,7 +118,7 @@ export class EventPublisher {
   }
 
   async #send(): Promise<void> {
-    let delay = RETRY_MS_MIN;
+    let delayMs = RETRY_MS_MIN;
     let refusals = 0;
     while (this.#queue.length > 0 && !this.#stop.signal.aborted) {
       const event = this.#queue[0]!;
@@ -129,7 +129,7 @@ export class EventPublisher {
           signal: this.#stop.signal,
         });
         this.#queue.shift();
-        [delay, refusals] = [RETRY_MS_MIN, 0];
+        [delayMs, refusals] = [RETRY_MS_MIN, 0];
       } catch (error) {
         const { message } = error as Error;
         this.#log.debug(`event ${event.topic} was not taken: ${message}`);
@@ -137,11 +137,11 @@ export class EventPublisher {
         if (isRefusal(error) && ++refusals >= REFUSALS_MAX) {
           this.#log.error(`event ${event.topic} is LOST: containerd refuses it: ${message}`);
           this.#queue.shift();
-          [delay, refusals] = [RETRY_MS_MIN, 0];
+          [delayMs, refusals] = [RETRY_MS_MIN, 0];
           continue;
         }
-        await pause(delay, this.#stop.signal);
-        delay = Math.min(delay * 2, RETRY_MS_MAX);
+        await delay(delayMs, this.#stop.signal);
+        delayMs = Math.min(delayMs * 2, RETRY_MS_MAX);
       }
     }
   }

@@ -74,7 +74,7 @@ async function ended(id: string): Promise<void> {
 /** Returns what the shim of a pod has mounted for its containers, except for the first. */
 function mountsOfMembers(pod: string): string[] {
   return Deno.readTextFileSync(`/proc/${shimOf(pod)}/mountinfo`).split("\n")
-    .filter((line) => /\/(members|shared)\/c\d/.test(line));
+    .filter((line) => /\/(containers|shared)\/c\d/.test(line));
 }
 
 const BOOT = "cat /proc/sys/kernel/random/boot_id";
