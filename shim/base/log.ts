@@ -8,12 +8,6 @@ import {
 import { type Fd, O, system } from "../../ffi/mod.ts";
 import type { SandboxName } from "./names.ts";
 
-/**
- * Values of a log line that are worth searching for, by logfmt key: `exec`, `container`, `stream`,
- * `step`, `ms`, `pid`. Keys are lower-case words joined by underscores.
- */
-export type LogFields = Readonly<Record<string, string | number | bigint | boolean>>;
-
 /** Log of the shim. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
@@ -21,6 +15,12 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
 }
+
+/**
+ * Values of a log line that are worth searching for, by logfmt key: `exec`, `container`, `stream`,
+ * `step`, `ms`, `pid`. Keys are lower-case words joined by underscores.
+ */
+export type LogFields = Readonly<Record<string, string | number | bigint | boolean>>;
 
 /** A log file larger than this is moved to `NAME.1` when a shim starts. */
 const LOG_FILE_BYTES_MAX = 16 * 1024 * 1024;

@@ -1,13 +1,4 @@
 /**
- * Why a request is refused:
- * - `invalid`: the request contradicts itself, or a value of it is malformed.
- * - `unsupported`: the value is well-formed, but the shim does not implement it.
- * - `host`: this host lacks something, or is in a state that does not allow it.
- * - `aborted`: the host changed meanwhile; the request may succeed if it is repeated.
- */
-export type RefusalKind = "invalid" | "unsupported" | "host" | "aborted";
-
-/**
  * Error of the rooms below `task/` that names the refused thing, the reason and, if there is one,
  * the fix. `task/errors.ts` turns its kind into a status code; no other room makes an RpcError.
  */
@@ -29,3 +20,12 @@ export class RefusedError extends Error {
     this.fix = fix;
   }
 }
+
+/**
+ * Why a request is refused:
+ * - `invalid`: the request contradicts itself, or a value of it is malformed.
+ * - `unsupported`: the value is well-formed, but the shim does not implement it.
+ * - `host`: this host lacks something, or is in a state that does not allow it.
+ * - `aborted`: the host changed meanwhile; the request may succeed if it is repeated.
+ */
+export type RefusalKind = "invalid" | "unsupported" | "host" | "aborted";

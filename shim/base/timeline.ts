@@ -1,15 +1,3 @@
-/** Moments of a container's start that are logged, in their expected order. */
-export const MOMENTS = [
-  "start",
-  "vm spawned",
-  "kernel up",
-  "vminitd ready",
-  "crun created",
-  "started",
-  "first output byte",
-] as const;
-export type Moment = (typeof MOMENTS)[number];
-
 /** Collects the time of each moment. The first report of a moment counts. */
 export class Timeline {
   readonly #at = new Map<Moment, number>();
@@ -50,3 +38,15 @@ export class Timeline {
     return `boot timeline (ms): ${parts.join(", ")}`;
   }
 }
+
+/** Moments of a container's start that are logged, in their expected order. */
+export const MOMENTS = [
+  "start",
+  "vm spawned",
+  "kernel up",
+  "vminitd ready",
+  "crun created",
+  "started",
+  "first output byte",
+] as const;
+export type Moment = (typeof MOMENTS)[number];

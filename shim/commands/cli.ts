@@ -6,45 +6,6 @@
  */
 import { IDENTIFIER_CHARACTERS_MAX, isIdentifier, quoted } from "../../base/mod.ts";
 
-/** `check` is for people; the others are called by containerd and by the shim itself. */
-export type Verb = "start" | "delete" | "serve" | "check";
-
-/** Flags that containerd passes; absent ones are empty. */
-export interface Flags {
-  readonly namespace: string;
-  readonly id: string;
-  /** containerd's gRPC socket. */
-  readonly address: string;
-  readonly publishBinary: string;
-  /** Only of `delete`; elsewhere the working directory is the bundle. */
-  readonly bundle: string;
-  /** Only of `serve`: path of its listening socket. */
-  readonly socket: string;
-  readonly debug: boolean;
-}
-
-export type Invocation =
-  | { readonly verb: Verb; readonly flags: Flags }
-  | { readonly verb: "info" }
-  | { readonly verb: "version" };
-
-/** Error for an invalid command line; the message names the argument. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
-
-const VALUE_FLAGS = {
-  namespace: "namespace",
-  id: "id",
-  address: "address",
-  "publish-binary": "publishBinary",
-  bundle: "bundle",
-  socket: "socket",
-  "debug-socket": "debugSocket",
-} as const;
-const SWITCHES = new Set(["debug", "v", "version", "info"]);
-const VERBS: ReadonlySet<string> = new Set<Verb>(["start", "delete", "serve", "check"]);
-
 /**
  * Parses the arguments after the program's name.
  *
@@ -89,6 +50,45 @@ export function parseInvocation(args: readonly string[]): Invocation {
     },
   };
 }
+
+/** `check` is for people; the others are called by containerd and by the shim itself. */
+export type Verb = "start" | "delete" | "serve" | "check";
+
+/** Flags that containerd passes; absent ones are empty. */
+export interface Flags {
+  readonly namespace: string;
+  readonly id: string;
+  /** containerd's gRPC socket. */
+  readonly address: string;
+  readonly publishBinary: string;
+  /** Only of `delete`; elsewhere the working directory is the bundle. */
+  readonly bundle: string;
+  /** Only of `serve`: path of its listening socket. */
+  readonly socket: string;
+  readonly debug: boolean;
+}
+
+export type Invocation =
+  | { readonly verb: Verb; readonly flags: Flags }
+  | { readonly verb: "info" }
+  | { readonly verb: "version" };
+
+/** Error for an invalid command line; the message names the argument. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+const VALUE_FLAGS = {
+  namespace: "namespace",
+  id: "id",
+  address: "address",
+  "publish-binary": "publishBinary",
+  bundle: "bundle",
+  socket: "socket",
+  "debug-socket": "debugSocket",
+} as const;
+const SWITCHES = new Set(["debug", "v", "version", "info"]);
+const VERBS: ReadonlySet<string> = new Set<Verb>(["start", "delete", "serve", "check"]);
 
 function split(flag: string): [string, string | undefined] {
   const equals = flag.indexOf("=");

@@ -7,9 +7,6 @@ import { BOOTSTRAP_BYTES_MAX, bootstrapAnswer, readBootstrap } from "./bootstrap
 import type { Flags } from "./cli.ts";
 import { sandboxOf } from "./sandbox_of.ts";
 
-/** Descriptor of the listening socket in `serve`. */
-export const LISTENER_FD = 3 as Fd;
-
 /**
  * `start`: makes the lease and the listening socket, spawns `serve` detached with the socket, and
  * answers. containerd can connect at once, before `serve` is ready: the kernel queues the
@@ -57,6 +54,9 @@ export async function startShim(flags: Flags): Promise<void> {
   Deno.stdout.writeSync(bootstrapAnswer(input.protocol, socket));
   undo.move();
 }
+
+/** Descriptor of the listening socket in `serve`. */
+export const LISTENER_FD = 3 as Fd;
 
 function createLease(...args: Parameters<typeof Lease.create>): Lease {
   try {

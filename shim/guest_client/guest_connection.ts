@@ -25,36 +25,6 @@ import type { Exit } from "./exit.ts";
 import { checkGuestBuild } from "./guest_build.ts";
 import { GuestError, refusedByGuest } from "./guest_error.ts";
 
-/** How to reach the guest's vsock ports. */
-export type DialGuest = (port: number, options: { signal: AbortSignal }) => Promise<ByteStream>;
-
-/** A process in the guest exited; checked. */
-export interface GuestExit {
-  readonly containerId: string;
-  /** The container's id for its init, else the exec id. */
-  readonly processId: string;
-  readonly exit: Exit;
-}
-
-/** A process in the guest was OOM-killed at its container's memory limit. */
-export interface GuestOom {
-  readonly containerId: string;
-}
-
-/** The guest asks for memory, or returns some. */
-export interface GuestMemory {
-  /** All the memory that it would use. */
-  readonly wantedMib: number;
-}
-
-const EXIT_TOPIC = "/tasks/exit";
-const OOM_TOPIC = "/tasks/oom";
-
-/** Timeout of a short call. A guest that takes longer counts as dead. Milliseconds. */
-const CALL_TIMEOUT_MS = 10_000;
-/** More at once may overflow the backlog of vminitd's listening socket in the guest's kernel. */
-const STREAMS_OPENING_MAX = 32;
-
 /**
  * The RPC connection to vminitd, and how to open byte streams.
  *
@@ -177,6 +147,36 @@ export class GuestConnection implements Disposable {
     this.#connection.close();
   }
 }
+
+/** How to reach the guest's vsock ports. */
+export type DialGuest = (port: number, options: { signal: AbortSignal }) => Promise<ByteStream>;
+
+/** A process in the guest exited; checked. */
+export interface GuestExit {
+  readonly containerId: string;
+  /** The container's id for its init, else the exec id. */
+  readonly processId: string;
+  readonly exit: Exit;
+}
+
+/** A process in the guest was OOM-killed at its container's memory limit. */
+export interface GuestOom {
+  readonly containerId: string;
+}
+
+/** The guest asks for memory, or returns some. */
+export interface GuestMemory {
+  /** All the memory that it would use. */
+  readonly wantedMib: number;
+}
+
+const EXIT_TOPIC = "/tasks/exit";
+const OOM_TOPIC = "/tasks/oom";
+
+/** Timeout of a short call. A guest that takes longer counts as dead. Milliseconds. */
+const CALL_TIMEOUT_MS = 10_000;
+/** More at once may overflow the backlog of vminitd's listening socket in the guest's kernel. */
+const STREAMS_OPENING_MAX = 32;
 
 /**
  * Makes a call that the guest has to answer in time: a guest may hang, or be hostile.

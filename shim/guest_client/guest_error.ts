@@ -1,14 +1,6 @@
 import { type Code, RpcError } from "../../proto/mod.ts";
 
 /**
- * Failure of a call into the guest:
- * - `unanswered`: it did not answer in time.
- * - `hostile`: it sent something that a guest of ours never sends.
- * - `refused`: it answered with an error, or the connection to it is lost.
- */
-export type GuestErrorKind = "unanswered" | "hostile" | "refused";
-
-/**
  * Error of a call into the guest. `task/errors.ts` turns its kind into a status code. Its message
  * may hold text of a hostile guest: neither bounded nor printable.
  */
@@ -38,6 +30,14 @@ export class GuestError extends Error {
     return new GuestError("refused", message, code, cause);
   }
 }
+
+/**
+ * Failure of a call into the guest:
+ * - `unanswered`: it did not answer in time.
+ * - `hostile`: it sent something that a guest of ours never sends.
+ * - `refused`: it answered with an error, or the connection to it is lost.
+ */
+export type GuestErrorKind = "unanswered" | "hostile" | "refused";
 
 /** Returns an RpcError as a `refused` GuestError, with its code and message; others as they are. */
 export function refusedByGuest(error: unknown): unknown {

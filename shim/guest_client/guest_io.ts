@@ -4,19 +4,6 @@ import type { ProcessName } from "../stdio/process_name.ts";
 import type { GuestConnection } from "./guest_connection.ts";
 import { streamId } from "./stream_ids.ts";
 
-/** Options of `openGuestIo`. */
-export interface GuestIoOptions {
-  /** containerd's namespace. */
-  readonly namespace: string;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
-  /** Called before the first byte of output is delivered. */
-  readonly onFirstByte?: () => void;
-}
-
-/** The guest may be creating a container meanwhile. Milliseconds. */
-const STREAM_TIMEOUT_MS = 30_000;
-
 /**
  * Opens the streams of a process that the guest knows already, and joins them to the stdio that
  * containerd named.
@@ -40,6 +27,19 @@ export function openGuestIo(
     onFirstByte,
   );
 }
+
+/** Options of `openGuestIo`. */
+export interface GuestIoOptions {
+  /** containerd's namespace. */
+  readonly namespace: string;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** Called before the first byte of output is delivered. */
+  readonly onFirstByte?: () => void;
+}
+
+/** The guest may be creating a container meanwhile. Milliseconds. */
+const STREAM_TIMEOUT_MS = 30_000;
 
 /** Runs a call; one that throws becomes a promise that rejects. */
 export async function begin<T>(call: () => T | Promise<T>): Promise<T> {

@@ -1,6 +1,3 @@
-/** A standard stream of a process. */
-export type StreamKind = "stdin" | "stdout" | "stderr";
-
 /** Stream ids of a process, empty for streams that it does not have. */
 export function streamIds(
   { id, execId, terminal, ...addresses }: {
@@ -20,6 +17,9 @@ export function streamIds(
     stderr: terminal ? "" : named("stderr"),
   };
 }
+
+/** A standard stream of a process. */
+export type StreamKind = "stdin" | "stdout" | "stderr";
 
 /**
  * Name of a process's stream that host and guest share. An init's has one part less than an exec

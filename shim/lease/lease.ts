@@ -4,71 +4,6 @@ import { type Pid, processStartTime } from "../../ffi/mod.ts";
 import type { SandboxName, SandboxPaths } from "../base/names.ts";
 import type { NetworkFacts } from "./network_facts.ts";
 
-/** A process. Its start time in clock ticks differs from that of a later one with the same pid. */
-export interface ProcessFact {
-  readonly role: string;
-  readonly pid: number;
-  readonly startTime: string;
-}
-
-/**
- * Resources of a sandbox. Written before something is made (intent) and after (facts), so that
- * another process can undo everything from the lease alone.
- */
-export interface LeaseFacts {
-  readonly version: 1;
-  readonly namespace: string;
-  readonly id: string;
-  /**
-   * containerd's bundle directory of the container that the sandbox is kept for: while it exists,
-   * containerd knows the task. In a pod that outlives its first container it is another's.
-   */
-  readonly bundle: string;
-  readonly shim: ProcessFact | null;
-  readonly socketPath: string;
-  readonly runtimeDir: string;
-  /** Lock file of the vsock context id. */
-  readonly cidLock: string | null;
-  readonly processes: readonly ProcessFact[];
-  /** Directories made for its cgroup on the host, outermost first. */
-  readonly cgroups: readonly string[];
-  /** null if it has no network (yet). */
-  readonly network: NetworkFacts | null;
-  /** Bundle whose poststop hooks are still to be run; null if there are none. */
-  readonly hooksOf: string | null;
-  /** Resources that are about to be made and are not among the facts yet. */
-  readonly intents: readonly string[];
-}
-
-const PATH = z.string().startsWith("/");
-const PROCESS = z.object({ role: z.string(), pid: z.int().positive(), startTime: z.string() });
-/** Undoing a lease kills and removes everything that it names, so only a complete one is valid. */
-const FACTS: z.ZodType<LeaseFacts> = z.object({
-  version: z.literal(1),
-  namespace: z.string().min(1),
-  id: z.string().min(1),
-  bundle: PATH,
-  shim: PROCESS.nullable(),
-  socketPath: PATH,
-  runtimeDir: PATH,
-  cidLock: PATH.nullable(),
-  processes: z.array(PROCESS),
-  cgroups: z.array(PATH).default([]),
-  network: z.object({
-    containerId: z.string().min(1),
-    netns: PATH,
-    storePath: PATH,
-    pluginPath: z.array(PATH),
-    lockFile: PATH,
-  }).nullable().default(null),
-  hooksOf: PATH.nullable().default(null),
-  intents: z.array(z.string()),
-});
-
-const FILE = "lease.json";
-const CREATE_TRIES = 8;
-const LEASE_BYTES_MAX = 64 * 1024;
-
 /** The lease of a sandbox, owned by the process that made it. */
 export class Lease {
   #facts: LeaseFacts;
@@ -150,6 +85,71 @@ export class Lease {
     Deno.renameSync(temporary, `${this.#directory}/${FILE}`);
   }
 }
+
+/** A process. Its start time in clock ticks differs from that of a later one with the same pid. */
+export interface ProcessFact {
+  readonly role: string;
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/**
+ * Resources of a sandbox. Written before something is made (intent) and after (facts), so that
+ * another process can undo everything from the lease alone.
+ */
+export interface LeaseFacts {
+  readonly version: 1;
+  readonly namespace: string;
+  readonly id: string;
+  /**
+   * containerd's bundle directory of the container that the sandbox is kept for: while it exists,
+   * containerd knows the task. In a pod that outlives its first container it is another's.
+   */
+  readonly bundle: string;
+  readonly shim: ProcessFact | null;
+  readonly socketPath: string;
+  readonly runtimeDir: string;
+  /** Lock file of the vsock context id. */
+  readonly cidLock: string | null;
+  readonly processes: readonly ProcessFact[];
+  /** Directories made for its cgroup on the host, outermost first. */
+  readonly cgroups: readonly string[];
+  /** null if it has no network (yet). */
+  readonly network: NetworkFacts | null;
+  /** Bundle whose poststop hooks are still to be run; null if there are none. */
+  readonly hooksOf: string | null;
+  /** Resources that are about to be made and are not among the facts yet. */
+  readonly intents: readonly string[];
+}
+
+const PATH = z.string().startsWith("/");
+const PROCESS = z.object({ role: z.string(), pid: z.int().positive(), startTime: z.string() });
+/** Undoing a lease kills and removes everything that it names, so only a complete one is valid. */
+const FACTS: z.ZodType<LeaseFacts> = z.object({
+  version: z.literal(1),
+  namespace: z.string().min(1),
+  id: z.string().min(1),
+  bundle: PATH,
+  shim: PROCESS.nullable(),
+  socketPath: PATH,
+  runtimeDir: PATH,
+  cidLock: PATH.nullable(),
+  processes: z.array(PROCESS),
+  cgroups: z.array(PATH).default([]),
+  network: z.object({
+    containerId: z.string().min(1),
+    netns: PATH,
+    storePath: PATH,
+    pluginPath: z.array(PATH),
+    lockFile: PATH,
+  }).nullable().default(null),
+  hooksOf: PATH.nullable().default(null),
+  intents: z.array(z.string()),
+});
+
+const FILE = "lease.json";
+const CREATE_TRIES = 8;
+const LEASE_BYTES_MAX = 64 * 1024;
 
 /** Returns the facts of a sandbox before any of its resources is made: their paths. */
 export function firstFacts(

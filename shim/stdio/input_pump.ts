@@ -1,15 +1,5 @@
 import type { FrameWriter } from "../../proto/mod.ts";
 
-/** Stdin as containerd's client writes it. */
-export interface InputSource {
-  read(into: Uint8Array, options?: { signal?: AbortSignal }): Promise<number | null>;
-  /** Reads without waiting; returns null if there is nothing to read. */
-  readNow(into: Uint8Array): number | null;
-  close(): void;
-}
-
-const CHUNK_BYTES = 64 * 1024;
-
 /**
  * Copies stdin into the guest until CloseIO. Bytes written before CloseIO go first: the end of
  * input travels in-band after them.
@@ -79,3 +69,13 @@ export class InputPump {
     return this.#stop.signal.aborted ? null : source.readNow(buffer);
   }
 }
+
+/** Stdin as containerd's client writes it. */
+export interface InputSource {
+  read(into: Uint8Array, options?: { signal?: AbortSignal }): Promise<number | null>;
+  /** Reads without waiting; returns null if there is nothing to read. */
+  readNow(into: Uint8Array): number | null;
+  close(): void;
+}
+
+const CHUNK_BYTES = 64 * 1024;

@@ -3,52 +3,6 @@ import { Child, type Fd, FdStream, type Pid, SIG, system } from "../../ffi/mod.t
 import { RefusedError } from "../base/refused_error.ts";
 import type { OutputTarget } from "./stdio_target.ts";
 
-/** Timeout of a logger's readiness. Milliseconds. */
-const READY_TIMEOUT_MS = 10_000;
-/**
- * Time between the end of a logger's input and SIGTERM, and from there to SIGKILL. Milliseconds.
- */
-const END_GRACE_MS = 10_000, TERM_GRACE_MS = 2_000;
-
-/** Output stream of a process. */
-export type OutputKind = "stdout" | "stderr";
-/** Descriptors of a logger: its two inputs, and the one that it closes when it is ready. */
-const CHILD_FD: Readonly<Record<OutputKind | "ready", number>> = { stdout: 3, stderr: 4, ready: 5 };
-
-/** Program and arguments in a logger's address. */
-export interface LoggerCommand {
-  readonly path: string;
-  readonly args: readonly string[];
-}
-
-/**
- * Parses `binary:///path/to/logger?key=value&…`: each key and value is an argument, as with
- * containerd's own shim. Pure.
- *
- * @throws {RefusedError} `invalid` unless the path is absolute.
- */
-export function loggerCommand(address: string): LoggerCommand {
-  const bad = new RefusedError(
-    "invalid",
-    `stdio ${quoted(address)}`,
-    "must name a program by its absolute path",
-  );
-  let url: URL;
-  let path: string;
-  try {
-    url = new URL(address);
-    path = decodeURIComponent(url.pathname);
-  } catch {
-    throw bad;
-  }
-  if (url.host !== "" || !path.startsWith("/")) throw bad;
-  const first = new Map<string, string>();
-  for (const [key, value] of url.searchParams) {
-    if (!first.has(key)) first.set(key, value);
-  }
-  return { path, args: [...first].flatMap(([key, value]) => value === "" ? [key] : [key, value]) };
-}
-
 /**
  * A logging program of containerd's protocol (its package core/runtime/v2/logging): it reads
  * stdout from descriptor 3 and stderr from 4, and closes 5 when it is ready to read.
@@ -136,6 +90,52 @@ export class LoggerProcess {
       await this.#child.exited;
     })();
   }
+}
+
+/** Timeout of a logger's readiness. Milliseconds. */
+const READY_TIMEOUT_MS = 10_000;
+/**
+ * Time between the end of a logger's input and SIGTERM, and from there to SIGKILL. Milliseconds.
+ */
+const END_GRACE_MS = 10_000, TERM_GRACE_MS = 2_000;
+
+/** Output stream of a process. */
+export type OutputKind = "stdout" | "stderr";
+/** Descriptors of a logger: its two inputs, and the one that it closes when it is ready. */
+const CHILD_FD: Readonly<Record<OutputKind | "ready", number>> = { stdout: 3, stderr: 4, ready: 5 };
+
+/** Program and arguments in a logger's address. */
+export interface LoggerCommand {
+  readonly path: string;
+  readonly args: readonly string[];
+}
+
+/**
+ * Parses `binary:///path/to/logger?key=value&…`: each key and value is an argument, as with
+ * containerd's own shim. Pure.
+ *
+ * @throws {RefusedError} `invalid` unless the path is absolute.
+ */
+export function loggerCommand(address: string): LoggerCommand {
+  const bad = new RefusedError(
+    "invalid",
+    `stdio ${quoted(address)}`,
+    "must name a program by its absolute path",
+  );
+  let url: URL;
+  let path: string;
+  try {
+    url = new URL(address);
+    path = decodeURIComponent(url.pathname);
+  } catch {
+    throw bad;
+  }
+  if (url.host !== "" || !path.startsWith("/")) throw bad;
+  const first = new Map<string, string>();
+  for (const [key, value] of url.searchParams) {
+    if (!first.has(key)) first.set(key, value);
+  }
+  return { path, args: [...first].flatMap(([key, value]) => value === "" ? [key] : [key, value]) };
 }
 
 function spawn(

@@ -1,13 +1,6 @@
 import { LoggerProcess, type OutputKind } from "./logger_process.ts";
 import { openOutput, type OutputTarget } from "./stdio_target.ts";
 
-/** Targets of the output of one process. */
-export interface Outputs {
-  readonly targets: readonly { readonly kind: OutputKind; readonly target: OutputTarget }[];
-  /** Ends the loggers after the targets are disposed. Resolves when they have exited. */
-  end(): Promise<void>;
-}
-
 /**
  * Opens the addresses that containerd names in `stdout` and `stderr`; an empty one is skipped. One
  * logging program takes both streams if both name it.
@@ -43,4 +36,11 @@ export async function openOutputs(
     await Promise.all([...loggers.values()].map((logger) => logger.end()));
   };
   return { targets, end };
+}
+
+/** Targets of the output of one process. */
+export interface Outputs {
+  readonly targets: readonly { readonly kind: OutputKind; readonly target: OutputTarget }[];
+  /** Ends the loggers after the targets are disposed. Resolves when they have exited. */
+  end(): Promise<void>;
 }

@@ -2,20 +2,6 @@ import { after, delay } from "../../base/mod.ts";
 import type { FrameReader } from "../../proto/mod.ts";
 import type { OutputTarget } from "./stdio_target.ts";
 
-/** Bytes per write while draining: each write that succeeds shows that the reader moves. */
-const DRAIN_BYTES = 4096;
-/** Timeout of a reader that reads none of the last bytes, after they are delivered. */
-const UNREAD_MS_MAX = 2_000;
-/** No event reports an empty FIFO: the delay between two looks doubles up to this. Milliseconds. */
-const LOOK_MS_MIN = 1, LOOK_MS_MAX = 32;
-
-/** End of a stream, for the log. */
-export type OutputEnd =
-  | { readonly kind: "complete" }
-  | { readonly kind: "reader-gone"; readonly error: Error }
-  | { readonly kind: "reader-stopped" }
-  | { readonly kind: "cut-off"; readonly error: Error };
-
 /**
  * Copies one output stream from the guest to its target, chunk by chunk: the target's pace is the
  * container's pace.
@@ -127,3 +113,17 @@ export class OutputPump {
     }
   }
 }
+
+/** Bytes per write while draining: each write that succeeds shows that the reader moves. */
+const DRAIN_BYTES = 4096;
+/** Timeout of a reader that reads none of the last bytes, after they are delivered. */
+const UNREAD_MS_MAX = 2_000;
+/** No event reports an empty FIFO: the delay between two looks doubles up to this. Milliseconds. */
+const LOOK_MS_MIN = 1, LOOK_MS_MAX = 32;
+
+/** End of a stream, for the log. */
+export type OutputEnd =
+  | { readonly kind: "complete" }
+  | { readonly kind: "reader-gone"; readonly error: Error }
+  | { readonly kind: "reader-stopped" }
+  | { readonly kind: "cut-off"; readonly error: Error };

@@ -6,15 +6,6 @@ import { openOutputs } from "./open_outputs.ts";
 import type { StdioAddresses } from "./process_name.ts";
 import { findInput, type InputFifo } from "./stdio_target.ts";
 
-/** Opens a stream of one process in the guest. */
-export type OpenGuestStream = (kind: "stdin" | "stdout" | "stderr") => Promise<ByteStream>;
-
-/** Both sides of stdin, which is copied from the start of the process on. */
-interface Stdin {
-  readonly fifo: InputFifo;
-  readonly stream: ByteStream;
-}
-
 /** Stdio of one process: its streams in the guest, joined to the addresses of containerd. */
 export class ProcessIo implements AsyncDisposable {
   readonly #outputs: { readonly kind: string; readonly pump: OutputPump }[];
@@ -130,6 +121,15 @@ export class ProcessIo implements AsyncDisposable {
     this.#stdin?.fifo.close();
     this.#stdin?.stream.close();
   }
+}
+
+/** Opens a stream of one process in the guest. */
+export type OpenGuestStream = (kind: "stdin" | "stdout" | "stderr") => Promise<ByteStream>;
+
+/** Both sides of stdin, which is copied from the start of the process on. */
+interface Stdin {
+  readonly fifo: InputFifo;
+  readonly stream: ByteStream;
 }
 
 function describeLoss(end: OutputEnd, drainMs: number): string | null {
