@@ -24,47 +24,49 @@ export interface SandboxPaths {
   /** Mount point of the sandbox's network namespace, if it has its own. */
   readonly netns: string;
   /** Directory of all sandboxes' network namespaces. */
-  readonly netnsFolder: string;
+  readonly netnsDirectory: string;
 }
 
 /** Directory of CID leases, below the run directory. */
-export const CID_FOLDER = "cid";
+export const CID_DIRECTORY = "cid";
 /** Intent in a lease for a context id that is about to be allocated. */
 export const CID_INTENT = "cid";
 /** Directory of the sandboxes' runtime directories, below the run directory. */
-export const RUNTIME_FOLDER = "s";
+export const RUNTIME_DIRECTORY = "s";
 /** Directory of network namespaces, below the run directory. */
-export const NETNS_FOLDER = "netns";
+export const NETNS_DIRECTORY = "netns";
 /** Names below the run directory that are not containerd namespaces. */
-export const RESERVED_FOLDERS: ReadonlySet<string> = new Set([
-  CID_FOLDER,
-  RUNTIME_FOLDER,
-  NETNS_FOLDER,
+export const RESERVED_DIRECTORIES: ReadonlySet<string> = new Set([
+  CID_DIRECTORY,
+  RUNTIME_DIRECTORY,
+  NETNS_DIRECTORY,
 ]);
 
 /** Returns the paths of a sandbox. Pure. */
 export function sandboxPaths(config: { readonly runDir: string }, name: SandboxName): SandboxPaths {
-  const runtime = `${config.runDir}/${RUNTIME_FOLDER}/${hash(`${name.namespace}/${name.id}`, 20)}`;
+  const runtime = `${config.runDir}/${RUNTIME_DIRECTORY}/${
+    hash(`${name.namespace}/${name.id}`, 20)
+  }`;
   return {
-    lease: `${config.runDir}/${leaseFolder(name.namespace)}/${name.id}`,
+    lease: `${config.runDir}/${leaseDirectory(name.namespace)}/${name.id}`,
     runtime,
     shared: `${runtime}/shared`,
     places: `${runtime}/places`,
     containers: `${runtime}/containers`,
     // No containerd identifier has two separators in a row, so no two sandboxes share this path.
-    netns: `${config.runDir}/${NETNS_FOLDER}/${name.namespace}--${name.id}`,
-    netnsFolder: `${config.runDir}/${NETNS_FOLDER}`,
+    netns: `${config.runDir}/${NETNS_DIRECTORY}/${name.namespace}--${name.id}`,
+    netnsDirectory: `${config.runDir}/${NETNS_DIRECTORY}`,
   };
 }
 
 /** Returns the run directory that holds a sandbox's runtime directory. */
-export function runFolderOf(runtime: string): string {
+export function runDirectoryOf(runtime: string): string {
   return runtime.split("/").slice(0, -2).join("/");
 }
 
 /** A namespace named like a directory of ours gets a name that no namespace can have. */
-function leaseFolder(namespace: string): string {
-  return RESERVED_FOLDERS.has(namespace) ? `_${namespace}` : namespace;
+function leaseDirectory(namespace: string): string {
+  return RESERVED_DIRECTORIES.has(namespace) ? `_${namespace}` : namespace;
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { RESERVED_FOLDERS, sandboxPaths, socketPath, vmName } from "./names.ts";
+import { RESERVED_DIRECTORIES, sandboxPaths, socketPath, vmName } from "./names.ts";
 
 /** sun_path of unix(7) has 108 bytes, of which the last is a null byte. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -43,10 +43,10 @@ Deno.test("two containerds on one host share no socket", () => {
 });
 
 Deno.test("a namespace named like a directory of ours does not use that directory", () => {
-  for (const namespace of RESERVED_FOLDERS) {
+  for (const namespace of RESERVED_DIRECTORIES) {
     const { lease } = sandboxPaths(config, { namespace, id: "c1" });
     const directory = lease.split("/").at(-2)!;
-    assert.ok(!RESERVED_FOLDERS.has(directory), lease);
+    assert.ok(!RESERVED_DIRECTORIES.has(directory), lease);
     // Nor that of another namespace: an identifier begins with a letter or digit.
     assert.doesNotMatch(directory, /^[A-Za-z0-9]/);
   }

@@ -3,7 +3,7 @@ import { isProcess, type Pid, type System } from "../../ffi/mod.ts";
 import { attachedOwners } from "../../net/mod.ts";
 import type { Config } from "../config/config.ts";
 import type { Logger } from "../base/log.ts";
-import { RESERVED_FOLDERS, type SandboxName, sandboxPaths, vmName } from "../base/names.ts";
+import { RESERVED_DIRECTORIES, type SandboxName, sandboxPaths, vmName } from "../base/names.ts";
 import type { OnHost } from "../base/on_host.ts";
 import { type LeaseFacts, readLease } from "../lease/lease.ts";
 import { networkFacts } from "../lease/network_facts.ts";
@@ -21,7 +21,7 @@ export async function reconcile(
   onHost?: OnHost,
 ): Promise<void> {
   try {
-    for (const directory of leaseFolders(config.runDir)) {
+    for (const directory of leaseDirectories(config.runDir)) {
       const facts = readLease(directory);
       if (facts === null || !isForgotten(facts)) continue;
       const sandbox = vmName(facts);
@@ -75,9 +75,9 @@ function mayExist(path: string): boolean {
   }
 }
 
-function leaseFolders(runDir: string): string[] {
+function leaseDirectories(runDir: string): string[] {
   return directories(runDir)
-    .filter((namespace) => !RESERVED_FOLDERS.has(namespace))
+    .filter((namespace) => !RESERVED_DIRECTORIES.has(namespace))
     .flatMap((namespace) =>
       directories(`${runDir}/${namespace}`).map((id) => `${runDir}/${namespace}/${id}`)
     );

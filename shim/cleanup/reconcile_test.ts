@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { processStartTime, system } from "../../ffi/mod.ts";
 import { Lease, type LeaseFacts } from "../lease/lease.ts";
-import { RESERVED_FOLDERS, sandboxPaths } from "../base/names.ts";
+import { RESERVED_DIRECTORIES, sandboxPaths } from "../base/names.ts";
 import { isForgotten, reconcile } from "./reconcile.ts";
 import { exists, MemoryLog, temporaryFolder } from "../testing/test_support.ts";
 
@@ -62,7 +62,7 @@ Deno.test("reconcile removes forgotten sandboxes and nothing else", async () => 
   };
   const forgotten = [
     make("default", "c1", dead),
-    ...[...RESERVED_FOLDERS].map((namespace) => make(namespace, "c1", dead)),
+    ...[...RESERVED_DIRECTORIES].map((namespace) => make(namespace, "c1", dead)),
   ];
   const kept = make("default", "c2", alive);
   Deno.mkdirSync(`${directory.path}/default/c3`);
@@ -77,7 +77,7 @@ Deno.test("reconcile removes forgotten sandboxes and nothing else", async () => 
   assert.ok(exists(`${directory.path}/default/c3/lease.json`));
   assert.deepEqual(
     log.at("warn").sort(),
-    ["default", ...RESERVED_FOLDERS].sort().map((namespace) =>
+    ["default", ...RESERVED_DIRECTORIES].sort().map((namespace) =>
       `reconcile: removing a sandbox without shim and bundle sandbox=${namespace}/c1`
     ),
   );

@@ -1,9 +1,9 @@
 import { isThere, listIfPresent, messageOf, removeIfPresent } from "../../base/mod.ts";
 import { isProcess, isSystemError, type Pid, Poller, SIG, type System } from "../../ffi/mod.ts";
 import { removeCidLease } from "../../qemu/mod.ts";
-import { CID_FOLDER, CID_INTENT, runFolderOf, vmName } from "../base/names.ts";
+import { CID_DIRECTORY, CID_INTENT, runDirectoryOf, vmName } from "../base/names.ts";
 import type { OnHost } from "../base/on_host.ts";
-import { removeFolder } from "../base/remove_folder.ts";
+import { removeDirectory } from "../base/remove_directory.ts";
 import { type LeaseFacts, removeLease } from "../lease/lease.ts";
 import { hookState, hostHooks } from "../plan/host_hooks.ts";
 import { readSpec } from "../plan/oci.ts";
@@ -24,7 +24,7 @@ const KILL_TIMEOUT_MS = 3_000;
 export async function undoLease(
   system: System,
   facts: LeaseFacts,
-  leaseFolder: string,
+  leaseDirectory: string,
   onHost?: OnHost,
 ): Promise<Error[]> {
   const failures: Error[] = [];
@@ -41,10 +41,10 @@ export async function undoLease(
     failures.push(...await undoNetwork(system, facts.network, facts, onHost));
   }
   await attempt(() => removeHostCgroup(facts));
-  await attempt(() => removeFolder(system, facts.runtimeDir));
+  await attempt(() => removeDirectory(system, facts.runtimeDir));
   await attempt(() => removeIfPresent(facts.socketPath));
   await attempt(() => releaseCid(facts, system));
-  if (failures.length === 0) await attempt(() => removeLease(leaseFolder));
+  if (failures.length === 0) await attempt(() => removeLease(leaseDirectory));
   return failures;
 }
 
@@ -99,7 +99,7 @@ function releaseCid({ cidLock, intents, runtimeDir }: LeaseFacts, system: System
   if (!intents.includes(CID_INTENT)) return;
   // Allocated and not written down: it is among those that no process holds, and all of these may
   // go.
-  const directory = `${runFolderOf(runtimeDir)}/${CID_FOLDER}`;
+  const directory = `${runDirectoryOf(runtimeDir)}/${CID_DIRECTORY}`;
   for (const { name } of listIfPresent(directory)) removeCidLease(`${directory}/${name}`, system);
 }
 

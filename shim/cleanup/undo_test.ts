@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { Child, MNT, processStartTime, SIG, type System, system } from "../../ffi/mod.ts";
 import { leaseCid } from "../../qemu/mod.ts";
 import { Lease, type LeaseFacts, readLease } from "../lease/lease.ts";
-import { CID_FOLDER, CID_INTENT, sandboxPaths, vmName } from "../base/names.ts";
+import { CID_DIRECTORY, CID_INTENT, sandboxPaths, vmName } from "../base/names.ts";
 import { exists, temporaryFolder } from "../testing/test_support.ts";
-import { mountsBelow } from "../base/remove_folder.ts";
+import { mountsBelow } from "../base/remove_directory.ts";
 import { undoLease } from "./undo.ts";
 
 /** Lines of proc_pid_mountinfo(5). */
@@ -104,7 +104,7 @@ Deno.test("undoLease kills and removes everything that a lease names, and nothin
       { role: "virtiofsd", pid: reused.pid, startTime: `${processStartTime(reused.pid)}0` },
     ],
   });
-  const cid = leaseCid(`${wreck.directory.path}/${CID_FOLDER}`);
+  const cid = leaseCid(`${wreck.directory.path}/${CID_DIRECTORY}`);
   wreck.lease.record(null, { cidLock: cid.path });
   system.close(cid.fd);
 
@@ -124,7 +124,7 @@ Deno.test("undoLease kills and removes everything that a lease names, and nothin
 
 Deno.test("undoLease frees a context id that was allocated and not written down, unless it is held", async () => {
   using wreck = new Wreck();
-  const directory = `${wreck.directory.path}/${CID_FOLDER}`;
+  const directory = `${wreck.directory.path}/${CID_DIRECTORY}`;
   const stray = leaseCid(directory);
   system.close(stray.fd);
   using held = leaseCid(directory);

@@ -17,7 +17,7 @@ import { loadConfig } from "../config/config.ts";
 import { Lease } from "../lease/lease.ts";
 import { leaveHostCgroup, removeHostCgroup } from "../sandbox/host_cgroup.ts";
 import { SandboxMaker } from "../sandbox/sandbox_maker.ts";
-import { enterMountNamespace } from "../storage/shared_folder.ts";
+import { enterMountNamespace } from "../storage/shared_directory.ts";
 import { EventPublisher } from "../task/event_publisher.ts";
 import { taskBindings } from "../task/task_bindings.ts";
 import { TaskEvents } from "../task/task_events.ts";

@@ -121,7 +121,7 @@ export class GuestConnection implements Disposable {
 
   async #open(id: string, signal: AbortSignal, timeoutMs: number): Promise<ByteStream> {
     const stream = await this.#dial(GUEST_STREAM_PORT, { signal });
-    const onTimeout = () => GuestError.unanswered(`for stream ${id}`, timeoutMs);
+    const onTimeout = () => GuestError.unanswered(`the opening of stream ${id}`, timeoutMs);
     try {
       await withDeadline({ timeoutMs, signal, onTimeout }, (signal) => {
         return openStream(stream, id, { signal });

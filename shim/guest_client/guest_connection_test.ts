@@ -172,7 +172,10 @@ Deno.test("a stream that the guest does not answer for is closed at its deadline
   const { connection, server, dialled } = await connected({}, null);
   await assert.rejects(
     connection.stream("c1/init/stdout", never, 20),
-    { kind: "unanswered", message: /^guest did not answer for stream c1\/init\/stdout within / },
+    {
+      kind: "unanswered",
+      message: /^guest did not answer the opening of stream c1\/init\/stdout within /,
+    },
   );
   await assert.rejects(dialled[1]!.write(Uint8Array.of(0)));
   connection[Symbol.dispose]();

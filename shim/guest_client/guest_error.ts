@@ -16,7 +16,7 @@ export class GuestError extends Error {
     this.code = code;
   }
 
-  /** @param call which call, as the predicate of "guest did not answer". */
+  /** @param call names the call, as the object of "guest did not answer". */
   static unanswered(call: string, timeoutMs: number): GuestError {
     const message = `guest did not answer ${call} within ${timeoutMs / 1000} s`;
     return new GuestError("unanswered", message, null);
@@ -35,7 +35,7 @@ export class GuestError extends Error {
  * Failure of a call into the guest:
  * - `unanswered`: it did not answer in time.
  * - `hostile`: it sent something that a guest of ours never sends.
- * - `refused`: it answered with an error, or the connection to it is lost.
+ * - `refused`: it answered with an error, the connection to it is lost, or the caller canceled.
  */
 export type GuestErrorKind = "unanswered" | "hostile" | "refused";
 

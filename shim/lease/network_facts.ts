@@ -15,7 +15,7 @@ export interface NetworkFacts {
 /** Returns the facts of a sandbox's network, whether it has one or not. Pure. */
 export function networkFacts(
   config: { readonly stateDir: string; readonly cniBinDir: readonly string[] },
-  paths: Pick<SandboxPaths, "netns" | "netnsFolder">,
+  paths: Pick<SandboxPaths, "netns" | "netnsDirectory">,
   name: SandboxName,
 ): NetworkFacts {
   return {
@@ -23,7 +23,7 @@ export function networkFacts(
     netns: paths.netns,
     storePath: `${config.stateDir}/network.db`,
     pluginPath: config.cniBinDir,
-    lockFile: `${paths.netnsFolder}/.lock`,
+    lockFile: `${paths.netnsDirectory}/.lock`,
   };
 }
 

@@ -7,7 +7,7 @@ import { filesOf, layerName, layerRanges } from "../plan/rootfs/layer_disk.ts";
 import type { Logger } from "../base/log.ts";
 import { withNetworkFiles } from "../plan/network_files.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
-import type { SharedThings } from "../storage/shared_folder.ts";
+import type { SharedThings } from "../storage/shared_directory.ts";
 import { type PodPlace, SHARED_TAG } from "../plan/spec_plan.ts";
 import { streamIds } from "../guest_client/stream_ids.ts";
 import type { WritableLayer } from "../plan/writable_plan.ts";

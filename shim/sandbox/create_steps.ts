@@ -12,14 +12,14 @@ import {
 } from "../../qemu/mod.ts";
 import type { Logger } from "../base/log.ts";
 import {
-  CID_FOLDER,
+  CID_DIRECTORY,
   CID_INTENT,
   type SandboxName,
   type SandboxPaths,
   vmName,
 } from "../base/names.ts";
 import type { OnHost } from "../base/on_host.ts";
-import { removeFolder } from "../base/remove_folder.ts";
+import { removeDirectory } from "../base/remove_directory.ts";
 import type { Timeline } from "../base/timeline.ts";
 import { sendCheckpoint } from "../guest_client/checkpoint_files.ts";
 import { answered, GuestConnection } from "../guest_client/guest_connection.ts";
@@ -32,7 +32,7 @@ import { filesOf } from "../plan/rootfs/layer_disk.ts";
 import { SHARED_TAG } from "../plan/spec_plan.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import { makeLayerDisk } from "../storage/layer_disk.ts";
-import { shareWithPod, shareWithVm } from "../storage/shared_folder.ts";
+import { shareWithPod, shareWithVm } from "../storage/shared_directory.ts";
 import { openSnapshotImage } from "../storage/snapshot_image.ts";
 import { makeWritableDisk } from "../storage/writable_disk.ts";
 import { ConsoleLog } from "./console_log.ts";
@@ -116,7 +116,7 @@ export class CreateSteps {
   makeRuntimeDirectory(): Disposable {
     const { paths, system } = this.#context;
     Deno.mkdirSync(paths.shared, { recursive: true, mode: 0o700 });
-    return { [Symbol.dispose]: () => removeFolder(system, paths.runtime) };
+    return { [Symbol.dispose]: () => removeDirectory(system, paths.runtime) };
   }
 
   /** Prepares image and volumes, as far as the host has to do something for them. */
@@ -331,7 +331,7 @@ export class CreateSteps {
   #leaseCid(): CidLease {
     const { lease, runDir, system } = this.#context;
     lease.intend(CID_INTENT);
-    const cid = leaseCid(`${runDir}/${CID_FOLDER}`, { system });
+    const cid = leaseCid(`${runDir}/${CID_DIRECTORY}`, { system });
     lease.record(CID_INTENT, { cidLock: cid.path });
     return cid;
   }

@@ -4,7 +4,7 @@ import type { VmSize } from "../../qemu/mod.ts";
 import type { SandboxPaths } from "../base/names.ts";
 import type { PodView } from "../plan/pod_container_plan.ts";
 import type { WritableLayer } from "../plan/writable_plan.ts";
-import { type SharedThings, shareWithPodContainer } from "../storage/shared_folder.ts";
+import { type SharedThings, shareWithPodContainer } from "../storage/shared_directory.ts";
 
 /** What the VM of a pod has for containers that join after the first. */
 export class Pod implements PodView {

@@ -16,7 +16,7 @@ import { type CreatePlan, planCreate } from "../../shim/plan/create_plan.ts";
 import type { CreateSteps } from "../../shim/sandbox/create_steps.ts";
 import type { SandboxName } from "../../shim/base/names.ts";
 import { Sandbox } from "../../shim/sandbox/sandbox.ts";
-import { enterMountNamespace } from "../../shim/storage/shared_folder.ts";
+import { enterMountNamespace } from "../../shim/storage/shared_directory.ts";
 import { requestOf, SPEC } from "./bundle.ts";
 import { silent } from "./failing_system.ts";
 import { config, failCalls, nothingLeftAfter, sandboxSteps } from "./rig.ts";

@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { Child, isThere, processStartTime, SIG, system } from "../../ffi/mod.ts";
 import { type CidLease, leaseCid } from "../../qemu/mod.ts";
 import { Lease } from "../../shim/lease/lease.ts";
-import { CID_FOLDER, type SandboxName, vmName } from "../../shim/base/names.ts";
+import { CID_DIRECTORY, type SandboxName, vmName } from "../../shim/base/names.ts";
 import { until } from "../lib/wait.ts";
 import { ctrOk, runArguments } from "../lib/ctr.ts";
 import { assertDeleted, HandStarted, pathsOf, runDelete } from "./hand_started.ts";
 import { FOREVER, removeContainer } from "../lib/containers.ts";
 import { fault, logLines } from "../lib/testbed.ts";
 
-const CIDS = `/run/qemubox/${CID_FOLDER}`;
+const CIDS = `/run/qemubox/${CID_DIRECTORY}`;
 const CONFIG = "/etc/qemubox/config.json";
 /** Reconciling is quick, but the process that does it has just started a container. */
 const RECONCILED_WITHIN_MS = 5_000;

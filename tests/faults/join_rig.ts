@@ -17,7 +17,7 @@ import type { SandboxName } from "../../shim/base/names.ts";
 import type { OciSpec } from "../../shim/plan/oci.ts";
 import type { Pod } from "../../shim/sandbox/pod.ts";
 import { Sandbox } from "../../shim/sandbox/sandbox.ts";
-import { enterMountNamespace } from "../../shim/storage/shared_folder.ts";
+import { enterMountNamespace } from "../../shim/storage/shared_directory.ts";
 import { requestOf, SPEC } from "./bundle.ts";
 import { type FailingSystem, silent } from "./failing_system.ts";
 import { config, failCalls, nothingLeftAfter, sandboxSteps } from "./rig.ts";

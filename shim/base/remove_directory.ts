@@ -10,7 +10,7 @@ import { MNT, type System } from "../../ffi/mod.ts";
  *
  * @throws {Error} naming the mounts that cannot be undone.
  */
-export function removeFolder(system: System, directory: string): void {
+export function removeDirectory(system: System, directory: string): void {
   unmountBelow(system, directory);
   removeIfPresent(directory, { recursive: true });
 }

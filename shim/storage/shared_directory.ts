@@ -4,7 +4,7 @@ import type { DeviceFile } from "../plan/rootfs/erofs_plan.ts";
 import { layerName } from "../plan/rootfs/layer_disk.ts";
 import type { SandboxPaths } from "../base/names.ts";
 import { RefusedError } from "../base/refused_error.ts";
-import { removeFolder } from "../base/remove_folder.ts";
+import { removeDirectory } from "../base/remove_directory.ts";
 import { type PlannedMount, planRootfs } from "../plan/rootfs/rootfs_plan.ts";
 import type { SnapshotMount } from "../plan/rootfs/snapshot_mount.ts";
 import type { Volume } from "../plan/volume_plan.ts";
@@ -140,7 +140,7 @@ export function shareWithPodContainer(
   using undo = new DisposableStack();
   const [own, place] = [`${containers}/${name}`, `${places}/${name}`];
   Deno.mkdirSync(own, { recursive: true, mode: 0o700 });
-  undo.defer(() => removeFolder(system, own));
+  undo.defer(() => removeDirectory(system, own));
   undo.use(shareWithVm(system, things, own));
   Deno.mkdirSync(place, { mode: 0o700 });
   undo.defer(() => Deno.removeSync(place));
