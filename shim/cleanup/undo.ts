@@ -94,11 +94,10 @@ function procFile(pid: number, name: "cmdline" | "environ"): string {
 
 function releaseCid({ cidLock, intents, runtimeDir }: LeaseFacts, system: System): void {
   if (cidLock !== null && !removeCidLease(cidLock, system)) {
-    throw new Error(`${cidLock} is still held by a process`);
+    throw new Error(`CID lock ${cidLock} is still held by a process`);
   }
   if (!intents.includes(CID_INTENT)) return;
-  // Allocated and not written down: it is among those that no process holds, and all of these may
-  // go.
+  // The id was allocated and not written down: remove all that no process holds.
   const directory = `${runDirectoryOf(runtimeDir)}/${CID_DIRECTORY}`;
   for (const { name } of listIfPresent(directory)) removeCidLease(`${directory}/${name}`, system);
 }
