@@ -100,7 +100,7 @@ function isOfContainer(key: SettingKey): boolean {
 }
 
 /** Checks that a setting replaces the path of one of the VM's files. */
-function isFound(key: SettingKey, property: keyof CreatePlan["files"]): (host: Host) => void {
+function isFound(key: SettingKey, property: keyof CreatePlan["vm"]["files"]): (host: Host) => void {
   return (host) => {
     assert(host.plan({}).files[property]?.startsWith(`${host.path}/share/`), property);
     const other = host.file("other/file");

@@ -81,7 +81,7 @@ export function shareWithVm(
   if (rootfs !== null) {
     const made = new Set<string>();
     for (const mount of planRootfs(rootfs.mounts, `${directory}/${rootfs.name}`)) {
-      const { type, source, data, target, folders = [] } = mount;
+      const { type, source, data, target, directories = [] } = mount;
       if (!made.has(target)) makeMountPoint({ target, kind: "directory" });
       made.add(target);
       for (const { path, mode } of directories) Deno.mkdirSync(path, { recursive: true, mode });

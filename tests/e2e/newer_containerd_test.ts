@@ -90,7 +90,10 @@ async function writableDisk(step: StepWithId, containerd: NewerContainerd): Prom
       file.lockSync(true);
       const refused = await containerd.ctr("task", "start", id);
       assert.notEqual(refused.code, 0);
-      assert.match(refused.stderr, /rwlayer\.img is in use by another container: prepare/);
+      assert.match(
+        refused.stderr,
+        /rwlayer\.img is in use by another container: prepare one snapshot per container/,
+      );
     }
     assert.equal(await containerd.ctrOk("task", "start", id), "kept\n");
 
