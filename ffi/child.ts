@@ -2,9 +2,8 @@ import type { FdStreamOptions } from "./fd_stream.ts";
 import { SIG } from "./constants.ts";
 import { Poller, poller as defaultPoller } from "./poller.ts";
 import { system as realSystem } from "./real_system.ts";
-import type { ExitStatus, SpawnCommand, System } from "./system.ts";
+import type { ExitStatus, Fd, Pid, SpawnCommand, System } from "./system.ts";
 import { isSystemError } from "./system_error.ts";
-import type { Fd, Pid } from "./types.ts";
 
 /** Time between two looks at a child that was killed because it has no pidfd. */
 const REAP_RETRY_MS = 1;

@@ -5,8 +5,7 @@ import { isProcess, processStartTime } from "./proc.ts";
 import { system } from "./real_system.ts";
 import { recording } from "./recording.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
-import type { SpawnCommand } from "./system.ts";
-import type { Pid } from "./types.ts";
+import type { Pid, SpawnCommand } from "./system.ts";
 
 const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
 const exit = (code: number): SpawnCommand => ({ path: "/bin/sh", args: ["-c", `exit ${code}`] });

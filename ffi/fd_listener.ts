@@ -1,9 +1,8 @@
 import { FdStream, type FdStreamOptions } from "./fd_stream.ts";
 import { Poller, poller as defaultPoller } from "./poller.ts";
 import { system as realSystem } from "./real_system.ts";
-import type { System } from "./system.ts";
+import type { Fd, System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
-import type { Fd } from "./types.ts";
 
 /** Accepts connections on a non-blocking listening socket, which it owns. */
 export class FdListener implements Disposable {

@@ -1,9 +1,8 @@
 import { FifoLock } from "./fifo_lock.ts";
 import { MANY_BYTES, Poller, poller as defaultPoller } from "./poller.ts";
 import { system as realSystem } from "./real_system.ts";
-import type { System } from "./system.ts";
+import type { Fd, System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
-import type { Fd } from "./types.ts";
 
 /** What works with descriptors and not only on them. */
 export interface FdStreamOptions {

@@ -6,7 +6,7 @@ import { FdStream } from "./fd_stream.ts";
 import { Poller } from "./poller.ts";
 import { system } from "./real_system.ts";
 import { isSystemError } from "./system_error.ts";
-import type { Fd } from "./types.ts";
+import type { Fd } from "./system.ts";
 
 const text = new TextEncoder();
 

@@ -5,16 +5,17 @@
  * part of {@link System} a file. What waits is built on the {@link Poller}: {@link FdStream},
  * {@link FdListener}, {@link Child}. No pointer leaves this folder.
  */
-export type { Fd, Pid } from "./types.ts";
 export { errnoName, errnoNumber, isSystemError, SystemError } from "./system_error.ts";
 export type { SystemErrorOptions } from "./system_error.ts";
 export { CLONE, MNT, MOUNT_ATTR, MS, O, PRCTL, SIG, VMADDR } from "./constants.ts";
 export type {
   ClockId,
   ExitStatus,
+  Fd,
   FileType,
   ListenUnixOptions,
   ListenVsockOptions,
+  Pid,
   PipeOptions,
   PipeState,
   SpawnCommand,
@@ -36,7 +37,6 @@ export { Child } from "./child.ts";
 export { OUTPUT_BYTES_MAX, runProgram } from "./program.ts";
 export type { Execution, Program, ProgramHost } from "./program.ts";
 export { strayObservers } from "./calls/stray_errno.ts";
-export { isThere } from "./is_there.ts";
 export { isProcess, processStartTime } from "./proc.ts";
 export { openNamespace, withNamespace } from "./namespaces.ts";
 export type { NamespaceKind } from "./namespaces.ts";

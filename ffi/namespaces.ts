@@ -1,6 +1,5 @@
 import { CLONE, O } from "./constants.ts";
-import type { System } from "./system.ts";
-import type { Fd } from "./types.ts";
+import type { Fd, System } from "./system.ts";
 
 /** Namespaces of the calling thread, held open so that it can come back to them. */
 export type NamespaceKind = "net" | "mnt";

@@ -1,10 +1,9 @@
-import { closeObservers } from "./calls/close_observers.ts";
+import { closeObservers } from "./calls/descriptors.ts";
 import { parkInEpoll, waitInEpoll } from "./calls/epoll.ts";
 import { decodeEpollEvent, EPOLL_EVENT, structure } from "./layouts.ts";
 import { system as realSystem } from "./real_system.ts";
-import type { System } from "./system.ts";
+import type { Fd, System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
-import type { Fd } from "./types.ts";
 
 /** linux/eventpoll.h */
 const EPOLLIN = 1, EPOLLPRI = 2, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLONESHOT = 1 << 30;

@@ -3,7 +3,7 @@ import { Poller } from "./poller.ts";
 import { system } from "./real_system.ts";
 import { recording } from "./recording.ts";
 import { isSystemError } from "./system_error.ts";
-import type { Fd } from "./types.ts";
+import type { Fd } from "./system.ts";
 
 const ONE = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
 const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;

@@ -1,9 +1,8 @@
 import { Child } from "./child.ts";
 import { O, SIG } from "./constants.ts";
 import { system as realSystem } from "./real_system.ts";
-import type { ExitStatus, System } from "./system.ts";
+import type { ExitStatus, Fd, Pid, System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
-import type { Fd, Pid } from "./types.ts";
 
 /** A program of the host that is run to its end. */
 export interface Program {

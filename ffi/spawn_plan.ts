@@ -1,4 +1,4 @@
-import type { Fd } from "./types.ts";
+import type { Fd } from "./system.ts";
 
 /** The highest descriptor number that a child can be given. */
 export const CHILD_FD_MAX = 1023;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CHILD_FD_MAX, planDescriptors } from "./spawn_plan.ts";
-import type { Fd } from "./types.ts";
+import type { Fd } from "./system.ts";
 
 /**
  * What the child ends up with, by the rules of dup2(2): the parent's table maps a number to what is

@@ -1,4 +1,3 @@
-import type { Fd, Pid } from "./types.ts";
 import type { SystemError } from "./system_error.ts";
 
 /**
@@ -202,6 +201,12 @@ export interface System {
   /** malloc_trim(3): gives what the C heap holds free back to the kernel. */
   trimHeap(): void;
 }
+
+/** A file descriptor of this process. Branded, so that no plain number passes for one. */
+export type Fd = number & { readonly __brand: "Fd" };
+
+/** A process id, in the pid namespace of this process. Branded like {@link Fd}. */
+export type Pid = number & { readonly __brand: "Pid" };
 
 /** Options of {@link System.pipe}. */
 export interface PipeOptions {

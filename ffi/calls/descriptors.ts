@@ -2,11 +2,10 @@ import { O } from "../constants.ts";
 import { fields, POLLFD, STATX, structure } from "../layouts.ts";
 import { descriptors as libc } from "../libc/descriptors.ts";
 import { checked, errno, systemError } from "../libc/errno.ts";
+import { ioctls } from "../libc/ioctl.ts";
 import { cString } from "../libc/strings.ts";
-import type { FileType, System } from "../system.ts";
+import type { Fd, FileType, System } from "../system.ts";
 import { isSystemError } from "../system_error.ts";
-import type { Fd } from "../types.ts";
-import { closeObservers } from "./close_observers.ts";
 import { isStray, STRAYS_MAX } from "./stray_errno.ts";
 
 const EINTR = 4, EAGAIN = 11;
@@ -78,7 +77,7 @@ export const descriptorCalls = {
   },
   pipeState(fd) {
     const unread = structure(4);
-    checked("ioctl", () => libc().ioctl(fd, FIONREAD, unread));
+    checked("ioctl", () => ioctls().ioctl(fd, FIONREAD, unread));
     const poll = structure(POLLFD.size);
     fields(poll).setInt32(POLLFD.fd, fd, true);
     checked("poll", () => libc().poll(poll, 1n, 0));
@@ -129,6 +128,12 @@ export const descriptorCalls = {
     return checked("memfd_create", () => libc().memfd_create(text, MFD_CLOEXEC)) as Fd;
   },
 } satisfies Partial<System>;
+
+/**
+ * Called with a descriptor that is about to be closed. A poller adds itself here, because the kernel
+ * drops a closed descriptor from an epoll set without an event.
+ */
+export const closeObservers: Set<(fd: Fd) => void> = new Set();
 
 /** The two descriptors that pipe2(2) or socketpair(2) wrote. */
 export function descriptorPair(ends: Uint8Array<ArrayBuffer>): [Fd, Fd] {

@@ -1,7 +1,7 @@
 import { O } from "../constants.ts";
 import { BLKPG_ARGUMENT, BLKPG_PARTITION, fields, structure } from "../layouts.ts";
-import { disks as libc } from "../libc/disks.ts";
 import { checked } from "../libc/errno.ts";
+import { ioctls } from "../libc/ioctl.ts";
 import { addressOf } from "../libc/strings.ts";
 import type { System } from "../system.ts";
 import { descriptorCalls } from "./descriptors.ts";
@@ -23,11 +23,11 @@ export const diskCalls = {
     const fd = descriptorCalls.open(path, O.RDONLY | O.DIRECTORY);
     try {
       // Writing out what is in memory takes as long as the disk does.
-      if (await libc().ioctl_parked(fd, FIFREEZE, null) === -1) {
+      if (await ioctls().ioctl_parked(fd, FIFREEZE, null) === -1) {
         // errno stayed in the other thread: asked again, in this one.
-        checked("ioctl", () => libc().ioctl(fd, FIFREEZE, null), path);
+        checked("ioctl", () => ioctls().ioctl(fd, FIFREEZE, null), path);
       }
-      checked("ioctl", () => libc().ioctl(fd, FITHAW, null), path);
+      checked("ioctl", () => ioctls().ioctl(fd, FITHAW, null), path);
     } finally {
       descriptorCalls.close(fd);
     }
@@ -48,7 +48,7 @@ function blkpg(disk: string, op: number, number: number, offset: number, length:
   partition.setInt32(BLKPG_PARTITION.pno, number, true);
   const fd = descriptorCalls.open(disk, O.RDONLY);
   try {
-    checked("ioctl", () => libc().ioctl(fd, BLKPG, both), disk);
+    checked("ioctl", () => ioctls().ioctl(fd, BLKPG, both), disk);
   } finally {
     descriptorCalls.close(fd);
   }

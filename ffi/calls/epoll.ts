@@ -1,8 +1,7 @@
 import { encodeEpollEvent, EPOLL_EVENT } from "../layouts.ts";
 import { epoll as libc } from "../libc/epoll.ts";
 import { checked } from "../libc/errno.ts";
-import type { System } from "../system.ts";
-import type { Fd } from "../types.ts";
+import type { Fd, System } from "../system.ts";
 
 /** EPOLL_CTL_* */
 const CONTROL = { add: 1, remove: 2, modify: 3 } as const;

@@ -1,10 +1,10 @@
 import { O } from "../constants.ts";
 import { fields, IFREQ, structure } from "../layouts.ts";
 import { checked } from "../libc/errno.ts";
-import { network as libc } from "../libc/network.ts";
-import type { System } from "../system.ts";
+import { ioctls } from "../libc/ioctl.ts";
+import { sockets as libc } from "../libc/sockets.ts";
+import type { Fd, System } from "../system.ts";
 import { SystemError } from "../system_error.ts";
-import type { Fd } from "../types.ts";
 import { descriptorCalls } from "./descriptors.ts";
 
 const AF_NETLINK = 16, NETLINK_ROUTE = 0;
@@ -45,15 +45,15 @@ export const networkCalls = {
     fields(request).setUint16(IFREQ.ifr_flags, flags, true);
     const fd = descriptorCalls.open(TUN_DEVICE, O.RDWR | O.NONBLOCK);
     return prepared(fd, () => {
-      checked("ioctl TUNSETIFF", () => libc().ioctl(fd, TUNSETIFF, request), name);
+      checked("ioctl TUNSETIFF", () => ioctls().ioctl(fd, TUNSETIFF, request), name);
       if (vnetHeaderBytes !== undefined) {
         const size = structure(4);
         fields(size).setInt32(0, vnetHeaderBytes, true);
-        checked("ioctl TUNSETVNETHDRSZ", () => libc().ioctl(fd, TUNSETVNETHDRSZ, size), name);
+        checked("ioctl TUNSETVNETHDRSZ", () => ioctls().ioctl(fd, TUNSETVNETHDRSZ, size), name);
       }
       const set = (call: string, number: bigint, value: number | undefined) => {
         if (value === undefined) return;
-        checked(`ioctl ${call}`, () => libc().ioctlNumber(fd, number, BigInt(value)), name);
+        checked(`ioctl ${call}`, () => ioctls().ioctl_number(fd, number, BigInt(value)), name);
       };
       set("TUNSETOFFLOAD", TUNSETOFFLOAD, offloads);
       set("TUNSETOWNER", TUNSETOWNER, owner);

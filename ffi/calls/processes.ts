@@ -2,8 +2,7 @@ import { PRCTL } from "../constants.ts";
 import { fields, SIGINFO, structure } from "../layouts.ts";
 import { checked } from "../libc/errno.ts";
 import { processes as libc, SYS_pidfd_open, SYS_pidfd_send_signal } from "../libc/processes.ts";
-import type { System } from "../system.ts";
-import type { Fd, Pid } from "../types.ts";
+import type { Fd, Pid, System } from "../system.ts";
 import { machineCalls } from "./machine.ts";
 import { spawn } from "./spawn.ts";
 

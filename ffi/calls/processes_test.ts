@@ -5,7 +5,7 @@ import { FdStream } from "../fd_stream.ts";
 import { poller } from "../poller.ts";
 import { system } from "../real_system.ts";
 import { isSystemError } from "../system_error.ts";
-import type { Pid } from "../types.ts";
+import type { Pid } from "../system.ts";
 
 const throwsWith = (code: string, call: () => unknown): void =>
   assert.throws(call, (error) => isSystemError(error, code));

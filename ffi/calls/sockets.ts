@@ -2,11 +2,11 @@ import { VMADDR } from "../constants.ts";
 import { AF_UNIX, AF_VSOCK, encodeSockaddrUn, encodeSockaddrVm } from "../layouts.ts";
 import { fields, SOCKADDR_VM, structure, UCRED } from "../layouts.ts";
 import { checked, checkedNow } from "../libc/errno.ts";
+import { ioctls } from "../libc/ioctl.ts";
 import { sockets as libc } from "../libc/sockets.ts";
 import { cString } from "../libc/strings.ts";
-import type { System } from "../system.ts";
+import type { Fd, Pid, System } from "../system.ts";
 import { isSystemError, SystemError } from "../system_error.ts";
-import type { Fd, Pid } from "../types.ts";
 import { descriptorCalls, descriptorPair } from "./descriptors.ts";
 import { receiveFds, sendFds } from "./ancillary.ts";
 
@@ -104,7 +104,7 @@ export const socketCalls = {
     const device = descriptorCalls.open("/dev/vsock", 0);
     try {
       const cid = structure(4);
-      checked("ioctl", () => libc().ioctl(device, GET_LOCAL_CID, cid), "/dev/vsock");
+      checked("ioctl", () => ioctls().ioctl(device, GET_LOCAL_CID, cid), "/dev/vsock");
       return fields(cid).getUint32(0, true);
     } finally {
       descriptorCalls.close(device);

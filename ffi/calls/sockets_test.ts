@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { VMADDR } from "../constants.ts";
 import { system } from "../real_system.ts";
 import { isSystemError } from "../system_error.ts";
-import type { Fd } from "../types.ts";
+import type { Fd } from "../system.ts";
 
 const throwsWith = (code: string, call: () => unknown): void =>
   assert.throws(call, (error) => isSystemError(error, code));

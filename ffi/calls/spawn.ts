@@ -11,8 +11,7 @@ import { systemError } from "../libc/errno.ts";
 import { spawning as libc } from "../libc/spawn.ts";
 import { cString, cStringArray } from "../libc/strings.ts";
 import { type DescriptorPlan, planDescriptors } from "../spawn_plan.ts";
-import type { SpawnCommand } from "../system.ts";
-import type { Fd, Pid } from "../types.ts";
+import type { Fd, Pid, SpawnCommand } from "../system.ts";
 import { descriptorCalls } from "./descriptors.ts";
 
 /** spawn.h */

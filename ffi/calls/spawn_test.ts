@@ -4,8 +4,7 @@ import { Child } from "../child.ts";
 import { FdStream } from "../fd_stream.ts";
 import { system } from "../real_system.ts";
 import { isSystemError } from "../system_error.ts";
-import type { SpawnCommand } from "../system.ts";
-import type { Fd } from "../types.ts";
+import type { Fd, SpawnCommand } from "../system.ts";
 
 const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
 const throwsWith = (code: string, call: () => unknown): void =>

@@ -1,9 +1,8 @@
 import { O } from "../constants.ts";
 import { fields, structure, WINSIZE } from "../layouts.ts";
 import { checked } from "../libc/errno.ts";
-import { terminals as libc } from "../libc/terminals.ts";
-import type { System } from "../system.ts";
-import type { Fd } from "../types.ts";
+import { ioctls } from "../libc/ioctl.ts";
+import type { Fd, System } from "../system.ts";
 import { descriptorCalls } from "./descriptors.ts";
 
 /** asm-generic/ioctls.h */
@@ -15,11 +14,11 @@ export const terminalCalls = {
     const master = descriptorCalls.open("/dev/ptmx", O.RDWR | O.NOCTTY | O.NONBLOCK);
     try {
       const unlocked = structure(4);
-      checked("ioctl", () => libc().ioctl(master, TIOCSPTLCK, unlocked), "/dev/ptmx");
+      checked("ioctl", () => ioctls().ioctl(master, TIOCSPTLCK, unlocked), "/dev/ptmx");
       const flags = BigInt(O.RDWR | O.NOCTTY | O.CLOEXEC);
       const slave = checked(
         "ioctl",
-        () => libc().ioctl_number(master, TIOCGPTPEER, flags),
+        () => ioctls().ioctl_number(master, TIOCGPTPEER, flags),
         "/dev/ptmx",
       );
       return { master, slave: slave as Fd };
@@ -30,7 +29,7 @@ export const terminalCalls = {
   },
   windowSize(fd) {
     const size = structure(WINSIZE.size);
-    checked("ioctl", () => libc().ioctl(fd, TIOCGWINSZ, size));
+    checked("ioctl", () => ioctls().ioctl(fd, TIOCGWINSZ, size));
     const view = fields(size);
     return {
       rows: view.getUint16(WINSIZE.ws_row, true),
@@ -42,6 +41,6 @@ export const terminalCalls = {
     const view = fields(size);
     view.setUint16(WINSIZE.ws_row, rows, true);
     view.setUint16(WINSIZE.ws_col, columns, true);
-    checked("ioctl", () => libc().ioctl(fd, TIOCSWINSZ, size));
+    checked("ioctl", () => ioctls().ioctl(fd, TIOCSWINSZ, size));
   },
 } satisfies Partial<System>;

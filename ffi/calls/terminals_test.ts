@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { poller } from "../poller.ts";
 import { system } from "../real_system.ts";
 import { isSystemError } from "../system_error.ts";
-import type { Fd } from "../types.ts";
+import type { Fd } from "../system.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

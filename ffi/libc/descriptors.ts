@@ -1,6 +1,6 @@
 import { lazyLibrary } from "./library.ts";
 
-/** fcntl.h, unistd.h, poll.h, sys/ioctl.h, sys/file.h, sys/stat.h, sys/mman.h */
+/** fcntl.h, unistd.h, poll.h, sys/file.h, sys/stat.h, sys/mman.h */
 export const descriptors = lazyLibrary({
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" }, // int open(const char *, int, ...)
   close: { parameters: ["i32"], result: "i32" }, // int close(int)
@@ -11,7 +11,6 @@ export const descriptors = lazyLibrary({
   pipe2: { parameters: ["buffer", "i32"], result: "i32" }, // int pipe2(int[2], int)
   mkfifo: { parameters: ["buffer", "u32"], result: "i32" }, // int mkfifo(const char *, mode_t)
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" }, // int fcntl(int, int, ...)
-  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" }, // int ioctl(int, unsigned long, ...)
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" }, // int poll(struct pollfd *, nfds_t, int)
   flock: { parameters: ["i32", "i32"], result: "i32" }, // int flock(int, int)
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" }, // int statx(int, const char *, int, unsigned, struct statx *)

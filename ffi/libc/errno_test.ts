@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { system } from "../real_system.ts";
 import { SystemError } from "../system_error.ts";
-import type { Fd } from "../types.ts";
+import type { Fd } from "../system.ts";
 
 function codeOf(call: () => unknown): string {
   try {

@@ -1,6 +1,5 @@
-import type { System } from "../system.ts";
+import type { Fd, System } from "../system.ts";
 import { isSystemError, SystemError } from "../system_error.ts";
-import type { Fd } from "../types.ts";
 import { FLAG, MESSAGE, NLMSGERR_ATTR_MSG } from "./constants.ts";
 import { NetlinkFormatError } from "./error.ts";
 import {

@@ -1,7 +1,8 @@
 /** `delete` in a fresh process, without containerd: it removes one sandbox and nothing else. */
 
 import assert from "node:assert/strict";
-import { Child, isThere, processStartTime, SIG, system } from "../../ffi/mod.ts";
+import { isThere } from "../../base/mod.ts";
+import { Child, processStartTime, SIG, system } from "../../ffi/mod.ts";
 import { type CidLease, leaseCid } from "../../qemu/mod.ts";
 import { Lease } from "../../shim/lease/lease.ts";
 import { CID_DIRECTORY, type SandboxName, vmName } from "../../shim/base/names.ts";
