@@ -55,7 +55,6 @@ export {
 } from "./timestamp.ts";
 
 export type { ByteStream, IoOptions } from "./streams/byte_stream.ts";
-export { memoryPair } from "./testing/memory_pair.ts";
 export { Code, RpcError, rpcErrorFrom } from "./rpc_error.ts";
 
 export type { Metadata } from "./ttrpc/metadata.ts";

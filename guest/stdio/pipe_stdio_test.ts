@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
-import { FrameReader, FrameWriter, memoryPair, openStream } from "../../proto/mod.ts";
+import { FrameReader, FrameWriter, openStream } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { PipeStdio } from "./pipe_stdio.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { delay } from "../../base/mod.ts";
-import { type ByteStream, memoryPair, openStream } from "../../proto/mod.ts";
+import { type ByteStream, openStream } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 
 Deno.test("a stream is served once, to the connection that dials it", async () => {

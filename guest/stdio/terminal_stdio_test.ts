@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { delay } from "../../base/mod.ts";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
-import { FrameReader, FrameWriter, memoryPair, openStream } from "../../proto/mod.ts";
+import { FrameReader, FrameWriter, openStream } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 import { TerminalStdio } from "./terminal_stdio.ts";
 

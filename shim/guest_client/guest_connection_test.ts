@@ -10,12 +10,12 @@ import {
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
   implement,
-  memoryPair,
   packAny,
   RpcError,
   type ServiceImpl,
   TtrpcServer,
 } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { answered, GuestConnection, type GuestExit } from "./guest_connection.ts";
 import { settle } from "../testing/test_support.ts";
 
@@ -196,8 +196,8 @@ Deno.test("configure refuses a guest of another build, if this is a compiled shi
   const program = `
     globalThis.__qemuboxBuild = "0.1.0 (commit bbbbbbbbbbbb)";
     const { GuestConnection } = await import("./guest_connection.ts");
-    const { guest, GUEST_RPC_PORT, implement, memoryPair, TtrpcServer } =
-      await import("../../proto/mod.ts");
+    const { guest, implement, TtrpcServer } = await import("../../proto/mod.ts");
+    const { memoryPair } = await import("../../proto/testing/memory_pair.ts");
     const { signal } = new AbortController();
     for (const vminitdVersion of ["0.1.0 (commit aaaaaaaaaaaa)", "0.1.0 (commit bbbbbbbbbbbb)"]) {
       const server = new TtrpcServer([

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { FrameReader, FrameWriter, memoryPair } from "../../proto/mod.ts";
+import { FrameReader, FrameWriter } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { type OutputEnd, OutputPump } from "./output_pump.ts";
 import type { OutputTarget } from "./stdio_target.ts";
 import { ManualClock, settle } from "../testing/test_support.ts";

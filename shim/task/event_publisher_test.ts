@@ -5,11 +5,11 @@ import {
   events,
   eventsService,
   implement,
-  memoryPair,
   RpcError,
   TtrpcServer,
   unpackAny,
 } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { EVENT_QUEUE_MAX, EventPublisher } from "./event_publisher.ts";
 import { MemoryLog, temporaryFolder } from "../testing/test_support.ts";
 

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import {
   Code,
   createClient,
-  memoryPair,
   RpcError,
   taskV2,
   taskV3,
   TtrpcConnection,
   TtrpcServer,
 } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { RefusedError } from "../base/refused_error.ts";
 import { taskBindings } from "./task_bindings.ts";
 import type { TaskControls } from "./task_controls.ts";
