@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { delay } from "./delay.ts";
 import { Limiter } from "./limiter.ts";
 
 Deno.test("no more than the limit at a time, in order, and a failure makes room as well", async () => {
@@ -10,7 +11,7 @@ Deno.test("no more than the limit at a time, in order, and a failure makes room 
       limiter.run(async () => {
         begun.push(i);
         most = Math.max(most, ++busy);
-        await new Promise((resolve) => setTimeout(resolve, i % 4));
+        await delay(i % 4);
         busy--;
         if (i % 5 === 0) throw new Error(String(i));
         return i;

@@ -1,3 +1,4 @@
+import { delay } from "../base/mod.ts";
 import type { FdStreamOptions } from "./fd_stream.ts";
 import { SIG } from "./constants.ts";
 import { Poller, poller as defaultPoller } from "./poller.ts";
@@ -78,7 +79,7 @@ async function killAndReap(system: System, pid: Pid): Promise<void> {
   try {
     system.kill(pid, SIG.KILL);
     while (system.waitChild(pid) === null) {
-      await new Promise((resolve) => setTimeout(resolve, REAP_RETRY_MS));
+      await delay(REAP_RETRY_MS);
     }
   } catch (error) {
     if (!isSystemError(error, "ECHILD", "ESRCH")) throw error;

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { poll } from "../base/mod.ts";
 import { Child } from "./child.ts";
 import { SIG } from "./constants.ts";
 import { isProcess, processStartTime } from "./proc.ts";
 import { system } from "./real_system.ts";
 import { recording } from "./recording.ts";
-import { isSystemError, SystemError } from "./system_error.ts";
 import type { Pid, SpawnCommand } from "./system.ts";
+import { isSystemError, SystemError } from "./system_error.ts";
 
 const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
 const exit = (code: number): SpawnCommand => ({ path: "/bin/sh", args: ["-c", `exit ${code}`] });
@@ -60,6 +61,10 @@ Deno.test("a child that cannot be watched is killed and reaped", async () => {
   const { double, calls } = recording(system, { failAt: 1 });
   assert.throws(() => Child.spawn(sleeper, { system: double }), { syscall: "pidfdOpen" });
   const pid = calls[0]!.result as Pid;
-  while (processStartTime(pid) !== null) await new Promise((done) => setTimeout(done, 1));
+  const gone = await poll(() => processStartTime(pid) === null || null, {
+    everyMs: 1,
+    timeoutMs: 20_000,
+  });
+  assert.ok(gone, "the child is killed and reaped");
   assert.throws(() => system.waitChild(pid), (error) => isSystemError(error, "ECHILD"));
 });

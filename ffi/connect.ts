@@ -1,3 +1,4 @@
+import { delay } from "../base/mod.ts";
 import { FdStream, type FdStreamOptions } from "./fd_stream.ts";
 import { poller as defaultPoller } from "./poller.ts";
 import { system as realSystem } from "./real_system.ts";
@@ -27,7 +28,7 @@ export async function connectUnix(path: string, options: ConnectOptions = {}): P
     } catch (error) {
       if (!isSystemError(error, "EAGAIN")) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, BACKLOG_RETRY_MS));
+    await delay(BACKLOG_RETRY_MS, options.signal);
   }
 }
 

@@ -5,8 +5,8 @@ import { O } from "./constants.ts";
 import { FdStream } from "./fd_stream.ts";
 import { Poller } from "./poller.ts";
 import { system } from "./real_system.ts";
-import { isSystemError } from "./system_error.ts";
 import type { Fd } from "./system.ts";
+import { isSystemError } from "./system_error.ts";
 
 const text = new TextEncoder();
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { delay } from "../base/mod.ts";
 import { FifoLock } from "./fifo_lock.ts";
 
 Deno.test("holders follow each other in the order of asking, without those who gave up", async () => {
@@ -8,7 +9,7 @@ Deno.test("holders follow each other in the order of asking, without those who g
   const hold = async (name: string, signal?: AbortSignal): Promise<void> => {
     await lock.acquire(signal);
     order.push(`${name} in`);
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await delay(0);
     order.push(`${name} out`);
     lock.release();
   };

@@ -5,39 +5,19 @@
  * part of {@link System} a file. What waits is built on the {@link Poller}: {@link FdStream},
  * {@link FdListener}, {@link Child}. No pointer leaves this folder.
  */
-export { errnoName, errnoNumber, isSystemError, SystemError } from "./system_error.ts";
-export type { SystemErrorOptions } from "./system_error.ts";
-export { CLONE, MNT, MOUNT_ATTR, MS, O, PRCTL, SIG, VMADDR } from "./constants.ts";
-export type {
-  ClockId,
-  ExitStatus,
-  Fd,
-  FileType,
-  ListenUnixOptions,
-  ListenVsockOptions,
-  Pid,
-  PipeOptions,
-  PipeState,
-  SpawnCommand,
-  System,
-  TapOptions,
-  WaitOptions,
-  WindowSize,
-} from "./system.ts";
+export { isSystemError, SystemError } from "./system_error.ts";
+export { CLONE, MNT, MOUNT_ATTR, MS, O, SIG, VMADDR } from "./constants.ts";
+export type { ExitStatus, Fd, Pid, SpawnCommand, System, WindowSize } from "./system.ts";
 export { system } from "./real_system.ts";
 export { recording } from "./recording.ts";
-export type { RecordedCall, RecordingOptions } from "./recording.ts";
 export { MANY_BYTES, Poller, poller } from "./poller.ts";
 export { FdStream } from "./fd_stream.ts";
-export type { FdStreamOptions } from "./fd_stream.ts";
 export { FdListener } from "./fd_listener.ts";
 export { connectUnix, connectVsock } from "./connect.ts";
-export type { ConnectOptions } from "./connect.ts";
 export { Child } from "./child.ts";
 export { OUTPUT_BYTES_MAX, runProgram } from "./program.ts";
-export type { Execution, Program, ProgramHost } from "./program.ts";
+export type { Program } from "./program.ts";
 export { strayObservers } from "./calls/stray_errno.ts";
 export { isProcess, processStartTime } from "./proc.ts";
 export { openNamespace, withNamespace } from "./namespaces.ts";
-export type { NamespaceKind } from "./namespaces.ts";
 export * as netlink from "./netlink/mod.ts";

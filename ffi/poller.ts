@@ -1,3 +1,4 @@
+import { delay } from "../base/mod.ts";
 import { closeObservers } from "./calls/descriptors.ts";
 import { parkInEpoll, waitInEpoll } from "./calls/epoll.ts";
 import { decodeEpollEvent, EPOLL_EVENT, structure } from "./layouts.ts";
@@ -113,7 +114,7 @@ export class Poller implements Disposable {
     } catch (error) {
       watch.waiters.delete(waiter);
       if (!watch.registered) this.#watches.delete(fd);
-      return isSystemError(error, "EPERM") ? nextTurn() : Promise.reject(error);
+      return isSystemError(error, "EPERM") ? delay(0) : Promise.reject(error);
     }
     signal?.addEventListener("abort", abort);
     this.#waiting++;
@@ -295,8 +296,4 @@ export const poller: Poller = new Poller();
 
 function closed(): SystemError {
   return new SystemError("epoll_wait", "EBADF");
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
+import { delay } from "../base/mod.ts";
 import { Poller } from "./poller.ts";
 import { system } from "./real_system.ts";
 import { recording } from "./recording.ts";
-import { isSystemError } from "./system_error.ts";
 import type { Fd } from "./system.ts";
+import { isSystemError } from "./system_error.ts";
 
 const ONE = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
 const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
-const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+const turn = (): Promise<void> => delay(0);
 const rejectsWith = (promise: Promise<unknown>, code: string): Promise<void> =>
   assert.rejects(promise, (error) => isSystemError(error, code));
 

@@ -1,3 +1,4 @@
+import { MIB } from "../base/mod.ts";
 import { Child } from "./child.ts";
 import { O, SIG } from "./constants.ts";
 import { system as realSystem } from "./real_system.ts";
@@ -37,7 +38,7 @@ export interface Execution {
 }
 
 /** Most of what a program may write to standard output. */
-export const OUTPUT_BYTES_MAX = 1024 * 1024;
+export const OUTPUT_BYTES_MAX = MIB;
 const STDERR_BYTES_MAX = 64 * 1024;
 
 /**

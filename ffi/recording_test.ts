@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { system } from "./real_system.ts";
 import { recording } from "./recording.ts";
-import { isSystemError } from "./system_error.ts";
 import type { Fd } from "./system.ts";
+import { isSystemError } from "./system_error.ts";
 
 Deno.test("calls are recorded with what came of them", () => {
   const { double, calls } = recording(system);

@@ -1,4 +1,5 @@
 /** google.protobuf.Any as containerd writes it. @module */
+import { messageOf, quoted } from "../base/mod.ts";
 import {
   type AnyMessageSchema,
   create,
@@ -28,13 +29,13 @@ export function packAny<D extends AnyMessageSchema>(schema: D, message: MessageI
  */
 export function unpackAny<D extends AnyMessageSchema>(schema: D, any: Any): MessageShape<D> {
   if (any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) !== schema.typeName) {
-    const found = JSON.stringify(any.typeUrl);
-    throw new RpcError(Code.InvalidArgument, `expected ${schema.typeName}, found ${found}`);
+    const why = `expected ${schema.typeName}, found ${quoted(any.typeUrl)}`;
+    throw new RpcError(Code.InvalidArgument, why);
   }
   try {
     return fromBinary(schema, any.value);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new RpcError(Code.InvalidArgument, `invalid ${schema.typeName}: ${why}`, { cause });
+    const why = `invalid ${schema.typeName}: ${messageOf(cause)}`;
+    throw new RpcError(Code.InvalidArgument, why, { cause });
   }
 }

@@ -12,11 +12,9 @@
  * | `events` | containerd.events | `TaskCreate`, `TaskStart`, `TaskExit`, `TaskDelete`, … |
  * | `eventsService` | containerd.services.events.ttrpc.v1 | `Events`, `ForwardRequest` |
  * | `bootstrap` | containerd.runtime.bootstrap.v1 | `BootstrapParams`, `BootstrapResult` |
- * | `sandbox` | containerd.runtime.sandbox.v1 | `Sandbox` |
  * | `runcOptions` | containerd.runc.v1 | `Options`, `CheckpointOptions`, `ProcessDetails` |
  * | `runtimeOptions` | runtimeoptions.v1 | `Options` |
  * | `cgroups` | io.containerd.cgroups.v2 | `Metrics` |
- * | `googleRpc` | google.rpc | `Status` |
  * | `guest` | qemubox.guest.v1 | `System`, `Bundles`, `Checkpoints`, `Network` |
  *
  * @module
@@ -26,45 +24,30 @@ export {
   cgroups,
   events,
   eventsService,
-  googleRpc,
   guest,
   runcOptions,
   runtimeOptions,
-  sandbox,
   taskTypes,
   taskV2,
   taskV3,
   types,
 } from "./names.ts";
 export { create, fromBinary, toBinary } from "./schema/mod.ts";
-export type {
-  AnyMessageSchema,
-  MessageInitShape,
-  MessageSchema,
-  MessageShape,
-} from "./schema/mod.ts";
+export type { AnyMessageSchema, MessageInitShape, MessageShape } from "./schema/mod.ts";
 export { type Any, AnySchema } from "./gen/google/protobuf/any_schema.ts";
-export { type Empty, EmptySchema } from "./gen/google/protobuf/empty_schema.ts";
-export { type Timestamp, TimestampSchema } from "./gen/google/protobuf/timestamp_schema.ts";
+export type { Timestamp } from "./gen/google/protobuf/timestamp_schema.ts";
 export { packAny, unpackAny } from "./any.ts";
-export {
-  timestampDate,
-  timestampFromDate,
-  timestampFromNanoseconds,
-  timestampToNanoseconds,
-} from "./timestamp.ts";
+export { timestampDate, timestampFromDate, timestampFromNanoseconds } from "./timestamp.ts";
 
-export type { ByteStream, IoOptions } from "./streams/byte_stream.ts";
+export type { ByteStream } from "./streams/byte_stream.ts";
 export { Code, RpcError, rpcErrorFrom } from "./rpc_error.ts";
 
-export type { Metadata } from "./ttrpc/metadata.ts";
 export { implement } from "./ttrpc/service.ts";
-export type { CallContext, ServiceBinding, ServiceImpl } from "./ttrpc/service.ts";
-export { CONCURRENT_CALLS_MAX, TtrpcServer } from "./ttrpc/server.ts";
-export type { TtrpcServerOptions } from "./ttrpc/server.ts";
+export type { ServiceBinding, ServiceImpl } from "./ttrpc/service.ts";
+export { TtrpcServer } from "./ttrpc/server.ts";
 export { TtrpcConnection } from "./ttrpc/connection.ts";
 export { createClient } from "./ttrpc/client.ts";
-export type { CallOptions, Client } from "./ttrpc/client.ts";
+export type { Client } from "./ttrpc/client.ts";
 export { MESSAGE_BYTES_MAX } from "./ttrpc/message.ts";
 
 export {
@@ -74,11 +57,6 @@ export {
   GUEST_STREAM_PORT,
 } from "./streams/guest_wire.ts";
 export { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./streams/stream_open.ts";
-export {
-  FrameReader,
-  FrameWriter,
-  STREAM_FRAME_BYTES_MAX,
-  waitForClose,
-} from "./streams/stream_frames.ts";
+export { FrameReader, FrameWriter, waitForClose } from "./streams/stream_frames.ts";
 
 export { encodeOciJson, parseOciJson } from "./oci_json.ts";

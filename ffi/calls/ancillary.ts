@@ -2,8 +2,8 @@ import { CMSGHDR, fields, IOVEC, MSGHDR, structure } from "../layouts.ts";
 import { checked } from "../libc/errno.ts";
 import { sockets as libc } from "../libc/sockets.ts";
 import { addressOf } from "../libc/strings.ts";
-import { SystemError } from "../system_error.ts";
 import type { Fd } from "../system.ts";
+import { SystemError } from "../system_error.ts";
 import { descriptorCalls } from "./descriptors.ts";
 
 const SOL_SOCKET = 1, SCM_RIGHTS = 1;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { O } from "../constants.ts";
 import { system } from "../real_system.ts";
-import { isSystemError } from "../system_error.ts";
 import type { Fd } from "../system.ts";
+import { isSystemError } from "../system_error.ts";
 
 /** The flags line of /proc/self/fdinfo: open flags, with O_CLOEXEC for FD_CLOEXEC. */
 function flagsOf(fd: Fd): number {

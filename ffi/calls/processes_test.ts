@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { after } from "../../base/mod.ts";
 import { Child } from "../child.ts";
 import { SIG } from "../constants.ts";
 import { FdStream } from "../fd_stream.ts";
 import { poller } from "../poller.ts";
 import { system } from "../real_system.ts";
-import { isSystemError } from "../system_error.ts";
 import type { Pid } from "../system.ts";
+import { isSystemError } from "../system_error.ts";
 
 const throwsWith = (code: string, call: () => unknown): void =>
   assert.throws(call, (error) => isSystemError(error, code));
@@ -86,7 +87,6 @@ Deno.test("a process dies with its parent when it asked for that", async () => {
   await parent.exited;
   // The pipe ends when its last writer is gone; the deadline turns a survivor into a failure.
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(new Error("it lives on")), 20_000);
+  using _timer = after(20_000, () => deadline.abort(new Error("it lives on")));
   assert.equal(await stream.read(into, { signal: deadline.signal }), null);
-  clearTimeout(timer);
 });

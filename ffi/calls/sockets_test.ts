@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { VMADDR } from "../constants.ts";
 import { system } from "../real_system.ts";
-import { isSystemError } from "../system_error.ts";
 import type { Fd } from "../system.ts";
+import { isSystemError } from "../system_error.ts";
 
 const throwsWith = (code: string, call: () => unknown): void =>
   assert.throws(call, (error) => isSystemError(error, code));

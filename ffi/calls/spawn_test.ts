@@ -3,8 +3,8 @@ import { O, SIG } from "../constants.ts";
 import { Child } from "../child.ts";
 import { FdStream } from "../fd_stream.ts";
 import { system } from "../real_system.ts";
-import { isSystemError } from "../system_error.ts";
 import type { Fd, SpawnCommand } from "../system.ts";
+import { isSystemError } from "../system_error.ts";
 
 const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
 const throwsWith = (code: string, call: () => unknown): void =>

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { poller } from "../poller.ts";
 import { system } from "../real_system.ts";
-import { isSystemError } from "../system_error.ts";
 import type { Fd } from "../system.ts";
+import { isSystemError } from "../system_error.ts";
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);

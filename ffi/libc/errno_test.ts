@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { delay } from "../../base/mod.ts";
 import { system } from "../real_system.ts";
-import { SystemError } from "../system_error.ts";
 import type { Fd } from "../system.ts";
+import { SystemError } from "../system_error.ts";
 
 function codeOf(call: () => unknown): string {
   try {
@@ -48,7 +49,7 @@ Deno.test("errno is the truth while other threads make calls of their own", asyn
       assert.equal(codeOf(() => system.close(-1 as Fd)), "EBADF");
       assert.equal(codeOf(() => system.unmount("/no/such")), "ENOENT");
     }
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await delay(0);
   }
   stop = true;
   await noise;

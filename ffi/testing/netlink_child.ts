@@ -4,6 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { CLONE, isSystemError, netlink, openNamespace, system, withNamespace } from "../mod.ts";
+import { deleteLink } from "../netlink/link.ts";
+import { dumpQdiscs, parseQdisc } from "../netlink/traffic.ts";
 
 const { Rtnetlink } = netlink;
 using rtnetlink = Rtnetlink.open(system);
@@ -22,7 +24,7 @@ assert.deepEqual([tap.kind, tap.up, tap.mtu], ["tun", false, 1500]);
 system.close(system.openTap("tap1", { persist: true }));
 assert(link("tap1"));
 refused("EBUSY", () => system.openTap("tap1", { exclusive: true }));
-change(netlink.deleteLink(link("tap1").index));
+change(deleteLink(link("tap1").index));
 assert.equal(link("tap1"), undefined);
 system.close(system.openTap("tap2"));
 assert.equal(link("tap2"), undefined);
@@ -102,7 +104,7 @@ change(netlink.setLink(link("tap3").index, { up: true }));
 change(netlink.addIngressQdisc(eth7.index));
 change(netlink.addRedirect(eth7.index, link("tap3").index));
 refused("EEXIST", () => change(netlink.addIngressQdisc(eth7.index)));
-const qdiscs = rtnetlink.dump(netlink.dumpQdiscs(), netlink.parseQdisc, "qdiscs");
+const qdiscs = rtnetlink.dump(dumpQdiscs(), parseQdisc, "qdiscs");
 assert(qdiscs.some(({ index, kind }) => index === eth7.index && kind === "ingress"));
 change(netlink.deleteIngressQdisc(eth7.index));
 assert.throws(() => change(netlink.deleteIngressQdisc(eth7.index)));

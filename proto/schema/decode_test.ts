@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { create, fromBinary, message, type MessageSchema, toBinary } from "./mod.ts";
+import { message } from "./define.ts";
+import { create, fromBinary, type MessageSchema, toBinary } from "./mod.ts";
 
 // deno-lint-ignore no-explicit-any -- a message of this test, without generated types
 const Tree: MessageSchema<any> = message("test.Tree", () => [

@@ -1,3 +1,4 @@
+import { messageOf } from "../../base/mod.ts";
 import { type Fields, type OneofValue } from "./create.ts";
 import type { AnyMessageSchema, Field, MessageShape } from "./types.ts";
 import { Wire, WireWriter } from "./wire.ts";
@@ -24,7 +25,7 @@ export function toBinary<S extends AnyMessageSchema>(
     try {
       writeField(writer, field, valueOf(field, fields));
     } catch (error) {
-      throw new Error(`${schema.typeName}.${field.name}: ${(error as Error).message}`);
+      throw new Error(`${schema.typeName}.${field.name}: ${messageOf(error)}`);
     }
   }
   return writer.finish() as Uint8Array<ArrayBuffer>;

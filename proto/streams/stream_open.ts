@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { printable, quoted } from "../../base/mod.ts";
 import { type ByteStream, type IoOptions, readExactly } from "./byte_stream.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 
@@ -26,7 +27,9 @@ export async function openStream(
   options?: IoOptions,
 ): Promise<void> {
   try {
-    if (!isStreamId(id)) throw new RpcError(Code.InvalidArgument, `${quoted(id)} is no stream id`);
+    if (!isStreamId(id)) {
+      throw new RpcError(Code.InvalidArgument, `${quoted(id)} is not a stream id`);
+    }
     await stream.write(withLength(new TextEncoder().encode(id)), options);
     const answer = new Uint8Array(1);
     if (!await readExactly(stream, answer, options)) throw broken(id, "no answer");
@@ -34,7 +37,8 @@ export async function openStream(
     if (answer[0] !== REFUSED) throw broken(id, `answer ${answer[0]}`);
     const reason = await readText(stream, REFUSAL_BYTES_MAX, options);
     if (typeof reason !== "string") throw broken(id, "refusal without a reason");
-    throw new RpcError(Code.NotFound, `guest refused stream ${id}: ${printable(reason)}`);
+    const why = printable(reason, REFUSAL_BYTES_MAX);
+    throw new RpcError(Code.NotFound, `guest refused stream ${id}: ${why}`);
   } catch (error) {
     stream.close();
     throw error;
@@ -83,7 +87,7 @@ async function refusalOf(
   known: (id: string) => Verdict | Promise<Verdict>,
 ): Promise<string | null> {
   if (typeof id !== "string") return `length ${id.length} is not 1 to ${STREAM_ID_BYTES_MAX}`;
-  if (!isStreamId(id)) return `${quoted(id)} is no stream id`;
+  if (!isStreamId(id)) return `${quoted(id)} is not a stream id`;
   const verdict = await known(id);
   if (typeof verdict === "string") return verdict;
   return verdict ? null : `unknown stream ${id}`;
@@ -132,13 +136,4 @@ function withLength(bytes: Uint8Array): Uint8Array {
 
 function broken(id: string, what: string): RpcError {
   return new RpcError(Code.DataLoss, `stream ${id}: ${what} from the guest`);
-}
-
-/** A text from the guest ends up in logs: no line breaks, no terminal sequences. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, "\ufffd");
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.slice(0, STREAM_ID_BYTES_MAX));
 }

@@ -182,7 +182,7 @@ Deno.test("open: the guest says why not", async () => {
     [false, /refused stream c1\/init\/stdout: unknown stream c1\/init\/stdout$/],
     ["taken", /: taken$/],
     ["", /: refused$/],
-    ["\u001b[2J\nx", /: \ufffd\[2J\ufffdx$/],
+    ["\u001b[2J\nx", /: x$/],
     ["ü".repeat(2000), /: ü{512}$/],
   ];
   for (const [verdict, message] of cases) {
@@ -199,7 +199,10 @@ Deno.test("open: the guest says why not", async () => {
 Deno.test("open: what is no id is not sent", async () => {
   for (const id of ["", "a b", "ä", "a\n", "x".repeat(STREAM_ID_BYTES_MAX + 1)]) {
     const [host, guest] = memoryPair();
-    await assert.rejects(openStream(host, id), isRpcError(Code.InvalidArgument, /is no stream id/));
+    await assert.rejects(
+      openStream(host, id),
+      isRpcError(Code.InvalidArgument, /is not a stream id/),
+    );
     assert.equal(await guest.read(new Uint8Array(1)), null);
   }
 });
@@ -229,8 +232,8 @@ Deno.test("accept: bad ids are refused without asking, and the connection is clo
     [length(0), /length 0 is not 1 to 256/],
     [length(257), /length 257/],
     [length(0xffff_ffff), /length 4294967295/],
-    [concatenate([length(3), text.encode("a b")]), /"a b" is no stream id/],
-    [concatenate([length(2), Uint8Array.of(0xff, 0xfe)]), /is no stream id/],
+    [concatenate([length(3), text.encode("a b")]), /"a b" is not a stream id/],
+    [concatenate([length(2), Uint8Array.of(0xff, 0xfe)]), /is not a stream id/],
   ];
   for (const [request, reason] of cases) {
     const [host, guest] = memoryPair();

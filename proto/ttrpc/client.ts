@@ -1,4 +1,5 @@
 /** Clients typed by the services' descriptors. @module */
+import { messageOf } from "../../base/mod.ts";
 import {
   type AnyMessageSchema,
   create,
@@ -12,7 +13,7 @@ import { ResponseSchema } from "../gen/ttrpc/request_schema.ts";
 import type { RequestSchema } from "../gen/ttrpc/request_schema.ts";
 import { Code, errorOf, RpcError, rpcErrorFrom } from "../rpc_error.ts";
 import type { TtrpcConnection } from "./connection.ts";
-import { after } from "./deadline.ts";
+import { callDeadline, deadlineExceeded } from "./deadline.ts";
 import { Flag, type Header, MessageType } from "./message.ts";
 import { pairsOf } from "./metadata.ts";
 import { ResponseStream } from "./response_stream.ts";
@@ -138,16 +139,14 @@ function decode<D extends AnyMessageSchema>(schema: D, payload: Uint8Array): Mes
   try {
     return fromBinary(schema, payload);
   } catch (error) {
-    const why = `${schema.typeName} cannot be decoded: ${(error as Error).message}`;
+    const why = `${schema.typeName} cannot be decoded: ${messageOf(error)}`;
     throw new RpcError(Code.Internal, why);
   }
 }
 
 function assertWanted(options: CallOptions): void {
   if (options.signal?.aborted) throw canceled(options.signal.reason);
-  if ((options.timeoutMs ?? 1) <= 0) {
-    throw new RpcError(Code.DeadlineExceeded, "deadline exceeded");
-  }
+  if ((options.timeoutMs ?? 1) <= 0) throw deadlineExceeded();
 }
 
 /** Calls back when the caller's time or patience is over. @returns how to stop that. */
@@ -155,10 +154,10 @@ function watch(options: CallOptions, over: (error: RpcError) => void): () => voi
   const { signal, timeoutMs } = options;
   const abort = () => over(canceled(signal?.reason));
   signal?.addEventListener("abort", abort, { once: true });
-  const cancel = timeoutMs === undefined ? () => {} : after(timeoutMs, over);
+  const deadline = timeoutMs === undefined ? undefined : callDeadline(timeoutMs, over);
   return () => {
     signal?.removeEventListener("abort", abort);
-    cancel();
+    deadline?.[Symbol.dispose]();
   };
 }
 

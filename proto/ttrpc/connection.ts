@@ -1,4 +1,5 @@
 /** The calling side of TTRPC: one connection, any number of calls at the same time. @module */
+import { messageOf } from "../../base/mod.ts";
 import { create, type MessageInitShape, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../streams/byte_stream.ts";
 import { RequestSchema } from "../gen/ttrpc/request_schema.ts";
@@ -44,8 +45,8 @@ export class TtrpcConnection {
   /** Idempotent. Calls that are under way, and all later ones, fail with Unavailable. */
   close(reason: unknown = "closed"): void {
     if (this.#end !== null) return;
-    const why = reason instanceof Error ? reason.message : String(reason);
-    this.#end = new RpcError(Code.Unavailable, `connection: ${why}`, { cause: reason });
+    const why = `connection: ${messageOf(reason)}`;
+    this.#end = new RpcError(Code.Unavailable, why, { cause: reason });
     this.#stream.close();
     for (const receiver of this.#receivers.values()) receiver.fail(this.#end);
     this.#receivers.clear();

@@ -1,15 +1,13 @@
 /** Deadlines of calls. @module */
+import { after } from "../../base/mod.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 
-// Timers take 31 bits. Longer than 24 days is as good as for ever.
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Calls `expired` with DeadlineExceeded after `timeoutMs` milliseconds, unless disposed first. */
+export function callDeadline(timeoutMs: number, expired: (error: RpcError) => void): Disposable {
+  return after(timeoutMs, () => expired(deadlineExceeded()));
+}
 
-/** Calls back once with DeadlineExceeded after that time. @returns how to call it off. */
-export function after(timeoutMs: number, expired: (error: RpcError) => void): () => void {
-  if (timeoutMs > TIMER_MS_MAX) return () => {};
-  const timer = setTimeout(
-    () => expired(new RpcError(Code.DeadlineExceeded, "deadline exceeded")),
-    Math.max(0, timeoutMs),
-  );
-  return () => clearTimeout(timer);
+/** Returns the error of a call whose deadline has passed. */
+export function deadlineExceeded(): RpcError {
+  return new RpcError(Code.DeadlineExceeded, "deadline exceeded");
 }

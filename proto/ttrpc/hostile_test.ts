@@ -1,6 +1,7 @@
 /** Peers that break the protocol, on purpose or by a bug. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { MIB } from "../../base/mod.ts";
 import type { ByteStream } from "../streams/byte_stream.ts";
 import * as guest from "../gen/qemubox/guest/v1/guest_schema.ts";
 import * as task from "../gen/containerd/runtime/task/v3/shim_schema.ts";
@@ -11,7 +12,8 @@ import { createClient } from "./client.ts";
 import { TtrpcConnection } from "./connection.ts";
 import { encodeHeader, Flag, HEADER_BYTES, MESSAGE_BYTES_MAX, MessageType } from "./message.ts";
 import { RawPeer } from "../testing/raw_peer.ts";
-import { CONCURRENT_CALLS_MAX, TtrpcServer } from "./server.ts";
+import { TtrpcServer } from "./server.ts";
+import { CONCURRENT_CALLS_MAX } from "./server_connection.ts";
 import { implement } from "./service.ts";
 
 const TASK = task.Task.typeName;
@@ -110,7 +112,7 @@ Deno.test("server: what is no request, or holds none, is refused", async () => {
 Deno.test("server: names that are not there are shown without control characters", async () => {
   await using server = serve();
   await server.peer.request(1, { service: "x\u001b[2J\n", method: "y" });
-  await assertRefused(server.peer, 1, Code.Unimplemented, /^service x\\u001b\[2J\\n is not/);
+  await assertRefused(server.peer, 1, Code.Unimplemented, /^service x is not/);
   await server.peer.request(3, { service: TASK, method: "toString" });
   await assertRefused(server.peer, 3, Code.Unimplemented, /Task\/toString is not/);
   await server.peer.request(5, { service: "__proto__", method: "constructor" });
@@ -332,7 +334,7 @@ Deno.test("client: rubbish on a stream ends that stream", async () => {
 Deno.test("client: a stream is bounded in bytes, too", async () => {
   await using client = call();
   const events = client.system.events({})[Symbol.asyncIterator]();
-  const megabyte = new Uint8Array(1024 * 1024);
+  const megabyte = new Uint8Array(MIB);
   // Field 15, length-delimited: unknown to the message, so it decodes.
   megabyte.set([0x7a, 0xfc, 0xff, 0x3f]);
   for (let count = 0; count < 9; count++) {

@@ -4,11 +4,12 @@
  *
  * @module
  */
+import { MIB } from "../../base/mod.ts";
 import { type ByteStream, readExactly } from "../streams/byte_stream.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 
 /** Of the data of one message. What is longer is refused, on both sides of both directions. */
-export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+export const MESSAGE_BYTES_MAX = 4 * MIB;
 export const HEADER_BYTES = 10;
 const BUFFER_BYTES = 64 * 1024;
 

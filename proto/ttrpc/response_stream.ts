@@ -1,4 +1,5 @@
 /** The responses of one server-streaming call, as they wait for their reader. @module */
+import { MIB } from "../../base/mod.ts";
 import { Code, RpcError, rpcErrorFrom } from "../rpc_error.ts";
 import type { Receiver } from "./connection.ts";
 import { Flag, type Header, MessageType } from "./message.ts";
@@ -6,7 +7,7 @@ import { Flag, type Header, MessageType } from "./message.ts";
 // A reader that falls behind loses its stream, because waiting for it would hold up all the other
 // calls of the connection, and TTRPC has no flow control. A guest must not fill the host's memory.
 const QUEUE_MESSAGES_MAX = 1024;
-const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
+const QUEUE_BYTES_MAX = 8 * MIB;
 
 interface Decoders<T> {
   /** Both throw an RpcError, which then ends the stream. */

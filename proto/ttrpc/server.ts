@@ -3,8 +3,6 @@ import type { ByteStream } from "../streams/byte_stream.ts";
 import type { ServiceBinding } from "./service.ts";
 import { ServerConnection } from "./server_connection.ts";
 
-export { CONCURRENT_CALLS_MAX } from "./server_connection.ts";
-
 export interface TtrpcServerOptions {
   /**
    * Told about what no caller can mend: a method that threw anything but an RpcError, a connection

@@ -1,4 +1,5 @@
 /** One call on the serving side, from its request to its last answer. @module */
+import { messageOf } from "../../base/mod.ts";
 import {
   type AnyMessageSchema,
   create,
@@ -8,7 +9,7 @@ import {
 } from "../schema/mod.ts";
 import type { Request } from "../gen/ttrpc/request_schema.ts";
 import { Code, RpcError, rpcErrorFrom } from "../rpc_error.ts";
-import { after } from "./deadline.ts";
+import { callDeadline } from "./deadline.ts";
 import { metadataFrom } from "./metadata.ts";
 import type { CallContext, MethodBinding } from "./service.ts";
 
@@ -62,7 +63,9 @@ export class ServerCall {
 
   async #run(): Promise<void> {
     const timeoutMs = Number(this.#request.timeoutNano) / 1e6;
-    const cancel = timeoutMs === 0 ? () => {} : after(timeoutMs, (error) => this.fail(error));
+    using _deadline = timeoutMs === 0
+      ? undefined
+      : callDeadline(timeoutMs, (error) => this.fail(error));
     try {
       if (this.#method.descriptor.methodKind === "unary") await this.#unary(timeoutMs);
       else await this.#stream(timeoutMs);
@@ -70,8 +73,6 @@ export class ServerCall {
       // Only an error text of megabytes is refused, and then that is what the caller learns.
       await this.#host.answer({ error: this.#explain(error) })
         .catch((tooLong: RpcError) => this.#host.answer({ error: tooLong }));
-    } finally {
-      cancel();
     }
   }
 
@@ -107,7 +108,7 @@ export class ServerCall {
     try {
       request = fromBinary(input, this.#request.payload);
     } catch (error) {
-      const why = `${input.typeName} cannot be decoded: ${(error as Error).message}`;
+      const why = `${input.typeName} cannot be decoded: ${messageOf(error)}`;
       throw new RpcError(Code.InvalidArgument, why);
     }
     const context: CallContext = {

@@ -1,4 +1,5 @@
 /** One connection of a server: takes requests in, runs the calls side by side. @module */
+import { messageOf, printable } from "../../base/mod.ts";
 import { create, fromBinary, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../streams/byte_stream.ts";
 import { type Request, RequestSchema, ResponseSchema } from "../gen/ttrpc/request_schema.ts";
@@ -17,6 +18,8 @@ import type { MethodBinding, ServiceBinding } from "./service.ts";
 /** Of one connection; one call more is refused with ResourceExhausted. */
 export const CONCURRENT_CALLS_MAX = 1024;
 
+/** Of a service or method that does not exist, in the error for it. */
+const NAME_CHARACTERS_MAX = 256;
 const NOTHING = new Uint8Array(0);
 
 export class ServerConnection {
@@ -113,12 +116,12 @@ export class ServerConnection {
   #find(request: Request): MethodBinding {
     const service = this.#services.get(request.service);
     if (service === undefined) {
-      const name = printable(request.service);
+      const name = printable(request.service, NAME_CHARACTERS_MAX);
       throw new RpcError(Code.Unimplemented, `service ${name} is not implemented`);
     }
     const method = service.methods.get(request.method);
     if (method === undefined) {
-      const name = printable(`${request.service}/${request.method}`);
+      const name = printable(`${request.service}/${request.method}`, NAME_CHARACTERS_MAX);
       throw new RpcError(Code.Unimplemented, `method ${name} is not implemented`);
     }
     return method;
@@ -157,7 +160,7 @@ function decode(payload: Uint8Array): Request {
   try {
     return fromBinary(RequestSchema, payload);
   } catch (error) {
-    throw invalid(`request cannot be decoded: ${(error as Error).message}`);
+    throw invalid(`request cannot be decoded: ${messageOf(error)}`);
   }
 }
 
@@ -174,9 +177,4 @@ function isHangUp(error: unknown): boolean {
 
 function invalid(message: string): RpcError {
   return new RpcError(Code.InvalidArgument, message);
-}
-
-/** A name from outside, fit for an error text and a log line. */
-function printable(name: string): string {
-  return JSON.stringify(name.slice(0, 256)).slice(1, -1);
 }
