@@ -67,3 +67,10 @@ export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
 export function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 7 + (index >> 8) * 13) & 0xff);
 }
+
+/** Returns the length that frames and texts of a stream begin with: four bytes, big-endian. */
+export function lengthField(value: number): Uint8Array {
+  const field = new Uint8Array(4);
+  new DataView(field.buffer).setUint32(0, value);
+  return field;
+}

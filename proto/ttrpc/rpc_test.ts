@@ -1,70 +1,24 @@
 import assert from "node:assert/strict";
 import { packAny, unpackAny } from "../any.ts";
-import { memoryPair } from "../testing/memory_pair.ts";
 import * as guest from "../gen/qemubox/guest/v1/guest_schema.ts";
 import * as runc from "../gen/containerd/types/runc/options/oci_schema.ts";
-import * as task from "../gen/containerd/runtime/task/v3/shim_schema.ts";
 import { Code, RpcError } from "../rpc_error.ts";
+import { isRpcError } from "../testing/is_rpc_error.ts";
+import { memoryPair } from "../testing/memory_pair.ts";
+import { connectPeers, type TaskImpl, tasks } from "../testing/rpc_peers.ts";
 import { pattern } from "../testing/test_streams.ts";
 import { createClient } from "./client.ts";
 import { TtrpcConnection } from "./connection.ts";
 import { MESSAGE_BYTES_MAX } from "./message.ts";
 import { TtrpcServer } from "./server.ts";
-import { type CallContext, implement, type ServiceBinding, type ServiceImpl } from "./service.ts";
-
-type TaskImpl = Partial<ServiceImpl<typeof task.Task>>;
-
-/** Client and server on one connection, both gone at the end of the scope. */
-function connect(...bindings: ServiceBinding[]) {
-  const [near, far] = memoryPair();
-  const errors: [unknown, string][] = [];
-  const server = new TtrpcServer(bindings, { onError: (...args) => errors.push(args) });
-  const served = server.serve(far);
-  const connection = new TtrpcConnection(near);
-  return {
-    errors,
-    server,
-    served,
-    connection,
-    tasks: createClient(task.Task, connection),
-    system: createClient(guest.System, connection),
-    bundles: createClient(guest.Bundles, connection),
-    async [Symbol.asyncDispose]() {
-      connection.close();
-      await served;
-    },
-  };
-}
-
-function tasks(impl: TaskImpl): ServiceBinding {
-  return implement(task.Task, impl);
-}
-
-/** A check for assert.rejects. */
-function isRpcError(code: Code, message: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof RpcError, String(error));
-    assert.equal(Code[error.code], Code[code], error.message);
-    assert.match(error.message, message);
-    return true;
-  };
-}
-
-/** Waits until the call is aborted, and says why. */
-function aborted(context: CallContext): Promise<RpcError> {
-  const { signal } = context;
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(signal.reason);
-    signal.addEventListener("abort", () => resolve(signal.reason), { once: true });
-  });
-}
+import { type CallContext, implement } from "./service.ts";
 
 Deno.test("a request reaches its method, and the answer its caller", async () => {
   const impl: TaskImpl = {
     create: (request) => ({ pid: request.id.length + request.rootfs.length }),
     pids: async () => ({ processes: await Promise.resolve([{ pid: 7 }]) }),
   };
-  await using peers = connect(tasks(impl));
+  await using peers = connectPeers(tasks(impl));
   const mount = { type: "erofs", source: "/layer", options: ["ro"] };
   assert.equal((await peers.tasks.create({ id: "abc", rootfs: [mount] })).pid, 4);
   assert.deepEqual((await peers.tasks.pids({ id: "abc" })).processes.map((p) => p.pid), [7]);
@@ -72,7 +26,7 @@ Deno.test("a request reaches its method, and the answer its caller", async () =>
 
 Deno.test("empty requests and answers are messages, too", async () => {
   let called = 0;
-  await using peers = connect(
+  await using peers = connectPeers(
     tasks({ pause: () => (called++, {}) }),
     implement(guest.System, { shutdown: () => (called++, {}) }),
   );
@@ -88,14 +42,14 @@ Deno.test("methods may live in a class", async () => {
       return { path: this.#prefix + request.id };
     }
   }
-  await using peers = connect(implement(guest.Bundles, new Bundles()));
+  await using peers = connectPeers(implement(guest.Bundles, new Bundles()));
   assert.equal((await peers.bundles.create({ id: "b" })).path, "/run/b");
 });
 
 Deno.test("an error arrives with code, text and details", async () => {
   const details = [packAny(runc.ProcessDetailsSchema, { execId: "e1" })];
   const thrown = new RpcError(Code.FailedPrecondition, "task is stopped", { details });
-  await using peers = connect(tasks({
+  await using peers = connectPeers(tasks({
     kill: () => {
       throw thrown;
     },
@@ -118,7 +72,7 @@ Deno.test("an error arrives with code, text and details", async () => {
 });
 
 Deno.test("what is not implemented is named", async () => {
-  await using peers = connect(tasks({}));
+  await using peers = connectPeers(tasks({}));
   await assert.rejects(
     peers.tasks.closeIO({}),
     isRpcError(Code.Unimplemented, /^method containerd\.task\.v3\.Task\/CloseIO is not/),
@@ -130,14 +84,14 @@ Deno.test("what is not implemented is named", async () => {
 });
 
 Deno.test("an answer that does not fit its type is the server's fault, and reported", async () => {
-  await using peers = connect(tasks({ create: () => ({ pid: -1 }) }));
+  await using peers = connectPeers(tasks({ create: () => ({ pid: -1 }) }));
   await assert.rejects(peers.tasks.create({}), isRpcError(Code.Unknown, /pid/));
   assert.equal(peers.errors.length, 1);
 });
 
 Deno.test("metadata and the deadline arrive", async () => {
   let seen: CallContext | undefined;
-  await using peers = connect(tasks({ start: (_, context) => (seen = context, { pid: 1 }) }));
+  await using peers = connectPeers(tasks({ start: (_, context) => (seen = context, { pid: 1 }) }));
   const before = Date.now();
   await peers.tasks.start({}, {
     metadata: new Map([["Containerd-Namespace-Ttrpc", ["default"]], ["many", ["1", "2"]]]),
@@ -152,94 +106,9 @@ Deno.test("metadata and the deadline arrive", async () => {
   assert.equal("deadline" in seen!, false);
 });
 
-Deno.test("the deadline passes at the client, whatever the server does", async () => {
-  await using peers = connect(tasks({ wait: () => new Promise(() => {}) }));
-  const late = isRpcError(Code.DeadlineExceeded, /deadline/);
-  await assert.rejects(peers.tasks.wait({}, { timeoutMs: 1 }), late);
-  await assert.rejects(peers.tasks.wait({}, { timeoutMs: 0 }), late);
-});
-
-Deno.test("the method hears of its deadline", async () => {
-  const reason = Promise.withResolvers<RpcError>();
-  await using peers = connect(tasks({
-    wait: (_, context) => {
-      aborted(context).then(reason.resolve);
-      return new Promise(() => {});
-    },
-  }));
-  await assert.rejects(peers.tasks.wait({}, { timeoutMs: 1 }));
-  isRpcError(Code.DeadlineExceeded, /deadline/)(await reason.promise);
-});
-
-Deno.test("a caller may give up; the connection goes on", async () => {
-  const started = Promise.withResolvers<void>();
-  const finish = Promise.withResolvers<{ exitStatus: number }>();
-  await using peers = connect(tasks({
-    wait: () => (started.resolve(), finish.promise),
-    start: () => ({ pid: 5 }),
-  }));
-  const abort = new AbortController();
-  const call = peers.tasks.wait({}, { signal: abort.signal });
-  await started.promise;
-  abort.abort();
-  await assert.rejects(call, isRpcError(Code.Canceled, /abort/));
-  await assert.rejects(
-    peers.tasks.wait({}, { signal: abort.signal }),
-    isRpcError(Code.Canceled, /./),
-  );
-  // The late answer is for nobody.
-  finish.resolve({ exitStatus: 0 });
-  assert.equal((await peers.tasks.start({})).pid, 5);
-});
-
-Deno.test("a client that goes away aborts its calls", async () => {
-  const [started, reason] = [Promise.withResolvers<void>(), Promise.withResolvers<RpcError>()];
-  const peers = connect(tasks({
-    wait: (_, context) => {
-      aborted(context).then(reason.resolve);
-      started.resolve();
-      return new Promise(() => {});
-    },
-  }));
-  const call = peers.tasks.wait({});
-  await started.promise;
-  peers.connection.close("enough");
-  await assert.rejects(call, isRpcError(Code.Unavailable, /enough/));
-  isRpcError(Code.Canceled, /connection closed/)(await reason.promise);
-  await peers.served;
-  await peers.connection.closed;
-  await assert.rejects(peers.tasks.start({}), isRpcError(Code.Unavailable, /enough/));
-});
-
-Deno.test("a server that goes away fails all calls", async () => {
-  const started = Promise.withResolvers<void>();
-  const peers = connect(
-    tasks({ wait: () => (started.resolve(), new Promise(() => {})) }),
-    implement(guest.System, {
-      async *events(_, context) {
-        yield { topic: "/first" };
-        await aborted(context);
-      },
-    }),
-  );
-  const call = peers.tasks.wait({});
-  const events = peers.system.events({})[Symbol.asyncIterator]();
-  assert.equal((await events.next()).value?.topic, "/first");
-  await started.promise;
-  peers.server.close();
-  await assert.rejects(call, isRpcError(Code.Unavailable, /closed by the peer/));
-  await assert.rejects(events.next(), isRpcError(Code.Unavailable, /closed by the peer/));
-  assert.deepEqual(await events.next(), { done: true, value: undefined });
-  await peers.connection.closed;
-  await peers.served;
-  const [near, far] = memoryPair();
-  await peers.server.serve(far);
-  assert.equal(await near.read(new Uint8Array(1)), null);
-});
-
 Deno.test("a hundred calls at a time, answered in any order", async () => {
   const waiting: (() => void)[] = [];
-  await using peers = connect(tasks({
+  await using peers = connectPeers(tasks({
     create: async (request) => {
       await new Promise<void>((resolve) => {
         waiting.push(resolve);
@@ -257,7 +126,7 @@ Deno.test("a hundred calls at a time, answered in any order", async () => {
 Deno.test("a payload up to the limit passes in both directions, one beyond fails its call", async () => {
   // What request, response and bundle have around the bytes.
   const content = pattern(MESSAGE_BYTES_MAX - 128);
-  await using peers = connect(implement(guest.Bundles, {
+  await using peers = connectPeers(implement(guest.Bundles, {
     create: (request) => {
       assert.deepEqual(request.configJson.subarray(-1000), content.subarray(-1000));
       return {
@@ -274,110 +143,10 @@ Deno.test("a payload up to the limit passes in both directions, one beyond fails
 });
 
 Deno.test("an error text over the limit still ends the call", async () => {
-  await using peers = connect(tasks({
+  await using peers = connectPeers(tasks({
     start: () => Promise.reject(new RpcError(Code.Internal, "x".repeat(MESSAGE_BYTES_MAX))),
   }));
   await assert.rejects(peers.tasks.start({}), isRpcError(Code.ResourceExhausted, /over the limit/));
-});
-
-Deno.test("a stream of answers arrives in order and ends", async () => {
-  await using peers = connect(implement(guest.System, {
-    async *events() {
-      for (let index = 0; index < 500; index++) yield { topic: `/${index}` };
-    },
-  }));
-  const topics = [];
-  for await (const event of peers.system.events({})) topics.push(event.topic);
-  assert.deepEqual(topics, Array.from({ length: 500 }, (_, index) => `/${index}`));
-});
-
-Deno.test("empty messages of a stream count", async () => {
-  await using peers = connect(implement(guest.System, {
-    async *events() {
-      yield {};
-      yield {};
-    },
-  }));
-  let count = 0;
-  for await (const event of peers.system.events({})) count += event.topic === "" ? 1 : 0;
-  assert.equal(count, 2);
-});
-
-Deno.test("a stream fails after what it has already delivered", async () => {
-  await using peers = connect(implement(guest.System, {
-    async *events() {
-      yield { topic: "/one" };
-      throw new RpcError(Code.Aborted, "no more");
-    },
-  }));
-  const events = peers.system.events({})[Symbol.asyncIterator]();
-  assert.equal((await events.next()).value?.topic, "/one");
-  await assert.rejects(events.next(), isRpcError(Code.Aborted, /no more/));
-  assert.equal((await events.next()).done, true);
-});
-
-Deno.test("a stream's deadline and signal end it at both sides", async () => {
-  const reason = Promise.withResolvers<RpcError>();
-  const ended = Promise.withResolvers<void>();
-  await using peers = connect(implement(guest.System, {
-    async *events(_, context) {
-      try {
-        yield { topic: "/one" };
-        reason.resolve(await aborted(context));
-      } finally {
-        ended.resolve();
-      }
-    },
-  }));
-  const timed = peers.system.events({}, { timeoutMs: 1 })[Symbol.asyncIterator]();
-  await assert.rejects(async () => {
-    while (!(await timed.next()).done);
-  }, isRpcError(Code.DeadlineExceeded, /deadline/));
-  isRpcError(Code.DeadlineExceeded, /deadline/)(await reason.promise);
-  await ended.promise;
-  const abort = new AbortController();
-  const aborting = peers.system.events({}, { signal: abort.signal })[Symbol.asyncIterator]();
-  await aborting.next();
-  abort.abort(new RpcError(Code.Aborted, "by hand"));
-  await assert.rejects(aborting.next(), isRpcError(Code.Aborted, /by hand/));
-});
-
-Deno.test("a stream without a reader fails alone; the other calls go on", async () => {
-  await using peers = connect(
-    implement(guest.System, {
-      async *events() {
-        for (;;) yield { topic: "/flood" };
-      },
-    }),
-    tasks({ start: () => ({ pid: 3 }) }),
-  );
-  const flood = peers.system.events({})[Symbol.asyncIterator]();
-  // Each answer comes after at least one message of the flood.
-  for (let index = 0; index < 2000; index++) await peers.tasks.start({});
-  let received = 0;
-  await assert.rejects(async () => {
-    for (;;) {
-      await flood.next();
-      received++;
-    }
-  }, isRpcError(Code.ResourceExhausted, /too slow/));
-  assert.equal(received, 1024);
-});
-
-Deno.test("leaving the loop abandons the stream", async () => {
-  await using peers = connect(
-    implement(guest.System, {
-      async *events() {
-        for (;;) yield { topic: "/again" };
-      },
-    }),
-    tasks({ start: () => ({ pid: 3 }) }),
-  );
-  for await (const event of peers.system.events({})) {
-    assert.equal(event.topic, "/again");
-    break;
-  }
-  assert.equal((await peers.tasks.start({})).pid, 3);
 });
 
 Deno.test("what has to come after the answer comes after it", async () => {
