@@ -6,25 +6,25 @@ import { system as realSystem } from "./real_system.ts";
 import type { ExitStatus, Fd, Pid, SpawnCommand, System } from "./system.ts";
 import { isSystemError } from "./system_error.ts";
 
-/** Time between two looks at a child that was killed because it has no pidfd. */
+/** Interval between two waits for a child that was killed because it has no pidfd. */
 const REAP_RETRY_MS = 1;
 
 /**
- * A child process, waited for through its pidfd: no SIGCHLD, and no other child is reaped. It keeps
- * the event loop alive until it has exited.
+ * A child process, waited for through its pidfd, without SIGCHLD and without reaping other
+ * children. It keeps the event loop alive until it has exited.
  */
 export class Child {
   readonly pid: Pid;
-  /** How it ended; it is reaped then. Rejects with ECHILD when somebody else reaped it. */
+  /** The exit status, once the child is reaped. Rejects with ECHILD if it was reaped elsewhere. */
   readonly exited: Promise<ExitStatus>;
   readonly #system: System;
-  /** Gone once the child is reaped, and with it the right to use `pid`. */
+  /** Undefined once the child is reaped: from then on `pid` may be another process's. */
   #pidfd: Fd | undefined;
 
   /**
    * Starts a command.
    *
-   * @throws {SystemError} when it cannot be started or watched; then nothing is left running.
+   * @throws {SystemError} if it cannot be started or watched; nothing is left running then.
    */
   static spawn(command: SpawnCommand, options: FdStreamOptions = {}): Child {
     const system = options.system ?? realSystem;
@@ -42,12 +42,12 @@ export class Child {
     this.#pidfd = pidfd;
     this.#system = system;
     this.exited = this.#watch(pidfd, poller);
-    // Who does not ask does not care.
+    // Callers that do not await `exited` are not interested in its failure.
     this.exited.catch(() => {});
   }
 
   /**
-   * Sends a signal; nothing happens once the child is reaped.
+   * Sends a signal. Does nothing once the child is reaped.
    *
    * @throws {SystemError} EPERM, EINVAL.
    */

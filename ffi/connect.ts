@@ -6,18 +6,18 @@ import { isSystemError } from "./system_error.ts";
 
 /** Options of {@link connectUnix} and {@link connectVsock}. */
 export interface ConnectOptions extends FdStreamOptions {
-  /** Gives up with the signal's reason. */
+  /** Aborts the attempt with the signal's reason. */
   signal?: AbortSignal;
 }
 
-/** Time between two tries at a listener whose backlog is full: epoll(7) cannot tell when it is not. */
+/** Interval between attempts while a listener's backlog is full, which epoll(7) does not report. */
 const BACKLOG_RETRY_MS = 2;
 
 /**
- * Connects to a unix(7) stream socket. Waits as long as the listener's backlog is full.
+ * Connects to a unix(7) stream socket. Waits while the listener's backlog is full.
  *
  * @throws {SystemError} ENOENT, ECONNREFUSED, EACCES, ENAMETOOLONG with the path.
- * @throws the reason of `signal` when it is aborted.
+ * @throws the reason of `signal` if it aborts.
  */
 export async function connectUnix(path: string, options: ConnectOptions = {}): Promise<FdStream> {
   const system = options.system ?? realSystem;
@@ -35,9 +35,9 @@ export async function connectUnix(path: string, options: ConnectOptions = {}): P
 /**
  * Connects to a vsock(7) port.
  *
- * @throws {SystemError} ECONNRESET or ECONNREFUSED when nobody listens, ENODEV without such a
- * machine, ETIMEDOUT after the kernel's 2 s.
- * @throws the reason of `signal` when it is aborted.
+ * @throws {SystemError} ECONNRESET or ECONNREFUSED if nothing listens, ENODEV if there is no
+ * machine with this CID, ETIMEDOUT after the kernel's 2 s.
+ * @throws the reason of `signal` if it aborts.
  */
 export async function connectVsock(
   cid: number,

@@ -1,4 +1,4 @@
-/** Linux constants for x86-64, as the C headers name them without their prefix. */
+/** Linux constants for x86-64, by their names in the C headers without the prefix. */
 
 /** open(2) flags, from asm-generic/fcntl.h. */
 export const O = {
@@ -15,7 +15,7 @@ export const O = {
   NOFOLLOW: 0o400000,
   CLOEXEC: 0o2000000,
   PATH: 0o10000000,
-  /** A file without a name, in a folder. */
+  /** An unnamed file in a directory. */
   TMPFILE: 0o20200000,
 } as const;
 

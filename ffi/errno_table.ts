@@ -1,7 +1,8 @@
 /**
- * Errno numbers, names and meanings of Linux on x86-64 (asm-generic/errno-base.h, asm-generic/errno.h).
+ * Errno numbers, names and meanings of Linux on x86-64, from asm-generic/errno-base.h and
+ * asm-generic/errno.h.
  *
- * A table rather than strerror(3), so that a {@link SystemError} can be made in tests without libc.
+ * A table instead of strerror(3), so that tests can make a {@link SystemError} without libc.
  */
 export const ERRNO_TABLE: readonly (readonly [errno: number, code: string, meaning: string])[] = [
   [1, "EPERM", "operation not permitted"],

@@ -20,10 +20,10 @@ export class FdListener implements Disposable {
   }
 
   /**
-   * The next connection, which the caller owns.
+   * Resolves with the next connection, which the caller owns.
    *
-   * @throws {SystemError} EBADF after `close`; EMFILE when there is no descriptor left.
-   * @throws the reason of `signal` when it is aborted; no connection is lost then.
+   * @throws {SystemError} EBADF after `close`; EMFILE if there is no descriptor left.
+   * @throws the reason of `signal` if it aborts; no connection is lost then.
    */
   async accept(options: { signal?: AbortSignal } = {}): Promise<FdStream> {
     options.signal?.throwIfAborted();
@@ -33,7 +33,7 @@ export class FdListener implements Disposable {
         const accepted = this.#system.accept(this.fd);
         if (accepted !== null) return new FdStream(accepted, this.#options);
       } catch (error) {
-        // A connection that was given up while it waited is none of ours.
+        // The peer aborted a connection that waited; try the next one.
         if (isSystemError(error, "ECONNABORTED")) continue;
         throw error;
       }
@@ -41,7 +41,7 @@ export class FdListener implements Disposable {
     }
   }
 
-  /** Ends pending accepts with EBADF and closes the socket. The file of a unix socket stays. */
+  /** Fails pending accepts with EBADF and closes the socket. The file of a unix socket stays. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -4,28 +4,28 @@ import { system as realSystem } from "./real_system.ts";
 import type { Fd, System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
 
-/** What works with descriptors and not only on them. */
+/** Options of {@link FdStream} and everything made of descriptors. */
 export interface FdStreamOptions {
   /** Default: the real one. */
   system?: System;
   /** Default: the one of this process. */
   poller?: Poller;
-  /** Most bytes that one write(2) is given; default: all. */
+  /** Most bytes for one write(2); default: no limit. */
   writeBytesMax?: number;
 }
 
 /**
- * System calls in a row before the stream lets the event loop turn: a peer that is always ready
- * would starve everything else.
+ * System calls in a row before the stream yields to the event loop, so that a peer that is always
+ * ready does not starve everything else.
  */
 const CALLS_WITHOUT_TURN_MAX = 64;
 
 /**
  * A byte stream over a non-blocking descriptor, which it owns: a pipe, FIFO, socket or terminal. A
- * descriptor without O_NONBLOCK would stop the whole event loop.
+ * descriptor without O_NONBLOCK would block the whole event loop.
  *
- * A FIFO that is open for reading alone is at its end until somebody opens it for writing: open it
- * with O_RDWR to wait for that.
+ * A FIFO opened read-only is at end of file until a writer opens it. Open it with O_RDWR to wait
+ * for a writer.
  */
 export class FdStream implements AsyncDisposable, Disposable {
   readonly fd: Fd;
@@ -33,11 +33,11 @@ export class FdStream implements AsyncDisposable, Disposable {
   readonly #poller: Poller;
   readonly #writeBytesMax: number;
   readonly #writers = new FifoLock();
-  /** Why there can be no more writes: one was cut off in its middle. */
+  /** Error that cut off a write in the middle, after which no write is possible. */
   #cutOff: unknown;
   #closed = false;
   #callsWithoutTurn = 0;
-  /** Bytes of the last call in each direction that moved any. */
+  /** Bytes of the last successful call in each direction. */
   readonly #last = { readable: 0, writable: 0 };
 
   constructor(fd: Fd, options: FdStreamOptions = {}) {
@@ -48,11 +48,11 @@ export class FdStream implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Reads what is there, and waits only if nothing is: how many bytes, or null at the end of the
-   * stream and after `close`.
+   * Reads the bytes that are available, and waits only if there are none. Returns their number, or
+   * null at the end of the stream and after `close`.
    *
    * @throws {SystemError} such as ECONNRESET.
-   * @throws the reason of `signal` when it is aborted; no byte is lost then.
+   * @throws the reason of `signal` if it aborts; no byte is lost then.
    */
   async read(into: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<number | null> {
     options.signal?.throwIfAborted();
@@ -71,12 +71,12 @@ export class FdStream implements AsyncDisposable, Disposable {
   }
 
   /**
-   * Writes all of `data`, which must not change until then. Writes follow each other in the order
-   * of their calls.
+   * Writes all of `data`, which must not change until the promise settles. Concurrent writes are
+   * made in the order of their calls.
    *
-   * @throws {SystemError} EPIPE when the reader is gone, EBADF after `close`.
-   * @throws the reason of `signal` when it is aborted. If a part was written by then, all later
-   * writes fail with EPIPE: the stream has a hole that they must not hide.
+   * @throws {SystemError} EPIPE if the reader is gone, EBADF after `close`.
+   * @throws the reason of `signal` if it aborts. If a part was written by then, all later writes
+   * fail with EPIPE, because they would follow a gap in the stream.
    */
   async write(data: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<void> {
     await this.#writers.acquire(options.signal);
@@ -100,7 +100,7 @@ export class FdStream implements AsyncDisposable, Disposable {
     }
   }
 
-  /** Ends pending reads with null and pending writes with EBADF, and closes the descriptor. */
+  /** Closes the descriptor. Pending reads return null, pending writes fail with EBADF. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -119,9 +119,13 @@ export class FdStream implements AsyncDisposable, Disposable {
     return Promise.resolve();
   }
 
-  /** Whether it is this stream's turn. @throws {SystemError} EBADF when it is closed. */
+  /**
+   * Returns whether another call fits before the next turn.
+   *
+   * @throws {SystemError} EBADF if closed.
+   */
   #mayCall(syscall: "read" | "write"): boolean {
-    // The number may belong to somebody else already.
+    // The number may already be that of another file.
     if (this.#closed) throw new SystemError(syscall, "EBADF");
     return this.#callsWithoutTurn++ < CALLS_WITHOUT_TURN_MAX;
   }

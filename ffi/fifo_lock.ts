@@ -1,12 +1,12 @@
-/** One holder at a time, in the order of asking. */
+/** A lock that is granted in the order of the requests. */
 export class FifoLock {
   #held = false;
   readonly #queue: (() => void)[] = [];
 
   /**
-   * Resolves when the lock is had; then `release` has to be called.
+   * Resolves when the caller holds the lock, and must call `release`.
    *
-   * @throws the reason of `signal` when it is aborted first.
+   * @throws the reason of `signal` if it aborts first.
    */
   acquire(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -28,7 +28,7 @@ export class FifoLock {
     return promise;
   }
 
-  /** Hands the lock to the one who has waited longest. */
+  /** Passes the lock to the request that has waited longest. */
   release(): void {
     const next = this.#queue.shift();
     if (next) next();

@@ -1,7 +1,7 @@
 /**
  * C structures of Linux and glibc on x86-64 (little endian), with named offsets in bytes.
  *
- * `layouts_test.ts` compares the offsets with what a C compiler says.
+ * `layouts_test.ts` compares the offsets with those of a C compiler.
  */
 
 /** struct epoll_event, packed on x86-64 */
@@ -27,7 +27,7 @@ export const MSGHDR = {
 } as const;
 /** struct cmsghdr; the data follows it */
 export const CMSGHDR = { size: 16, cmsg_len: 0, cmsg_level: 8, cmsg_type: 12 } as const;
-/** siginfo_t as waitid(2) fills it */
+/** siginfo_t, as filled by waitid(2) */
 export const SIGINFO = { size: 128, si_code: 8, si_pid: 16, si_status: 24 } as const;
 /** struct timespec */
 export const TIMESPEC = { size: 16, tv_sec: 0, tv_nsec: 8 } as const;
@@ -51,7 +51,7 @@ export const MOUNT_ATTR = {
 export const BLKPG_ARGUMENT = { size: 24, op: 0, flags: 4, datalen: 8, data: 16 } as const;
 /** struct blkpg_partition */
 export const BLKPG_PARTITION = { size: 152, start: 0, length: 8, pno: 16 } as const;
-/** sigset_t: one bit a signal, signal 1 first */
+/** sigset_t: one bit per signal, signal 1 first */
 export const SIGSET = { size: 128 } as const;
 /** posix_spawn_file_actions_t, opaque */
 export const SPAWN_FILE_ACTIONS = { size: 80 } as const;
@@ -61,19 +61,19 @@ export const SPAWN_ATTRIBUTES = { size: 336 } as const;
 const NANOSECONDS_PER_SECOND = 1_000_000_000n;
 
 /**
- * Zeroed memory for a structure of `size` bytes. Never a small typed array on V8's heap, which
- * could move.
+ * Returns zeroed memory for a structure of `size` bytes. It is never a small typed array on V8's
+ * heap, which could move.
  */
 export function structure(size: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new ArrayBuffer(size));
 }
 
-/** The view to read and write fields with. */
+/** Returns a view to read and write fields with. */
 export function fields(bytes: Uint8Array<ArrayBuffer>): DataView<ArrayBuffer> {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The address of a path, or null when it does not fit (107 bytes, and the NUL). */
+/** Returns the address of a path, or null if it does not fit (107 bytes and the NUL). */
 export function encodeSockaddrUn(path: string): Uint8Array<ArrayBuffer> | null {
   const text = new TextEncoder().encode(path);
   if (text.length > SOCKADDR_UN.size - SOCKADDR_UN.sun_path - 1) return null;
@@ -83,7 +83,7 @@ export function encodeSockaddrUn(path: string): Uint8Array<ArrayBuffer> | null {
   return bytes;
 }
 
-/** The address of a vsock port. */
+/** Returns the address of a vsock port. */
 export function encodeSockaddrVm(cid: number, port: number): Uint8Array<ArrayBuffer> {
   const bytes = structure(SOCKADDR_VM.size);
   const view = fields(bytes);
@@ -96,7 +96,7 @@ export function encodeSockaddrVm(cid: number, port: number): Uint8Array<ArrayBuf
 export const AF_UNIX = 1;
 export const AF_VSOCK = 40;
 
-/** A time in nanoseconds; tv_nsec is never negative. */
+/** Returns a struct timespec; its tv_nsec is never negative. */
 export function encodeTimespec(nanoseconds: bigint): Uint8Array<ArrayBuffer> {
   const remainder = nanoseconds % NANOSECONDS_PER_SECOND;
   const below = remainder < 0n ? remainder + NANOSECONDS_PER_SECOND : remainder;
@@ -107,14 +107,14 @@ export function encodeTimespec(nanoseconds: bigint): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** The nanoseconds of a struct timespec. */
+/** Returns the nanoseconds of a struct timespec. */
 export function decodeTimespec(bytes: Uint8Array<ArrayBuffer>): bigint {
   const view = fields(bytes);
   return view.getBigInt64(TIMESPEC.tv_sec, true) * NANOSECONDS_PER_SECOND +
     view.getBigInt64(TIMESPEC.tv_nsec, true);
 }
 
-/** One epoll_event: `token` is the 64 bits that come back with an event. */
+/** Returns an epoll_event; `token` has the 64 bits that come back with an event. */
 export function encodeEpollEvent(events: number, token: bigint): Uint8Array<ArrayBuffer> {
   const bytes = structure(EPOLL_EVENT.size);
   const view = fields(bytes);
@@ -123,7 +123,7 @@ export function encodeEpollEvent(events: number, token: bigint): Uint8Array<Arra
   return bytes;
 }
 
-/** Event number `index` of those that epoll_wait(2) wrote. */
+/** Returns event number `index` of the array that epoll_wait(2) filled. */
 export function decodeEpollEvent(
   bytes: Uint8Array<ArrayBuffer>,
   index: number,
@@ -137,8 +137,8 @@ export function decodeEpollEvent(
 }
 
 /**
- * A sigset_t of all 64 signals. Not what sigfillset(3) makes: that leaves out 32 and 33, which
- * posix_spawn(3) would then ignore in the child.
+ * Returns a sigset_t of all 64 signals. sigfillset(3) leaves out 32 and 33, which posix_spawn(3)
+ * would then ignore in the child.
  */
 export function allSignals(): Uint8Array<ArrayBuffer> {
   const bytes = structure(SIGSET.size);

@@ -1,9 +1,9 @@
 /**
  * libc for qemubox: system calls, an epoll poller and byte streams over descriptors.
  *
- * Bottom up: `libc/` has the symbol tables and errno, `layouts.ts` the C structures, `calls/` one
- * part of {@link System} a file. What waits is built on the {@link Poller}: {@link FdStream},
- * {@link FdListener}, {@link Child}. No pointer leaves this folder.
+ * Bottom up: `libc/` has the symbol tables and errno, `layouts.ts` the C structures, `calls/` the
+ * parts of {@link System}, one per file. Everything that waits is built on the {@link Poller}:
+ * {@link FdStream}, {@link FdListener}, {@link Child}. No pointer leaves this directory.
  */
 export { isSystemError, SystemError } from "./system_error.ts";
 export { CLONE, MNT, MOUNT_ATTR, MS, O, SIG, VMADDR } from "./constants.ts";

@@ -1,29 +1,31 @@
 import { CLONE, O } from "./constants.ts";
 import type { Fd, System } from "./system.ts";
 
-/** Namespaces of the calling thread, held open so that it can come back to them. */
+/** Kinds of namespaces that a thread can enter and leave again. */
 export type NamespaceKind = "net" | "mnt";
 
 const TYPES = { net: CLONE.NEWNET, mnt: CLONE.NEWNS } as const;
 
 /**
- * Opens a namespace of the calling thread. In Deno that is the main thread, the only one that
- * unshare(2) and setns(2) move.
- * @throws SystemError
+ * Opens the calling thread's namespace, so that it can return there. In Deno that is the main
+ * thread, the only one that unshare(2) and setns(2) move.
+ *
+ * @throws {SystemError}
  */
 export function openNamespace(system: System, kind: NamespaceKind): Fd {
   return system.open(`/proc/thread-self/ns/${kind}`, O.RDONLY);
 }
 
 /**
- * Does `work` in another namespace, and comes back. `work` is synchronous: an await in it would let
- * everything else of the process run there too. What it opens (sockets, taps) and spawns belongs to
- * that namespace for good.
+ * Runs `work` in another namespace and returns to the current one. `work` is synchronous, because
+ * an await would let the rest of the process run there too. Sockets and taps that it opens, and
+ * processes that it spawns, stay in that namespace.
  *
- * In another mount namespace the working directory is its root; the one of before is entered again
- * by its path.
+ * In another mount namespace the working directory is its root; afterwards the previous one is
+ * entered again by its path.
  *
- * @throws SystemError when the namespace cannot be entered, and whatever `work` throws.
+ * @throws {SystemError} if the namespace cannot be entered.
+ * @throws what `work` throws.
  */
 export function withNamespace<T>(
   system: System,
@@ -34,7 +36,7 @@ export function withNamespace<T>(
   const home = openNamespace(system, kind);
   const directory = kind === "mnt" ? workingDirectory() : null;
   try {
-    // Threads that were started since share the file system context, with which setns(2) refuses.
+    // setns(2) fails while newer threads share the file system context (fs_struct).
     if (kind === "mnt") system.unshare(CLONE.FS);
     system.setns(fd, TYPES[kind]);
     try {
@@ -49,7 +51,7 @@ export function withNamespace<T>(
   }
 }
 
-/** null: it was removed, so there is none to come back to. */
+/** Returns null if the working directory was removed: there is none to return to. */
 function workingDirectory(): string | null {
   try {
     return Deno.cwd();

@@ -8,29 +8,32 @@ import { isSystemError, SystemError } from "./system_error.ts";
 
 /** linux/eventpoll.h */
 const EPOLLIN = 1, EPOLLPRI = 2, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLONESHOT = 1 << 30;
-/** An error or a hang-up concerns both: the system call that follows will tell. */
+/** An error or a hang-up ends any wait: the system call that follows reports it. */
 const READABLE = EPOLLIN | EPOLLERR | EPOLLHUP;
 const WRITABLE = EPOLLOUT | EPOLLERR | EPOLLHUP;
 const URGENT = EPOLLPRI | EPOLLERR | EPOLLHUP;
-/** What a descriptor is watched for. */
+/** Events to watch a descriptor for. */
 const WATCHED = { readable: EPOLLIN, writable: EPOLLOUT, urgent: EPOLLPRI } as const;
-/** What ends a wait. */
+/** Events that end a wait. */
 const ENDS = { readable: READABLE, writable: WRITABLE, urgent: URGENT } as const;
-/** Events taken per turn; more of them wait for the next. */
+/** Events taken per turn; further ones wait for the next. */
 const EVENTS_MAX = 128;
-/** Who has moved this much at once moves many bytes, and will go on soon: see {@linkcode Poller.wait}. */
+/**
+ * A call that moved this many bytes is part of a bulk transfer, which will go on soon: see `soon`
+ * of {@linkcode Poller.wait}.
+ */
 export const MANY_BYTES = 16_384;
 
-/** How long a wait that will soon be over may hold up everything else. Milliseconds. */
+/** How long a wait that will end soon may block the event loop, in milliseconds. */
 const SOON_MS = 1;
 /** Such waits in a row before the event loop turns. */
 const WAITS_WITHOUT_TURN_MAX = 16;
-/** No watch has it: their generations start at 1. */
+/** Token of the eventfd. No watch has it, because generations start at 1. */
 const WAKE_TOKEN = 0n;
 
 /**
- * What a descriptor can be waited for. "urgent" of a file of cgroupfs or sysfs that can be polled means
- * that it has changed since this descriptor last read it.
+ * Readiness to wait for. "urgent" on a pollable file of cgroupfs or sysfs means that it has changed
+ * since this descriptor last read it.
  */
 export type Readiness = "readable" | "writable" | "urgent";
 
@@ -38,20 +41,20 @@ interface Waiter {
   readonly event: Readiness;
   readonly resolve: () => void;
   readonly reject: (reason: unknown) => void;
-  /** Takes the listener off the AbortSignal. */
+  /** Removes the listener from the AbortSignal. */
   readonly detach: () => void;
 }
 
-/** What is known of one descriptor. Forgotten when it is closed, because its number comes again. */
+/** State of one descriptor. Dropped when it is closed, because its number is reused. */
 interface Watch {
-  /** Tells its events from those of an earlier descriptor with the same number. */
+  /** Distinguishes its events from those of an earlier descriptor with the same number. */
   readonly generation: number;
-  /** Whether the kernel has it in the epoll set. */
+  /** Whether it is in the kernel's epoll set. */
   registered: boolean;
   readonly waiters: Set<Waiter>;
 }
 
-/** The kernel's side of a poller. */
+/** Descriptors of the poller itself. */
 interface Instance {
   readonly epoll: Fd;
   readonly wake: Fd;
@@ -59,18 +62,18 @@ interface Instance {
 
 /**
  * Waits for descriptors to become readable or writable: pipes, FIFOs, sockets, eventfds, pidfds.
- * What epoll(7) does not know, such as a regular file, is always ready.
+ * Files that epoll(7) does not support, such as regular files, are always ready.
  *
- * One epoll_wait(2) is parked in Deno's thread pool for all of them, and only while something is
- * waited for, so that an idle poller keeps neither a thread nor the event loop. Descriptors are
+ * One epoll_wait(2) is parked in Deno's thread pool for all of them, and only while there are
+ * waits, so that an idle poller holds neither a thread nor the event loop. Descriptors are
  * registered with EPOLLONESHOT and armed again by the next wait.
  *
- * A wait may end although the descriptor is not ready: try the system call first, wait on EAGAIN, try
- * again.
+ * A wait may end although the descriptor is not ready: try the system call first, wait on EAGAIN,
+ * try again.
  *
- * The way to the thread and back is a hundred times as long as the call (milliseconds under TCG). Whoever
- * moves many bytes says that its wait will soon be over: then the call is made here for a moment, which
- * anything that is waited for ends at once, before one is parked.
+ * Going to the thread and back takes a hundred times as long as the call (milliseconds under TCG).
+ * A caller that moves many bytes passes `soon`: before parking, epoll_wait is then called on the
+ * main thread for up to a millisecond, and any event ends it at once.
  */
 export class Poller implements Disposable {
   readonly #system: System;
@@ -84,21 +87,21 @@ export class Poller implements Disposable {
   #soon = false;
   #waitsWithoutTurn = 0;
   #disposed = false;
-  /** Run when the parked call is back. */
+  /** Run when the parked call has returned. */
   #afterParking: (() => void)[] = [];
 
-  /** Nothing is opened before the first wait. */
+  /** Opens nothing before the first wait. */
   constructor(system: System = realSystem) {
     this.#system = system;
   }
 
   /**
-   * Resolves when `fd` is ready, or has failed or hung up. Any number of waits for the same
-   * descriptor may run at once.
+   * Resolves when `fd` is ready, or has failed or hung up. A descriptor may have any number of
+   * concurrent waits.
    *
-   * @param soon the other side is at work on it: it pays to hold up everything else for a moment.
-   * @throws {SystemError} EBADF when the descriptor is not open or is closed meanwhile.
-   * @throws the reason of `signal` when it is aborted.
+   * @param soon whether the peer is about to make it ready, so that blocking for a moment pays.
+   * @throws {SystemError} EBADF if the descriptor is not open, or is closed during the wait.
+   * @throws the reason of `signal` if it aborts.
    */
   wait(fd: Fd, event: Readiness, signal?: AbortSignal, soon: boolean = false): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
@@ -124,8 +127,8 @@ export class Poller implements Disposable {
   }
 
   /**
-   * Ends what waits for `fd` with EBADF and drops all that is known of it. To be called before the
-   * descriptor is closed; `close` of the real System does so.
+   * Fails the waits for `fd` with EBADF and drops its state. Call it before closing the descriptor;
+   * `close` of the real System does so.
    */
   forget(fd: Fd): void {
     const watch = this.#watches.get(fd);
@@ -135,15 +138,15 @@ export class Poller implements Disposable {
       try {
         this.#system.epollControl(this.#instance!.epoll, "remove", fd);
       } catch {
-        // It was closed already.
+        // It is already closed.
       }
     }
     for (const waiter of [...watch.waiters]) this.#abandon(watch, waiter, closed());
   }
 
   /**
-   * Resolves when no call is parked in the kernel any more, once nobody waits. For tests: whoever closes
-   * a descriptor that was waited for need not be told, and the call may be back a moment later.
+   * Resolves when there are no waits and the parked call has returned. For tests: after a
+   * descriptor with a wait was closed, the call may return a moment later.
    */
   async idle(): Promise<void> {
     while (this.#parked && this.#waiting === 0) {
@@ -151,7 +154,7 @@ export class Poller implements Disposable {
     }
   }
 
-  /** Ends all waits with EBADF and closes the poller's own descriptors. */
+  /** Fails all waits with EBADF and closes the poller's own descriptors. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -177,7 +180,7 @@ export class Poller implements Disposable {
     return watch;
   }
 
-  /** Asks the kernel, once, for everything that is waited for. */
+  /** Registers the events of all waits for `fd`, to be reported once. */
   #arm(fd: Fd, watch: Watch): void {
     const { epoll } = this.#instance ??= this.#open();
     let events = EPOLLONESHOT;
@@ -189,7 +192,7 @@ export class Poller implements Disposable {
     try {
       this.#system.epollControl(epoll, first, fd, events, token);
     } catch (error) {
-      // Closed, or closed and opened again, behind our back.
+      // Closed, or closed and reopened, without `forget`.
       if (!isSystemError(error, "ENOENT", "EEXIST")) throw error;
       this.#system.epollControl(epoll, second, fd, events, token);
     }
@@ -209,7 +212,7 @@ export class Poller implements Disposable {
     return { epoll, wake };
   }
 
-  /** Waits in the kernel for as long as anybody waits here. */
+  /** Waits in the kernel while there are waits here. */
   async #park(): Promise<void> {
     if (this.#parked) return;
     this.#parked = true;
@@ -224,12 +227,12 @@ export class Poller implements Disposable {
     this.#parked = false;
   }
 
-  /** How many events there are, at least one unless the call was interrupted. */
+  /** Returns the number of events, at least one unless the call was interrupted. */
   async #next(): Promise<number> {
     const { epoll } = this.#instance!;
     if (this.#soon && this.#waitsWithoutTurn++ < WAITS_WITHOUT_TURN_MAX) {
       this.#soon = false;
-      await Promise.resolve(); // whoever was told together with the last one may wait, too
+      await Promise.resolve(); // lets waiters resolved by the same event wait again first
       const count = waitInEpoll(epoll, this.#events, SOON_MS);
       if (count > 0) return count;
     }
@@ -272,7 +275,7 @@ export class Poller implements Disposable {
     }
   }
 
-  /** Rejects once the parked call is back: who has been told finds nothing pending. */
+  /** Rejects once the parked call has returned, so that no call is pending after the rejection. */
   #abandon(watch: Watch, waiter: Waiter, reason: unknown): void {
     this.#remove(watch, waiter);
     this.#whenBack(() => waiter.reject(reason));
@@ -291,7 +294,7 @@ export class Poller implements Disposable {
   }
 }
 
-/** The poller of this process. It starts with the first wait. */
+/** The poller of this process. Starts with the first wait. */
 export const poller: Poller = new Poller();
 
 function closed(): SystemError {

@@ -1,12 +1,11 @@
-/** The line of /proc/PID/stat: the name in parentheses may hold spaces and parentheses itself. */
 const START_TIME_FIELD = 22;
-/** The field after the name. */
+/** The field after the name, which is in parentheses and may contain spaces and parentheses. */
 const STATE_FIELD = 3;
 
 /**
- * When a process started, in clock ticks since boot (proc_pid_stat(5), field 22): with the pid it
- * names one process for as long as the machine is up. Null when there is no such process; a zombie
- * is one.
+ * Returns the start time of a process in clock ticks since boot (proc_pid_stat(5), field 22), which
+ * together with the pid identifies the process until the next boot. Null if there is no such
+ * process; a zombie still counts.
  */
 export function processStartTime(pid: number): string | null {
   try {
@@ -17,12 +16,12 @@ export function processStartTime(pid: number): string | null {
   }
 }
 
-/** Whether `pid` still is the process that started at `startTime`. */
+/** Returns whether `pid` is still the process that started at `startTime`. */
 export function isProcess(pid: number, startTime: string): boolean {
   return processStartTime(pid) === startTime;
 }
 
-/** Field 22 of a line of /proc/PID/stat, or null when it is no such line. */
+/** Returns field 22 of a line of /proc/PID/stat, or null if `stat` is not such a line. */
 export function startTimeOf(stat: string): string | null {
   const end = stat.lastIndexOf(")");
   if (end === -1) return null;
@@ -31,7 +30,7 @@ export function startTimeOf(stat: string): string | null {
   return value !== undefined && /^\d+$/.test(value) ? value : null;
 }
 
-/** ESRCH: the process went away between open and read. */
+/** Returns whether the process exited between open and read (ESRCH). */
 function isNoSuchProcess(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ESRCH";
 }

@@ -5,50 +5,49 @@ import { system as realSystem } from "./real_system.ts";
 import type { ExitStatus, Fd, Pid, System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
 
-/** A program of the host that is run to its end. */
+/** A program of the host to run until it exits. */
 export interface Program {
-  /** Looked for where it runs. */
+  /** Finds the program file. Called in the mount namespace that it will run in. */
   readonly path: () => string;
   /** Without argv[0], which is the path. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** What it reads on standard input. */
+  /** Standard input of the program. */
   readonly input: string;
-  /** How long it may take. Milliseconds. */
+  /** Time until it is killed, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** What running a program needs of its surroundings. */
+/** Dependencies of {@link runProgram}. */
 export interface ProgramHost {
   readonly system?: System | undefined;
-  /** Does something where the host's mounts are seen; default: here. */
+  /** Runs `work` in the host's mount namespace; default: in the current one. */
   readonly onHost?: (<T>(work: () => T) => T) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How a program ended, and what it wrote. */
+/** Exit status and output of a program. */
 export interface Execution {
   readonly status: ExitStatus;
-  /** null: more than OUTPUT_BYTES_MAX. */
+  /** null if it was more than OUTPUT_BYTES_MAX. */
   readonly stdout: string | null;
-  /** The first STDERR_BYTES_MAX of it. */
+  /** The first STDERR_BYTES_MAX bytes. */
   readonly stderr: string;
-  /** It was killed, because it took too long or was no longer wanted. */
+  /** Whether it was killed, by its timeout or the caller's signal. */
   readonly late: boolean;
 }
 
-/** Most of what a program may write to standard output. */
+/** Limit of a program's standard output. */
 export const OUTPUT_BYTES_MAX = MIB;
 const STDERR_BYTES_MAX = 64 * 1024;
 
 /**
- * Runs a program to its end, in a session of its own, which is killed as a whole when it takes too long:
- * it may have children.
+ * Runs a program until it exits. It gets its own session, so that a timeout kills its children too.
  *
- * Input and output are files in memory: nobody has to feed or drain the program, and one that leaves
- * a daemon behind, which keeps its output open, does not hold us up.
+ * Input and output are memfds: they need no reader or writer here, and a daemon that the program
+ * leaves behind with its output open does not delay the result.
  *
- * @throws {SystemError} when it cannot be started.
+ * @throws {SystemError} if it cannot be started.
  */
 export async function runProgram(program: Program, host: ProgramHost = {}): Promise<Execution> {
   const { system = realSystem, onHost = (work) => work() } = host;
@@ -56,7 +55,7 @@ export async function runProgram(program: Program, host: ProgramHost = {}): Prom
   const file = (name: string) => files.adopt(system.memfd(name), (fd) => system.close(fd));
   const written = file("stdin"), stdout = file("stdout"), stderr = file("stderr");
   writeAll(system, written, new TextEncoder().encode(program.input));
-  // Opened anew, so that it is read from the beginning.
+  // A new open file starts at offset 0.
   const stdin = files.adopt(
     system.open(`/proc/self/fd/${written}`, O.RDONLY),
     (fd) => system.close(fd),
@@ -89,7 +88,7 @@ export async function runProgram(program: Program, host: ProgramHost = {}): Prom
   }
 }
 
-/** The leader of a session is the leader of its first process group, whose id is its own. */
+/** Kills the process group of a session's leader, which has the leader's pid as its id. */
 function killSession(system: System, leader: Pid): void {
   try {
     system.kill(-leader as Pid, SIG.KILL);
@@ -106,7 +105,7 @@ function writeAll(system: System, fd: Fd, bytes: Uint8Array): void {
   }
 }
 
-/** At most the first `max` bytes. */
+/** Reads at most the first `max` bytes. */
 function readBeginning(system: System, fd: Fd, max: number): { text: string; isAll: boolean } {
   const bytes = new Uint8Array(max + 1);
   let length = 0;

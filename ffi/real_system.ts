@@ -10,7 +10,7 @@ import { socketCalls } from "./calls/sockets.ts";
 import { terminalCalls } from "./calls/terminals.ts";
 import type { System } from "./system.ts";
 
-/** The real system. Each of its libc tables is opened when it is first needed. */
+/** The real system. Looks up each libc function on its first use. */
 export const system: System = {
   ...descriptorCalls,
   ...epollCalls,

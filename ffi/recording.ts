@@ -1,20 +1,20 @@
 import { SystemError } from "./system_error.ts";
 
-/** One call that a recording double has seen. */
+/** A call to a recording double. */
 export interface RecordedCall {
   name: string;
   args: unknown[];
-  /** "failed": the double failed it and the target was never called. */
+  /** "failed": the double failed it and did not call the target. */
   outcome: "returned" | "threw" | "failed";
-  /** What was returned or thrown; what a promise was settled with, once it is. */
+  /** Returned or thrown value; for a promise, the value it settled with, once it has. */
   result?: unknown;
 }
 
 /** Options of {@link recording}. */
 export interface RecordingOptions {
-  /** The 0-based number of the call to fail. */
+  /** The 0-based index of the call to fail. */
   failAt?: number;
-  /** What to fail it with; default: SystemError EIO with the call's name. */
+  /** Makes the error of the failed call; default: SystemError EIO with the call's name. */
   error?: (call: RecordedCall) => Error;
 }
 
@@ -22,10 +22,10 @@ export interface RecordingOptions {
 type AnyFunction = (...args: any[]) => unknown;
 
 /**
- * A double around an object of functions: it records every call and fails call number `failAt`
+ * Wraps an object of functions in a double that records every call, and fails call number `failAt`
  * without making it. An async function fails by a rejection.
  *
- * Calls that the target makes to itself are not seen.
+ * Calls of the target to itself are not recorded.
  */
 export function recording<T extends object>(
   target: T,

@@ -1,28 +1,28 @@
 import type { Fd } from "./system.ts";
 
-/** The highest descriptor number that a child can be given. */
+/** The highest descriptor number of a child. */
 export const CHILD_FD_MAX = 1023;
 
-/** How a child comes to its descriptors. */
+/** Steps that give a child its descriptors. */
 export interface DescriptorPlan {
   /** Child number and source, lowest number first. */
   targets: { to: number; from: Fd | "null" }[];
   /**
-   * Sources have to lie at or above this number. A source below it could be overwritten by an
-   * earlier dup2, or be its own target, which dup2 leaves close-on-exec.
+   * Sources must be at or above this number. A source below it could be overwritten by an earlier
+   * dup2, or be its own target, which dup2 leaves close-on-exec.
    */
   sourcesFrom: number;
-  /** Numbers between the targets, to be closed. */
+  /** Numbers between the targets, to close. */
   close: number[];
-  /** All numbers from here on are to be closed. */
+  /** First of the numbers above the targets, all of which to close. */
   closeFrom: number;
 }
 
 /**
- * Plans the descriptors of a child: what `fds` says, /dev/null for 0, 1 and 2 if they are not
- * there, and nothing else.
+ * Plans the descriptors of a child: those of `fds`, /dev/null for 0, 1 and 2 if they are absent,
+ * and no others.
  *
- * @throws {RangeError} when a number is not an integer within 0..=CHILD_FD_MAX.
+ * @throws {RangeError} if a number is not an integer within 0..=CHILD_FD_MAX.
  */
 export function planDescriptors(fds: Record<number, Fd | "null">): DescriptorPlan {
   const wanted: Record<number, Fd | "null"> = { 0: "null", 1: "null", 2: "null", ...fds };

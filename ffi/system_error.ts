@@ -1,6 +1,6 @@
 import { ERRNO_TABLE } from "./errno_table.ts";
 
-/** Made at the first error: a program that starts has none. */
+/** Made at the first error, to keep it off the start path. */
 let byErrno: Map<number, { readonly code: string; readonly meaning: string }> | undefined;
 
 function known(errno: number): { readonly code: string; readonly meaning: string } | undefined {
@@ -8,27 +8,27 @@ function known(errno: number): { readonly code: string; readonly meaning: string
   return byErrno.get(errno);
 }
 
-/** The name of an errno number ("ENOENT" for 2), or "E<number>" for one that has none. */
+/** Returns the name of an errno ("ENOENT" for 2), or "E<number>" for an unknown one. */
 export function errnoName(errno: number): string {
   return known(errno)?.code ?? `E${errno}`;
 }
 
-/** The errno number of a name (2 for "ENOENT"), or 0 for an unknown name. */
+/** Returns the errno of a name (2 for "ENOENT"), or 0 for an unknown name. */
 export function errnoNumber(code: string): number {
   return ERRNO_TABLE.find(([, name]) => name === code)?.[0] ?? 0;
 }
 
-/** What a {@link SystemError} may know beyond its call and code. */
+/** Optional details of a {@link SystemError}. */
 export interface SystemErrorOptions {
   /** The path that the call was about. */
   path?: string;
   cause?: unknown;
 }
 
-/** A system call that failed. The message reads "open /x: no such file or directory (ENOENT)". */
+/** A failed system call. The message reads "open /x: no such file or directory (ENOENT)". */
 export class SystemError extends Error {
   override readonly name = "SystemError";
-  /** The call, as its man page is called. */
+  /** The call, by the name of its man page. */
   readonly syscall: string;
   /** The symbolic errno, such as "ENOENT". */
   readonly code: string;
@@ -37,7 +37,7 @@ export class SystemError extends Error {
   /** The path that the call was about. */
   declare readonly path?: string;
 
-  /** Takes the errno as its number or as its name. */
+  /** `errno` is a number or a name. */
   constructor(syscall: string, errno: number | string, options: SystemErrorOptions = {}) {
     const number = typeof errno === "number" ? errno : errnoNumber(errno);
     const code = typeof errno === "string" ? errno : errnoName(errno);
@@ -54,7 +54,9 @@ export class SystemError extends Error {
   }
 }
 
-/** Whether `error` is a {@link SystemError} with one of these codes. */
+/**
+ * Returns whether `error` is a {@link SystemError} with one of `codes`, or any if there are none.
+ */
 export function isSystemError(error: unknown, ...codes: string[]): error is SystemError {
   return error instanceof SystemError && (codes.length === 0 || codes.includes(error.code));
 }

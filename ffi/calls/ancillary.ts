@@ -12,8 +12,8 @@ const FD_SIZE = 4;
 const RECEIVE_FDS_DEFAULT = 8;
 
 /**
- * sendmsg(2) with SCM_RIGHTS, unix(7). The descriptors go along with the first byte, so a receiver
- * has to take both with one call.
+ * sendmsg(2) with SCM_RIGHTS, unix(7). The descriptors are attached to the first byte, so a
+ * receiver must take both in one call.
  */
 export function sendFds(fd: Fd, data: Uint8Array, fds: Fd[]): number {
   const message = new Message(data.length, fds.length * FD_SIZE);
@@ -28,7 +28,11 @@ export function sendFds(fd: Fd, data: Uint8Array, fds: Fd[]): number {
   return checked("sendmsg", () => Number(libc().sendmsg(fd, message.bytes, MSG_NOSIGNAL)));
 }
 
-/** recvmsg(2) with SCM_RIGHTS, unix(7). */
+/**
+ * recvmsg(2) with SCM_RIGHTS, unix(7).
+ *
+ * @throws {SystemError} EMSGSIZE if there were more than `max` descriptors; all are closed then.
+ */
 export function receiveFds(
   fd: Fd,
   into: Uint8Array,
@@ -49,14 +53,14 @@ export function receiveFds(
 }
 
 /**
- * A struct msghdr with everything that it points to in one buffer, which therefore lives as long as
- * the call: header, iovec, control message, data.
+ * A struct msghdr and everything that it points to (iovec, control message, data) in one buffer, so
+ * that all of it lives as long as the call.
  */
 class Message {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
   readonly data: Uint8Array<ArrayBuffer>;
-  /** Where the control message starts. */
+  /** Offset of the control message. */
   readonly control = MSGHDR.size + IOVEC.size;
   readonly controlLength: bigint;
 
@@ -79,7 +83,7 @@ class Message {
     }
   }
 
-  /** The descriptors of a received message: all SCM_RIGHTS of one message come as one. */
+  /** Descriptors of a received message, which has at most one SCM_RIGHTS. */
   descriptors(): Fd[] {
     const received = Number(this.view.getBigUint64(MSGHDR.msg_controllen, true));
     if (received < CMSGHDR.size) return [];

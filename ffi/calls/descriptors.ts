@@ -27,10 +27,10 @@ const TYPES = new Map<number, FileType>([
   [0o100000, "file"],
   [0o140000, "socket"],
 ]);
-/** The lowest number for a duplicate: never one that a child takes for its standard streams. */
+/** Lowest number of a duplicate, above the standard streams of a child. */
 const DUPLICATE_MIN = 3;
 
-/** The part of {@link System} that concerns descriptors. */
+/** Descriptor calls of {@link System}. */
 export const descriptorCalls = {
   open(path, flags, mode = 0o644) {
     const name = cString(path);
@@ -38,7 +38,7 @@ export const descriptorCalls = {
   },
   close(fd) {
     for (const observe of closeObservers) observe(fd);
-    // Not `checked`: after EINTR the descriptor is closed, and its number may be somebody else's.
+    // Not `checked`: after EINTR the descriptor is closed, and its number may be reused already.
     if (libc().close(fd) === 0) return;
     const code = errno();
     if (code !== EINTR) throw systemError("close", code);
@@ -130,18 +130,18 @@ export const descriptorCalls = {
 } satisfies Partial<System>;
 
 /**
- * Called with a descriptor that is about to be closed. A poller adds itself here, because the kernel
- * drops a closed descriptor from an epoll set without an event.
+ * Called with a descriptor that is about to be closed. A poller adds itself here, because the
+ * kernel drops a closed descriptor from an epoll set without an event.
  */
 export const closeObservers: Set<(fd: Fd) => void> = new Set();
 
-/** The two descriptors that pipe2(2) or socketpair(2) wrote. */
+/** Reads the two descriptors that pipe2(2) or socketpair(2) wrote. */
 export function descriptorPair(ends: Uint8Array<ArrayBuffer>): [Fd, Fd] {
   const view = fields(ends);
   return [view.getInt32(0, true) as Fd, view.getInt32(4, true) as Fd];
 }
 
-/** read(2) or write(2), without the closure of `checked`: this is the hot path. */
+/** Calls read(2) or write(2), without the closure of `checked` because this is the hot path. */
 function transfer(
   syscall: string,
   call: (fd: number, bytes: BufferSource, length: bigint) => bigint,

@@ -11,7 +11,7 @@ const BLKPG = 0x1269n, BLKPG_ADD_PARTITION = 1, BLKPG_DEL_PARTITION = 2;
 /** linux/fs.h */
 const FIFREEZE = 0xc0045877n, FITHAW = 0xc0045878n;
 
-/** The part of {@link System} that concerns disks. */
+/** Disk calls of {@link System}. */
 export const diskCalls = {
   addPartition(disk, number, offset, length) {
     blkpg(disk, BLKPG_ADD_PARTITION, number, offset, length);
@@ -22,9 +22,9 @@ export const diskCalls = {
   async flushFileSystem(path) {
     const fd = descriptorCalls.open(path, O.RDONLY | O.DIRECTORY);
     try {
-      // Writing out what is in memory takes as long as the disk does.
+      // Parked, because writing back dirty pages takes as long as the disk does.
       if (await ioctls().ioctl_parked(fd, FIFREEZE, null) === -1) {
-        // errno stayed in the other thread: asked again, in this one.
+        // The errno stayed in the other thread. Call again on this one.
         checked("ioctl", () => ioctls().ioctl(fd, FIFREEZE, null), path);
       }
       checked("ioctl", () => ioctls().ioctl(fd, FITHAW, null), path);
@@ -35,7 +35,7 @@ export const diskCalls = {
 } satisfies Partial<System>;
 
 function blkpg(disk: string, op: number, number: number, offset: number, length: number): void {
-  // Both structures in one buffer, so that the one lives as long as the other, which points to it.
+  // One buffer for both, so that the partition lives as long as the argument that points to it.
   const both = structure(BLKPG_ARGUMENT.size + BLKPG_PARTITION.size);
   const argument = fields(both.subarray(0, BLKPG_ARGUMENT.size));
   argument.setInt32(BLKPG_ARGUMENT.op, op, true);

@@ -9,7 +9,7 @@ const EPOLL_CLOEXEC = 0o2000000;
 const EFD_CLOEXEC = 0o2000000, EFD_NONBLOCK = 0o4000;
 const FOREVER = -1;
 
-/** The part of {@link System} that concerns readiness. */
+/** Readiness calls of {@link System}. */
 export const epollCalls = {
   epollCreate() {
     return checked("epoll_create1", () => libc().epoll_create1(EPOLL_CLOEXEC)) as Fd;
@@ -24,9 +24,10 @@ export const epollCalls = {
 } satisfies Partial<System>;
 
 /**
- * epoll_wait(2) in this thread, for `timeoutMs`: how many events it wrote, 0 when none came in time.
+ * epoll_wait(2) on this thread, for up to `timeoutMs` milliseconds. Returns the number of events
+ * that it wrote, 0 if none came in time.
  *
- * @throws {SystemError} when the epoll descriptor is no good.
+ * @throws {SystemError} if the epoll descriptor is invalid.
  */
 export function waitInEpoll(
   epoll: Fd,
@@ -37,14 +38,14 @@ export function waitInEpoll(
   return checked("epoll_wait", () => libc().epoll_wait(epoll, events, room, timeoutMs));
 }
 
-/** Buffers that a thread of Deno's pool writes to. Deno itself does not keep them alive. */
+/** Buffers that a thread of Deno's pool writes to, kept alive here because Deno does not do it. */
 const lent = new Set<Uint8Array<ArrayBuffer>>();
 
 /**
- * epoll_wait(2) without a time limit, on a thread of Deno's pool: how many events it wrote, 0 when
- * it was interrupted. One at a time: async file input and output live in the same 32 threads.
+ * epoll_wait(2) without a timeout, on a thread of Deno's pool. Returns the number of events that it
+ * wrote, 0 if it was interrupted. Park one at a time: async file I/O shares the same 32 threads.
  *
- * @throws {SystemError} when the epoll descriptor is no good.
+ * @throws {SystemError} if the epoll descriptor is invalid.
  */
 export async function parkInEpoll(epoll: Fd, events: Uint8Array<ArrayBuffer>): Promise<number> {
   const room = Math.floor(events.length / EPOLL_EVENT.size);
@@ -55,6 +56,6 @@ export async function parkInEpoll(epoll: Fd, events: Uint8Array<ArrayBuffer>): P
   } finally {
     lent.delete(events);
   }
-  // errno stayed in the other thread. Ask again in this one, without waiting.
+  // The errno stayed in the other thread. Call again on this one, without waiting.
   return waitInEpoll(epoll, events, 0);
 }

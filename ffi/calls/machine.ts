@@ -5,14 +5,14 @@ import type { System } from "../system.ts";
 
 /** CLOCK_*, linux/time.h */
 const CLOCKS = { realtime: 0, monotonic: 1, "process-cpu": 2, boottime: 7 } as const;
-/** LINUX_REBOOT_CMD_*, linux/reboot.h, as the signed int that reboot(3) takes */
+/** LINUX_REBOOT_CMD_*, linux/reboot.h, as the signed int of reboot(3) */
 export const REBOOT = {
   "power-off": 0x4321fedc,
   "restart": 0x01234567,
   "halt": 0xcdef0123 | 0,
 } as const;
 
-/** The part of {@link System} that concerns the whole machine. */
+/** Machine-wide calls of {@link System}. */
 export const machineCalls = {
   reboot(command) {
     checked("reboot", () => libc().reboot(REBOOT[command]));

@@ -1,7 +1,7 @@
 import { memory as libc } from "../libc/memory.ts";
 import type { System } from "../system.ts";
 
-/** The part of {@link System} that concerns this process's memory. */
+/** Memory calls of {@link System}. */
 export const memoryCalls = {
   trimHeap() {
     libc().malloc_trim(0n);

@@ -8,7 +8,7 @@ import type { System } from "../system.ts";
 /** linux/fcntl.h */
 const AT_FDCWD = -100n, AT_RECURSIVE = 0x8000n;
 
-/** The part of {@link System} that concerns mounts. */
+/** Mount calls of {@link System}. */
 export const mountCalls = {
   mount(source, target, fstype, flags, data = null) {
     const from = cString(source);

@@ -22,7 +22,7 @@ const TUNSETVNETHDRSZ = 0x400454d8n;
 /** IFNAMSIZ without the NUL. */
 const NAME_BYTES_MAX = 15;
 
-/** The part of {@link System} that concerns networks. */
+/** Network calls of {@link System}. */
 export const networkCalls = {
   openRtnetlink() {
     const type = SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -62,7 +62,7 @@ export const networkCalls = {
   },
 } satisfies Partial<System>;
 
-/** The descriptor, closed when what is done to it fails. */
+/** Runs `work` on a new descriptor, and closes it if that fails. */
 function prepared(fd: Fd, work: () => void): Fd {
   try {
     work();

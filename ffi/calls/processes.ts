@@ -8,10 +8,10 @@ import { spawn } from "./spawn.ts";
 
 const P_ALL = 0, P_PID = 1;
 const WNOHANG = 1, WEXITED = 4, WNOWAIT = 0x01000000;
-/** si_code: the status is an exit code; otherwise (killed, dumped) it is a signal. */
+/** si_code of an exit: si_status is the exit code. Otherwise (killed, dumped) it is a signal. */
 const CLD_EXITED = 1;
 
-/** The part of {@link System} that concerns processes and namespaces. */
+/** Process and namespace calls of {@link System}. */
 export const processCalls = {
   setChildSubreaper(on) {
     prctl(PRCTL.SET_CHILD_SUBREAPER, on ? 1 : 0);
@@ -21,7 +21,7 @@ export const processCalls = {
   },
   spawn,
   waitChild(which, { peek = false } = {}) {
-    // waitid(2) leaves the memory alone when no child has exited: si_pid stays 0.
+    // waitid(2) does not write if no child has exited: si_pid stays 0.
     const info = structure(SIGINFO.size);
     const flags = WEXITED | WNOHANG | (peek ? WNOWAIT : 0);
     const [kind, id] = which === "any" ? [P_ALL, 0] : [P_PID, which];

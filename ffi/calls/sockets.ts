@@ -18,7 +18,7 @@ const BACKLOG_DEFAULT = 128;
 /** IOCTL_VM_SOCKETS_GET_LOCAL_CID, linux/vm_sockets.h: _IO(7, 0xb9) */
 const GET_LOCAL_CID = 0x7b9n;
 
-/** The part of {@link System} that concerns sockets. */
+/** Socket calls of {@link System}. */
 export const socketCalls = {
   listenUnix(path, { backlog = BACKLOG_DEFAULT, mode } = {}) {
     const address = unixAddress("bind", path);
@@ -26,7 +26,7 @@ export const socketCalls = {
       checked("bind", () => libc().bind(fd, address, address.length), path);
       try {
         const name = cString(path);
-        // Nobody can connect before listen(2), so the file has its mode in time.
+        // Before listen(2), so that nobody can connect to a file with another mode.
         if (mode !== undefined) checked("chmod", () => libc().chmod(name, mode), path);
         checked("listen", () => libc().listen(fd, backlog), path);
       } catch (error) {
@@ -116,7 +116,7 @@ function newSocket(family: number): Fd {
   return checked("socket", () => libc().socket(family, STREAM, 0)) as Fd;
 }
 
-/** Prepares a descriptor, which is closed when that fails. */
+/** Prepares a new descriptor, and closes it if that fails. */
 function owned(fd: Fd, prepare: (fd: Fd) => void): Fd {
   try {
     prepare(fd);

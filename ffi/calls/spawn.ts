@@ -18,7 +18,11 @@ import { descriptorCalls } from "./descriptors.ts";
 const SETSIGDEF = 0x04, SETSIGMASK = 0x08, SETSID = 0x80;
 const ENOENT = 2;
 
-/** posix_spawn(3) of a command, see {@link SpawnCommand}. */
+/**
+ * posix_spawn(3) of a {@link SpawnCommand}.
+ *
+ * @throws {SystemError} with the program's path, or with `cwd` if that does not exist.
+ */
 export function spawn(command: SpawnCommand): Pid {
   const plan = planDescriptors(command.fds ?? {});
   const path = cString(command.path);
@@ -59,7 +63,7 @@ function fileActions(
   return actions;
 }
 
-/** A source at or above `atLeast`; a duplicate made for it is closed with `cleanup`. */
+/** Returns a source at or above `atLeast`. `cleanup` closes a duplicate made for that. */
 function raise(from: Fd | "null", atLeast: number, cleanup: DisposableStack): Fd {
   if (from !== "null") {
     return from >= atLeast ? from : closedLater(descriptorCalls.duplicate(from, atLeast), cleanup);
@@ -77,7 +81,7 @@ function spawnAttributes(newSession: boolean, cleanup: DisposableStack): Uint8Ar
   const attributes = structure(SPAWN_ATTRIBUTES.size);
   check(libc().posix_spawnattr_init(attributes));
   cleanup.defer(() => libc().posix_spawnattr_destroy(attributes));
-  // Deno ignores SIGPIPE, and what is ignored stays so across exec.
+  // Deno ignores SIGPIPE, and an ignored signal stays ignored across exec.
   check(libc().posix_spawnattr_setsigdefault(attributes, allSignals()));
   check(libc().posix_spawnattr_setsigmask(attributes, structure(SIGSET.size)));
   const flags = SETSIGDEF | SETSIGMASK | (newSession ? SETSID : 0);
@@ -85,12 +89,12 @@ function spawnAttributes(newSession: boolean, cleanup: DisposableStack): Uint8Ar
   return attributes;
 }
 
-/** The posix_spawn functions return their error. */
+/** The posix_spawn functions return their errno. */
 function check(error: number): void {
   if (error !== 0) throw systemError("posix_spawn", error);
 }
 
-/** The path that an error is about: the child reports a missing folder like a missing program. */
+/** Path of an error: ENOENT may mean the program or the working directory. */
 function culprit({ cwd, path }: SpawnCommand, error: number): string {
   if (error !== ENOENT || cwd === undefined) return path;
   try {

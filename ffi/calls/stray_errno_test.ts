@@ -13,5 +13,5 @@ Deno.test("an errno that no read has is another call's, and is told", () => {
   } finally {
     strayObservers.delete(observe);
   }
-  assert.deepEqual(told, ["read failed with ENOENT, and is made again"]);
+  assert.deepEqual(told, ["read failed with ENOENT, retrying"]);
 });

@@ -8,7 +8,7 @@ import { descriptorCalls } from "./descriptors.ts";
 /** asm-generic/ioctls.h */
 const TIOCGWINSZ = 0x5413n, TIOCSWINSZ = 0x5414n, TIOCSPTLCK = 0x40045431n, TIOCGPTPEER = 0x5441n;
 
-/** The part of {@link System} that concerns terminals. */
+/** Terminal calls of {@link System}. */
 export const terminalCalls = {
   openTerminal() {
     const master = descriptorCalls.open("/dev/ptmx", O.RDWR | O.NOCTTY | O.NONBLOCK);

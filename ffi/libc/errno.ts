@@ -7,10 +7,10 @@ const SYMBOLS = {
 
 const EINTR = 4, EAGAIN = 11;
 
-/** errno of this thread, mapped: a call to ask for it could change it. */
+/** The errno of this thread, mapped, because a call to read it could change it. */
 let location: Int32Array | undefined;
 
-/** Maps errno. Has to have run before the call whose errno is wanted; `lazyLibrary` sees to it. */
+/** Maps errno. Must run before the call whose errno is wanted; `lazyLibrary` does it. */
 export function loadErrno(): void {
   if (location !== undefined) return;
   const pointer = functionsOf(SYMBOLS).__errno_location();
@@ -19,18 +19,18 @@ export function loadErrno(): void {
 }
 
 /**
- * errno of the synchronous call just made; nothing may come in between. Asynchronous calls run on
- * another thread, whose errno is lost. Read as an atomic, which no compiler takes for what it has
- * read before.
+ * Returns the errno of the synchronous call just made; nothing may come in between. Asynchronous
+ * calls run on another thread, whose errno is lost. The load is atomic, so that no compiler reuses
+ * an earlier value.
  */
 export function errno(): number {
   return Atomics.load(location!, 0);
 }
 
 /**
- * Calls until it is not interrupted, and turns -1 into an error.
+ * Makes a system call, repeats it on EINTR, and turns -1 into an error.
  *
- * @throws {SystemError} with the errno, naming `syscall` and `path`.
+ * @throws {SystemError} with the errno, `syscall` and `path`.
  */
 export function checked(syscall: string, call: () => number, path?: string): number {
   for (;;) {
@@ -41,7 +41,7 @@ export function checked(syscall: string, call: () => number, path?: string): num
   }
 }
 
-/** As {@linkcode checked}, but null for what would have to wait (EAGAIN). */
+/** Like {@linkcode checked}, but returns null if the call would have to wait (EAGAIN). */
 export function checkedNow(syscall: string, call: () => number): number | null {
   for (;;) {
     const result = call();
@@ -52,7 +52,7 @@ export function checkedNow(syscall: string, call: () => number): number | null {
   }
 }
 
-/** A SystemError with a path only where there is one. */
+/** Returns a SystemError, with a path if there is one. */
 export function systemError(syscall: string, code: number, path?: string): SystemError {
   return new SystemError(syscall, code, path === undefined ? {} : { path });
 }

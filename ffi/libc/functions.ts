@@ -1,33 +1,33 @@
 import { cString } from "./strings.ts";
 
 /**
- * libc's functions, called by their address.
+ * Functions of libc, called by their address.
  *
- * A function that `Deno.dlopen` is told of gets machine code of its own, compiled then and there:
- * 0.13 ms each, 50 times as much in an emulated guest at its start, for calls that are a microsecond
- * faster. So it is told of one symbol, as data, which is only looked up: dlsym, by which all others are
- * found. `Deno.UnsafeFnPointer` calls them as they are. What is called often gets its machine code after
- * all: by then it pays.
+ * `Deno.dlopen` compiles machine code for each function that it is given: 0.13 ms each, 50 times as
+ * much in an emulated guest at its start, for calls that are a microsecond faster. So it gets one
+ * symbol, as data, which it only looks up: dlsym, which finds all others. `Deno.UnsafeFnPointer`
+ * calls them without machine code of their own. Functions that are called often are compiled later,
+ * when it pays.
  *
- * The library is opened when this module is loaded, and stays open: Deno's leak check takes one that is
- * first used inside of a test for one that the test forgot to close.
+ * The library is opened when this module loads, and stays open: Deno's leak check takes a library
+ * that is first used inside a test for one that the test forgot to close.
  */
 const LIBC = "libc.so.6";
 const { symbols } = Deno.dlopen(LIBC, { dlsym: { type: "pointer" } });
-/** void *dlsym(void *handle, const char *symbol); without a handle all that is loaded is searched. */
+/** void *dlsym(void *handle, const char *symbol); a null handle searches all loaded libraries. */
 const DLSYM = { parameters: ["pointer", "buffer"], result: "pointer" } as const;
 /**
- * From this call on a function has machine code of its own: what that costs, so many calls through
- * `Deno.UnsafeFnPointer` cost more.
+ * The call at which a function is compiled. The extra cost of this number of calls through
+ * `Deno.UnsafeFnPointer` equals that of compiling.
  */
 const CALLS_UNCOMPILED = 256;
 
 const dlsym = new Deno.UnsafeFnPointer(symbols.dlsym as Deno.PointerObject<typeof DLSYM>, DLSYM);
 
 /**
- * Properties that turn into their functions when they are first read.
+ * Returns a table of functions, each looked up when its property is first read.
  *
- * @throws {TypeError} then, when libc has no such function.
+ * @throws {TypeError} at the first read, if libc has no such function.
  */
 export function functionsOf<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
@@ -41,7 +41,7 @@ export function functionsOf<const S extends Deno.ForeignLibraryInterface>(
         const become = (value: unknown) =>
           void Object.defineProperty(table, key, { configurable: true, value });
         const found = lookUp(key, symbol);
-        // What does not block has a thread to go to: there the call itself does not matter.
+        // A nonblocking call goes to another thread, which takes far longer than the call itself.
         const value = symbol.nonblocking
           ? found
           : counted(found, CALLS_UNCOMPILED, () => become(compile(symbol.name ?? key, symbol)));
@@ -66,16 +66,18 @@ function lookUp(key: string, symbol: Deno.ForeignFunction): Callable {
 
 type Callable = (...args: never[]) => unknown;
 
-/** `call`, which tells when it was called `times` times. */
-function counted(call: Callable, times: number, tell: () => void): Callable {
+/** Wraps `call`, and calls `reached` before its call number `times`. */
+function counted(call: Callable, times: number, reached: () => void): Callable {
   let calls = 0;
   return (...args) => {
-    if (++calls === times) tell();
+    if (++calls === times) reached();
     return call(...args);
   };
 }
 
-/** `name` as machine code. The library is open elsewhere: to close it here ends nothing. */
+/**
+ * Compiles `name` to machine code. Closing the library is safe, because it stays open elsewhere.
+ */
 function compile(name: string, symbol: Deno.ForeignFunction): Callable {
   const library = Deno.dlopen(LIBC, { [name]: symbol });
   library.close();

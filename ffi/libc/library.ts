@@ -2,9 +2,9 @@ import { loadErrno } from "./errno.ts";
 import { functionsOf } from "./functions.ts";
 
 /**
- * A table of libc functions, each of which is looked up on its first use.
+ * Returns a table of libc functions, each looked up on its first use.
  *
- * @throws {TypeError} at the first use, when libc has no such function.
+ * @throws {TypeError} at the first use, if libc has no such function.
  */
 export function lazyLibrary<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,

@@ -1,6 +1,6 @@
 import { lazyLibrary } from "./library.ts";
 
-/** sys/reboot.h, unistd.h, time.h: what concerns the whole machine */
+/** sys/reboot.h, unistd.h, time.h, for the whole machine */
 export const machine = lazyLibrary({
   reboot: { parameters: ["i32"], result: "i32" }, // int reboot(int)
   sync: { parameters: [], result: "void" }, // void sync(void)

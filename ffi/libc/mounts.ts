@@ -1,6 +1,9 @@
 import { lazyLibrary } from "./library.ts";
 
-/** sys/mount.h, and what glibc does not wrap, or not everywhere: pivot_root(2), mount_setattr(2) */
+/**
+ * sys/mount.h, and calls that glibc does not wrap, or not everywhere: pivot_root(2),
+ * mount_setattr(2)
+ */
 export const mounts = lazyLibrary({
   mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" }, // int mount(const char *, const char *, const char *, unsigned long, const void *)
   umount2: { parameters: ["buffer", "i32"], result: "i32" }, // int umount2(const char *, int)

@@ -1,6 +1,6 @@
 import { lazyLibrary } from "./library.ts";
 
-/** sys/wait.h, sys/prctl.h, sched.h, signal.h, sys/reboot.h, and pidfds, which older glibc lacks */
+/** sys/wait.h, sys/prctl.h, sched.h, signal.h, unistd.h, and pidfds, which older glibc lacks */
 export const processes = lazyLibrary({
   waitid: { parameters: ["i32", "u32", "buffer", "i32"], result: "i32" }, // int waitid(idtype_t, id_t, siginfo_t *, int)
   prctl: { parameters: ["i32", "u64", "u64", "u64", "u64"], result: "i32" }, // int prctl(int, ...)

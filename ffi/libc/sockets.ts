@@ -1,6 +1,6 @@
 import { lazyLibrary } from "./library.ts";
 
-/** sys/socket.h, and what listening on a path needs */
+/** sys/socket.h, and chmod(2) for sockets with a path */
 export const sockets = lazyLibrary({
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" }, // int socket(int, int, int)
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" }, // int bind(int, const struct sockaddr *, socklen_t)

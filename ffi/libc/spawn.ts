@@ -1,6 +1,6 @@
 import { lazyLibrary } from "./library.ts";
 
-/** spawn.h. These return the error number and leave errno alone. */
+/** spawn.h. These functions return the errno and do not set it. */
 export const spawning = lazyLibrary({
   posix_spawn: {
     parameters: ["buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],

@@ -1,22 +1,22 @@
 const encoder = new TextEncoder();
 
 /**
- * A NUL-terminated copy of `text`.
+ * Returns a NUL-terminated copy of `text`.
  *
- * @throws {TypeError} when `text` contains NUL: libc would silently cut it there.
+ * @throws {TypeError} if `text` contains NUL, where libc would silently cut it.
  */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
   if (text.includes("\0")) {
-    throw new TypeError(`a NUL byte cannot go to libc: ${JSON.stringify(text)}`);
+    throw new TypeError(`string for libc must not contain a NUL byte: ${JSON.stringify(text)}`);
   }
   return encoder.encode(text + "\0") as Uint8Array<ArrayBuffer>;
 }
 
 /**
- * A `char *const[]` with its strings: pointers, a null pointer, then the bytes they point to. All in
- * one buffer, so that the strings live as long as the array that is handed over.
+ * Returns a `char *const[]` with its strings: pointers, a null pointer, then the bytes that they
+ * point to. One buffer has all of it, so that the strings live as long as the array.
  *
- * @throws {TypeError} when a string contains NUL.
+ * @throws {TypeError} if a string contains NUL.
  */
 export function cStringArray(texts: readonly string[]): Uint8Array<ArrayBuffer> {
   const strings = texts.map(cString);
@@ -34,8 +34,8 @@ export function cStringArray(texts: readonly string[]): Uint8Array<ArrayBuffer> 
 }
 
 /**
- * Where a buffer lies. Good only while the buffer is referenced: hand the buffer itself to the call
- * that follows the address.
+ * Returns the address of a buffer. It is valid only while the buffer is referenced: pass the buffer
+ * itself to the call that uses the address.
  */
 export function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
   return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));

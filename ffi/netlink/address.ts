@@ -5,7 +5,7 @@ import { type NetlinkRequest, readU32, splitPayload, u32 } from "./message.ts";
 
 /** An address of a link. */
 export interface Address extends IpPrefix {
-  /** Of the link. */
+  /** Index of the link. */
   readonly index: number;
   /** IFA_F bits. */
   readonly flags: number;
@@ -17,10 +17,10 @@ export interface Address extends IpPrefix {
 const IFADDRMSG = { size: 8, family: 0, prefixlen: 1, flags: 2, scope: 3, index: 4 } as const;
 
 /**
- * RTM_NEWADDR. IPv6 addresses come without duplicate address detection (RFC 4862, 5.4): whoever
- * gave the address answers for its being the only one, and the wait would cost a second.
+ * RTM_NEWADDR. IPv6 addresses skip duplicate address detection (RFC 4862, 5.4): whoever assigned
+ * the address guarantees that it is unique, and waiting would cost a second.
  *
- * @param flags more IFA_F bits, such as NOPREFIXROUTE.
+ * @param flags additional IFA_F bits, such as NOPREFIXROUTE.
  */
 export function addAddress(
   index: number,
@@ -42,14 +42,14 @@ export function addAddress(
     header,
     attributes: [
       [IFA.LOCAL, bytes],
-      // The header has room for the first eight bits only.
+      // The header has room for the lowest eight bits only.
       ...(all > 0xff ? [[IFA.FLAGS, u32(all)] as const] : []),
       [IFA.ADDRESS, bytes],
     ],
   };
 }
 
-/** RTM_GETADDR of all addresses; the answers are for `parseAddress`. */
+/** RTM_GETADDR of all addresses; `parseAddress` reads the answers. */
 export function dumpAddresses(): NetlinkRequest {
   return {
     type: MESSAGE.GETADDR,
@@ -62,9 +62,9 @@ export function dumpAddresses(): NetlinkRequest {
 /** Reads RTM_NEWADDR. @throws {NetlinkFormatError} */
 export function parseAddress(payload: Uint8Array): Address {
   const { header, attributes } = splitPayload(payload, IFADDRMSG.size);
-  // On a point-to-point link ADDRESS is the peer's.
+  // On a point-to-point link ADDRESS is that of the peer.
   const bytes = attributes.get(IFA.LOCAL) ?? attributes.get(IFA.ADDRESS);
-  if (bytes === undefined) throw new NetlinkFormatError("an address message without an address");
+  if (bytes === undefined) throw new NetlinkFormatError("address message has no address");
   const flags = attributes.get(IFA.FLAGS);
   return {
     index: header.getUint32(IFADDRMSG.index, true),

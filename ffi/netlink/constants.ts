@@ -1,4 +1,4 @@
-/** Constants of rtnetlink(7), as the kernel's uapi headers name them without their prefix. */
+/** Constants of rtnetlink(7), by their names in the kernel's uapi headers without the prefix. */
 
 /** nlmsghdr.nlmsg_type, from linux/netlink.h and linux/rtnetlink.h. */
 export const MESSAGE = {
@@ -100,7 +100,7 @@ export const TCA_EGRESS_REDIR = 1;
 export const TC_ACT_STOLEN = 4;
 export const ETH_P_ALL = 3;
 
-/** NETLINK_EXT_ACK's attributes, from linux/netlink.h. */
+/** Attributes of NETLINK_EXT_ACK, from linux/netlink.h. */
 export const NLMSGERR_ATTR_MSG = 1;
-/** The flag of an attribute's type that says that attributes are in it; few places insist on it. */
+/** Flag of an attribute's type: it contains attributes. Few places in the kernel require it. */
 export const NLA_F_NESTED = 0x8000;

@@ -1,4 +1,4 @@
-/** What came over a netlink socket is not laid out as netlink(7) says. */
+/** A message from a netlink socket that does not have the layout of netlink(7). */
 export class NetlinkFormatError extends Error {
   override readonly name = "NetlinkFormatError";
 

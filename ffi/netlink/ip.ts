@@ -3,19 +3,22 @@
 import { NetlinkFormatError } from "./error.ts";
 import { AF } from "./constants.ts";
 
-/** An address with the length of its network's prefix, as "10.0.0.2/24". */
+/** An address with its prefix length, such as "10.0.0.2/24". */
 export interface IpPrefix {
-  /** Text, in its canonical form. */
+  /** Text in canonical form. */
   readonly address: string;
   readonly prefixLength: number;
 }
 
-/** The bytes of an address, or null when it is none. Zones ("%eth0") and IPv4 in IPv6 are refused. */
+/**
+ * Returns the bytes of an address, or null if `text` is not one. Zones ("%eth0") and IPv4 in IPv6
+ * are rejected.
+ */
 export function parseIp(text: string): Uint8Array | null {
   return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
 }
 
-/** "10.0.0.2/24" or "fd00::2/64", or null when it is none. */
+/** Parses "10.0.0.2/24" or "fd00::2/64"; returns null for anything else. */
 export function parseIpPrefix(text: string): IpPrefix | null {
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
   const bytes = match === null ? null : parseIp(match[1]!);
@@ -24,11 +27,13 @@ export function parseIpPrefix(text: string): IpPrefix | null {
   return prefixLength > bytes.length * 8 ? null : { address: formatIp(bytes), prefixLength };
 }
 
-/** The text of an address. @throws {NetlinkFormatError} for neither 4 nor 16 bytes. */
+/**
+ * Returns the text of an address. @throws {NetlinkFormatError} if it has neither 4 nor 16 bytes.
+ */
 export function formatIp(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join(".");
   if (bytes.length !== 16) {
-    throw new NetlinkFormatError(`an IP address of ${bytes.length} bytes`);
+    throw new NetlinkFormatError(`IP address has ${bytes.length} bytes, not 4 or 16`);
   }
   const groups = Array.from({ length: 8 }, (_, i) => bytes[2 * i]! << 8 | bytes[2 * i + 1]!);
   const zeros = longestZeros(groups);
@@ -38,14 +43,14 @@ export function formatIp(bytes: Uint8Array): string {
   return `${before}::${hex.slice(zeros.start + zeros.length).join(":")}`;
 }
 
-/** The bytes of an address that is known to be one. @throws {TypeError} when it is none. */
+/** Returns the bytes of a valid address. @throws {TypeError} if it is not one. */
 export function ipBytes(text: string): Uint8Array {
   const bytes = parseIp(text);
-  if (bytes === null) throw new TypeError(`${JSON.stringify(text)} is no IP address`);
+  if (bytes === null) throw new TypeError(`${JSON.stringify(text)} is not an IP address`);
   return bytes;
 }
 
-/** The address family of an address's bytes. */
+/** Returns the address family of an address's bytes. */
 export function familyOf(bytes: Uint8Array): number {
   return bytes.length === 4 ? AF.INET : AF.INET6;
 }
@@ -70,7 +75,7 @@ function parseIpv6(text: string): Uint8Array | null {
   return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-/** The first of the longest runs of zero groups, which "::" stands for (RFC 5952, 4.2). */
+/** Finds the first of the longest runs of zero groups, which "::" replaces (RFC 5952, 4.2). */
 function longestZeros(groups: readonly number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 };
   for (let start = 0; start < groups.length; start++) {

@@ -18,30 +18,30 @@ export interface Link {
   readonly up: boolean;
   readonly loopback: boolean;
   readonly mtu: number;
-  /** null: the link has none of six bytes. */
+  /** null if the link has no address of six bytes. */
   readonly mac: string | null;
-  /** What the device came with, whatever it was set to later. */
+  /** The device's original address, even if another is set. */
   readonly permanentMac: string | null;
-  /** "veth", "bridge", "tun", "macvlan"; empty for a device of hardware, virtio-net among them. */
+  /** "veth", "bridge", "tun", "macvlan"; empty for hardware, including virtio-net. */
   readonly kind: string;
 }
 
-/** What may be changed of a link; what is left out stays. */
+/** Changes to a link. An absent property stays as it is. */
 export interface LinkChange {
   readonly up?: boolean;
   /** Bytes. */
   readonly mtu?: number;
   readonly mac?: string;
-  /** At most 15 bytes; the link has to be down. */
+  /** At most 15 bytes; the link must be down. */
   readonly name?: string;
-  /** A descriptor of the network namespace that the link is moved to. */
+  /** Descriptor of the network namespace to move the link to. */
   readonly netnsFd?: number;
 }
 
 /** struct ifinfomsg */
 const IFINFOMSG = { size: 16, family: 0, index: 4, flags: 8, change: 12 } as const;
 
-/** RTM_NEWLINK without NLM_F_CREATE, which changes a link that there is, as ip(8) does it. */
+/** RTM_NEWLINK without NLM_F_CREATE, which changes an existing link, like ip(8). */
 export function setLink(index: number, change: LinkChange): NetlinkRequest {
   const { up, mtu, mac, name, netnsFd } = change;
   const attributes: Attribute[] = [];
@@ -64,7 +64,7 @@ export function deleteLink(index: number): NetlinkRequest {
   return { type: MESSAGE.DELLINK, flags: FLAG.ACK, header, attributes: [] };
 }
 
-/** RTM_GETLINK of all links; the answers are for `parseLink`. */
+/** RTM_GETLINK of all links; `parseLink` reads the answers. */
 export function dumpLinks(): NetlinkRequest {
   const header = ifinfomsg(0, null);
   return { type: MESSAGE.GETLINK, flags: FLAG.DUMP, header, attributes: [] };
@@ -93,7 +93,7 @@ export function parseLink(payload: Uint8Array): Link {
   };
 }
 
-/** `flags` null: they stay as they are. */
+/** Encodes the header. If `flags` is null, the link's flags stay as they are. */
 function ifinfomsg(index: number, flags: number | null): Uint8Array {
   const bytes = new Uint8Array(IFINFOMSG.size);
   const view = new DataView(bytes.buffer);

@@ -1,21 +1,21 @@
 import { FLAG } from "./constants.ts";
 import { NetlinkFormatError } from "./error.ts";
 
-/** An attribute: its type, and its value or the attributes nested in it. */
+/** An attribute: its type, and its value or its nested attributes. */
 export type Attribute = readonly [type: number, value: Uint8Array | readonly Attribute[]];
 
 /** One request to the kernel, as data. */
 export interface NetlinkRequest {
   /** MESSAGE.* */
   readonly type: number;
-  /** FLAG.* besides REQUEST, which every request has. */
+  /** FLAG.*, without REQUEST, which every request has. */
   readonly flags: number;
   /** The family's own header: struct ifinfomsg, ifaddrmsg, rtmsg, ndmsg, tcmsg. */
   readonly header: Uint8Array;
   readonly attributes: readonly Attribute[];
 }
 
-/** One message that came from the kernel; what follows struct nlmsghdr is not looked into. */
+/** One message from the kernel, with everything after struct nlmsghdr as raw bytes. */
 export interface NetlinkMessage {
   readonly type: number;
   readonly flags: number;
@@ -27,10 +27,10 @@ export interface NetlinkMessage {
 const HEADER = { size: 16, len: 0, type: 4, flags: 6, seq: 8 } as const;
 /** struct nlattr */
 const ATTRIBUTE_HEADER_BYTES = 4;
-/** NLA_F_NESTED and NLA_F_NET_BYTEORDER are no part of the type. */
+/** Masks out NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
 const ATTRIBUTE_TYPE_MASK = 0x3fff;
 
-/** A message as netlink(7) lays it out, in host byte order (little endian). Pure. */
+/** Returns a message in the layout of netlink(7), in host byte order (little endian). Pure. */
 export function encodeRequest(request: NetlinkRequest, sequence: number): Uint8Array<ArrayBuffer> {
   const attributes = request.attributes.map(encodeAttribute);
   const start = HEADER.size + align(request.header.length);
@@ -62,8 +62,9 @@ function encodeAttribute([type, value]: Attribute): Uint8Array {
 }
 
 /**
- * Cuts what one read returned into messages. Pure.
- * @throws {NetlinkFormatError} when a length points outside.
+ * Splits the result of one read into messages. Pure.
+ *
+ * @throws {NetlinkFormatError} if a length exceeds the bytes.
  */
 export function parseMessages(bytes: Uint8Array): NetlinkMessage[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -86,9 +87,10 @@ export function parseMessages(bytes: Uint8Array): NetlinkMessage[] {
 }
 
 /**
- * The attributes in a part of a message, by type; of two with the same type the last, as the
- * kernel's own nla_parse does. Pure.
- * @throws {NetlinkFormatError} when a length points outside.
+ * Returns the attributes in a part of a message, by type. The last of two with the same type wins,
+ * as in the kernel's nla_parse. Pure.
+ *
+ * @throws {NetlinkFormatError} if a length exceeds the bytes.
  */
 export function parseAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -106,8 +108,9 @@ export function parseAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
 }
 
 /**
- * A message's own header, and the attributes behind it. Pure.
- * @throws {NetlinkFormatError} when the payload is shorter than the header.
+ * Splits a payload into the family's own header and the attributes after it. Pure.
+ *
+ * @throws {NetlinkFormatError} if the payload is shorter than the header.
  */
 export function splitPayload(
   payload: Uint8Array,
@@ -122,22 +125,28 @@ export function splitPayload(
   };
 }
 
-/** The value of an unsigned 32 bit attribute. */
+/** Returns the value of an unsigned 32-bit attribute. */
 export function u32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value, true);
   return bytes;
 }
 
-/** The value of a string attribute, with its NUL. @throws {TypeError} for NUL inside. */
+/**
+ * Returns the value of a string attribute, with its NUL. @throws {TypeError} if it contains NUL.
+ */
 export function text(value: string): Uint8Array {
-  if (value.includes("\0")) throw new TypeError(`a NUL byte in ${JSON.stringify(value)}`);
+  if (value.includes("\0")) {
+    throw new TypeError(`attribute must not contain a NUL byte: ${JSON.stringify(value)}`);
+  }
   return new TextEncoder().encode(value + "\0");
 }
 
-/** Reads a 32 bit attribute. @throws {NetlinkFormatError} when it has another size. */
+/** Reads a 32-bit attribute. @throws {NetlinkFormatError} if it has another size. */
 export function readU32(value: Uint8Array): number {
-  if (value.length !== 4) throw new NetlinkFormatError(`${value.length} bytes instead of 4`);
+  if (value.length !== 4) {
+    throw new NetlinkFormatError(`attribute has ${value.length} bytes, not 4`);
+  }
   return new DataView(value.buffer, value.byteOffset, 4).getUint32(0, true);
 }
 

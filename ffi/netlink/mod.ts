@@ -1,5 +1,5 @@
 /**
- * rtnetlink(7): requests and answers as pure functions of bytes, and the socket that carries them.
+ * rtnetlink(7): pure functions that encode requests and parse answers, and the socket for them.
  *
  * Requests (`setLink`, `addAddress`, …) are data for {@link Rtnetlink}; `parse…` reads answers.
  */

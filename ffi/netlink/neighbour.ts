@@ -5,7 +5,7 @@ import { type NetlinkRequest, splitPayload } from "./message.ts";
 
 /** An entry of the neighbour (ARP, NDP) table. */
 export interface Neighbour {
-  /** Of the link. */
+  /** Index of the link. */
   readonly index: number;
   readonly address: string;
   readonly mac: string;
@@ -14,7 +14,7 @@ export interface Neighbour {
 /** struct ndmsg */
 const NDMSG = { size: 12, family: 0, ifindex: 4, state: 8 } as const;
 
-/** RTM_NEWNEIGH of an entry that stays. */
+/** RTM_NEWNEIGH of a permanent entry. */
 export function addNeighbour({ index, address, mac }: Neighbour): NetlinkRequest {
   const bytes = ipBytes(address);
   const header = new Uint8Array(NDMSG.size);
@@ -30,13 +30,13 @@ export function addNeighbour({ index, address, mac }: Neighbour): NetlinkRequest
   };
 }
 
-/** RTM_GETNEIGH of all entries; the answers are for `parseNeighbour`. */
+/** RTM_GETNEIGH of all entries; `parseNeighbour` reads the answers. */
 export function dumpNeighbours(): NetlinkRequest {
   const header = new Uint8Array(NDMSG.size);
   return { type: MESSAGE.GETNEIGH, flags: FLAG.DUMP, header, attributes: [] };
 }
 
-/** Reads RTM_NEWNEIGH; null for an entry that was learnt and will go. @throws NetlinkFormatError */
+/** Reads RTM_NEWNEIGH; null for an entry that is not permanent. @throws {NetlinkFormatError} */
 export function parseNeighbour(payload: Uint8Array): Neighbour | null {
   const { header, attributes } = splitPayload(payload, NDMSG.size);
   const address = attributes.get(NDA.DST);

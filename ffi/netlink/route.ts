@@ -20,34 +20,34 @@ import {
   u32,
 } from "./message.ts";
 
-/** A unicast route of one way. */
+/** A unicast route with a single next hop. */
 export interface Route {
   /** AF.INET or AF.INET6. */
   readonly family: number;
-  /** null: the default route. */
+  /** null for the default route. */
   readonly destination: IpPrefix | null;
-  /** null: the destination is on the link. */
+  /** null if the destination is on the link. */
   readonly gateway: string | null;
-  /** Of the link that it leaves by; 0: the kernel finds it by the gateway. */
+  /** Index of the outgoing link; 0 lets the kernel find it by the gateway. */
   readonly index: number;
-  /** The address to send from; null: the kernel chooses. */
+  /** Source address; null lets the kernel choose. */
   readonly source: string | null;
-  /** Priority, lower wins; 0: the kernel's default. */
+  /** Priority, lower wins; 0 for the kernel's default. */
   readonly metric: number;
-  /** Bytes; 0: the link's. */
+  /** Bytes; 0 for that of the link. */
   readonly mtu: number;
-  /** The gateway is taken to be on the link, whatever the addresses say. */
+  /** Treat the gateway as on the link, whatever the addresses are. */
   readonly onlink: boolean;
 }
 
-/** What a dump says of a route beyond what a route can be set to. */
+/** A route from a dump, with properties that `addRoute` does not take. */
 export interface DumpedRoute extends Route {
   readonly table: number;
-  /** RTPROT: who made it. */
+  /** RTPROT: its origin. */
   readonly protocol: number;
   /** RTN: 1 unicast. */
   readonly type: number;
-  /** It has several next hops, which are not read. */
+  /** Whether it has several next hops, which are not read. */
   readonly multipath: boolean;
 }
 
@@ -87,12 +87,12 @@ export function addRoute(route: Route): NetlinkRequest {
   return { type: MESSAGE.NEWROUTE, flags, header, attributes };
 }
 
-/** The family that a route's addresses are of. @throws {TypeError} for what is no address. */
+/** Returns the family of a route's address. @throws {TypeError} if it is not an address. */
 export function routeFamily(address: string): number {
   return familyOf(ipBytes(address));
 }
 
-/** RTM_GETROUTE of all routes of all tables; the answers are for `parseRoute`. */
+/** RTM_GETROUTE of all routes in all tables; `parseRoute` reads the answers. */
 export function dumpRoutes(): NetlinkRequest {
   const header = new Uint8Array(RTMSG.size);
   return { type: MESSAGE.GETROUTE, flags: FLAG.DUMP, header, attributes: [] };

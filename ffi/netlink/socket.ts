@@ -11,21 +11,22 @@ import {
   readText,
 } from "./message.ts";
 
-/** More than the kernel ever puts into one datagram of a dump (32 KiB). */
+/** More than the largest datagram of a dump (32 KiB). */
 const RECEIVE_BYTES = 64 * 1024;
-/** A dump that has more messages is given up. */
+/** Limit of the messages of a dump. */
 const DUMP_MESSAGES_MAX = 100_000;
-/** A dump during which something changed is asked for again, so many times. */
+/** Attempts at a dump that changes interrupt. */
 const DUMP_TRIES = 5;
-/** struct nlmsghdr, which an error message repeats */
+/** struct nlmsghdr of the request, which an error message repeats */
 const NLMSGHDR_BYTES = 16;
 
 /**
- * Requests to the kernel's network configuration, rtnetlink(7), made synchronously: the kernel has
- * answered by the time that the request is sent.
+ * Synchronous requests to the kernel's network configuration, rtnetlink(7): the kernel has answered
+ * when the request is sent.
  *
- * The socket belongs to the network namespace in which it was made, wherever its owner goes later.
- * Only the kernel can send to it: others need CAP_NET_ADMIN and a multicast group (netlink(7)).
+ * The socket belongs to the network namespace in which it was opened, wherever its owner goes
+ * later. Only the kernel can send to it: others need CAP_NET_ADMIN and a multicast group
+ * (netlink(7)).
  */
 export class Rtnetlink implements Disposable {
   readonly #system: System;
@@ -38,15 +39,17 @@ export class Rtnetlink implements Disposable {
     this.#fd = fd;
   }
 
-  /** Opens a socket in the network namespace that the calling thread is in. @throws SystemError */
+  /** Opens a socket in the calling thread's network namespace. @throws {SystemError} */
   static open(system: System): Rtnetlink {
     return new Rtnetlink(system, system.openRtnetlink());
   }
 
   /**
    * Makes a change.
-   * @param what for the message of a failure: "set link eth0 up".
-   * @throws {SystemError} what the kernel says, with its own words where it has some.
+   *
+   * @param what describes it in an error: "set link eth0 up".
+   * @throws {SystemError} the kernel's error, with its message if it has one.
+   * @throws {NetlinkFormatError} if the kernel does not acknowledge the request.
    */
   change(request: NetlinkRequest, what: string): void {
     const sequence = this.#send(request, what);
@@ -54,13 +57,15 @@ export class Rtnetlink implements Disposable {
       if (message.sequence !== sequence) continue;
       if (message.type === MESSAGE.ERROR) return throwIfError(message, what);
     }
-    throw new NetlinkFormatError(`${what}: the kernel did not acknowledge it`);
+    throw new NetlinkFormatError(`${what}: no acknowledgement from the kernel`);
   }
 
   /**
-   * Asks for all of something; `parse` gets the payload of each answer.
-   * @throws {SystemError} what the kernel says.
-   * @throws {NetlinkFormatError} for an answer that is cut short.
+   * Requests a dump; `parse` gets the payload of each answer. Repeats a dump that a change
+   * interrupted, and returns the last one even if it was interrupted.
+   *
+   * @throws {SystemError} the kernel's error.
+   * @throws {NetlinkFormatError} if an answer is cut short.
    */
   dump<T>(request: NetlinkRequest, parse: (payload: Uint8Array) => T, what: string): T[] {
     for (let attempt = 1;; attempt++) {
@@ -102,12 +107,12 @@ export class Rtnetlink implements Disposable {
     return sequence;
   }
 
-  /** The messages of one datagram. EAGAIN: the kernel had nothing to say. */
+  /** Reads the messages of one datagram. Throws EAGAIN if the kernel has not answered. */
   #receive(what: string): NetlinkMessage[] {
     try {
       const length = this.#system.read(this.#fd, this.#buffer);
       if (length === null) throw new SystemError("read", "EAGAIN");
-      // A copy: what was parsed out of it outlives the next read.
+      // A copy, because parsed messages are views of it and outlive the next read.
       return parseMessages(this.#buffer.slice(0, length));
     } catch (error) {
       throw isSystemError(error) ? new SystemError(what, error.code, { cause: error }) : error;
@@ -115,16 +120,16 @@ export class Rtnetlink implements Disposable {
   }
 }
 
-/** NLMSG_ERROR: an errno below zero, or zero for an acknowledgement. */
+/** Reads NLMSG_ERROR, which has a negative errno, or 0 as an acknowledgement. */
 function throwIfError({ payload, flags }: NetlinkMessage, what: string): void {
-  if (payload.length < 4) throw new NetlinkFormatError(`${what}: an error of no number`);
+  if (payload.length < 4) throw new NetlinkFormatError(`${what}: error message has no errno`);
   const errno = -new DataView(payload.buffer, payload.byteOffset, 4).getInt32(0, true);
   if (errno === 0) return;
   const said = kernelMessage(payload, flags);
   throw new SystemError(said === "" ? what : `${what} (${said})`, errno);
 }
 
-/** What the kernel says in words, NETLINK_EXT_ACK; often nothing. */
+/** Returns the text of NETLINK_EXT_ACK, which is often empty. */
 function kernelMessage(payload: Uint8Array, flags: number): string {
   if ((flags & FLAG.ACK_TLVS) === 0 || payload.length < 8) return "";
   const repeated = new DataView(payload.buffer, payload.byteOffset, 8).getUint32(4, true);

@@ -17,7 +17,7 @@ import { type NetlinkRequest, readText, splitPayload, text } from "./message.ts"
 
 /** A queueing discipline of a link. */
 export interface Qdisc {
-  /** Of the link. */
+  /** Index of the link. */
   readonly index: number;
   /** "ingress", "noqueue", … */
   readonly kind: string;
@@ -26,14 +26,14 @@ export interface Qdisc {
 
 /** struct tcmsg */
 const TCMSG = { size: 20, family: 0, ifindex: 4, handle: 8, parent: 12, info: 16 } as const;
-/** struct tc_u32_sel with one struct tc_u32_key behind it */
+/** struct tc_u32_sel, followed by one struct tc_u32_key */
 const TC_U32_SEL = { size: 16 + 16, flags: 0, nkeys: 2 } as const;
 /** struct tc_mirred: tc_gen (index, capab, action, refcnt, bindcnt), eaction, ifindex */
 const TC_MIRRED = { size: 28, action: 8, eaction: 20, ifindex: 24 } as const;
-/** Actions of a filter are numbered from one on. */
+/** Actions of a filter are numbered from one. */
 const FIRST_ACTION = 1;
 
-/** RTM_NEWQDISC: the ingress qdisc, which filters of what a link receives hang on. */
+/** RTM_NEWQDISC: the ingress qdisc, to which filters of received packets attach. */
 export function addIngressQdisc(index: number): NetlinkRequest {
   return {
     type: MESSAGE.NEWQDISC,
@@ -43,7 +43,7 @@ export function addIngressQdisc(index: number): NetlinkRequest {
   };
 }
 
-/** RTM_DELQDISC of the ingress qdisc, with the filters on it; ENOENT or EINVAL when there is none. */
+/** RTM_DELQDISC of the ingress qdisc with its filters; ENOENT or EINVAL if there is none. */
 export function deleteIngressQdisc(index: number): NetlinkRequest {
   return {
     type: MESSAGE.DELQDISC,
@@ -54,13 +54,13 @@ export function deleteIngressQdisc(index: number): NetlinkRequest {
 }
 
 /**
- * RTM_NEWTFILTER: everything that link `from` receives leaves by link `to` and is seen by nobody
- * else. A u32 filter that matches all, as tc-redirect-tap makes it.
+ * RTM_NEWTFILTER: redirects every packet that link `from` receives to link `to`, hidden from the
+ * rest of the network stack. A u32 filter that matches all packets, like that of tc-redirect-tap.
  */
 export function addRedirect(from: number, to: number): NetlinkRequest {
   const selector = new Uint8Array(TC_U32_SEL.size);
   selector[TC_U32_SEL.flags] = TC_U32_TERMINAL;
-  selector[TC_U32_SEL.nkeys] = 1; // all zero: no bit of the packet is looked at
+  selector[TC_U32_SEL.nkeys] = 1; // a key of zeros, which matches any packet
   const mirred = new Uint8Array(TC_MIRRED.size);
   const view = new DataView(mirred.buffer);
   view.setUint32(TC_MIRRED.action, TC_ACT_STOLEN, true);
@@ -90,7 +90,7 @@ export function addRedirect(from: number, to: number): NetlinkRequest {
   };
 }
 
-/** RTM_GETQDISC of all links; the answers are for `parseQdisc`. */
+/** RTM_GETQDISC of all links; `parseQdisc` reads the answers. */
 export function dumpQdiscs(): NetlinkRequest {
   const header = new Uint8Array(TCMSG.size);
   return { type: MESSAGE.GETQDISC, flags: FLAG.DUMP, header, attributes: [] };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 
 /** The C compiler of this machine, if it has one. */
-export const compiler: string | undefined = ["cc", "gcc", "clang"].find(isThere);
+export const compiler: string | undefined = ["cc", "gcc", "clang"].find(runs);
 
 const HEADERS = [
   "fcntl.h",
@@ -25,7 +25,7 @@ const HEADERS = [
   "linux/vm_sockets.h",
 ];
 
-/** The values of integer expressions in C, with the system's headers. */
+/** Returns the values of integer expressions in C, compiled with the system's headers. */
 export async function evaluateInC(expressions: string[]): Promise<number[]> {
   const includes = HEADERS.map((header) => `#include <${header}>`).join("\n");
   const prints = expressions.map((each) => `printf("%lld\\n", (long long)(${each}));`).join("\n");
@@ -43,7 +43,7 @@ export async function evaluateInC(expressions: string[]): Promise<number[]> {
   }
 }
 
-function isThere(program: string): boolean {
+function runs(program: string): boolean {
   try {
     return new Deno.Command(program, { args: ["--version"] }).outputSync().success;
   } catch {

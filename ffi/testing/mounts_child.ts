@@ -1,7 +1,7 @@
 /**
- * Run by mounts_test.ts as a program of its own, as root: mounts in a private mount namespace, and
- * tells by its exit code whether all was as it should be. Arguments: an empty folder, and the
- * mount namespace of who started it.
+ * Program for mounts_test.ts, run as root: mounts in a private mount namespace. Its exit code tells
+ * whether all assertions held. Arguments: an empty directory, and the mount namespace of its
+ * parent.
  */
 import assert from "node:assert/strict";
 import { Child, CLONE, isSystemError, MNT, MOUNT_ATTR, MS, O, system } from "../mod.ts";
@@ -16,10 +16,10 @@ const throwsWith = (code: string, path: string, call: () => unknown): void =>
 assert.equal(namespace("mnt"), outside);
 const before = system.open("/proc/thread-self/ns/mnt", O.RDONLY);
 system.unshare(CLONE.FS | CLONE.NEWNS);
-assert.notEqual(namespace("mnt"), outside, "nothing below may touch the outside");
+assert.notEqual(namespace("mnt"), outside, "everything below must stay in its own namespace");
 system.mount("none", "/", null, MS.REC | MS.PRIVATE);
 
-// A mount with options, seen by this thread and by what it spawns.
+// A mount with options is visible to this thread and to its children.
 const target = `${directory}/target`, bind = `${directory}/bind`;
 Deno.mkdirSync(target);
 Deno.mkdirSync(bind);
@@ -36,7 +36,7 @@ system.mount(target, bind, null, MS.BIND);
 system.mount("none", bind, null, MS.BIND | MS.REMOUNT | MS.RDONLY);
 throwsWith("EROFS", `${bind}/new`, () => system.open(`${bind}/new`, O.CREAT | O.WRONLY));
 
-// One call takes away from a mount what is below it as well.
+// restrictMounts includes the mounts below.
 const inner = `${target}/inner`, tree = `${directory}/tree`;
 Deno.mkdirSync(inner);
 Deno.mkdirSync(tree);
@@ -46,7 +46,7 @@ system.restrictMounts(tree, MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV);
 throwsWith("EROFS", `${tree}/inner/new`, () => {
   return system.open(`${tree}/inner/new`, O.CREAT | O.WRONLY);
 });
-Deno.writeTextFileSync(`${inner}/new`, "the other way to it is as it was");
+Deno.writeTextFileSync(`${inner}/new`, "the original mount is unchanged");
 throwsWith("EINVAL", inner.replace("inner", "file"), () => {
   return system.restrictMounts(`${target}/file`, MOUNT_ATTR.RDONLY);
 });
@@ -61,19 +61,19 @@ const held = system.open(`${target}/file`, O.RDONLY);
 throwsWith("EBUSY", target, () => system.unmount(target));
 system.close(held);
 system.unmount(bind, MNT.DETACH);
-// The place for the old root lies on the old root.
+// putOld is on the current root mount.
 throwsWith("EBUSY", target, () => system.pivotRoot(target, directory));
 throwsWith("ENOENT", "/no/new", () => system.pivotRoot("/no/new", "/no/new/old"));
 system.unmount(target);
 assert(!isMounted(target) && !isMounted(bind));
 
-// Back to where it came from.
+// setns returns to the original namespace.
 system.mount("tmpfs", target, "tmpfs", 0);
 system.setns(before, CLONE.NEWNS);
 assert.equal(namespace("mnt"), outside);
 assert(!isMounted(target));
 
-// A host name of its own: its children have it, the outside does not.
+// The host name of a UTS namespace is that of its children, not of the outside.
 const name = Deno.hostname();
 const uts = system.open("/proc/thread-self/ns/uts", O.RDONLY);
 system.unshare(CLONE.NEWUTS);

@@ -1,6 +1,6 @@
 /**
- * Run by kernel_test.ts as a program of its own, as root in a network namespace of its own: makes
- * changes, and asks the kernel what came of them.
+ * Program for kernel_test.ts, run as root in a network namespace of its own: makes changes, and
+ * reads them back from the kernel.
  */
 import assert from "node:assert/strict";
 import { CLONE, isSystemError, netlink, openNamespace, system, withNamespace } from "../mod.ts";
@@ -15,7 +15,7 @@ const change = (request: netlink.NetlinkRequest) => rtnetlink.change(request, "t
 const refused = (code: string, call: () => unknown) =>
   assert.throws(call, (error) => isSystemError(error, code), code);
 
-// Taps: exclusive, made with a header, gone with the last descriptor unless persistent.
+// Taps are exclusive, have a header, and go with the last descriptor unless persistent.
 const fd = system.openTap("tap0", { exclusive: true, vnetHeaderBytes: 12, offloads: 0, owner: 0 });
 refused("EBUSY", () => system.openTap("tap0"));
 refused("ENAMETOOLONG", () => system.openTap("a-name-of-17-byte"));
@@ -39,7 +39,7 @@ assert.deepEqual([eth7.mtu, eth7.mac, eth7.up], [9000, "02:00:00:00:00:07", true
 assert(link("lo").loopback);
 refused("ENODEV", () => change(netlink.setLink(99, { up: true })));
 
-// Addresses: both versions, at once usable.
+// Addresses of both versions are usable at once.
 const at = (text: string) => netlink.parseIpPrefix(text)!;
 change(netlink.addAddress(eth7.index, at("10.1.0.2/24")));
 change(netlink.addAddress(eth7.index, at("fd00:1::2/64")));
@@ -98,7 +98,7 @@ change(netlink.addNeighbour(neighbour));
 const neighbours = rtnetlink.dump(netlink.dumpNeighbours(), netlink.parseNeighbour, "neighbours");
 assert.deepEqual(neighbours.filter((each) => each !== null), [neighbour]);
 
-// Redirect between two taps: what one receives, the other sends.
+// A redirect between two taps sends from one what the other receives.
 const other = system.openTap("tap3", { exclusive: true });
 change(netlink.setLink(link("tap3").index, { up: true }));
 change(netlink.addIngressQdisc(eth7.index));
@@ -124,7 +124,7 @@ for (let tries = 0; tries < 1000 && !found; tries++) {
 }
 assert(found, "the packet was redirected");
 
-// Another network namespace: what is opened in it stays in it, and we are back.
+// A socket opened in another network namespace stays there; the thread returns.
 const here = Deno.readLinkSync("/proc/thread-self/ns/net");
 const home = openNamespace(system, "net");
 system.unshare(CLONE.NEWNET);
@@ -139,6 +139,6 @@ assert.throws(() =>
     throw new Error("inside");
   }), /inside/);
 assert.equal(Deno.readLinkSync("/proc/thread-self/ns/net"), here);
-// A link is moved by a descriptor of the namespace.
+// setLink moves a link to the namespace of a descriptor.
 change(netlink.setLink(link("tap3").index, { netnsFd: away }));
 assert.equal(link("tap3"), undefined);

@@ -7,12 +7,12 @@ ip tuntap add tap0 mode tap
 ip link set v1 up
 ip link set v0 up
 `;
-/** struct nlmsghdr's nlmsg_seq: eight hex digits that differ from run to run. */
+/** Offset of nlmsg_seq of struct nlmsghdr: eight hex digits that differ between runs. */
 const SEQUENCE_AT = 16;
 
 /**
- * What ip(8) and tc(8) send for commands, in hex with the sequence number set to zero: the last
- * message of each command, as strace sees it. Needs root, iproute2 and strace.
+ * Returns the messages that ip(8) and tc(8) send, in hex with the sequence number set to zero: the
+ * last message of each command, captured by strace. Needs root, iproute2 and strace.
  */
 export async function straceNetlink(
   commands: Readonly<Record<string, string>>,
