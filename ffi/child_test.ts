@@ -12,7 +12,7 @@ const openFds = (): number => [...Deno.readDirSync("/proc/self/fd")].length;
 const exit = (code: number): SpawnCommand => ({ path: "/bin/sh", args: ["-c", `exit ${code}`] });
 const sleeper: SpawnCommand = { path: "/bin/sleep", args: ["1000"] };
 
-Deno.test("an exit code is told, with the time, and the child is reaped", async () => {
+Deno.test("exited has the exit code and time, and the child is reaped", async () => {
   const before = system.clock("realtime");
   const child = Child.spawn(exit(42));
   const { pid, code, signal, at } = await child.exited;
@@ -22,7 +22,7 @@ Deno.test("an exit code is told, with the time, and the child is reaped", async 
   child.kill(SIG.KILL);
 });
 
-Deno.test("a signal is told as such", async () => {
+Deno.test("exited has the signal that killed the child", async () => {
   const child = Child.spawn(sleeper);
   const start = processStartTime(child.pid)!;
   assert(isProcess(child.pid, start));
@@ -34,8 +34,8 @@ Deno.test("a signal is told as such", async () => {
   assert(!isProcess(child.pid, start));
 });
 
-Deno.test("100 children at once get their own statuses, and no descriptor is left", async () => {
-  await Child.spawn(exit(0)).exited; // So that the poller has opened its own.
+Deno.test("100 concurrent children get their own statuses and leak no descriptor", async () => {
+  await Child.spawn(exit(0)).exited; // opens the poller's own descriptors
   const before = openFds();
   const children = Array.from({ length: 100 }, (_, code) => Child.spawn(exit(code)));
   const statuses = await Promise.all(children.map(({ exited }) => exited));
@@ -43,7 +43,7 @@ Deno.test("100 children at once get their own statuses, and no descriptor is lef
   assert.equal(openFds(), before);
 });
 
-Deno.test("a child that somebody else reaped rejects with ECHILD", async () => {
+Deno.test("exited rejects with ECHILD if the child was reaped elsewhere", async () => {
   const stolen = {
     ...system,
     waitChild(pid: Pid | "any"): never {

@@ -11,13 +11,13 @@ const TABLES: [prefix: string, table: Record<string, number>][] = [
   ["PR_", PRCTL],
   ["VMADDR_", VMADDR],
 ];
-/** Where the C name is not prefix and key. */
+/** C names that are not prefix and key. */
 const NAMES: Record<string, string> = { "MNT_NOFOLLOW": "UMOUNT_NOFOLLOW" };
-/** Older glibc lacks what only newer kernels have. */
+/** Constants of newer kernels, which older glibc lacks. */
 const UNKNOWN_TO_GLIBC = new Set(["MS_NOSYMFOLLOW", "MS_LAZYTIME"]);
 
 Deno.test({
-  name: `constants are the C compiler's${compiler ? "" : " (skipped: no C compiler)"}`,
+  name: `constants match the C compiler's${compiler ? "" : " (skipped: no C compiler)"}`,
   ignore: compiler === undefined,
   async fn() {
     const asked = [...TABLES, ["MNT_", MNT] as const].flatMap(([prefix, table]) =>
@@ -31,7 +31,7 @@ Deno.test({
     ];
     const all = [...asked, ...reboot];
     const actual = await evaluateInC(all.map(({ name }) => name));
-    // Flags may be signed in C: what counts is the 32 bits.
+    // Flags may be signed in C: compare the 32 bits.
     all.forEach(({ name, value }, index) => assert.equal(value | 0, actual[index]! | 0, name));
   },
 });

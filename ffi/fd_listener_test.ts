@@ -19,7 +19,7 @@ async function inDirectory(run: (directory: string) => Promise<void>): Promise<v
   }
 }
 
-Deno.test("connections are accepted as they come", () =>
+Deno.test("accept returns connections in order", () =>
   inDirectory(async (directory) => {
     const path = `${directory}/socket`;
     using listener = new FdListener(system.listenUnix(path));
@@ -34,7 +34,7 @@ Deno.test("connections are accepted as they come", () =>
     }
   }));
 
-Deno.test("Deno's own sockets are understood", () =>
+Deno.test("Deno's own sockets can connect", () =>
   inDirectory(async (directory) => {
     const path = `${directory}/socket`;
     using listener = new FdListener(system.listenUnix(path));
@@ -46,7 +46,7 @@ Deno.test("Deno's own sockets are understood", () =>
     assert.equal(into[0], 9);
   }));
 
-Deno.test("closing ends a pending accept, an abort only that one", () =>
+Deno.test("close ends all pending accepts, an abort only its own", () =>
   inDirectory(async (directory) => {
     const path = `${directory}/socket`;
     const listener = new FdListener(system.listenUnix(path));
@@ -61,7 +61,7 @@ Deno.test("closing ends a pending accept, an abort only that one", () =>
     await rejectsWith(listener.accept(), "EBADF");
   }));
 
-Deno.test("a connect waits while the backlog is full, until it is aborted", () =>
+Deno.test("connectUnix waits while the backlog is full, until it is aborted", () =>
   inDirectory(async (directory) => {
     const path = `${directory}/socket`;
     using listener = new FdListener(system.listenUnix(path, { backlog: 0 }));
@@ -76,7 +76,7 @@ Deno.test("a connect waits while the backlog is full, until it is aborted", () =
     assert.notEqual(first.fd, second.fd);
   }));
 
-Deno.test("nobody there is an error with the path", () =>
+Deno.test("connecting to nothing fails with the path", () =>
   inDirectory(async (directory) => {
     const path = `${directory}/socket`;
     await assert.rejects(connectUnix(path), { code: "ENOENT", path });
@@ -105,7 +105,7 @@ function isDirectory(path: string): boolean {
 }
 
 Deno.test({
-  name: `an aborted vsock connect leaves no descriptor${
+  name: `an aborted vsock connect leaks no descriptor${
     vsock ? "" : " (skipped: no AF_VSOCK in this kernel)"
   }`,
   ignore: !vsock,
@@ -116,7 +116,7 @@ Deno.test({
     const controller = new AbortController();
     const connecting = connectVsock(VMADDR.CID_LOCAL, 4711, { signal: controller.signal });
     controller.abort(new Error("enough"));
-    // Refused at once where there is a loopback, and where there is no transport at all.
+    // Fails at once with a loopback, and without any transport.
     await assert.rejects(connecting);
     await assert.rejects(connectVsock(1, 4711, { signal: controller.signal }), /enough/);
     system.close(event);
@@ -126,7 +126,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `bytes go over vsock${loopback ? "" : " (skipped: no vsock_loopback module)"}`,
+  name: `vsock carries bytes${loopback ? "" : " (skipped: no vsock_loopback module)"}`,
   ignore: !loopback,
   async fn() {
     const port = 0x7e000000 + Deno.pid;

@@ -37,7 +37,7 @@ async function readAll(stream: FdStream, chunk: number = 65536): Promise<Uint8Ar
 const rejectsWith = (promise: Promise<unknown>, code: string): Promise<void> =>
   assert.rejects(promise, (error) => isSystemError(error, code));
 
-Deno.test("bytes go through a pipe, and its end is null", async () => {
+Deno.test("a pipe carries bytes, and read returns null at its end", async () => {
   const { reader, writer } = pipeStreams();
   using _reader = reader;
   await writer.write(text.encode("hello"));
@@ -46,7 +46,7 @@ Deno.test("bytes go through a pipe, and its end is null", async () => {
   assert.equal(await reader.read(new Uint8Array(1)), null);
 });
 
-Deno.test("a read waits for what is written later", async () => {
+Deno.test("read waits for bytes that are written later", async () => {
   const { reader, writer } = pipeStreams();
   using _reader = reader;
   using _writer = writer;
@@ -57,7 +57,7 @@ Deno.test("a read waits for what is written later", async () => {
   assert.deepEqual(into.subarray(0, 4), text.encode("late"));
 });
 
-Deno.test("a write larger than the pipe waits for the reader", async () => {
+Deno.test("a write larger than the pipe waits for its reader", async () => {
   const { reader, writer } = pipeStreams();
   using _reader = reader;
   const data = crypto.getRandomValues(new Uint8Array(65536));
@@ -68,7 +68,7 @@ Deno.test("a write larger than the pipe waits for the reader", async () => {
   assert.equal(Buffer.compare(received, big), 0);
 });
 
-Deno.test("writes made at once stay whole and in order", async () => {
+Deno.test("concurrent writes stay whole and in order", async () => {
   const { reader, writer } = pipeStreams();
   using _reader = reader;
   const sizes = [200_000, 1, 300_000, 0, 70_000];
@@ -80,7 +80,7 @@ Deno.test("writes made at once stay whole and in order", async () => {
   assert.equal(Buffer.compare(received, Uint8Array.from(expected)), 0);
 });
 
-Deno.test("one socket is read and written at once", async () => {
+Deno.test("a socket is read and written concurrently", async () => {
   const [a, b] = system.socketPair();
   using left = new FdStream(a);
   using right = new FdStream(b);
@@ -96,7 +96,7 @@ Deno.test("one socket is read and written at once", async () => {
   assert.equal(total, data.length);
 });
 
-Deno.test("close ends a pending read with null, and later ones too", async () => {
+Deno.test("close ends pending and later reads with null", async () => {
   const { reader, writer } = pipeStreams();
   using _writer = writer;
   const pending = reader.read(new Uint8Array(1));
@@ -120,7 +120,7 @@ Deno.test("close fails pending and queued writes with EBADF", async () => {
   await rejectsWith(writer.write(new Uint8Array(0)), "EBADF");
 });
 
-Deno.test("a writer whose reader went away gets EPIPE, and the process lives", async () => {
+Deno.test("a write without a reader fails with EPIPE, not with a signal", async () => {
   const { reader, writer } = pipeStreams();
   using _writer = writer;
   fill(writer.fd);
@@ -130,7 +130,7 @@ Deno.test("a writer whose reader went away gets EPIPE, and the process lives", a
   await rejectsWith(writer.write(new Uint8Array(1)), "EPIPE");
 });
 
-Deno.test("an aborted read takes no byte", async () => {
+Deno.test("an aborted read loses no byte", async () => {
   const { reader, writer } = pipeStreams();
   using _reader = reader;
   using _writer = writer;
@@ -144,7 +144,7 @@ Deno.test("an aborted read takes no byte", async () => {
   assert.equal(await reader.read(into), 1);
 });
 
-Deno.test("a write aborted in its middle spoils the stream, one aborted before does not", async () => {
+Deno.test("a write aborted halfway breaks the stream, one aborted before it begins does not", async () => {
   const { reader, writer } = pipeStreams();
   using _reader = reader;
   using _writer = writer;
@@ -162,7 +162,7 @@ Deno.test("a write aborted in its middle spoils the stream, one aborted before d
   for (let total = 0; total < filled;) total += (await reader.read(into))!;
   const middle = new AbortController();
   const cut = writer.write(new Uint8Array(filled * 8), { signal: middle.signal });
-  const first = await reader.read(into); // Proof that a part is written.
+  const first = await reader.read(into); // a part is written
   assert(first !== null && first > 0);
   fill(writer.fd);
   middle.abort(new Error("middle"));
@@ -170,7 +170,7 @@ Deno.test("a write aborted in its middle spoils the stream, one aborted before d
   await rejectsWith(writer.write(new Uint8Array(1)), "EPIPE");
 });
 
-Deno.test("a FIFO open both ways waits for its first byte", async () => {
+Deno.test("a FIFO opened with O_RDWR waits for its first byte", async () => {
   const directory = await Deno.makeTempDir();
   try {
     const path = `${directory}/fifo`;
@@ -194,7 +194,7 @@ Deno.test("a regular file is read to its end", async () => {
     using writer = new FdStream(system.open(path, O.WRONLY));
     await writer.write(data);
     using reader = new FdStream(system.open(path, O.RDONLY));
-    // So many small reads that the stream has to let the loop turn, where epoll refuses files.
+    // Enough small reads to make the stream yield to the loop; epoll refuses files.
     assert.equal(Buffer.compare(await readAll(reader, 5_000), data), 0);
   } finally {
     await Deno.remove(path);
@@ -209,7 +209,7 @@ Deno.test("a peer that is always ready does not starve the event loop", async ()
   while (!timerFired) await zeros.read(into);
 });
 
-Deno.test("50 MB go over 40 pipes at once, byte for byte", async () => {
+Deno.test("40 pipes carry 50 MB concurrently, byte for byte", async () => {
   using own = new Poller();
   const options = { poller: own };
   const total = 50_000_000, pipes = 40, each = total / pipes;
@@ -235,7 +235,7 @@ Deno.test("50 MB go over 40 pipes at once, byte for byte", async () => {
   }));
 });
 
-Deno.test("no write is given more than was said, and the pieces of two writes do not mix", async () => {
+Deno.test("writeBytesMax limits each write(2), and pieces of two writes do not mix", async () => {
   const pieces: Uint8Array[] = [];
   const recording = {
     ...system,

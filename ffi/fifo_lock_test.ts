@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { delay } from "../base/mod.ts";
 import { FifoLock } from "./fifo_lock.ts";
 
-Deno.test("holders follow each other in the order of asking, without those who gave up", async () => {
+Deno.test("the lock is granted in order, skipping aborted requests", async () => {
   const lock = new FifoLock();
   const order: string[] = [];
   const gaveUp = new AbortController();
@@ -22,7 +22,7 @@ Deno.test("holders follow each other in the order of asking, without those who g
   assert.deepEqual(order, ["a in", "a out", "c in", "c out", "d in", "d out"]);
 });
 
-Deno.test("aborting after the lock was had changes nothing", async () => {
+Deno.test("aborting after the lock was granted changes nothing", async () => {
   const lock = new FifoLock();
   const controller = new AbortController();
   await lock.acquire();

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import * as layouts from "./layouts.ts";
 import { compiler, evaluateInC } from "./testing/c.ts";
 
-/** Our tables by the C type that they describe. */
+/** Our tables by the C type that each describes. */
 const TYPES: Record<string, Record<string, number>> = {
   "struct epoll_event": layouts.EPOLL_EVENT,
   "struct pollfd": layouts.POLLFD,
@@ -27,7 +27,7 @@ const TYPES: Record<string, Record<string, number>> = {
 };
 const GOLDEN = new URL("./testdata/layouts.json", import.meta.url);
 
-/** What the system's headers say. */
+/** Returns the sizes and offsets in the system's headers. */
 async function askCompiler(): Promise<Record<string, Record<string, number>>> {
   const asked = Object.entries(TYPES).flatMap(([type, table]) =>
     Object.keys(table).map((field) => ({
@@ -42,7 +42,7 @@ async function askCompiler(): Promise<Record<string, Record<string, number>>> {
   return found;
 }
 
-Deno.test("sizes and offsets are the recorded ones", async () => {
+Deno.test("sizes and offsets match the golden file", async () => {
   if (Deno.env.get("UPDATE_GOLDEN") && compiler) {
     await Deno.writeTextFile(GOLDEN, JSON.stringify(await askCompiler(), null, 2) + "\n");
   }
@@ -50,12 +50,12 @@ Deno.test("sizes and offsets are the recorded ones", async () => {
 });
 
 Deno.test({
-  name: `sizes and offsets are the C compiler's${compiler ? "" : " (skipped: no C compiler)"}`,
+  name: `sizes and offsets match the C compiler's${compiler ? "" : " (skipped: no C compiler)"}`,
   ignore: compiler === undefined,
   fn: async () => assert.deepEqual(await askCompiler(), TYPES),
 });
 
-Deno.test("a time survives, before 1970 too", () => {
+Deno.test("times round-trip, also those before 1970", () => {
   const bound = 2n ** 62n;
   fc.assert(fc.property(fc.bigInt(-bound, bound), (nanoseconds) => {
     const encoded = layouts.encodeTimespec(nanoseconds);
@@ -65,7 +65,7 @@ Deno.test("a time survives, before 1970 too", () => {
   }));
 });
 
-Deno.test("events survive at any index", () => {
+Deno.test("epoll events round-trip at any index", () => {
   const event = fc.record({
     events: fc.nat({ max: 0xffffffff }),
     token: fc.bigInt(0n, 2n ** 64n - 1n),
@@ -80,7 +80,7 @@ Deno.test("events survive at any index", () => {
   }));
 });
 
-Deno.test("addresses are laid out as vsock(7) and unix(7) have it", () => {
+Deno.test("socket addresses have the layout of vsock(7) and unix(7)", () => {
   const vsock = layouts.encodeSockaddrVm(3, 1025);
   assert.deepEqual([...vsock], [40, 0, 0, 0, 1, 4, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
   assert.deepEqual([...layouts.encodeSockaddrUn("/a")!], [1, 0, 0x2f, 0x61, 0]);

@@ -12,7 +12,7 @@ const turn = (): Promise<void> => delay(0);
 const rejectsWith = (promise: Promise<unknown>, code: string): Promise<void> =>
   assert.rejects(promise, (error) => isSystemError(error, code));
 
-/** Whether a promise is settled after the event loop has turned a few times. */
+/** Returns whether a promise is settled after a few turns of the event loop. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   const done = (): void => void (settled = true);
@@ -33,7 +33,7 @@ Deno.test("a pipe becomes readable when it is written to", async () => {
   system.close(write);
 });
 
-Deno.test("a hang-up wakes readers, a broken pipe wakes writers", async () => {
+Deno.test("a hang-up wakes readers, and a broken pipe writers", async () => {
   using poller = new Poller();
   const first = system.pipe({ nonblock: "both" });
   const readable = poller.wait(first.read, "readable");
@@ -49,7 +49,7 @@ Deno.test("a hang-up wakes readers, a broken pipe wakes writers", async () => {
   system.close(second.write);
 });
 
-Deno.test("a reader and a writer wait for the same descriptor, each for its own event", async () => {
+Deno.test("a reader and a writer of one descriptor each wait for their own event", async () => {
   using poller = new Poller();
   const [a, b] = system.socketPair();
   const readable = poller.wait(a, "readable");
@@ -63,7 +63,7 @@ Deno.test("a reader and a writer wait for the same descriptor, each for its own 
   system.close(b);
 });
 
-Deno.test("an eventfd is waited for", async () => {
+Deno.test("an eventfd can be waited for", async () => {
   using poller = new Poller();
   const event = system.eventfd();
   const ready = poller.wait(event, "readable");
@@ -72,14 +72,14 @@ Deno.test("an eventfd is waited for", async () => {
   system.close(event);
 });
 
-Deno.test("a wait that is soon over keeps nobody from their turn", async () => {
+Deno.test("waits with soon do not starve the event loop", async () => {
   using poller = new Poller();
   const { read, write } = system.pipe({ nonblock: "both" });
   const none = poller.wait(read, "readable", undefined, true);
   assert.equal(await isSettled(none), false);
   system.write(write, ONE);
   await none;
-  // Ready each time: without a limit no timer would ever run.
+  // Ready each time, so without a limit no timer would run.
   let waits = 0, over = false;
   setTimeout(() => over = true, 0);
   while (!over) {
@@ -92,14 +92,14 @@ Deno.test("a wait that is soon over keeps nobody from their turn", async () => {
   await poller.idle();
 });
 
-Deno.test("what epoll does not know is ready at once", async () => {
+Deno.test("a file that epoll does not support is ready at once", async () => {
   using poller = new Poller();
   const file = system.memfd("file");
   await Promise.all([poller.wait(file, "readable"), poller.wait(file, "writable")]);
   system.close(file);
 });
 
-Deno.test("an abort ends one wait and leaves the other", async () => {
+Deno.test("an abort ends one wait and not the other", async () => {
   using poller = new Poller();
   const { read, write } = system.pipe({ nonblock: "both" });
   const controller = new AbortController();
@@ -114,7 +114,7 @@ Deno.test("an abort ends one wait and leaves the other", async () => {
   system.close(write);
 });
 
-Deno.test("closing and forgetting reject what waits, with nothing left pending", async () => {
+Deno.test("close and forget reject waits and leave nothing pending", async () => {
   using poller = new Poller();
   const first = system.pipe({ nonblock: "both" });
   const closed = poller.wait(first.read, "readable");
@@ -131,10 +131,10 @@ Deno.test("closing and forgetting reject what waits, with nothing left pending",
   await rejectsWith(poller.wait(second.read, "readable"), "EBADF");
 });
 
-Deno.test("a number that comes again is a new descriptor", async () => {
+Deno.test("a reused number is a new descriptor", async () => {
   using poller = new Poller();
   const old = system.pipe({ nonblock: "both" });
-  const copy = system.duplicate(old.read); // Keeps the old pipe alive in the kernel.
+  const copy = system.duplicate(old.read); // keeps the old pipe alive in the kernel
   const closed = poller.wait(old.read, "readable");
   system.close(old.read);
   const fresh = system.pipe({ nonblock: "both" });
@@ -148,7 +148,7 @@ Deno.test("a number that comes again is a new descriptor", async () => {
   for (const fd of [copy, old.write, fresh.read, fresh.write]) system.close(fd);
 });
 
-Deno.test("a number that was closed by somebody else comes again, too", async () => {
+Deno.test("a number closed without forget can be reused", async () => {
   using poller = new Poller();
   const old = system.pipe({ nonblock: "both" });
   system.write(old.write, ONE);
@@ -163,14 +163,14 @@ Deno.test("a number that was closed by somebody else comes again, too", async ()
   for (const fd of [old.write, fresh.read, fresh.write]) system.close(fd);
 });
 
-/** Closes a descriptor so that no observer of ours is told. */
+/** Closes a descriptor without calling the observers. */
 function closeUnseen(fd: Fd): void {
   const libc = Deno.dlopen("libc.so.6", { close: { parameters: ["i32"], result: "i32" } });
   libc.symbols.close(fd);
   libc.close();
 }
 
-Deno.test("disposing ends all waits and leaves no descriptor", async () => {
+Deno.test("dispose ends all waits and leaks no descriptor", async () => {
   const { read, write } = system.pipe({ nonblock: "both" });
   const before = openFds();
   const poller = new Poller();
@@ -185,7 +185,7 @@ Deno.test("disposing ends all waits and leaves no descriptor", async () => {
   system.close(write);
 });
 
-Deno.test("whichever call fails, the wait rejects and nothing leaks", async () => {
+Deno.test("if any call fails, the wait rejects and nothing leaks", async () => {
   const { read, write } = system.pipe({ nonblock: "both" });
   system.write(write, ONE);
   const before = openFds();
@@ -209,12 +209,12 @@ Deno.test("whichever call fails, the wait rejects and nothing leaks", async () =
   system.close(write);
 });
 
-Deno.test("after an error of the kernel the poller works again", async () => {
+Deno.test("the poller works again after an error of epoll_wait", async () => {
   let sabotage = true;
   const broken = {
     ...system,
     epollCreate(): Fd {
-      // An eventfd is no epoll: epoll_wait(2) says EINVAL.
+      // epoll_wait(2) on an eventfd fails with EINVAL.
       return sabotage ? system.eventfd() : system.epollCreate();
     },
     epollControl(...args: Parameters<typeof system.epollControl>): void {
@@ -232,7 +232,7 @@ Deno.test("after an error of the kernel the poller works again", async () => {
   system.close(write);
 });
 
-Deno.test("more descriptors than fit into one turn are all seen", async () => {
+Deno.test("more descriptors than fit into one turn are all reported", async () => {
   using poller = new Poller();
   const pipes = Array.from({ length: 300 }, () => system.pipe({ nonblock: "both" }));
   const waits = pipes.map(({ read }) => poller.wait(read, "readable"));
@@ -244,7 +244,7 @@ Deno.test("more descriptors than fit into one turn are all seen", async () => {
   }
 });
 
-Deno.test("a program that waits for nothing ends", async () => {
+Deno.test("a program without waits exits", async () => {
   const mod = new URL("./mod.ts", import.meta.url);
   const program = `
     import { poller, system } from ${JSON.stringify(mod.href)};
@@ -265,9 +265,9 @@ Deno.test("a program that waits for nothing ends", async () => {
   assert.deepEqual([code, new TextDecoder().decode(stdout)], [0, "end\n"]);
 });
 
-Deno.test("idle: nothing is parked, though nobody was told of an end", async () => {
+Deno.test("idle resolves when the parked call has returned", async () => {
   using poller = new Poller();
-  await poller.idle(); // never waited
+  await poller.idle(); // before any wait
   const { read, write } = system.pipe();
   poller.wait(read, "readable").catch(() => {});
   poller.forget(read);

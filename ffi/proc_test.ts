@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { isProcess, processStartTime, startTimeOf } from "./proc.ts";
 
-const PID_NEVER = 4_194_305; // One above the kernel's PID_MAX_LIMIT.
+const PID_NEVER = 4_194_305; // one above the kernel's PID_MAX_LIMIT
 
-Deno.test("a process is itself, and no other", () => {
+Deno.test("isProcess recognizes a process by its start time", () => {
   const start = processStartTime(Deno.pid);
   assert(start !== null && /^\d+$/.test(start));
   assert(isProcess(Deno.pid, start));
@@ -14,7 +14,7 @@ Deno.test("a process is itself, and no other", () => {
   assert(!isProcess(PID_NEVER, start));
 });
 
-Deno.test("whatever a process is called, field 22 is found", () => {
+Deno.test("field 22 is found whatever the name of the process", () => {
   const rest = Array.from({ length: 49 }, (_, index) => String(index + 4)).join(" ");
   fc.assert(fc.property(fc.string({ maxLength: 15 }), (name) => {
     assert.equal(startTimeOf(`7 (${name}) S ${rest}\n`), "22");
@@ -22,7 +22,7 @@ Deno.test("whatever a process is called, field 22 is found", () => {
   assert.equal(startTimeOf(`7 (a) R 1 (b) S ${rest}\n`), "22");
 });
 
-Deno.test("what is no stat line has no start time", () => {
+Deno.test("text that is not a stat line has no start time", () => {
   fc.assert(fc.property(fc.string(), (line) => {
     const found = startTimeOf(line);
     assert(found === null || /^\d+$/.test(found));

@@ -4,7 +4,7 @@ import { recording } from "./recording.ts";
 import type { Fd } from "./system.ts";
 import { isSystemError } from "./system_error.ts";
 
-Deno.test("calls are recorded with what came of them", () => {
+Deno.test("calls are recorded with their outcomes", () => {
   const { double, calls } = recording(system);
   const pid = double.getpid();
   assert.throws(() => double.close(-1 as Fd));
@@ -14,7 +14,7 @@ Deno.test("calls are recorded with what came of them", () => {
   assert(isSystemError(calls[1]!.result, "EBADF"));
 });
 
-Deno.test("every call in turn can be made to fail, and is not made then", () => {
+Deno.test("any call can be failed, and is then not made", () => {
   const work = (target: typeof system): void => {
     const { read, write } = target.pipe();
     try {
@@ -37,7 +37,7 @@ Deno.test("every call in turn can be made to fail, and is not made then", () => 
   assert(calls.every(({ outcome }) => outcome === "returned"));
 });
 
-Deno.test("the error can be chosen by the call", () => {
+Deno.test("the error can depend on the call", () => {
   const { double } = recording(system, {
     failAt: 0,
     error: ({ name, args }) => new Error(`${name} of ${args[0]}`),
@@ -61,7 +61,7 @@ Deno.test("async functions and classes with private state work", async () => {
   assert.equal(double.step, 2);
   assert.equal(await double.add(), 2);
   assert.equal(calls[0]!.result, 2);
-  const failed = double.add(); // Does not throw: an async function rejects.
+  const failed = double.add(); // does not throw, because an async function rejects
   await assert.rejects(failed, (error) => isSystemError(error, "EIO"));
   assert.equal(await double.add(), 4);
   await assert.rejects(double.fail(), /no/);

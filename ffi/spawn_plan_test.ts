@@ -4,8 +4,8 @@ import { CHILD_FD_MAX, planDescriptors } from "./spawn_plan.ts";
 import type { Fd } from "./system.ts";
 
 /**
- * What the child ends up with, by the rules of dup2(2): the parent's table maps a number to what is
- * open there, sources are raised first.
+ * Returns the child's descriptors by the rules of dup2(2). The parent's table maps a number to its
+ * open file; sources are raised first.
  */
 function simulate(
   fds: Record<number, Fd | "null">,
@@ -31,7 +31,7 @@ function simulate(
   );
 }
 
-Deno.test("the child has what was asked for and nothing else, however the numbers overlap", () => {
+Deno.test("the child gets the requested descriptors and no others, however the numbers overlap", () => {
   const number = fc.integer({ min: 0, max: 12 });
   const request = fc.dictionary(number.map(String), fc.option(number, { nil: "null" as const }));
   fc.assert(fc.property(request, (wanted) => {
@@ -46,7 +46,7 @@ Deno.test("the child has what was asked for and nothing else, however the number
   }));
 });
 
-Deno.test("numbers that cannot be are refused", () => {
+Deno.test("invalid descriptor numbers are rejected", () => {
   for (const wrong of [-1, CHILD_FD_MAX + 1, 1.5]) {
     assert.throws(() => planDescriptors({ [wrong]: "null" }), RangeError);
   }

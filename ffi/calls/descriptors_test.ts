@@ -22,7 +22,7 @@ async function inDirectory(run: (directory: string) => void): Promise<void> {
 const throwsWith = (code: string, call: () => unknown): void =>
   assert.throws(call, (error) => isSystemError(error, code));
 
-Deno.test("a file without a name has holes, and what is none is found", () =>
+Deno.test("nextData finds the data between the holes of an unnamed file", () =>
   inDirectory((directory) => {
     const fd = system.open(directory, O.TMPFILE | O.RDWR, 0o600);
     assert.deepEqual([...Deno.readDirSync(directory)], []);
@@ -48,7 +48,7 @@ Deno.test("a file without a name has holes, and what is none is found", () =>
     throwsWith("EBADF", () => system.nextData(fd, 0));
   }));
 
-Deno.test("a file is made, written and read", () =>
+Deno.test("a file is created, written and read", () =>
   inDirectory((directory) => {
     const path = `${directory}/file`;
     const fd = system.open(path, O.RDWR | O.CREAT | O.EXCL, 0o600);
@@ -67,7 +67,7 @@ Deno.test("a file is made, written and read", () =>
     throwsWith("EBADF", () => system.close(fd));
   }));
 
-Deno.test("bytes in the middle of a buffer are read and written there alone", () => {
+Deno.test("read and write touch only their part of a buffer", () => {
   const { read, write } = system.pipe();
   const buffer = Uint8Array.from([1, 2, 3, 4]);
   assert.equal(system.write(write, buffer.subarray(1, 3)), 2);
@@ -82,7 +82,7 @@ Deno.test("errors name the path", () => {
   assert.throws(() => system.open("/no/such", O.RDONLY), { path: "/no/such", code: "ENOENT" });
 });
 
-Deno.test("every descriptor is close-on-exec, and flags can be switched", () => {
+Deno.test("every descriptor is close-on-exec, and flags can be changed", () => {
   const pairs = (["none", "both", "read", "write"] as const).map((nonblock) => {
     const { read, write } = system.pipe({ nonblock });
     const nonblocking = [read, write].map((fd) => (flagsOf(fd) & O.NONBLOCK) !== 0);
@@ -113,7 +113,7 @@ Deno.test("every descriptor is close-on-exec, and flags can be switched", () => 
   }
 });
 
-Deno.test("file types are told apart", () =>
+Deno.test("fileType distinguishes file types", () =>
   inDirectory((directory) => {
     system.mkfifo(`${directory}/fifo`, 0o600);
     throwsWith("EEXIST", () => system.mkfifo(`${directory}/fifo`, 0o600));
@@ -133,7 +133,7 @@ Deno.test("file types are told apart", () =>
     }
   }));
 
-Deno.test("a lock has one holder, until its descriptor is closed", () =>
+Deno.test("a lock has one holder until its descriptor is closed", () =>
   inDirectory((directory) => {
     const path = `${directory}/lock`;
     const first = system.open(path, O.RDWR | O.CREAT);
@@ -146,7 +146,7 @@ Deno.test("a lock has one holder, until its descriptor is closed", () =>
     throwsWith("EBADF", () => system.tryLock(second));
   }));
 
-Deno.test("a duplicate has a number of its own and the same file", () => {
+Deno.test("a duplicate has its own number and the same file", () => {
   const fd = system.memfd("shared");
   const copy = system.duplicate(fd, 700);
   assert(copy >= 700);
@@ -156,7 +156,7 @@ Deno.test("a duplicate has a number of its own and the same file", () => {
   system.close(copy);
 });
 
-Deno.test("a pipe says what is not read, and whether anybody could read it", () => {
+Deno.test("pipeState returns the unread bytes and whether there is a reader", () => {
   const { read, write } = system.pipe({ nonblock: "both" });
   assert.deepEqual(system.pipeState(write), { unreadBytes: 0, hasReader: true });
   system.write(write, new Uint8Array(5_000));

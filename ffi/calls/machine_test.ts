@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { system } from "../real_system.ts";
 
-Deno.test("clocks tell nanoseconds", () => {
+Deno.test("clocks return nanoseconds", () => {
   const now = Number(system.clock("realtime") / 1_000_000n);
   assert(Math.abs(now - Date.now()) < 60_000);
   const first = system.clock("monotonic");
@@ -9,7 +9,7 @@ Deno.test("clocks tell nanoseconds", () => {
   assert(system.clock("boottime") >= first);
 });
 
-Deno.test("syncing returns", () => system.sync());
+Deno.test("sync returns", () => system.sync());
 
 const userNamespaces = canMakeUserNamespace();
 
@@ -22,7 +22,7 @@ function canMakeUserNamespace(): boolean {
 }
 
 Deno.test({
-  name: `what concerns the whole machine is refused in a user namespace${
+  name: `machine-wide calls fail with EPERM in a user namespace${
     userNamespaces ? "" : " (skipped: unshare -Ur does not work here)"
   }`,
   ignore: !userNamespaces,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 const root = Deno.uid() === 0;
 
 Deno.test({
-  name: `mounts and namespaces in a program of their own${root ? "" : " (skipped: not root)"}`,
+  name: `mounts and namespaces work in a child program${root ? "" : " (skipped: not root)"}`,
   ignore: !root,
   async fn() {
     const directory = await Deno.makeTempDir();

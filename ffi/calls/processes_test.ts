@@ -11,8 +11,8 @@ import { isSystemError } from "../system_error.ts";
 const throwsWith = (code: string, call: () => unknown): void =>
   assert.throws(call, (error) => isSystemError(error, code));
 
-Deno.test("a pidfd is readable once the process has exited, and peeking reaps nothing", async () => {
-  // It waits for input that does not come.
+Deno.test("a pidfd is readable once the process has exited, and peek does not reap it", async () => {
+  // It waits for input that never comes.
   const { read, write } = system.pipe();
   const pid = system.spawn({ path: "/bin/cat", args: [], fds: { 0: read } });
   const pidfd = system.pidfdOpen(pid);
@@ -29,7 +29,7 @@ Deno.test("a pidfd is readable once the process has exited, and peeking reaps no
   for (const fd of [pidfd, read, write]) system.close(fd);
 });
 
-Deno.test("processes are told apart from none", () => {
+Deno.test("invalid pids, signals and descriptors fail with their errno", () => {
   assert.equal(system.getpid(), Deno.pid);
   system.kill(system.getpid(), 0);
   throwsWith("ESRCH", () => system.kill(4_194_305 as Pid, 0));
@@ -65,7 +65,7 @@ Deno.test("a subreaper becomes the parent of orphans", async () => {
   }
 });
 
-Deno.test("a process dies with its parent when it asked for that", async () => {
+Deno.test("setParentDeathSignal kills a process with its parent", async () => {
   const mod = new URL("../mod.ts", import.meta.url).href;
   const program = `
     import { SIG, system } from ${JSON.stringify(mod)};
@@ -85,7 +85,7 @@ Deno.test("a process dies with its parent when it asked for that", async () => {
   assert.equal(await stream.read(into), 6);
   parent.kill(SIG.KILL);
   await parent.exited;
-  // The pipe ends when its last writer is gone; the deadline turns a survivor into a failure.
+  // The pipe ends when its last writer exits. The deadline fails the test if one survives.
   const deadline = new AbortController();
   using _timer = after(20_000, () => deadline.abort(new Error("it lives on")));
   assert.equal(await stream.read(into, { signal: deadline.signal }), null);

@@ -20,7 +20,7 @@ async function inDirectory(run: (directory: string) => void): Promise<void> {
   }
 }
 
-Deno.test("a unix socket listens with its mode, and knows who connects", () =>
+Deno.test("a unix socket listens with its mode and returns the peer's credentials", () =>
   inDirectory((directory) => {
     const path = `${directory}/socket`;
     const listener = system.listenUnix(path, { mode: 0o640 });
@@ -33,12 +33,12 @@ Deno.test("a unix socket listens with its mode, and knows who connects", () =>
     assert.equal(system.read(server, new Uint8Array(1)), null);
     assert.equal(system.socketError(server), null);
     throwsWith("EADDRINUSE", () => system.listenUnix(path));
-    assert(Deno.lstatSync(path).isSocket, "a socket that is in use is left alone");
+    assert(Deno.lstatSync(path).isSocket, "a socket in use is kept");
     closeAll(listener, client, server);
     throwsWith("ECONNREFUSED", () => system.connectUnix(path));
   }));
 
-Deno.test("a full backlog refuses with EAGAIN", () =>
+Deno.test("connecting to a full backlog fails with EAGAIN", () =>
   inDirectory((directory) => {
     const path = `${directory}/socket`;
     const listener = system.listenUnix(path, { backlog: 0 });
@@ -47,7 +47,7 @@ Deno.test("a full backlog refuses with EAGAIN", () =>
     closeAll(listener, first);
   }));
 
-Deno.test("what cannot be a socket path says so, and no descriptor is left", () => {
+Deno.test("an invalid socket path fails with the path and leaks no descriptor", () => {
   const before = [...Deno.readDirSync("/proc/self/fd")].length;
   const path = `/tmp/${"x".repeat(120)}`;
   assert.throws(() => system.listenUnix(path), { code: "ENAMETOOLONG", path });
@@ -68,7 +68,7 @@ Deno.test("shutdown ends one direction", () => {
   closeAll(a, b);
 });
 
-Deno.test("descriptors travel with bytes and arrive close-on-exec", () => {
+Deno.test("sendFds passes descriptors with bytes, and they arrive close-on-exec", () => {
   const [a, b] = system.socketPair();
   const { read, write } = system.pipe();
   const data = new TextEncoder().encode("two ends");
@@ -88,7 +88,7 @@ Deno.test("descriptors travel with bytes and arrive close-on-exec", () => {
   closeAll(a, b, farRead, farWrite);
 });
 
-Deno.test("bytes travel without descriptors too", () => {
+Deno.test("sendFds passes bytes without descriptors", () => {
   const [a, b] = system.socketPair();
   throwsWith("EAGAIN", () => system.receiveFds(b, new Uint8Array(1)));
   assert.equal(system.sendFds(a, new Uint8Array(5), []), 5);
@@ -100,7 +100,7 @@ Deno.test("bytes travel without descriptors too", () => {
   closeAll(b);
 });
 
-Deno.test("more descriptors than expected are closed, not leaked", () => {
+Deno.test("receiveFds closes all descriptors if there are more than expected", () => {
   const [a, b] = system.socketPair();
   const { read, write } = system.pipe();
   const before = [...Deno.readDirSync("/proc/self/fd")].length;
@@ -112,7 +112,7 @@ Deno.test("more descriptors than expected are closed, not leaked", () => {
   closeAll(a, b, read, write);
 });
 
-Deno.test("sending on a broken socket is EPIPE and no signal", () => {
+Deno.test("sending on a broken socket fails with EPIPE and sends no signal", () => {
   const [a, b] = system.socketPair();
   closeAll(b);
   throwsWith("EPIPE", () => system.sendFds(a, new Uint8Array(1), []));
@@ -131,7 +131,7 @@ function hasVsock(): boolean {
 }
 
 Deno.test({
-  name: `a vsock port is taken once${vsock ? "" : " (skipped: no AF_VSOCK in this kernel)"}`,
+  name: `a vsock port can be bound once${vsock ? "" : " (skipped: no AF_VSOCK in this kernel)"}`,
   ignore: !vsock,
   fn() {
     const port = 0x7f000000 + Deno.pid;
@@ -143,7 +143,9 @@ Deno.test({
 });
 
 Deno.test({
-  name: `the own vsock CID can be asked${vsock ? "" : " (skipped: no AF_VSOCK in this kernel)"}`,
+  name: `vsockCid returns this machine's CID${
+    vsock ? "" : " (skipped: no AF_VSOCK in this kernel)"
+  }`,
   ignore: !vsock,
   fn: () => assert.equal(typeof system.vsockCid(), "number"),
 });

@@ -21,7 +21,7 @@ async function readText(fd: Fd): Promise<string> {
   return text;
 }
 
-/** Runs a command; what it wrote to its standard output, and its exit code. */
+/** Runs a command; returns its standard output and exit code. */
 async function run(command: SpawnCommand): Promise<{ output: string; code: number }> {
   const { read, write } = system.pipe({ nonblock: "read" });
   const child = Child.spawn({ ...command, fds: { 1: write, ...command.fds } });
@@ -36,20 +36,20 @@ const shell = (script: string, more: Partial<SpawnCommand> = {}): SpawnCommand =
   ...more,
 });
 
-Deno.test("arguments arrive as they are", async () => {
+Deno.test("spawn passes arguments unchanged", async () => {
   const args = ["a b", "", "ü", "$HOME", "'\"\\"];
   const { output, code } = await run({ path: "/usr/bin/printf", args: ["<%s>", ...args] });
   assert.equal(output, args.map((each) => `<${each}>`).join(""));
   assert.equal(code, 0);
 });
 
-Deno.test("argv[0] is the path, or what it is said to be", async () => {
+Deno.test("argv[0] is the path, or the given argv0", async () => {
   const read = "cat /proc/$$/cmdline";
   assert.equal((await run(shell(read))).output.split("\0")[0], "/bin/sh");
   assert.equal((await run(shell(read, { argv0: "-sh" }))).output.split("\0")[0], "-sh");
 });
 
-Deno.test("the environment is the whole environment, ours by default", async () => {
+Deno.test("env is the whole environment, by default that of this process", async () => {
   const given = await run({ path: "/usr/bin/env", args: [], env: { A: "1", B: "x y" } });
   assert.equal(given.output, "A=1\nB=x y\n");
   assert.equal((await run({ path: "/usr/bin/env", args: [], env: {} })).output, "");
@@ -57,13 +57,13 @@ Deno.test("the environment is the whole environment, ours by default", async () 
   assert(inherited.output.includes(`PATH=${Deno.env.get("PATH")}\n`));
 });
 
-Deno.test("the working directory is ours or the given one", async () => {
+Deno.test("the working directory is that of this process, or cwd", async () => {
   const pwd = { path: "/bin/pwd", args: [], env: {} };
   assert.equal((await run(pwd)).output, `${Deno.cwd()}\n`);
   assert.equal((await run({ ...pwd, cwd: "/proc" })).output, "/proc\n");
 });
 
-Deno.test("a new session is one of the child's own", async () => {
+Deno.test("newSession makes the child a session leader", async () => {
   const session = async (newSession: boolean): Promise<boolean> => {
     const { output } = await run(shell("cat /proc/$$/stat", { newSession }));
     const [pid, , , , , sid] = output.split(" ");
@@ -79,7 +79,7 @@ Deno.test("no signal is blocked or ignored in the child", async () => {
   assert.match(output, /^SigIgn:\s0+$/m);
 });
 
-Deno.test("the child has the descriptors it was given and no other", async () => {
+Deno.test("a child has the descriptors it was given and no other", async () => {
   const leaky = system.open("/dev/zero", O.RDONLY);
   system.setCloexec(leaky, false);
   const extra = system.memfd("extra");
@@ -89,7 +89,7 @@ Deno.test("the child has the descriptors it was given and no other", async () =>
     fds: { 5: extra, 7: "null" },
   });
   const found = [...output.matchAll(/ (\d+) -> (\S+)/g)].map(([, fd, what]) => `${fd} ${what}`);
-  const own = found.find((line) => line.includes("/proc/"))!; // What ls itself opened.
+  const own = found.find((line) => line.includes("/proc/"))!; // opened by ls itself
   const rest = found.filter((line) => line !== own).map((line) => line.replace(/\[\d+\]/, ""));
   assert.deepEqual(rest, [
     "0 /dev/null",
@@ -102,7 +102,7 @@ Deno.test("the child has the descriptors it was given and no other", async () =>
   system.close(extra);
 });
 
-Deno.test("descriptors may swap places and stay in place", async () => {
+Deno.test("descriptors may swap numbers or keep them", async () => {
   const first = system.pipe({ nonblock: "read" });
   const second = system.pipe({ nonblock: "read" });
   const third = system.pipe({ nonblock: "read" });
@@ -121,14 +121,14 @@ Deno.test("descriptors may swap places and stay in place", async () => {
   assert.equal(openFds(), before - 6);
 });
 
-Deno.test("SIGPIPE kills a child as it should", async () => {
+Deno.test("SIGPIPE kills a child", async () => {
   const child = Child.spawn(shell("kill -PIPE $$; exit 3"));
   const { signal, code } = await child.exited;
   assert.deepEqual([signal, code], [SIG.PIPE, 128 + SIG.PIPE]);
 });
 
-Deno.test("what cannot be started says why, and leaves nothing", async () => {
-  await Child.spawn(shell("exit 0")).exited; // So that the poller has opened its own.
+Deno.test("a failed spawn names the path and leaks nothing", async () => {
+  await Child.spawn(shell("exit 0")).exited; // opens the poller's own descriptors
   const before = openFds();
   const program = { args: [], env: {} };
   assert.throws(() => system.spawn({ path: "/no/such", ...program }), {

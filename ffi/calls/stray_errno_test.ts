@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isStray, strayObservers } from "./stray_errno.ts";
 
-Deno.test("an errno that no read has is another call's, and is told", () => {
+Deno.test("an errno that read cannot have is retried and reported", () => {
   const told: string[] = [];
   const observe = (what: string): void => void told.push(what);
   strayObservers.add(observe);

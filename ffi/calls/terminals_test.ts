@@ -13,7 +13,7 @@ async function readSome(fd: Fd): Promise<string> {
   return text(into.subarray(0, system.read(fd, into)!));
 }
 
-Deno.test("a terminal has two sides, and its last byte comes before its end", async () => {
+Deno.test("a terminal delivers its last byte before its end", async () => {
   const { master, slave } = system.openTerminal();
   assert.equal(system.fileType(slave), "character");
   system.write(slave, bytes("out\n"));
@@ -30,7 +30,7 @@ Deno.test("a terminal has two sides, and its last byte comes before its end", as
   system.close(master);
 });
 
-Deno.test("both sides know the window size", () => {
+Deno.test("master and slave share the window size", () => {
   const { master, slave } = system.openTerminal();
   assert.deepEqual(system.windowSize(slave), { rows: 0, columns: 0 });
   system.setWindowSize(master, { rows: 24, columns: 65_535 });
@@ -39,7 +39,7 @@ Deno.test("both sides know the window size", () => {
   system.close(slave);
 });
 
-Deno.test("what is no terminal has no window size", () => {
+Deno.test("windowSize fails with ENOTTY on a file that is not a terminal", () => {
   const { read, write } = system.pipe();
   assert.throws(() => system.windowSize(read), (error) => isSystemError(error, "ENOTTY"));
   system.close(read);

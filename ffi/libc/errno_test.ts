@@ -14,7 +14,7 @@ function codeOf(call: () => unknown): string {
   return "none";
 }
 
-Deno.test("errno is the truth over many failing calls, with garbage collected in between", () => {
+Deno.test("errno is right over many failing calls with garbage collections in between", () => {
   const { read, write } = system.pipe({ nonblock: "both" });
   const failing: [string, () => unknown][] = [
     ["ENOENT", () => system.open("/no/such/file", 0)],
@@ -37,7 +37,7 @@ Deno.test("errno is the truth over many failing calls, with garbage collected in
   system.close(write);
 });
 
-Deno.test("errno is the truth while other threads make calls of their own", async () => {
+Deno.test("errno is right while other threads make calls", async () => {
   let stop = false;
   const noise = (async () => {
     while (!stop) {

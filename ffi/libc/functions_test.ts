@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { functionsOf } from "./functions.ts";
 
-Deno.test("a function is found under its own name, and called", () => {
+Deno.test("a function is found by its name and called", () => {
   const libc = functionsOf({
     getpid: { parameters: [], result: "i32" },
     magnitude: { name: "labs", parameters: ["i64"], result: "i64" },
@@ -11,7 +11,7 @@ Deno.test("a function is found under its own name, and called", () => {
   assert.equal(libc.getpid, libc.getpid);
 });
 
-Deno.test("a function that is called often is the same after it was compiled", () => {
+Deno.test("a function that is called often works after it was compiled", () => {
   const libc = functionsOf({
     magnitude: { name: "labs", parameters: ["i64"], result: "i64" },
   });
@@ -21,7 +21,7 @@ Deno.test("a function that is called often is the same after it was compiled", (
   assert.equal(first(-7n), 7n);
 });
 
-Deno.test("a function that waits does so on another thread", async () => {
+Deno.test("a nonblocking function waits on another thread", async () => {
   const libc = functionsOf({
     usleep: { parameters: ["u32"], result: "i32", nonblocking: true },
   });
@@ -30,7 +30,7 @@ Deno.test("a function that waits does so on another thread", async () => {
   assert.equal(await call, 0);
 });
 
-Deno.test("a function that there is not is named at its first use, and no earlier", () => {
+Deno.test("a missing function throws with its name at its first use", () => {
   const libc = functionsOf({ no_such_function: { parameters: [], result: "void" } });
   assert.throws(() => libc.no_such_function(), {
     name: "TypeError",

@@ -4,7 +4,7 @@ import { addressOf, cString, cStringArray } from "./strings.ts";
 
 const text = fc.string({ unit: "binary" }).filter((each) => !each.includes("\0"));
 
-/** What C sees behind a `char **`. */
+/** Reads the strings behind a `char **`, as C does. */
 function readBack(array: Uint8Array<ArrayBuffer>): string[] {
   const view = new Deno.UnsafePointerView(Deno.UnsafePointer.create(addressOf(array))!);
   const found: string[] = [];
@@ -15,7 +15,7 @@ function readBack(array: Uint8Array<ArrayBuffer>): string[] {
   return found;
 }
 
-Deno.test("a string array arrives in C as it was", () => {
+Deno.test("a string array arrives in C unchanged", () => {
   const wellFormed = fc.string({ unit: "grapheme" }).filter((each) => !each.includes("\0"));
   fc.assert(fc.property(fc.array(wellFormed, { maxLength: 20 }), (texts) => {
     assert.deepEqual(readBack(cStringArray(texts)), texts);
@@ -29,7 +29,7 @@ Deno.test("a C string ends with its only NUL", () => {
   }));
 });
 
-Deno.test("a NUL inside is refused instead of cutting the string", () => {
+Deno.test("a string with a NUL inside is rejected", () => {
   assert.throws(() => cString("/safe\0/../etc"), TypeError);
   assert.throws(() => cStringArray(["a", "b\0"]), TypeError);
 });

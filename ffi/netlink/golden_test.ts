@@ -20,7 +20,7 @@ const ROUTE: Route = {
   onlink: false,
 };
 
-/** Each request of ours beside the command of iproute2 that sends the same. */
+/** Requests and the iproute2 commands that send the same. */
 const CASES: Readonly<Record<string, readonly [command: string, ours: NetlinkRequest]>> = {
   mtu: ["ip link set dev v0 mtu 1400", setLink(3, { mtu: 1400 })],
   mac: ["ip link set dev v0 address 02:00:00:00:00:09", setLink(3, { mac: "02:00:00:00:00:09" })],
@@ -64,7 +64,7 @@ const CASES: Readonly<Record<string, readonly [command: string, ours: NetlinkReq
 };
 const GOLDEN = new URL("../testdata/netlink.json", import.meta.url);
 
-Deno.test("requests are those that ip(8) and tc(8) send", async () => {
+Deno.test("requests match those of ip(8) and tc(8)", async () => {
   if (Deno.env.get("UPDATE_GOLDEN") && canCapture()) {
     const commands = Object.entries(CASES).map(([name, [command]]) => [name, command] as const);
     const captured = await straceNetlink(Object.fromEntries(commands));
@@ -81,7 +81,7 @@ function at(address: string, prefixLength: number) {
   return { address, prefixLength };
 }
 
-/** Rewriting needs root and strace; comparing needs nothing. */
+/** Rewriting needs root and strace, comparing does not. */
 function canCapture(): boolean {
   return Deno.uid() === 0 && new Deno.Command("strace", { args: ["-V"] }).outputSync().success;
 }

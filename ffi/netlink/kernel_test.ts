@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 const missing = Deno.uid() !== 0 ? "not root" : tunDevice() ? "" : "no /dev/net/tun";
 
 Deno.test({
-  name: `the kernel understands us${missing === "" ? "" : ` (skipped: ${missing})`}`,
+  name: `the kernel accepts the requests${missing === "" ? "" : ` (skipped: ${missing})`}`,
   ignore: missing !== "",
   async fn() {
     const program = new URL("../testing/netlink_child.ts", import.meta.url).pathname;

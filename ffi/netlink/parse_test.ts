@@ -16,7 +16,7 @@ import { parseQdisc } from "./traffic.ts";
 const PARSERS = { parseLink, parseAddress, parseRoute, parseNeighbour, parseQdisc };
 const bytes = fc.uint8Array({ maxLength: 200 });
 
-Deno.test("whatever arrives is parsed or refused as netlink, never anything else", () => {
+Deno.test("any bytes are parsed or rejected with NetlinkFormatError", () => {
   for (const parse of [parseMessages, parseAttributes, ...Object.values(PARSERS)]) {
     fc.assert(fc.property(bytes, (input) => {
       try {
@@ -28,7 +28,7 @@ Deno.test("whatever arrives is parsed or refused as netlink, never anything else
   }
 });
 
-Deno.test("every truncation of a message is refused, and none is read past its end", () => {
+Deno.test("every truncation of a message is rejected and not read past its end", () => {
   const whole = encodeRequest(setLink(3, { mtu: 1400, mac: "02:00:00:00:00:01", name: "eth0" }), 7);
   for (let length = 1; length < whole.length; length++) {
     assert.throws(() => parseMessages(whole.subarray(0, length)), NetlinkFormatError);
@@ -37,14 +37,14 @@ Deno.test("every truncation of a message is refused, and none is read past its e
   assert.deepEqual([message!.type, message!.sequence], [MESSAGE.NEWLINK, 7]);
 });
 
-Deno.test("lengths that lie are refused", () => {
+Deno.test("wrong lengths are rejected", () => {
   assert.throws(() => parseAttributes(Uint8Array.of(3, 0, 1, 0)), NetlinkFormatError);
   assert.throws(() => parseAttributes(Uint8Array.of(9, 0, 1, 0, 0, 0, 0, 0)), NetlinkFormatError);
-  assert.throws(() => parseMessages(new Uint8Array(16)), NetlinkFormatError); // length 0: no loop
+  assert.throws(() => parseMessages(new Uint8Array(16)), NetlinkFormatError); // length 0 must not loop
   assert.throws(() => splitPayload(new Uint8Array(15), 16), NetlinkFormatError);
 });
 
-Deno.test("a link's attributes come back as they were set", () => {
+Deno.test("parseLink returns the attributes that setLink encodes", () => {
   fc.assert(fc.property(
     fc.record({
       mtu: fc.integer({ min: 68, max: 65535 }),
@@ -60,7 +60,7 @@ Deno.test("a link's attributes come back as they were set", () => {
   ));
 });
 
-Deno.test("addresses survive as text", () => {
+Deno.test("addresses round-trip as text", () => {
   for (const length of [4, 16]) {
     fc.assert(fc.property(fc.uint8Array({ minLength: length, maxLength: length }), (ip) => {
       assert.deepEqual(parseIp(formatIp(ip)), ip);
@@ -72,7 +72,7 @@ Deno.test("addresses survive as text", () => {
   fc.assert(fc.property(fc.string(), (text) => void parseIp(text)));
 });
 
-Deno.test("addresses are written as RFC 5952 has it", () => {
+Deno.test("formatIp follows RFC 5952", () => {
   const canonical = (text: string) => formatIp(parseIp(text)!);
   assert.equal(canonical("2001:db8:0:0:1:0:0:1"), "2001:db8::1:0:0:1");
   assert.equal(canonical("2001:0DB8::0001"), "2001:db8::1");
@@ -89,7 +89,7 @@ Deno.test("addresses are written as RFC 5952 has it", () => {
   }
 });
 
-/** A system whose rtnetlink socket answers with these datagrams. */
+/** Returns a system whose rtnetlink socket answers with these datagrams. */
 function answering(...datagrams: (Uint8Array | ((sequence: number) => Uint8Array))[]): System {
   const left = [...datagrams];
   let sequence = 0;
@@ -115,7 +115,7 @@ function answer(type: number, payload: Uint8Array) {
     encodeRequest({ type, flags: 0, header: payload, attributes: [] }, sequence);
 }
 
-Deno.test("an error says what was tried", () => {
+Deno.test("an error names the attempted change", () => {
   using rtnetlink = Rtnetlink.open(answering(answer(MESSAGE.ERROR, u32(-17 >>> 0))));
   assert.throws(
     () => rtnetlink.change(setLink(3, { up: true }), "set link eth0 up"),
@@ -123,7 +123,7 @@ Deno.test("an error says what was tried", () => {
   );
 });
 
-Deno.test("a kernel that does not answer is no success", () => {
+Deno.test("a request without an answer fails", () => {
   using silent = Rtnetlink.open(answering());
   assert.throws(
     () => silent.change(setLink(3, {}), "x"),
@@ -135,7 +135,7 @@ Deno.test("a kernel that does not answer is no success", () => {
   assert.throws(() => cut.dump(dumpLinks(), parseLink, "x"), NetlinkFormatError);
 });
 
-Deno.test("answers to another request are not taken for ours", () => {
+Deno.test("answers with another sequence number are ignored", () => {
   const stale = encodeRequest(
     { type: MESSAGE.ERROR, flags: 0, header: u32(-1 >>> 0), attributes: [] },
     999,
