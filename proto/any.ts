@@ -12,8 +12,8 @@ import { type Any, AnySchema } from "./gen/google/protobuf/any_schema.ts";
 import { Code, RpcError } from "./rpc_error.ts";
 
 /**
- * Packs a message with its bare type name as the type URL. containerd's typeurl does the same, and
- * event filters compare that text; `anyPack` of protobuf-es would put `type.googleapis.com/` before.
+ * Packs a message with its bare type name as the type URL, like containerd's typeurl: event filters
+ * compare that text. `anyPack` of protobuf-es would prepend `type.googleapis.com/`.
  */
 export function packAny<D extends AnyMessageSchema>(schema: D, message: MessageInitShape<D>): Any {
   return create(AnySchema, {
@@ -23,9 +23,9 @@ export function packAny<D extends AnyMessageSchema>(schema: D, message: MessageI
 }
 
 /**
- * Unpacks a message, whatever comes before the type's name in the type URL.
+ * Unpacks a message, with any prefix of the type's name in the type URL.
  *
- * @throws {RpcError} InvalidArgument if it is of another type, or its bytes are not valid.
+ * @throws {RpcError} InvalidArgument if it has another type, or its bytes are invalid.
  */
 export function unpackAny<D extends AnyMessageSchema>(schema: D, any: Any): MessageShape<D> {
   if (any.typeUrl.slice(any.typeUrl.lastIndexOf("/") + 1) !== schema.typeName) {

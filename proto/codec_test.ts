@@ -1,7 +1,7 @@
 /**
- * Our codec (proto/schema/) against two others: protobuf-es, byte by byte, and protobufjs, which reads
- * the .proto files by itself. What one of them writes, the others have to read as the same message,
- * for every message there is.
+ * Compares our codec (proto/schema/) with two others: protobuf-es, byte by byte, and protobufjs, which
+ * reads the .proto files itself. A message that one of them writes, the others must read as the same
+ * message, for every message type.
  */
 import assert from "node:assert/strict";
 import { dirname, join, relative } from "node:path";
@@ -60,7 +60,7 @@ for (const path of [...protoFiles(PROTO)].sort()) {
   });
 }
 
-Deno.test("services have the methods and types that the .proto files say", async () => {
+Deno.test("services have the methods and types of the .proto files", async () => {
   const seen: string[] = [];
   for (const path of protoFiles(PROTO)) {
     const [file, root] = [await generated(path), loadIndependently(path)];
@@ -102,14 +102,14 @@ function* protoFiles(folder: string): Generator<string> {
   }
 }
 
-/** By the types' names. */
+/** Schemas by type name. */
 async function schemasOf(path: string): Promise<Map<string, AnyMessageSchema>> {
   const module = await import(`./gen/${path.replace(/\.proto$/, "_schema.ts")}`);
   const schemas = Object.entries<AnyMessageSchema>(module).filter(([name]) => /Schema$/.test(name));
   return new Map(schemas.map(([, schema]) => [schema.typeName, schema]));
 }
 
-/** A message as plain data. */
+/** Returns a message as plain data. */
 function sorted(message: unknown): unknown {
   if (Array.isArray(message)) return message.map(sorted);
   if (typeof message !== "object" || message === null || message instanceof Uint8Array) {
@@ -142,7 +142,7 @@ function withNested(desc: DescMessage): DescMessage[] {
   return [desc, ...desc.nestedMessages.flatMap(withNested)];
 }
 
-/** Any message of a type: every field present or not, with any value. */
+/** Generates messages of a type, with every field absent or with any value. */
 function messages(desc: DescMessage): fc.Arbitrary<MessageInitShape<DescMessage>> {
   const members: Record<string, fc.Arbitrary<unknown>> = {};
   for (const member of desc.members) {
@@ -170,7 +170,7 @@ function values(field: DescField): fc.Arbitrary<unknown> {
     case "list":
       return fc.array(single(field.listKind, field), { maxLength: 3 });
     case "map": {
-      // Both libraries keep maps in objects, where this key is no key.
+      // Both libraries keep maps in objects, where this is not a normal key.
       const keys = scalars(field.mapKey).filter((key) => key !== "__proto__") as fc.Arbitrary<
         string
       >;
@@ -182,7 +182,7 @@ function values(field: DescField): fc.Arbitrary<unknown> {
   }
 }
 
-/** One element of a list, one value of a map. */
+/** Generates an element of a list or a value of a map. */
 function single(
   kind: "scalar" | "enum" | "message",
   field: { scalar?: ScalarType | undefined; message?: DescMessage | undefined },
@@ -191,7 +191,7 @@ function single(
   return kind === "enum" ? enums() : scalars(field.scalar!);
 }
 
-/** Open, as all enums of proto3 are. */
+/** Generates any number: enums of proto3 are open. */
 function enums(): fc.Arbitrary<number> {
   return fc.oneof(fc.integer({ min: -8, max: 12 }), fc.integer());
 }
@@ -219,7 +219,10 @@ function scalars(type: ScalarType): fc.Arbitrary<unknown> {
   }
 }
 
-/** A message as protobufjs shows it: what is on the wire, 64 bits as text, bytes as base64. */
+/**
+ * Returns a message in the form of protobufjs: fields on the wire, 64 bits as text, bytes as
+ * base64.
+ */
 function plain(message: ReflectMessage): Record<string, unknown> {
   const shown: Record<string, unknown> = {};
   for (const field of message.fields) {

@@ -1,10 +1,10 @@
 /**
  * The contracts between containerd, shim and guest, and TTRPC, the protocol that carries them.
  *
- * Generated code, one namespace per protobuf package. Each has `X` (the type), `XSchema` (for
+ * The generated code has one namespace per protobuf package, with `X` (the type), `XSchema` (for
  * `create`, `toBinary`, `fromBinary`, `packAny`) and, for services, the service itself:
  *
- * | Namespace | Package | Mainly |
+ * | Namespace | Package | Main contents |
  * |---|---|---|
  * | `taskV2`, `taskV3` | containerd.task.v2, .v3 | `Task` and its requests and responses |
  * | `taskTypes` | containerd.v1.types | `Status`, `ProcessInfo` |

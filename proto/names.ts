@@ -1,5 +1,5 @@
 /**
- * The generated code in namespaces, one per protobuf package, because the packages' names clash
+ * Namespaces of the generated code, one per protobuf package, because names of the packages clash
  * (both versions of the task service have a `CreateTaskRequest`).
  *
  * @module

@@ -1,13 +1,15 @@
 /**
- * JSON of the OCI specifications, whose numbers are 64 bits wide (RLIM_INFINITY is 2^64 - 1): an
- * integer that a JavaScript number cannot hold exactly becomes a bigint, and is written as it was.
+ * JSON of the OCI specifications, whose numbers have 64 bits (RLIM_INFINITY is 2^64 - 1). An
+ * integer that a JavaScript number cannot hold exactly becomes a bigint, and is written unchanged.
  */
 
-/** ECMAScript's "JSON.parse source text access", which TypeScript's library does not know yet. */
+/**
+ * ECMAScript's "JSON.parse source text access", which TypeScript's library does not declare yet.
+ */
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
-/** @throws SyntaxError */
+/** Parses JSON; large integers become bigints. @throws {SyntaxError} */
 export function parseOciJson(text: string): unknown {
   // Without a long integer the reviver has nothing to do, and takes six times as long as the parse.
   if (!/\d{16}/.test(text)) return JSON.parse(text);
@@ -18,6 +20,7 @@ export function parseOciJson(text: string): unknown {
   return JSON.parse(text, exact as (key: string, value: unknown) => unknown);
 }
 
+/** Returns JSON as UTF-8; bigints become integers. */
 export function encodeOciJson(value: unknown): Uint8Array {
   const text = JSON.stringify(
     value,

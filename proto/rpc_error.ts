@@ -1,9 +1,9 @@
-/** gRPC statuses as errors, and the one table from other errors to them. @module */
+/** gRPC statuses as errors, and the table that maps other errors to them. @module */
 import { create } from "./schema/mod.ts";
 import type { Any } from "./gen/google/protobuf/any_schema.ts";
 import { type Status, StatusSchema } from "./gen/google/rpc/status_schema.ts";
 
-/** gRPC's codes, https://grpc.io/docs/guides/status-codes/. */
+/** Codes of gRPC, https://grpc.io/docs/guides/status-codes/. */
 export enum Code {
   OK = 0,
   Canceled = 1,
@@ -24,7 +24,7 @@ export enum Code {
   Unauthenticated = 16,
 }
 
-/** Why a call failed. `message` is what the peer reads: lower case, no full stop. */
+/** Failure of a call. The peer reads `message`: lower case, no full stop. */
 export class RpcError extends Error {
   override readonly name = "RpcError";
   readonly code: Code;
@@ -39,8 +39,8 @@ export class RpcError extends Error {
   }
 }
 
-// What system calls and Deno's file functions fail with, where a gRPC code says the same. Whatever
-// else goes wrong in the shim is Unknown to a caller, as in Go.
+// Codes of system calls and of Deno's file functions that have an equivalent gRPC code. All other
+// errors are Unknown to a caller, as in Go.
 const CODE_OF_ERRNO: ReadonlyMap<unknown, Code> = new Map([
   ["ENOENT", Code.NotFound],
   ["ESRCH", Code.NotFound],
@@ -62,7 +62,7 @@ const CODE_OF_NAME: ReadonlyMap<unknown, Code> = new Map([
   ["TimeoutError", Code.DeadlineExceeded],
 ]);
 
-/** Makes an RpcError of anything that was thrown. */
+/** Converts anything that was thrown to an RpcError. */
 export function rpcErrorFrom(thrown: unknown): RpcError {
   if (thrown instanceof RpcError) return thrown;
   if (!(thrown instanceof Error)) return new RpcError(Code.Unknown, String(thrown));
@@ -71,6 +71,7 @@ export function rpcErrorFrom(thrown: unknown): RpcError {
   return new RpcError(code, thrown.message, { cause: thrown });
 }
 
+/** Returns the status to send for an error. */
 export function statusOf(error: RpcError): Status {
   return create(StatusSchema, {
     code: error.code,
@@ -79,7 +80,9 @@ export function statusOf(error: RpcError): Status {
   });
 }
 
-/** @returns null for a status that says OK. Codes beyond gRPC's are Unknown. */
+/**
+ * Returns the error of a status, or null if it is OK or absent. Codes that gRPC lacks are Unknown.
+ */
 export function errorOf(status: Status | undefined): RpcError | null {
   if (status === undefined || status.code === Code.OK) return null;
   const code = Code[status.code] === undefined ? Code.Unknown : status.code as Code;

@@ -7,7 +7,7 @@ import { TaskExitSchema } from "./gen/containerd/events/task_schema.ts";
 import { Code, errorOf, RpcError, rpcErrorFrom, statusOf } from "./rpc_error.ts";
 import { timestampFromNanoseconds, timestampToNanoseconds } from "./timestamp.ts";
 
-Deno.test("errors become statuses and errors again", () => {
+Deno.test("errors round-trip through statuses", () => {
   const details = [packAny(ProcessDetailsSchema, { execId: "e" })];
   for (const code of Object.values(Code).filter((value) => typeof value === "number")) {
     const back = errorOf(statusOf(new RpcError(code, "text", { details })));
@@ -20,7 +20,7 @@ Deno.test("errors become statuses and errors again", () => {
   assert.equal(new RpcError(Code.Aborted, "no details").details, undefined);
 });
 
-Deno.test("anything thrown becomes an RpcError", () => {
+Deno.test("rpcErrorFrom converts anything thrown", () => {
   const own = new RpcError(Code.Aborted, "own");
   assert.equal(rpcErrorFrom(own), own);
   const withErrno = Object.assign(new Error("open /x: no such file"), { code: "ENOENT" });
@@ -41,7 +41,7 @@ Deno.test("anything thrown becomes an RpcError", () => {
   assert.equal(rpcErrorFrom(withErrno).cause, withErrno);
 });
 
-Deno.test("an Any is packed under its bare name, and unpacked under any prefix", () => {
+Deno.test("an Any is packed with its bare name, and unpacked with any prefix", () => {
   const any = packAny(TaskExitSchema, { containerId: "c", pid: 3 });
   assert.equal(any.typeUrl, "containerd.events.TaskExit");
   for (const prefix of ["", "type.googleapis.com/", "types.containerd.io/x/"]) {
@@ -55,7 +55,7 @@ Deno.test("an Any is packed under its bare name, and unpacked under any prefix",
   assert.throws(() => unpackAny(TaskExitSchema, { ...any, value: Uint8Array.of(255) }), invalid);
 });
 
-Deno.test("timestamps keep their nanoseconds, before 1970 too", () => {
+Deno.test("timestamps keep their nanoseconds, also before 1970", () => {
   for (const nanoseconds of [0n, 1n, -1n, 1_234_567_890_123_456_789n, -1_500_000_000n]) {
     const timestamp = timestampFromNanoseconds(nanoseconds);
     assert.ok(timestamp.nanos >= 0 && timestamp.nanos < 1e9);

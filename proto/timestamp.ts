@@ -1,11 +1,12 @@
-/** google.protobuf.Timestamp and nanoseconds since 1970, without loss. @module */
+/** google.protobuf.Timestamp from and to nanoseconds since 1970, without loss. @module */
 import { create } from "./schema/mod.ts";
 import { type Timestamp, TimestampSchema } from "./gen/google/protobuf/timestamp_schema.ts";
 
 const SECOND = 1_000_000_000n;
 
+/** Returns the timestamp of a time in nanoseconds since 1970. */
 export function timestampFromNanoseconds(nanoseconds: bigint): Timestamp {
-  // The nanos of times before 1970 count forward, too.
+  // The nanos count forward before 1970, too.
   const nanos = ((nanoseconds % SECOND) + SECOND) % SECOND;
   return create(TimestampSchema, {
     seconds: (nanoseconds - nanos) / SECOND,
@@ -13,16 +14,17 @@ export function timestampFromNanoseconds(nanoseconds: bigint): Timestamp {
   });
 }
 
-/** To the millisecond, as dates are. */
+/** Returns the timestamp of a date, which has milliseconds. */
 export function timestampFromDate(date: Date): Timestamp {
   return timestampFromNanoseconds(BigInt(date.getTime()) * 1_000_000n);
 }
 
-/** Cut to the millisecond. */
+/** Returns the date of a timestamp, rounded down to milliseconds. */
 export function timestampDate(timestamp: Timestamp): Date {
   return new Date(Number(timestamp.seconds) * 1000 + Math.floor(timestamp.nanos / 1e6));
 }
 
+/** Returns the time of a timestamp in nanoseconds since 1970. */
 export function timestampToNanoseconds(timestamp: Timestamp): bigint {
   return timestamp.seconds * SECOND + BigInt(timestamp.nanos);
 }

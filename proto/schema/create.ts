@@ -1,17 +1,17 @@
 import type { AnyMessageSchema, Field, MessageInitShape, MessageShape } from "./types.ts";
 
-/** A message as it is handled here; its type says more. */
+/** A message without its static type. */
 export type Fields = Record<string, unknown>;
 
-/** The value of a oneof, and the field that it is in. */
+/** The value of a oneof and the name of its field. */
 export interface OneofValue {
   case?: string;
   value?: unknown;
 }
 
 /**
- * A message with all its fields: those of `init`, and the default value for the others. Messages in
- * `init` may be plain objects. What is a message already is taken over, not copied.
+ * Returns a message with the fields of `init`, and default values for all others. Messages in
+ * `init` may be plain objects. A value that is already a message is used as it is, not copied.
  */
 export function create<S extends AnyMessageSchema>(
   schema: S,
@@ -40,7 +40,7 @@ export function create<S extends AnyMessageSchema>(
   return made as MessageShape<S>;
 }
 
-/** A message of default values. Fields that know "absent" are absent. */
+/** Returns a message of default values. Fields with presence are absent. */
 export function empty(schema: AnyMessageSchema): Fields {
   const made: Fields = { $typeName: schema.typeName };
   for (const field of schema.fields) {
@@ -52,7 +52,7 @@ export function empty(schema: AnyMessageSchema): Fields {
   return made;
 }
 
-/** The default value of a scalar or enum. */
+/** Returns the default value of a scalar or enum. */
 export function zero(type: Field["type"]): unknown {
   switch (type) {
     case "string":

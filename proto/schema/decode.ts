@@ -3,12 +3,13 @@ import { isPacked, wireOf } from "./encode.ts";
 import type { AnyMessageSchema, Field, MessageShape } from "./types.ts";
 import { Wire, WireReader } from "./wire.ts";
 
-/** Messages in messages, and groups in groups: the peer must not choose how deep our stack gets. */
+/** Limit of nested messages and groups, so that a peer cannot overflow our stack. */
 const DEPTH_MAX = 100;
 
 /**
- * A message from bytes, which may come from anywhere. Unknown fields are passed over.
- * @throws {Error} for bytes that are no such message.
+ * Decodes a message from untrusted bytes. Skips unknown fields.
+ *
+ * @throws {Error} if the bytes are not such a message.
  */
 export function fromBinary<S extends AnyMessageSchema>(
   schema: S,
@@ -17,7 +18,7 @@ export function fromBinary<S extends AnyMessageSchema>(
   return readMessage(schema, bytes, DEPTH_MAX) as MessageShape<S>;
 }
 
-/** Reads into `made`: parts of one message may come one by one. */
+/** Reads into `made`, because a message may come in several parts, which are merged. */
 function readMessage(
   schema: AnyMessageSchema,
   bytes: Uint8Array,
@@ -37,7 +38,7 @@ function readMessage(
 
 function readTag(reader: WireReader): { no: number; wire: number } {
   const tag = reader.uint32();
-  if (tag < 8) throw new Error("field with the number 0");
+  if (tag < 8) throw new Error("field number is 0");
   return { no: tag >>> 3, wire: tag & 7 };
 }
 
@@ -58,7 +59,7 @@ function readField(
   if (wire !== wanted) throw new Error(`field ${field.name} has wire type ${wire}, not ${wanted}`);
   if (field.map) {
     const [key, value] = readEntry(field, reader.bytes(), depth);
-    // Not an assignment, which "__proto__" would make one to something else.
+    // Not an assignment, because the key may be "__proto__".
     Object.defineProperty(made[field.name], key, {
       ...{ value, enumerable: true, configurable: true, writable: true },
     });
@@ -73,7 +74,7 @@ function readField(
   }
 }
 
-/** @param old the message that a further part of it is read into. */
+/** @param old the message to merge a further part into. */
 function readValue(reader: WireReader, { type, of }: Field, old: unknown, depth: number): unknown {
   switch (type) {
     case "message":
@@ -81,7 +82,7 @@ function readValue(reader: WireReader, { type, of }: Field, old: unknown, depth:
     case "string":
       return reader.string();
     case "bytes":
-      // A copy: the bytes around it may be a buffer that is used again.
+      // A copy, because the bytes may be in a buffer that is reused.
       return reader.bytes().slice();
     case "bool": {
       const { low, high } = reader.varint();
@@ -101,7 +102,7 @@ function readValue(reader: WireReader, { type, of }: Field, old: unknown, depth:
   }
 }
 
-/** A map's entry is a message with the fields 1, the key, and 2, the value. */
+/** Reads an entry of a map: a message with the key as field 1 and the value as field 2. */
 function readEntry(field: Field, bytes: Uint8Array, depth: number): [string, unknown] {
   const key: Field = { no: 1, name: "key", type: field.map! };
   const value: Field = {

@@ -16,7 +16,7 @@ const Tree: MessageSchema<any> = message("test.Tree", () => [
 
 const read = (...bytes: number[]) => fromBinary(Tree, Uint8Array.from(bytes));
 
-Deno.test("any bytes are read or refused with an error, and nothing else", () => {
+Deno.test("any bytes are decoded or rejected with an error", () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
     try {
       const tree = fromBinary(Tree, bytes);
@@ -27,7 +27,7 @@ Deno.test("any bytes are read or refused with an error, and nothing else", () =>
   }));
 });
 
-Deno.test("a message that is cut off anywhere is refused, or is a shorter message", () => {
+Deno.test("a truncated message is rejected, or is a shorter message", () => {
   const bytes = toBinary(Tree, create(Tree, { name: "root", sizes: [1, 300], labels: { a: "b" } }));
   for (let length = 0; length < bytes.length; length++) {
     try {
@@ -38,7 +38,7 @@ Deno.test("a message that is cut off anywhere is refused, or is a shorter messag
   }
 });
 
-Deno.test("depth is bounded, for messages and for unknown groups", () => {
+Deno.test("the depth of messages and unknown groups is limited", () => {
   let nested = new Uint8Array(0);
   for (let depth = 0; depth < 99; depth++) nested = prefixed(nested);
   fromBinary(Tree, nested);
@@ -53,7 +53,7 @@ Deno.test("depth is bounded, for messages and for unknown groups", () => {
   }
 });
 
-Deno.test("unknown fields of every wire type are passed over", () => {
+Deno.test("unknown fields of every wire type are skipped", () => {
   const unknown = [0x78, 0x01, 0x79, ...Array(8).fill(0), 0x7a, 0x01, 0xff, 0x7d, 0, 0, 0, 0];
   const group = [0x7b, 0x08, 0x01, 0x7c];
   assert.deepEqual(read(...unknown, ...group, 0x0a, 0x01, 0x61), create(Tree, { name: "a" }));
@@ -62,27 +62,27 @@ Deno.test("unknown fields of every wire type are passed over", () => {
   assert.throws(() => read(0x7e), /field 15 has wire type 6/);
 });
 
-Deno.test("what does not fit is refused", () => {
-  assert.throws(() => read(0x00), /number 0/);
+Deno.test("invalid fields are rejected", () => {
+  assert.throws(() => read(0x00), /field number is 0/);
   assert.throws(() => read(0x08, 0x01), /field name has wire type 0, not 2/);
   assert.throws(() => read(0x0a, 0x01, 0xff), TypeError);
   assert.throws(() => read(0x18, ...Array(10).fill(0xff), 0x01), /varint of more than 10 bytes/);
   assert.throws(() => read(0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f), /ends in the middle/);
 });
 
-Deno.test("parts of one message that come one by one are one message", () => {
+Deno.test("parts of a message are merged", () => {
   const parts = [0x3a, 0x03, 0x0a, 0x01, 0x61, 0x3a, 0x02, 0x18, 0x07];
   assert.deepEqual(read(...parts), create(Tree, { parent: { name: "a", sizes: [7] } }));
 });
 
-Deno.test("a key of a map is only a key", () => {
+Deno.test("a map may have the key __proto__", () => {
   const entry = [0x0a, 9, ...new TextEncoder().encode("__proto__"), 0x12, 0x01, 0x78];
   const { labels } = read(0x22, entry.length, ...entry);
   assert.deepEqual(Object.keys(labels), ["__proto__"]);
   assert.equal(Object.getPrototypeOf(labels), Object.prototype);
 });
 
-Deno.test("a value that does not fit its field is named", () => {
+Deno.test("an error of toBinary names the field", () => {
   const write = (init: unknown) => () => toBinary(Tree, create(Tree, init as never));
   assert.throws(write({ name: 1 }), /test.Tree.name: number instead of string/);
   assert.throws(write({ sizes: [-1] }), /test.Tree.sizes: -1 is not of type uint32/);

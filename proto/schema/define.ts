@@ -1,4 +1,4 @@
-/** What the generated `*_schema.ts` files call. @module */
+/** Functions for the generated `*_schema.ts` files. @module */
 import type { Message } from "@bufbuild/protobuf";
 import type {
   AnyMessageSchema,
@@ -8,7 +8,7 @@ import type {
   ServiceSchemaOf,
 } from "./types.ts";
 
-/** A message type; `fields` is called at the first use, so types may contain themselves. */
+/** Defines a message type. `fields` is called at the first use, so types may contain themselves. */
 export function message<M extends Message>(
   typeName: M["$typeName"],
   fields: () => readonly Field[],
@@ -22,7 +22,7 @@ export function message<M extends Message>(
   };
 }
 
-/** A service by what protobuf-es generated for it (`typeof pb.Task`). */
+/** Defines a service; `G` is the type that protobuf-es generated (`typeof pb.Task`). */
 export function service<G>(
   typeName: string,
   methods: readonly [
@@ -43,7 +43,7 @@ export function service<G>(
   } as unknown as ServiceSchemaOf<G>;
 }
 
-/** An enum as TypeScript makes them: names to numbers and back. */
+/** Defines an enum in the form of TypeScript: names to numbers and back. */
 export function enumeration<E>(values: Readonly<Record<string, number>>): E {
   const names = Object.entries(values).map(([name, number]) => [number, name]);
   return { ...Object.fromEntries(names), ...values } as E;

@@ -12,8 +12,9 @@ const INTEGER_RANGE = {
 } as const;
 
 /**
- * A message as bytes, fields in the order of the .proto file, without those that have their default.
- * @throws {Error} naming the field whose value is of another type or out of its range.
+ * Encodes a message: fields in the order of the .proto file, without those at their default.
+ *
+ * @throws {Error} naming the field, if a value has another type or is out of range.
  */
 export function toBinary<S extends AnyMessageSchema>(
   schema: S,
@@ -31,7 +32,7 @@ export function toBinary<S extends AnyMessageSchema>(
   return writer.finish() as Uint8Array<ArrayBuffer>;
 }
 
-/** What has to be written of a field; undefined: nothing. */
+/** Returns the value to write for a field, or undefined if there is none. */
 function valueOf(field: Field, fields: Fields): unknown {
   if (field.oneof !== undefined) {
     const chosen = fields[field.oneof] as OneofValue | undefined;
@@ -45,7 +46,7 @@ function valueOf(field: Field, fields: Fields): unknown {
 
 function isDefault(value: unknown): boolean {
   if (value instanceof Uint8Array) return value.length === 0;
-  // Minus zero is not the default.
+  // -0 is not the default.
   return value === "" || value === false || value === 0n || Object.is(value, 0);
 }
 
@@ -87,7 +88,7 @@ function writeValue(writer: WireWriter, { type, of }: Field, value: unknown): vo
     case "string":
       return writer.string(checked(value, "string"));
     case "bytes":
-      if (!(value instanceof Uint8Array)) throw new Error("no Uint8Array");
+      if (!(value instanceof Uint8Array)) throw new Error(`${typeof value} instead of Uint8Array`);
       return writer.bytes(value);
     case "bool":
       return writer.varint(checked(value, "boolean") ? 1n : 0n);
@@ -116,20 +117,20 @@ function checked<T extends string | number | boolean>(
   return value as T;
 }
 
-/** Keys of maps are property names in JavaScript. */
+/** Converts a property name back to a key of a map. */
 function keyOf(type: Field["type"], name: string): unknown {
   if (type === "string") return name;
   if (type === "bool") return name === "true";
   return type === "int64" || type === "uint64" ? BigInt(name) : Number(name);
 }
 
-/** The wire type of a single value. */
+/** Returns the wire type of a single value. */
 export function wireOf(type: Field["type"]): number {
   if (type === "string" || type === "bytes" || type === "message") return Wire.Bytes;
   return type === "double" ? Wire.Fixed64 : Wire.Varint;
 }
 
-/** Lists of numbers lie in one piece, as proto3 has it. */
+/** Returns whether a list is packed: in proto3, lists of numbers are. */
 export function isPacked(field: Field): boolean {
   return field.list === true && wireOf(field.type) !== Wire.Bytes;
 }

@@ -1,4 +1,4 @@
-/** Protobuf messages by small tables; see types.ts for why. @module */
+/** Protobuf messages from small tables; types.ts has the reason. @module */
 export { create } from "./create.ts";
 export { fromBinary } from "./decode.ts";
 export { toBinary } from "./encode.ts";

@@ -1,16 +1,17 @@
 /**
- * How a message lies on the wire, as little of it as encoding takes.
+ * Tables that describe messages on the wire, with only what the codec needs.
  *
- * The types of messages are protobuf-es's (`proto/gen/*_pb.ts`, types alone), its descriptors are not
- * used: to build them it parses each .proto file's own description at every start, which cost half of
- * what vminitd needed to get ready. These tables are functions: nothing is made before its first use.
+ * Messages have the types of protobuf-es (`proto/gen/*_pb.ts`, types only). Its descriptors are not
+ * used, because it builds them at every start by parsing a description of each .proto file, which
+ * was half of the time until vminitd was ready. These tables are functions: nothing is made before
+ * its first use.
  *
  * @module
  */
 import type { Message, MessageInitShape as InitOf } from "@bufbuild/protobuf";
 import type { GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 
-/** The scalar types that our .proto files use. */
+/** Scalar types in our .proto files. */
 export type ScalarType =
   | "string"
   | "bytes"
@@ -21,48 +22,48 @@ export type ScalarType =
   | "uint64"
   | "double";
 
-/** One field. `type` is that of an element of a list, and of a value of a map. */
+/** A field. For lists and maps, `type` is that of the elements or values. */
 export interface Field {
   readonly no: number;
-  /** As the message's property is called. */
+  /** Name of the message's property. */
   readonly name: string;
   readonly type: ScalarType | "enum" | "message";
-  /** Of messages. */
+  /** Schema of the messages, if `type` is "message". */
   readonly of?: AnyMessageSchema;
   readonly list?: true;
-  /** The type of a map's keys. */
+  /** Type of a map's keys. */
   readonly map?: ScalarType;
-  /** The oneof that the field is in. */
+  /** Name of the oneof that the field is in. */
   readonly oneof?: string;
-  /** `optional` in the .proto file: absent and zero are two things. */
+  /** `optional` in the .proto file: absent and zero differ. */
   readonly optional?: true;
 }
 
-/** What `create`, `toBinary` and `fromBinary` need to know of the message type `M`. */
+/** Description of the message type `M` for `create`, `toBinary` and `fromBinary`. */
 export interface MessageSchema<M extends Message> {
-  /** With its package. */
+  /** Full name, with the package. */
   readonly typeName: M["$typeName"];
   readonly fields: readonly Field[];
-  /** Types alone: never there. */
+  /** For the type checker only, never set. */
   readonly shape?: M;
 }
 
-// deno-lint-ignore no-explicit-any -- whatever its message is
+// deno-lint-ignore no-explicit-any -- a schema of any message
 export type AnyMessageSchema = MessageSchema<any>;
 
 /** The message that a schema describes. */
 export type MessageShape<S extends AnyMessageSchema> = S extends MessageSchema<infer M> ? M : never;
 
-/** What `create` takes for a schema: any of the fields, messages as plain objects. */
+/** Input of `create` for a schema: any of its fields, messages as plain objects. */
 export type MessageInitShape<S extends AnyMessageSchema> = InitOf<GenMessage<MessageShape<S>>>;
 
-/** One method of a service. */
+/** A method of a service. */
 export interface MethodSchema {
-  /** The service's name, with its package. */
+  /** Full name of the service, with the package. */
   readonly service: string;
-  /** As in the .proto file. */
+  /** Name in the .proto file. */
   readonly name: string;
-  /** As the function is called. */
+  /** Name of the function in clients and implementations. */
   readonly localName: string;
   readonly methodKind: "unary" | "server_streaming" | "client_streaming" | "bidi_streaming";
   readonly input: AnyMessageSchema;
@@ -73,14 +74,14 @@ type SchemaOf<G> = G extends GenMessage<infer M> ? MessageSchema<M> : never;
 
 /** A service; `Methods` gives clients and implementations their types. */
 export interface ServiceSchema<Methods> {
-  /** With its package. */
+  /** Full name, with the package. */
   readonly typeName: string;
   readonly methods: readonly MethodSchema[];
-  /** By the functions' names. */
+  /** Methods by the names of their functions. */
   readonly method: Methods;
 }
 
-/** The schema of a service that protobuf-es has generated the type of. */
+/** Schema of a service, from the type that protobuf-es generated. */
 export type ServiceSchemaOf<G> = G extends GenService<infer Methods> ? ServiceSchema<
     {
       [K in keyof Methods]: {

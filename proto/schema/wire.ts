@@ -1,11 +1,11 @@
 /**
- * Bytes of the protobuf wire format, https://protobuf.dev/programming-guides/encoding. What is read may
- * come from anywhere: every length is checked against what is there.
+ * The protobuf wire format, https://protobuf.dev/programming-guides/encoding. Input is untrusted:
+ * every length is checked against the bytes.
  *
  * @module
  */
 
-/** How a field's value lies on the wire. */
+/** Wire types. */
 export const Wire = { Varint: 0, Fixed64: 1, Bytes: 2, Start: 3, End: 4, Fixed32: 5 } as const;
 
 const VARINT_BYTES_MAX = 10;
@@ -13,7 +13,7 @@ const SCRATCH_BYTES = 256;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Takes values off a message, one after the other. */
+/** Reads the values of a message in order. */
 export class WireReader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -26,7 +26,9 @@ export class WireReader {
     return this.#at >= this.#bytes.length;
   }
 
-  /** The low 64 bits of a varint, as two unsigned halves. @throws {Error} */
+  /**
+   * Reads the low 64 bits of a varint, as two unsigned halves. @throws {Error} if it is too long.
+   */
   varint(): { low: number; high: number } {
     let [low, high] = [0, 0];
     for (let index = 0; index < VARINT_BYTES_MAX; index++) {
@@ -57,18 +59,18 @@ export class WireReader {
     return new DataView(bytes.buffer, bytes.byteOffset).getFloat64(0, true);
   }
 
-  /** A length, and that many bytes: a view, no copy. @throws {Error} when they are not there. */
+  /** Reads a length and that many bytes, as a view. @throws {Error} if the message is shorter. */
   bytes(): Uint8Array {
     const { low, high } = this.varint();
     return this.take(high === 0 ? low : Infinity);
   }
 
-  /** @throws {TypeError} for what is not UTF-8. */
+  /** @throws {TypeError} if it is not UTF-8. */
   string(): string {
     return decoder.decode(this.bytes());
   }
 
-  /** @throws {Error} when they are not there. */
+  /** Reads `count` bytes, as a view. @throws {Error} if the message is shorter. */
   take(count: number): Uint8Array {
     if (count > this.#bytes.length - this.#at) throw new Error("message ends in the middle");
     return this.#bytes.subarray(this.#at, this.#at += count);
@@ -81,7 +83,7 @@ export class WireReader {
   }
 }
 
-/** Puts values one after the other. */
+/** Writes the values of a message in order. */
 export class WireWriter {
   #bytes = new Uint8Array(SCRATCH_BYTES);
   #length = 0;
@@ -90,7 +92,7 @@ export class WireWriter {
     this.varint(BigInt(no * 8 + wire));
   }
 
-  /** Ten bytes where it is negative, as protobuf has it. */
+  /** Writes a varint, which has ten bytes if it is negative. */
   varint(value: bigint): void {
     let rest = BigInt.asUintN(64, value);
     // Numbers are many times faster, and nearly all values are small.
@@ -114,7 +116,7 @@ export class WireWriter {
     this.#length += 8;
   }
 
-  /** The length, and the bytes. */
+  /** Writes the length and the bytes. */
   bytes(value: Uint8Array): void {
     this.varint(BigInt(value.length));
     this.#room(value.length);
@@ -126,7 +128,7 @@ export class WireWriter {
     this.bytes(encoder.encode(value));
   }
 
-  /** All that was written; nothing may be written after it. */
+  /** Returns everything written. Nothing may be written after it. */
   finish(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }

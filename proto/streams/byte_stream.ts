@@ -1,24 +1,30 @@
-/** The one seam between the protocols here and what carries them. @module */
+/** The seam between the protocols and their transports. @module */
 import { Code, RpcError } from "../rpc_error.ts";
 
+/** Options of a read or write. */
 export interface IoOptions {
   signal?: AbortSignal;
 }
 
 /**
- * A connection: bytes in both directions. `FdStream` of ffi/ is one, so are the two ends of
- * `memoryPair()`.
+ * A connection with bytes in both directions. Implemented by `FdStream` of ffi/ and by the two ends
+ * of `memoryPair()`.
  */
 export interface ByteStream {
-  /** Waits for at least one byte and returns how many there are; null at the end. */
+  /** Waits for at least one byte. Returns the number of bytes, or null at the end. */
   read(into: Uint8Array, options?: IoOptions): Promise<number | null>;
-  /** Writes all of it. The bytes must not change until the promise settles. */
+  /** Writes all bytes, which must not change until the promise settles. */
   write(data: Uint8Array, options?: IoOptions): Promise<void>;
-  /** Idempotent; ends pending reads and writes, by null or by an error. */
+  /** Ends pending reads and writes with null or an error. Idempotent. */
   close(): void;
 }
 
-/** @returns false if the stream ended before the first byte. @throws {RpcError} DataLoss after it. */
+/**
+ * Fills `into`.
+ *
+ * @returns false if the stream ended before the first byte.
+ * @throws {RpcError} DataLoss if it ended later.
+ */
 export async function readExactly(
   stream: ByteStream,
   into: Uint8Array,

@@ -1,8 +1,8 @@
 /**
- * How bytes travel on a connection to the guest's stream port, in both directions: frames of a
- * length (u32, big-endian, at most `STREAM_FRAME_BYTES_MAX`) and that many bytes; length 0 is the
- * end. A connection that closes without it was cut off. The receiver of the end closes, because
- * vhost-device-vsock does not pass half-closes on.
+ * Frames on a connection to the guest's stream port, in both directions: a length (u32, big-endian,
+ * at most `STREAM_FRAME_BYTES_MAX`) and that many bytes. Length 0 is the end; a connection that
+ * closes without it was cut off. The receiver of the end closes, because vhost-device-vsock does
+ * not forward half-closes.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { Code, RpcError } from "../rpc_error.ts";
 export const STREAM_FRAME_BYTES_MAX = 65_536;
 const LENGTH_BYTES = 4;
 
-/** Writes frames. One write at a time. */
+/** Writes frames, one write at a time. */
 export class FrameWriter {
   readonly #stream: ByteStream;
   readonly #frame = new Uint8Array(LENGTH_BYTES + STREAM_FRAME_BYTES_MAX);
@@ -24,8 +24,8 @@ export class FrameWriter {
   }
 
   /**
-   * Where the bytes of the next frame may be put, to be sent by `send` without a copy. Of
-   * `STREAM_FRAME_BYTES_MAX` bytes; `write` uses it, too.
+   * Buffer of `STREAM_FRAME_BYTES_MAX` bytes for the next frame, which `send` sends without a copy.
+   * `write` uses it, too.
    */
   get space(): Uint8Array {
     return this.#frame.subarray(LENGTH_BYTES);
@@ -41,7 +41,7 @@ export class FrameWriter {
     await this.#stream.write(this.#frame.subarray(0, LENGTH_BYTES + bytes), options);
   }
 
-  /** Of any size; nothing is sent for an empty chunk. */
+  /** Sends a chunk of any size, as several frames if needed, and none if it is empty. */
   async write(chunk: Uint8Array, options?: IoOptions): Promise<void> {
     for (let sent = 0; sent < chunk.length; sent += STREAM_FRAME_BYTES_MAX) {
       const part = chunk.subarray(sent, sent + STREAM_FRAME_BYTES_MAX);
@@ -50,7 +50,7 @@ export class FrameWriter {
     }
   }
 
-  /** Says that this was all. The receiver answers by closing: see `waitForClose`. Idempotent. */
+  /** Sends the end, which the receiver answers by closing: see `waitForClose`. Idempotent. */
   async end(options?: IoOptions): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
@@ -58,13 +58,13 @@ export class FrameWriter {
   }
 }
 
-/** Reads what a FrameWriter wrote. One read at a time. */
+/** Reads frames, one read at a time. */
 export class FrameReader {
   readonly #stream: ByteStream;
   readonly #buffer = new Uint8Array(STREAM_FRAME_BYTES_MAX + LENGTH_BYTES);
   #start = 0;
   #end = 0;
-  /** Bytes of the current frame that were not handed out yet. */
+  /** Bytes of the current frame that were not returned yet. */
   #left = 0;
   #ended = false;
 
@@ -73,12 +73,14 @@ export class FrameReader {
   }
 
   /**
-   * The next bytes, at least one: a frame or a part of one, because where frames begin says
-   * nothing. They are valid until the next read.
+   * Returns the next bytes, at least one: a frame or a part of one, because frame boundaries have
+   * no meaning. They are valid until the next read.
    *
-   * @returns null at the clean end; the connection has then been closed
-   * @throws {RpcError} DataLoss if the connection was cut off or a frame is too long; the connection
-   *   has then been closed. An abort is thrown as it is, and reading may go on after it.
+   * @returns null at the clean end; the connection is then closed
+   * @throws {RpcError} DataLoss if the connection was cut off or a frame is too long; the
+   * connection
+   *   is then closed
+   * @throws the reason of `signal` if it aborts; reading may go on after it
    */
   async read(options?: IoOptions): Promise<Uint8Array | null> {
     if (this.#left === 0 && !this.#ended) await this.#nextFrame(options);
@@ -127,8 +129,8 @@ export class FrameReader {
 }
 
 /**
- * Waits until the receiver of an end has closed the connection, which says that it has taken
- * everything; then closes this side, too.
+ * Waits until the receiver of an end has closed the connection, which shows that it has read
+ * everything. Then closes this side, too.
  */
 export async function waitForClose(stream: ByteStream, options?: IoOptions): Promise<void> {
   const rest = new Uint8Array(1024);
@@ -138,7 +140,7 @@ export async function waitForClose(stream: ByteStream, options?: IoOptions): Pro
       if (count === null || count === 0) return;
     }
   } catch (error) {
-    // A peer that closes with our bytes unread resets the connection: closed, all the same.
+    // A peer that closes with unread bytes resets the connection, which is closed all the same.
     if (options?.signal?.aborted) throw error;
   } finally {
     stream.close();

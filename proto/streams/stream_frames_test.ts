@@ -19,7 +19,7 @@ const bytes = fc.oneof(
   fc.integer({ min: 0, max: 3 * STREAM_FRAME_BYTES_MAX }).map(pattern),
 );
 
-/** Everything up to the end. */
+/** Reads all bytes up to the end. */
 async function readAll(stream: ByteStream): Promise<Uint8Array> {
   const reader = new FrameReader(stream);
   const chunks = [];
@@ -34,7 +34,7 @@ function same(one: Uint8Array, other: Uint8Array): boolean {
   return one.length === other.length && one.every((byte, index) => byte === other[index]);
 }
 
-Deno.test("bytes arrive as they were sent, however they are cut", async () => {
+Deno.test("frames carry bytes unchanged, however the stream cuts them", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(bytes, { maxLength: 4 }), pieceSizes, async (chunks, sizes) => {
       const wire = sink();
@@ -49,7 +49,7 @@ Deno.test("bytes arrive as they were sent, however they are cut", async () => {
   );
 });
 
-Deno.test("have the form that is written down", async () => {
+Deno.test("frames have the documented format", async () => {
   const wire = sink();
   const writer = new FrameWriter(wire);
   await writer.write(Uint8Array.of(7, 8));
@@ -62,7 +62,7 @@ Deno.test("have the form that is written down", async () => {
   assert.equal(writer.space.length, STREAM_FRAME_BYTES_MAX);
 });
 
-Deno.test("none is longer than the limit, none comes after the end", async () => {
+Deno.test("no frame is over the limit, and none follows the end", async () => {
   const wire = sink();
   const writer = new FrameWriter(wire);
   await writer.write(new Uint8Array(STREAM_FRAME_BYTES_MAX + 1));
@@ -75,7 +75,7 @@ Deno.test("none is longer than the limit, none comes after the end", async () =>
   await assert.rejects(writer.write(Uint8Array.of(1)), TypeError);
 });
 
-Deno.test("a connection cut off anywhere is a loss of data, and what came is kept", async () => {
+Deno.test("a connection that is cut off fails with DataLoss after the bytes that arrived", async () => {
   const wire = sink();
   const writer = new FrameWriter(wire);
   await writer.write(Uint8Array.of(1, 2, 3));
@@ -98,7 +98,7 @@ Deno.test("a connection cut off anywhere is a loss of data, and what came is kep
   }
 });
 
-Deno.test("lengths over the limit are refused", async () => {
+Deno.test("a length over the limit fails with DataLoss", async () => {
   const over = fc.integer({ min: STREAM_FRAME_BYTES_MAX + 1, max: 0xffff_ffff });
   await fc.assert(fc.asyncProperty(over, pieceSizes, async (value, sizes) => {
     const source = streamOf(
@@ -112,7 +112,7 @@ Deno.test("lengths over the limit are refused", async () => {
   }));
 });
 
-Deno.test("any bytes are data, an end, or a loss", async () => {
+Deno.test("any bytes are data, an end, or a DataLoss", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), pieceSizes, async (rubbish, sizes) => {
       const source = streamOf(rubbish, sizes);
@@ -122,7 +122,7 @@ Deno.test("any bytes are data, an end, or a loss", async () => {
   );
 });
 
-Deno.test("what comes after the end is nobody's, and the end stays the end", async () => {
+Deno.test("bytes after the end are ignored", async () => {
   const reader = new FrameReader(
     streamOf(concatenate([lengthField(0), lengthField(1), lengthField(1)])),
   );
@@ -130,7 +130,7 @@ Deno.test("what comes after the end is nobody's, and the end stays the end", asy
   assert.equal(await reader.read(), null);
 });
 
-Deno.test("an aborted read loses nothing", async () => {
+Deno.test("an aborted read loses no bytes", async () => {
   const [near, far] = memoryPair();
   const reader = new FrameReader(near);
   const abort = new AbortController();
@@ -144,7 +144,7 @@ Deno.test("an aborted read loses nothing", async () => {
   assert.equal(await reader.read(), null);
 });
 
-Deno.test("the sender hears that all was taken", async () => {
+Deno.test("waitForClose resolves when the receiver has read everything", async () => {
   const [near, far] = memoryPair();
   const writer = new FrameWriter(near);
   const sent = pattern(1_000_000);

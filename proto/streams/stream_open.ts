@@ -1,7 +1,7 @@
 /**
- * How a connection to the guest's stream port begins. The host sends the stream's id behind its
- * length (u32, big-endian); the guest answers 0, or 1 and a text of the same form that says why
- * not, and closes. Frames follow: stream_frames.ts.
+ * The handshake on a connection to the guest's stream port. The host sends the length of the
+ * stream's id (u32, big-endian) and the id. The guest answers 0, or 1 and a reason in the same
+ * form, and closes. Frames follow: stream_frames.ts.
  *
  * @module
  */
@@ -16,10 +16,10 @@ const ACCEPTED = 0;
 const REFUSED = 1;
 
 /**
- * The host's side. The connection is closed if this throws.
+ * Opens a stream, on the host. Closes the connection if it throws.
  *
- * @throws {RpcError} NotFound with the guest's reason if it refuses; DataLoss if it answers
- *   nothing, or nothing that makes sense; InvalidArgument if the id is none
+ * @throws {RpcError} NotFound with the guest's reason if the guest refuses; DataLoss if there is no
+ *   valid answer; InvalidArgument if `id` is invalid
  */
 export async function openStream(
   stream: ByteStream,
@@ -46,12 +46,12 @@ export async function openStream(
 }
 
 /**
- * The guest's side.
+ * Accepts a stream, in the guest.
  *
- * @param known true accepts the id; false or a text refuses it, the text being the reason; it may
- *   take its time
- * @returns the id, or null if there is nothing to be had from this connection; it is then closed
- * @throws what `known` throws and why `signal` was aborted, nothing else; the connection is closed
+ * @param known returns true to accept the id; false, or a reason, to refuse it
+ * @returns the id, or null if it was refused or the peer is gone; the connection is then closed
+ * @throws what `known` throws, or the reason of `signal`, and nothing else; the connection is then
+ *   closed
  */
 export async function acceptStream(
   stream: ByteStream,
@@ -72,7 +72,7 @@ export async function acceptStream(
   }
 }
 
-/** Null if the peer is gone. */
+/** Returns null if the peer is gone. */
 async function attempt<T>(io: Promise<T>, options?: IoOptions): Promise<T | null> {
   try {
     return await io;
@@ -95,7 +95,7 @@ async function refusalOf(
 
 type Verdict = boolean | string;
 
-/** In place of a text that is longer than it may be, or empty. */
+/** Stands for a text that is empty or too long. */
 interface BadLength {
   length: number;
 }

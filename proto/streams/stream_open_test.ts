@@ -9,7 +9,7 @@ import { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./stream_open.ts"
 
 const text = new TextEncoder();
 
-Deno.test("open: the guest is asked for the id and agrees", async () => {
+Deno.test("openStream resolves when the guest accepts the id", async () => {
   const id = fc.stringMatching(/^[A-Za-z0-9._:/-]{1,256}$/);
   await fc.assert(fc.asyncProperty(id, async (wanted) => {
     const [host, guest] = memoryPair();
@@ -18,13 +18,13 @@ Deno.test("open: the guest is asked for the id and agrees", async () => {
       openStream(host, wanted),
     ]);
     assert.equal(accepted, wanted);
-    // The connection is open, and nothing of it was swallowed.
+    // The connection is open and has lost no byte.
     await new FrameWriter(guest).write(Uint8Array.of(5));
     assert.deepEqual([...(await new FrameReader(host).read())!], [5]);
   }));
 });
 
-Deno.test("open: the guest says why not", async () => {
+Deno.test("openStream fails with the guest's reason", async () => {
   const cases: [verdict: boolean | string, message: RegExp][] = [
     [false, /refused stream c1\/init\/stdout: unknown stream c1\/init\/stdout$/],
     ["taken", /: taken$/],
@@ -43,7 +43,7 @@ Deno.test("open: the guest says why not", async () => {
   }
 });
 
-Deno.test("open: what is no id is not sent", async () => {
+Deno.test("openStream does not send an invalid id", async () => {
   for (const id of ["", "a b", "ä", "a\n", "x".repeat(STREAM_ID_BYTES_MAX + 1)]) {
     const [host, guest] = memoryPair();
     await assert.rejects(
@@ -54,7 +54,7 @@ Deno.test("open: what is no id is not sent", async () => {
   }
 });
 
-Deno.test("open: a guest that answers anything else loses the connection", async () => {
+Deno.test("openStream closes the connection after an invalid answer", async () => {
   const answers = [[], [2], [255], [1], [1, 0, 0], [1, 0, 0, 0, 0], [1, 0, 0, 4, 1], [
     1,
     0,
@@ -74,7 +74,7 @@ Deno.test("open: a guest that answers anything else loses the connection", async
   }
 });
 
-Deno.test("accept: bad ids are refused without asking, and the connection is closed", async () => {
+Deno.test("acceptStream refuses an invalid id without asking, and closes the connection", async () => {
   const cases: [request: Uint8Array, reason: RegExp][] = [
     [lengthField(0), /length 0 is not 1 to 256/],
     [lengthField(257), /length 257/],
@@ -94,7 +94,7 @@ Deno.test("accept: bad ids are refused without asking, and the connection is clo
   }
 });
 
-Deno.test("accept: any bytes, in any pieces, are an id or nothing", async () => {
+Deno.test("acceptStream takes any bytes in any pieces for an id or nothing", async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), pieceSizes, async (rubbish, sizes) => {
       const source = { ...streamOf(rubbish, sizes), write: () => Promise.resolve() };
@@ -105,7 +105,7 @@ Deno.test("accept: any bytes, in any pieces, are an id or nothing", async () => 
   );
 });
 
-Deno.test("accept: a peer that goes away is nothing to throw about; bugs and aborts are", async () => {
+Deno.test("acceptStream returns null for a peer that hangs up, and throws bugs and aborts", async () => {
   const request = concatenate([lengthField(2), text.encode("id")]);
   for (let cut = 0; cut < request.length; cut++) {
     const source = streamOf(

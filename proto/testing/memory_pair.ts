@@ -1,10 +1,13 @@
-/** Two connected byte streams without a kernel between them, for tests. @module */
+/** Two connected byte streams in memory, for tests. @module */
 import type { ByteStream, IoOptions } from "../streams/byte_stream.ts";
 
-// Like a socket's buffer: a writer waits when the reader does not keep up.
+// Like a socket buffer: a writer waits if its reader does not keep up.
 const CAPACITY_BYTES = 64 * 1024;
 
-/** Two ends of one connection. Closing an end gives the other one null after what was written. */
+/**
+ * Returns the two ends of a connection. After one is closed, the other reads what was written, then
+ * null.
+ */
 export function memoryPair(): [ByteStream, ByteStream] {
   const [there, back] = [new Pipe(), new Pipe()];
   return [new End(back, there), new End(there, back)];
@@ -39,7 +42,7 @@ class Pipe {
   #bytes = 0;
   #readerClosed = false;
   #writerClosed = false;
-  /** Resolved and replaced at every change of state. */
+  /** Resolved and replaced at each change of state. */
   #change = Promise.withResolvers<void>();
 
   async read(into: Uint8Array, signal?: AbortSignal): Promise<number | null> {
@@ -109,11 +112,11 @@ class Pipe {
   }
 }
 
-/** What a write to a closed connection fails with; `code` as of a system call. */
+/** Error of a write to a closed connection, with the `code` of a system call. */
 class BrokenPipe extends Error {
   readonly code = "EPIPE";
 
   constructor() {
-    super("the connection is closed");
+    super("connection is closed");
   }
 }

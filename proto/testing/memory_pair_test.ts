@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { memoryPair } from "./memory_pair.ts";
 import { concatenate, pattern } from "./test_streams.ts";
 
-Deno.test("bytes go both ways, in order, and are not shared with the writer", async () => {
+Deno.test("bytes go both ways in order and are copied from the writer", async () => {
   const [one, other] = memoryPair();
   const sent = Uint8Array.of(1, 2, 3);
   await one.write(sent);
@@ -34,7 +34,7 @@ Deno.test("a writer waits for its reader", async () => {
   assert.deepEqual(concatenate(chunks), sent);
 });
 
-Deno.test("after a close the peer reads the rest and the end; writes fail", async () => {
+Deno.test("after close the peer reads the rest and then null, and writes fail", async () => {
   const [one, other] = memoryPair();
   const pending = one.read(new Uint8Array(1));
   await one.write(Uint8Array.of(1));

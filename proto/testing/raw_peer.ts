@@ -1,6 +1,4 @@
-/** A peer that says what a test tells it to say, for tests. @module */
-import { fromBinary, type MessageInitShape, toBinary } from "../schema/mod.ts";
-import { create } from "../schema/mod.ts";
+import { create, fromBinary, type MessageInitShape, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../streams/byte_stream.ts";
 import { RequestSchema, type Response, ResponseSchema } from "../gen/ttrpc/request_schema.ts";
 import {
@@ -11,6 +9,7 @@ import {
   MessageType,
 } from "../ttrpc/message.ts";
 
+/** A TTRPC peer that sends any messages, for tests. */
 export class RawPeer {
   readonly stream: ByteStream;
   readonly #reader: MessageReader;
@@ -24,11 +23,11 @@ export class RawPeer {
     return this.#reader.next();
   }
 
-  /** The next message, which has to be a response. */
+  /** Reads the next message, which must be a response. */
   async response(): Promise<{ streamId: number; response: Response }> {
     const message = await this.next();
     if (message?.header.type !== MessageType.Response) {
-      throw new Error(`not a response: ${Deno.inspect(message)}`);
+      throw new Error(`message is not a response: ${Deno.inspect(message)}`);
     }
     const response = fromBinary(ResponseSchema, message.payload!);
     return { streamId: message.header.streamId, response };

@@ -1,14 +1,14 @@
-/** Byte streams that behave badly on purpose, for tests. @module */
+/** Byte streams that cut or fail, for tests. @module */
 import fc from "fast-check";
 import type { ByteStream, IoOptions } from "../streams/byte_stream.ts";
 
-/** Sizes into which a stream is cut; used in turn, over and over. */
+/** Sizes of the pieces of a stream, used in turn. */
 export const pieceSizes: fc.Arbitrary<number[]> = fc.array(
   fc.oneof(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 200_000 })),
   { minLength: 1, maxLength: 8 },
 );
 
-/** A stream that gives these bytes in pieces of these sizes and then ends, or fails. */
+/** Returns a stream of `bytes` in pieces of `sizes`, which then ends, or fails with `failure`. */
 export function streamOf(
   bytes: Uint8Array,
   sizes: readonly number[] = [bytes.length],
@@ -35,7 +35,7 @@ export function streamOf(
   };
 }
 
-/** Collects what is written to it. */
+/** Returns a stream that collects what is written to it. */
 export function sink(): ByteStream & { bytes: () => Uint8Array; closed: boolean } {
   const chunks: Uint8Array[] = [];
   return {
@@ -43,7 +43,7 @@ export function sink(): ByteStream & { bytes: () => Uint8Array; closed: boolean 
     closed: false,
     read: () => Promise.reject(new Error("nobody reads here")),
     async write(data: Uint8Array, _options?: IoOptions): Promise<void> {
-      // A copy taken late shows a writer that does not leave the bytes alone until then.
+      // A late copy reveals a writer that changes the bytes too early.
       await Promise.resolve();
       chunks.push(data.slice());
     },
@@ -53,6 +53,7 @@ export function sink(): ByteStream & { bytes: () => Uint8Array; closed: boolean 
   };
 }
 
+/** Joins chunks. */
 export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
   let position = 0;
@@ -63,7 +64,7 @@ export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-/** Bytes that repeat late, so that a piece in the wrong place shows. */
+/** Returns bytes that repeat late, so that a misplaced piece shows. */
 export function pattern(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (index * 7 + (index >> 8) * 13) & 0xff);
 }

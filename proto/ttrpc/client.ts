@@ -1,4 +1,4 @@
-/** Clients typed by the services' descriptors. @module */
+/** Clients with the types of their services. @module */
 import { messageOf } from "../../base/mod.ts";
 import {
   type AnyMessageSchema,
@@ -19,10 +19,11 @@ import { pairsOf } from "./metadata.ts";
 import { ResponseStream } from "./response_stream.ts";
 import type { AnyService, MethodsOf } from "./service.ts";
 
+/** Options of one call. */
 export interface CallOptions {
-  /** Abandons the call: TTRPC has no way to tell the server. */
+  /** Abandons the call. The server is not told, because TTRPC has no message for it. */
   signal?: AbortSignal;
-  /** After it the call fails with DeadlineExceeded; the server is told, too. */
+  /** Time until the call fails with DeadlineExceeded. The server gets it, too. */
   timeoutMs?: number;
   metadata?: ReadonlyMap<string, readonly string[]>;
 }
@@ -41,13 +42,14 @@ type MethodCall<M> = M extends {
 
 /**
  * One function per method. Unary ones reject with an RpcError. Streaming ones send their request at
- * once and throw an RpcError from the iteration; leaving the loop abandons the call. Responses that
- * nobody takes pile up to a limit, and then the stream fails with ResourceExhausted.
+ * once and throw an RpcError from the iteration; leaving the loop abandons the call. Unread
+ * responses queue up to a limit, beyond which the stream fails with ResourceExhausted.
  */
 export type Client<S extends AnyService> = {
   [K in keyof MethodsOf<S>]: MethodCall<MethodsOf<S>[K]>;
 };
 
+/** Returns a client of a service on a connection. */
 export function createClient<S extends AnyService>(
   service: S,
   connection: TtrpcConnection,
@@ -74,7 +76,9 @@ async function unary(
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   const receive = (header: Header, payload: Uint8Array) => {
     if (header.type === MessageType.Response) resolve(payload);
-    else reject(new RpcError(Code.Internal, `message of type ${header.type} instead of response`));
+    else {reject(
+        new RpcError(Code.Internal, `expected a response, got a message of type ${header.type}`),
+      );}
   };
   const stopWatching = watch(options, reject);
   let drop = () => {};
@@ -124,7 +128,9 @@ function envelope(
   };
 }
 
-/** The message in a response; null if there is none. @throws {RpcError} what the server answered. */
+/**
+ * Returns the message of a response, or null if it is empty. @throws {RpcError} the server's error.
+ */
 function decodeResponse(
   method: MethodSchema,
   payload: Uint8Array,
@@ -149,7 +155,7 @@ function assertWanted(options: CallOptions): void {
   if ((options.timeoutMs ?? 1) <= 0) throw deadlineExceeded();
 }
 
-/** Calls back when the caller's time or patience is over. @returns how to stop that. */
+/** Calls `over` at the deadline, or if the signal aborts. @returns a function that stops it. */
 function watch(options: CallOptions, over: (error: RpcError) => void): () => void {
   const { signal, timeoutMs } = options;
   const abort = () => over(canceled(signal?.reason));

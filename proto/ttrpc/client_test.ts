@@ -15,7 +15,7 @@ import { Flag, MessageType } from "./message.ts";
 
 const EMPTY = new Uint8Array(0);
 
-/** A client, and the raw end of its connection. */
+/** Returns a client and the raw end of its connection. */
 function call() {
   const [near, far] = memoryPair();
   const connection = new TtrpcConnection(near);
@@ -31,7 +31,7 @@ function call() {
   };
 }
 
-Deno.test("unary requests have odd ids that go up, and no flags; streams are closed", async () => {
+Deno.test("requests have increasing odd ids; unary ones no flags, streams RemoteClosed", async () => {
   await using client = call();
   const answers = [client.tasks.start({ id: "a" }), client.tasks.pause({})];
   client.system.events({});
@@ -46,7 +46,7 @@ Deno.test("unary requests have odd ids that go up, and no flags; streams are clo
   await Promise.all(answers);
 });
 
-Deno.test("an answer over the limit closes the connection before its bytes come", async () => {
+Deno.test("an answer over the limit closes the connection before its bytes arrive", async () => {
   await using client = call();
   const answer = client.tasks.start({});
   await client.peer.next();
@@ -58,7 +58,7 @@ Deno.test("an answer over the limit closes the connection before its bytes come"
   assert.equal(await client.peer.next(), null);
 });
 
-Deno.test("an answer that was cut off fails the call", async () => {
+Deno.test("a truncated answer fails the call", async () => {
   await using client = call();
   const answer = client.tasks.start({});
   await client.peer.header(100, 1, MessageType.Response);
@@ -66,7 +66,7 @@ Deno.test("an answer that was cut off fails the call", async () => {
   await assert.rejects(answer, isRpcError(Code.Unavailable, /cut off/));
 });
 
-Deno.test("an answer that is none fails its call alone", async () => {
+Deno.test("an invalid answer fails only its own call", async () => {
   await using client = call();
   const calls = [client.tasks.start({}), client.tasks.start({}), client.tasks.start({})];
   await client.peer.send(1, MessageType.Response, 0, Uint8Array.of(0xff));
@@ -80,7 +80,7 @@ Deno.test("an answer that is none fails its call alone", async () => {
   await next;
 });
 
-Deno.test("codes that gRPC does not have are Unknown, and OK is no error", async () => {
+Deno.test("codes that gRPC lacks are Unknown, and OK is not an error", async () => {
   await using client = call();
   const calls = [client.tasks.pause({}), client.tasks.pause({})];
   await client.peer.respond(1, { status: { code: 4711, message: "what" } });
@@ -89,7 +89,7 @@ Deno.test("codes that gRPC does not have are Unknown, and OK is no error", async
   await calls[1]!;
 });
 
-Deno.test("answers to calls that are not there are passed over", async () => {
+Deno.test("answers to unknown calls are ignored", async () => {
   await using client = call();
   for (const streamId of [0, 2, 1, 99, 0xffff_ffff]) await client.peer.respond(streamId, {});
   await client.peer.send(7, MessageType.Data, 0, Uint8Array.of(1));
@@ -119,7 +119,7 @@ Deno.test("a stream may end with its last data, or with a response", async () =>
   }
 });
 
-Deno.test("rubbish on a stream ends that stream", async () => {
+Deno.test("garbage on a stream ends only that stream", async () => {
   await using client = call();
   const events = client.system.events({})[Symbol.asyncIterator]();
   await client.peer.send(1, MessageType.Data, 0, Uint8Array.of(0xff));
@@ -128,7 +128,7 @@ Deno.test("rubbish on a stream ends that stream", async () => {
   assert.equal((await events.next()).done, true);
 });
 
-Deno.test("a stream is bounded in bytes, too", async () => {
+Deno.test("the queue of a stream is limited in bytes, too", async () => {
   await using client = call();
   const events = client.system.events({})[Symbol.asyncIterator]();
   const megabyte = new Uint8Array(MIB);
@@ -146,7 +146,7 @@ Deno.test("a stream is bounded in bytes, too", async () => {
   });
 });
 
-Deno.test("survives any bytes; every call settles", async () => {
+Deno.test("every call settles whatever bytes arrive", async () => {
   await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (bytes) => {
     const [near] = memoryPair();
     const connection = new TtrpcConnection({

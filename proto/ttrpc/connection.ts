@@ -1,4 +1,4 @@
-/** The calling side of TTRPC: one connection, any number of calls at the same time. @module */
+/** The client side of TTRPC: one connection with any number of concurrent calls. @module */
 import { messageOf } from "../../base/mod.ts";
 import { create, type MessageInitShape, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../streams/byte_stream.ts";
@@ -15,15 +15,15 @@ import {
 
 const STREAM_ID_MAX = 0xffff_ffff;
 
-/** What a call does with what comes for it. Neither function may throw. */
+/** Receives the messages of a call. Neither function may throw. */
 export interface Receiver {
   receive(header: Header, payload: Uint8Array): void;
   fail(error: RpcError): void;
 }
 
-/** Owns the stream, and closes it. Made into clients by `createClient`. */
+/** A connection for `createClient`. Owns the stream, and closes it. */
 export class TtrpcConnection {
-  /** Resolves when the connection has ended, whoever ended it; never rejects. */
+  /** Resolves when either side has closed the connection; never rejects. */
   readonly closed: Promise<void>;
   readonly #stream: ByteStream;
   readonly #writer: MessageWriter;
@@ -42,7 +42,7 @@ export class TtrpcConnection {
     );
   }
 
-  /** Idempotent. Calls that are under way, and all later ones, fail with Unavailable. */
+  /** Closes the connection. Pending and later calls fail with Unavailable. Idempotent. */
   close(reason: unknown = "closed"): void {
     if (this.#end !== null) return;
     const why = `connection: ${messageOf(reason)}`;
@@ -54,9 +54,9 @@ export class TtrpcConnection {
   }
 
   /**
-   * Sends a request; for `createClient`. Messages are sent in the order of the calls.
+   * Sends a request, for `createClient`. Messages are sent in the order of the calls.
    *
-   * @returns the function that drops the receiver; what still comes for it is thrown away
+   * @returns a function that removes the receiver; later messages for it are dropped
    * @throws {RpcError} Unavailable if the connection is closed; ResourceExhausted if the request is
    *   over the limit
    */
@@ -85,7 +85,7 @@ export class TtrpcConnection {
       const message = await reader.next();
       if (message === null) return;
       if (message.payload === null) throw tooLong(message.header.length);
-      // Nobody there: the call was abandoned before its answer came.
+      // Without a receiver the call was abandoned before its answer came.
       this.#receivers.get(message.header.streamId)?.receive(message.header, message.payload);
     }
   }

@@ -1,5 +1,5 @@
 /**
- * TTRPC's frames, https://github.com/containerd/ttrpc/blob/main/PROTOCOL.md: a header of 10 bytes
+ * Frames of TTRPC, https://github.com/containerd/ttrpc/blob/main/PROTOCOL.md: a header of 10 bytes
  * (length, stream id, type, flags; big-endian) and that many bytes of data.
  *
  * @module
@@ -8,29 +8,29 @@ import { MIB } from "../../base/mod.ts";
 import { type ByteStream, readExactly } from "../streams/byte_stream.ts";
 import { Code, RpcError } from "../rpc_error.ts";
 
-/** Of the data of one message. What is longer is refused, on both sides of both directions. */
+/** Limit of the data of a message. Sender and receiver reject longer messages. */
 export const MESSAGE_BYTES_MAX = 4 * MIB;
 export const HEADER_BYTES = 10;
 const BUFFER_BYTES = 64 * 1024;
 
 export const MessageType = { Request: 1, Response: 2, Data: 3 } as const;
 
-/** Seen from the receiver: RemoteClosed says that the sender will send no more. */
+/** Flags, from the receiver's view: with RemoteClosed the sender sends no more. */
 export const Flag = { RemoteClosed: 1, RemoteOpen: 2, NoData: 4 } as const;
 
 export interface Header {
   /** Bytes of data after the header. */
   length: number;
   streamId: number;
-  /** A `MessageType`, or a number of the future. */
+  /** A `MessageType`, or a number of a later version. */
   type: number;
-  /** Or-ed from `Flag`. */
+  /** Bits of `Flag`. */
   flags: number;
 }
 
 export interface Message {
   header: Header;
-  /** Owned by whoever gets the message. Null: longer than the limit, and still to be read. */
+  /** Owned by the receiver of the message. Null if it is over the limit, and still to be read. */
   payload: Uint8Array | null;
 }
 
@@ -52,11 +52,11 @@ export function decodeHeader(from: Uint8Array): Header {
   };
 }
 
-/** Cuts a byte stream into messages. One reader a stream, one `next` at a time. */
+/** Splits a byte stream into messages. One reader per stream, one `next` at a time. */
 export class MessageReader {
   readonly #stream: ByteStream;
-  // What was read and not yet used is #buffer[#start..#end]. Payloads are copied out of it once:
-  // decoded messages keep views of the bytes they were decoded from.
+  // #buffer[#start..#end] was read and not used yet. Payloads are copied out of it, because decoded
+  // messages keep views of their bytes.
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #start = 0;
   #end = 0;
@@ -66,10 +66,11 @@ export class MessageReader {
   }
 
   /**
-   * A message without a payload has to be followed by `discard`, or be the last that is read.
+   * Reads the next message. After one without a payload, call `discard` before reading on.
    *
    * @returns null if the stream ended between two messages
-   * @throws {RpcError} DataLoss if it ended within one; what the stream's read throws
+   * @throws {RpcError} DataLoss if it ended within one
+   * @throws what the stream's read throws
    */
   async next(): Promise<Message | null> {
     while (this.#end - this.#start < HEADER_BYTES) {
@@ -83,7 +84,7 @@ export class MessageReader {
     return { header, payload: await this.#payload(header.length) };
   }
 
-  /** Passes over the data of a message that is too long, without keeping it. */
+  /** Skips the data of a message that is too long. */
   async discard(length: number): Promise<void> {
     let left = length;
     for (;;) {
@@ -122,7 +123,7 @@ function cutOff(length: number): RpcError {
   return new RpcError(Code.DataLoss, `connection cut off within a message of ${length} bytes`);
 }
 
-/** Writes whole messages, one after the other, in the order of the calls. */
+/** Writes whole messages in the order of the calls. */
 export class MessageWriter {
   readonly #stream: ByteStream;
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
@@ -134,11 +135,12 @@ export class MessageWriter {
   }
 
   /**
-   * Resolves when the stream has taken all of it. There is no way to abort it: half a message would
-   * be the end of the connection.
+   * Writes a message. Resolves when the stream has taken all of it. It cannot be aborted, because
+   * half a message would break the connection.
    *
-   * @throws {RpcError} ResourceExhausted if the payload is over the limit (the connection is still
-   *   good); otherwise what the stream's write threw (it is not)
+   * @throws {RpcError} ResourceExhausted if the payload is over the limit; the connection stays
+   * usable
+   * @throws what the stream's write throws; the connection is then broken
    */
   async write(
     streamId: number,
@@ -175,7 +177,9 @@ export class MessageWriter {
   }
 }
 
-/** @throws {RpcError} ResourceExhausted if a message's data would be over the limit. */
+/**
+ * @throws {RpcError} ResourceExhausted if a message of `length` bytes of data is over the limit.
+ */
 export function assertMessageLength(length: number): void {
   if (length <= MESSAGE_BYTES_MAX) return;
   throw tooLong(length);

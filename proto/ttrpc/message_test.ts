@@ -34,7 +34,7 @@ Deno.test("a header is ten bytes, big-endian", () => {
   assert.deepEqual([...bytes], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 
-Deno.test("any header survives encoding", () => {
+Deno.test("headers round-trip", () => {
   fc.assert(fc.property(header, (wanted) => {
     const bytes = new Uint8Array(HEADER_BYTES);
     encodeHeader(wanted, bytes);
@@ -42,12 +42,12 @@ Deno.test("any header survives encoding", () => {
   }));
 });
 
-Deno.test("messages arrive as they were sent, however the stream cuts them", async () => {
+Deno.test("messages arrive unchanged, however the stream cuts them", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(message, { maxLength: 6 }), pieceSizes, async (messages, sizes) => {
       const wire = sink();
       const writer = new MessageWriter(wire);
-      // All at once: the writer has to keep them apart and in order.
+      // Concurrently: the writer must keep them whole and in order.
       await Promise.all(
         messages.map((m) => writer.write(m.streamId, m.type, m.flags, m.payload)),
       );
@@ -63,7 +63,7 @@ Deno.test("messages arrive as they were sent, however the stream cuts them", asy
   );
 });
 
-Deno.test("payloads stay as they are while the reader goes on", async () => {
+Deno.test("payloads do not change while the reader reads on", async () => {
   const wire = sink();
   const writer = new MessageWriter(wire);
   await writer.write(1, 1, 0, Uint8Array.of(1, 2, 3));
@@ -74,7 +74,7 @@ Deno.test("payloads stay as they are while the reader goes on", async () => {
   assert.deepEqual([...first!.payload!], [1, 2, 3]);
 });
 
-Deno.test("a stream that ends within a message is a loss of data, at every byte", async () => {
+Deno.test("a stream that ends within a message fails with DataLoss, at every byte", async () => {
   const wire = sink();
   await new MessageWriter(wire).write(1, 1, 0, Uint8Array.of(1, 2, 3));
   const whole = wire.bytes();
@@ -86,7 +86,7 @@ Deno.test("a stream that ends within a message is a loss of data, at every byte"
   }
 });
 
-Deno.test("any header is either followed by its bytes or reported as too long", async () => {
+Deno.test("a message is read with its bytes, or reported as too long", async () => {
   await fc.assert(fc.asyncProperty(header, pieceSizes, async (wanted, sizes) => {
     const bytes = new Uint8Array(HEADER_BYTES);
     encodeHeader(wanted, bytes);
@@ -102,7 +102,7 @@ Deno.test("any header is either followed by its bytes or reported as too long", 
   }));
 });
 
-Deno.test("a message that is too long is passed over, and the next one is read", async () => {
+Deno.test("a message that is too long is skipped, and the next one is read", async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 100_000 }), pieceSizes, async (over, sizes) => {
       const tooLong = MESSAGE_BYTES_MAX + over;
@@ -125,7 +125,7 @@ Deno.test("a message that is too long is passed over, and the next one is read",
   );
 });
 
-Deno.test("the longest payload goes through, one byte more is refused and breaks nothing", async () => {
+Deno.test("the longest payload is written, and one byte more is rejected and breaks nothing", async () => {
   const wire = sink();
   const writer = new MessageWriter(wire);
   const longest = pattern(MESSAGE_BYTES_MAX);
@@ -141,7 +141,7 @@ Deno.test("the longest payload goes through, one byte more is refused and breaks
   assert.equal(await reader.next(), null);
 });
 
-Deno.test("after a failed write all later ones fail, for the stream may hold half a message", async () => {
+Deno.test("after a failed write all later ones fail, because half a message may be written", async () => {
   let fail = true;
   const writer = new MessageWriter({
     ...sink(),

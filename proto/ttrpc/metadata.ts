@@ -1,10 +1,11 @@
-/** Key-value pairs that travel beside a request. @module */
+/** Key-value pairs of a request. @module */
 import type { MessageInitShape } from "../schema/mod.ts";
 import type { KeyValue, KeyValueSchema } from "../gen/ttrpc/request_schema.ts";
 
 /** Keys are lower case; each may have several values. */
 export type Metadata = Map<string, string[]>;
 
+/** Returns the metadata of a request. */
 export function metadataFrom(pairs: readonly KeyValue[]): Metadata {
   const metadata: Metadata = new Map();
   for (const { key, value } of pairs) {
@@ -15,6 +16,7 @@ export function metadataFrom(pairs: readonly KeyValue[]): Metadata {
   return metadata;
 }
 
+/** Returns the pairs to send for metadata. */
 export function pairsOf(
   metadata: ReadonlyMap<string, readonly string[]>,
 ): MessageInitShape<typeof KeyValueSchema>[] {

@@ -1,27 +1,27 @@
-/** The responses of one server-streaming call, as they wait for their reader. @module */
+/** The queued responses of a server-streaming call. @module */
 import { MIB } from "../../base/mod.ts";
 import { Code, RpcError, rpcErrorFrom } from "../rpc_error.ts";
 import type { Receiver } from "./connection.ts";
 import { Flag, type Header, MessageType } from "./message.ts";
 
-// A reader that falls behind loses its stream, because waiting for it would hold up all the other
-// calls of the connection, and TTRPC has no flow control. A guest must not fill the host's memory.
+// A stream whose reader falls behind fails. Waiting for it would block all other calls on the
+// connection, because TTRPC has no flow control, and a guest must not fill the host's memory.
 const QUEUE_MESSAGES_MAX = 1024;
 const QUEUE_BYTES_MAX = 8 * MIB;
 
+/** Decode payloads. Either may throw an RpcError, which ends the stream. */
 interface Decoders<T> {
-  /** Both throw an RpcError, which then ends the stream. */
   data(payload: Uint8Array): T;
-  /** Null: nothing in it. */
+  /** Returns null if the response is empty. */
   response(payload: Uint8Array): T | null;
 }
 
-/** For one reader: `next` must not be called again before it has answered. */
+/** An iterator for one reader: `next` must not be called again before it has settled. */
 export class ResponseStream<T> implements Receiver, AsyncIterableIterator<T> {
   readonly #decoders: Decoders<T>;
   readonly #queue: { header: Header; payload: Uint8Array }[] = [];
   #queuedBytes = 0;
-  /** Set when nothing more will be queued; the error, if any, is thrown after the queue. */
+  /** Set when nothing more will be queued. The error, if any, is thrown after the queue. */
   #end: { error: RpcError | null } | null = null;
   #cleanups: (() => void)[] = [];
   #wake = () => {};
@@ -30,7 +30,7 @@ export class ResponseStream<T> implements Receiver, AsyncIterableIterator<T> {
     this.#decoders = decoders;
   }
 
-  /** To be called once, when nothing more is expected from the server. */
+  /** Registers a function to call once, when nothing more is expected from the server. */
   onEnd(cleanup: () => void): void {
     if (this.#end !== null) cleanup();
     else this.#cleanups.push(cleanup);
@@ -41,7 +41,7 @@ export class ResponseStream<T> implements Receiver, AsyncIterableIterator<T> {
     if ((header.flags & Flag.NoData) === 0 || header.type === MessageType.Response) {
       this.#queuedBytes += payload.length;
       if (this.#queue.length >= QUEUE_MESSAGES_MAX || this.#queuedBytes > QUEUE_BYTES_MAX) {
-        this.fail(new RpcError(Code.ResourceExhausted, "stream is full: its reader is too slow"));
+        this.fail(new RpcError(Code.ResourceExhausted, "stream is full, its reader is too slow"));
         return;
       }
       this.#queue.push({ header, payload });

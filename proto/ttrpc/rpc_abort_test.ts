@@ -6,14 +6,14 @@ import { memoryPair } from "../testing/memory_pair.ts";
 import { aborted, connectPeers, tasks } from "../testing/rpc_peers.ts";
 import { implement } from "./service.ts";
 
-Deno.test("the deadline passes at the client, whatever the server does", async () => {
+Deno.test("the client enforces the deadline, whatever the server does", async () => {
   await using peers = connectPeers(tasks({ wait: () => new Promise(() => {}) }));
   const late = isRpcError(Code.DeadlineExceeded, /deadline/);
   await assert.rejects(peers.tasks.wait({}, { timeoutMs: 1 }), late);
   await assert.rejects(peers.tasks.wait({}, { timeoutMs: 0 }), late);
 });
 
-Deno.test("the method hears of its deadline", async () => {
+Deno.test("the deadline aborts the method's signal", async () => {
   const reason = Promise.withResolvers<RpcError>();
   await using peers = connectPeers(tasks({
     wait: (_, context) => {
@@ -25,7 +25,7 @@ Deno.test("the method hears of its deadline", async () => {
   isRpcError(Code.DeadlineExceeded, /deadline/)(await reason.promise);
 });
 
-Deno.test("a caller may give up; the connection goes on", async () => {
+Deno.test("an aborted call does not affect the connection", async () => {
   const started = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<{ exitStatus: number }>();
   await using peers = connectPeers(tasks({
@@ -41,12 +41,12 @@ Deno.test("a caller may give up; the connection goes on", async () => {
     peers.tasks.wait({}, { signal: abort.signal }),
     isRpcError(Code.Canceled, /./),
   );
-  // The late answer is for nobody.
+  // The late answer has no receiver.
   finish.resolve({ exitStatus: 0 });
   assert.equal((await peers.tasks.start({})).pid, 5);
 });
 
-Deno.test("a client that goes away aborts its calls", async () => {
+Deno.test("a client that disconnects aborts its calls", async () => {
   const [started, reason] = [Promise.withResolvers<void>(), Promise.withResolvers<RpcError>()];
   const peers = connectPeers(tasks({
     wait: (_, context) => {
@@ -65,7 +65,7 @@ Deno.test("a client that goes away aborts its calls", async () => {
   await assert.rejects(peers.tasks.start({}), isRpcError(Code.Unavailable, /enough/));
 });
 
-Deno.test("a server that goes away fails all calls", async () => {
+Deno.test("a server that disconnects fails all calls", async () => {
   const started = Promise.withResolvers<void>();
   const peers = connectPeers(
     tasks({ wait: () => (started.resolve(), new Promise(() => {})) }),

@@ -16,7 +16,7 @@ Deno.test("a stream of answers arrives in order and ends", async () => {
   assert.deepEqual(topics, Array.from({ length: 500 }, (_, index) => `/${index}`));
 });
 
-Deno.test("empty messages of a stream count", async () => {
+Deno.test("empty messages of a stream are delivered", async () => {
   await using peers = connectPeers(implement(guest.System, {
     async *events() {
       yield {};
@@ -28,7 +28,7 @@ Deno.test("empty messages of a stream count", async () => {
   assert.equal(count, 2);
 });
 
-Deno.test("a stream fails after what it has already delivered", async () => {
+Deno.test("a stream delivers its messages before its error", async () => {
   await using peers = connectPeers(implement(guest.System, {
     async *events() {
       yield { topic: "/one" };
@@ -41,7 +41,7 @@ Deno.test("a stream fails after what it has already delivered", async () => {
   assert.equal((await events.next()).done, true);
 });
 
-Deno.test("a stream's deadline and signal end it at both sides", async () => {
+Deno.test("a stream's deadline and signal end it on both sides", async () => {
   const reason = Promise.withResolvers<RpcError>();
   const ended = Promise.withResolvers<void>();
   await using peers = connectPeers(implement(guest.System, {
@@ -67,7 +67,7 @@ Deno.test("a stream's deadline and signal end it at both sides", async () => {
   await assert.rejects(aborting.next(), isRpcError(Code.Aborted, /by hand/));
 });
 
-Deno.test("a stream without a reader fails alone; the other calls go on", async () => {
+Deno.test("a stream without a reader fails alone, and other calls go on", async () => {
   await using peers = connectPeers(
     implement(guest.System, {
       async *events() {
@@ -77,7 +77,7 @@ Deno.test("a stream without a reader fails alone; the other calls go on", async 
     tasks({ start: () => ({ pid: 3 }) }),
   );
   const flood = peers.system.events({})[Symbol.asyncIterator]();
-  // Each answer comes after at least one message of the flood.
+  // Each answer follows at least one message of the flood.
   for (let index = 0; index < 2000; index++) await peers.tasks.start({});
   let received = 0;
   await assert.rejects(async () => {

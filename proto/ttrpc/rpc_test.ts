@@ -13,7 +13,7 @@ import { MESSAGE_BYTES_MAX } from "./message.ts";
 import { TtrpcServer } from "./server.ts";
 import { type CallContext, implement } from "./service.ts";
 
-Deno.test("a request reaches its method, and the answer its caller", async () => {
+Deno.test("a request reaches its method and the answer its caller", async () => {
   const impl: TaskImpl = {
     create: (request) => ({ pid: request.id.length + request.rootfs.length }),
     pids: async () => ({ processes: await Promise.resolve([{ pid: 7 }]) }),
@@ -24,7 +24,7 @@ Deno.test("a request reaches its method, and the answer its caller", async () =>
   assert.deepEqual((await peers.tasks.pids({ id: "abc" })).processes.map((p) => p.pid), [7]);
 });
 
-Deno.test("empty requests and answers are messages, too", async () => {
+Deno.test("requests and answers may be empty", async () => {
   let called = 0;
   await using peers = connectPeers(
     tasks({ pause: () => (called++, {}) }),
@@ -35,7 +35,7 @@ Deno.test("empty requests and answers are messages, too", async () => {
   assert.equal(called, 2);
 });
 
-Deno.test("methods may live in a class", async () => {
+Deno.test("methods may be those of a class", async () => {
   class Bundles {
     #prefix = "/run/";
     create(request: guest.CreateBundleRequest) {
@@ -46,7 +46,7 @@ Deno.test("methods may live in a class", async () => {
   assert.equal((await peers.bundles.create({ id: "b" })).path, "/run/b");
 });
 
-Deno.test("an error arrives with code, text and details", async () => {
+Deno.test("an error arrives with code, message and details", async () => {
   const details = [packAny(runc.ProcessDetailsSchema, { execId: "e1" })];
   const thrown = new RpcError(Code.FailedPrecondition, "task is stopped", { details });
   await using peers = connectPeers(tasks({
@@ -64,14 +64,14 @@ Deno.test("an error arrives with code, text and details", async () => {
   });
   await assert.rejects(peers.tasks.wait({}), isRpcError(Code.NotFound, /no such file/));
   await assert.rejects(peers.tasks.stats({}), isRpcError(Code.Unknown, /just a text/));
-  // An RpcError is an answer like any other; the rest is reported where it happened.
+  // An RpcError is a normal answer. Other errors are reported with their method.
   assert.deepEqual(peers.errors.map(([, where]) => where), [
     "containerd.task.v3.Task/Wait",
     "containerd.task.v3.Task/Stats",
   ]);
 });
 
-Deno.test("what is not implemented is named", async () => {
+Deno.test("an unimplemented service or method is named", async () => {
   await using peers = connectPeers(tasks({}));
   await assert.rejects(
     peers.tasks.closeIO({}),
@@ -83,13 +83,13 @@ Deno.test("what is not implemented is named", async () => {
   );
 });
 
-Deno.test("an answer that does not fit its type is the server's fault, and reported", async () => {
+Deno.test("an answer that does not fit its type is reported and Unknown to the caller", async () => {
   await using peers = connectPeers(tasks({ create: () => ({ pid: -1 }) }));
   await assert.rejects(peers.tasks.create({}), isRpcError(Code.Unknown, /pid/));
   assert.equal(peers.errors.length, 1);
 });
 
-Deno.test("metadata and the deadline arrive", async () => {
+Deno.test("a method gets metadata and deadline", async () => {
   let seen: CallContext | undefined;
   await using peers = connectPeers(tasks({ start: (_, context) => (seen = context, { pid: 1 }) }));
   const before = Date.now();
@@ -106,13 +106,13 @@ Deno.test("metadata and the deadline arrive", async () => {
   assert.equal("deadline" in seen!, false);
 });
 
-Deno.test("a hundred calls at a time, answered in any order", async () => {
+Deno.test("a hundred concurrent calls are answered in any order", async () => {
   const waiting: (() => void)[] = [];
   await using peers = connectPeers(tasks({
     create: async (request) => {
       await new Promise<void>((resolve) => {
         waiting.push(resolve);
-        // Backwards, once all are there.
+        // In reverse, once all have arrived.
         if (waiting.length === 100) { for (const go of waiting.reverse()) go(); }
       });
       return { pid: Number(request.id) };
@@ -123,8 +123,8 @@ Deno.test("a hundred calls at a time, answered in any order", async () => {
   assert.deepEqual(answers.map((answer) => answer.pid), ids);
 });
 
-Deno.test("a payload up to the limit passes in both directions, one beyond fails its call", async () => {
-  // What request, response and bundle have around the bytes.
+Deno.test("a payload up to the limit passes in both directions, a longer one fails its call", async () => {
+  // 128 bytes are enough for the fields around the content.
   const content = pattern(MESSAGE_BYTES_MAX - 128);
   await using peers = connectPeers(implement(guest.Bundles, {
     create: (request) => {
@@ -149,7 +149,7 @@ Deno.test("an error text over the limit still ends the call", async () => {
   await assert.rejects(peers.tasks.start({}), isRpcError(Code.ResourceExhausted, /over the limit/));
 });
 
-Deno.test("what has to come after the answer comes after it", async () => {
+Deno.test("answered resolves after the answer is written", async () => {
   const order: string[] = [];
   const done = Promise.withResolvers<void>();
   const [near, far] = memoryPair();
@@ -177,6 +177,6 @@ Deno.test("what has to come after the answer comes after it", async () => {
   await served;
 });
 
-Deno.test("a service is bound once", () => {
+Deno.test("a service cannot be bound twice", () => {
   assert.throws(() => new TtrpcServer([tasks({}), tasks({})]), /twice/);
 });

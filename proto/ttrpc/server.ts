@@ -1,12 +1,13 @@
-/** The serving side of TTRPC. @module */
+/** The server side of TTRPC. @module */
 import type { ByteStream } from "../streams/byte_stream.ts";
 import type { ServiceBinding } from "./service.ts";
 import { ServerConnection } from "./server_connection.ts";
 
+/** Options of {@link TtrpcServer}. */
 export interface TtrpcServerOptions {
   /**
-   * Told about what no caller can mend: a method that threw anything but an RpcError, a connection
-   * that broke. `where` names the method, or the connection.
+   * Called for errors that no caller can fix: a method threw something other than an RpcError, or a
+   * connection broke. `where` is the method, or "connection".
    */
   onError?: (error: unknown, where: string) => void;
 }
@@ -20,13 +21,13 @@ export class TtrpcServer {
 
   constructor(services: readonly ServiceBinding[], options: TtrpcServerOptions = {}) {
     this.#services = new Map(services.map((service) => [service.typeName, service]));
-    if (this.#services.size !== services.length) throw new TypeError("a service is bound twice");
+    if (this.#services.size !== services.length) throw new TypeError("service is bound twice");
     this.#onError = options.onError ?? (() => {});
   }
 
   /**
-   * Resolves when the peer has closed the connection, or it broke; never rejects. The calls that
-   * are then still running are aborted. The server owns the connection and closes it.
+   * Serves a connection, which it owns and closes. Resolves when the peer has closed the
+   * connection, or it broke; never rejects. Calls that still run are then aborted.
    */
   async serve(stream: ByteStream): Promise<void> {
     if (this.#closed) return stream.close();
@@ -39,7 +40,7 @@ export class TtrpcServer {
     }
   }
 
-  /** Closes all connections and aborts their calls, now and for good. */
+  /** Closes all connections and aborts their calls. Later connections are closed at once. */
   close(): void {
     this.#closed = true;
     for (const connection of this.#connections) connection.close();

@@ -1,4 +1,4 @@
-/** One call on the serving side, from its request to its last answer. @module */
+/** A call on the server, from its request to its last answer. @module */
 import { messageOf } from "../../base/mod.ts";
 import {
   type AnyMessageSchema,
@@ -13,30 +13,31 @@ import { callDeadline } from "./deadline.ts";
 import { metadataFrom } from "./metadata.ts";
 import type { CallContext, MethodBinding } from "./service.ts";
 
-/** What goes back to the caller; all but `data` are the last of the call. */
+/** An answer to the caller. All but `data` are the last of their call. */
 export type Answer =
   | { response: Uint8Array }
   | { error: RpcError }
   | { data: Uint8Array }
   | { end: true };
 
-/** What a call needs from its connection. */
+/** The connection of a call. */
 export interface CallHost {
   /** @throws {RpcError} ResourceExhausted if the answer is over the limit. */
   answer(answer: Answer): Promise<void>;
   report(error: unknown, where: string): void;
 }
 
+/** A running call. */
 export class ServerCall {
-  /** Never rejects. */
+  /** Resolves when the last answer was sent, or failed; never rejects. */
   readonly answered: Promise<void>;
-  /** When the method has returned; never rejects. */
+  /** Resolves when the method has returned; never rejects. */
   readonly returned: Promise<void>;
   readonly #method: MethodBinding;
   readonly #request: Request;
   readonly #host: CallHost;
   readonly #abort = new AbortController();
-  /** Ends what the call waits for. */
+  /** Rejects the current wait of the call. */
   #interrupt: (error: RpcError) => void = () => {};
   readonly #answered = Promise.withResolvers<void>();
   readonly #returned = Promise.withResolvers<void>();
@@ -49,14 +50,15 @@ export class ServerCall {
     this.returned = this.#returned.promise;
   }
 
-  /** Runs the method; everything that comes of it goes to the host. */
+  /** Runs the method, and passes its answers and errors to the host. */
   start(): void {
     this.#run().finally(() => this.#answered.resolve());
   }
 
-  /** Answers with an error at once, and tells the method by its signal. */
+  /** Answers with an error at once, and aborts the method's signal. */
   fail(error: RpcError): void {
-    // First, so that the call fails with this and not with what the method makes of its signal.
+    // First, so that the call fails with this error and not with the method's reaction to its
+    // signal.
     this.#interrupt(error);
     this.#abort.abort(error);
   }
@@ -70,7 +72,7 @@ export class ServerCall {
       if (this.#method.descriptor.methodKind === "unary") await this.#unary(timeoutMs);
       else await this.#stream(timeoutMs);
     } catch (error) {
-      // Only an error text of megabytes is refused, and then that is what the caller learns.
+      // Only an error text over the limit is rejected. Then the caller gets that error.
       await this.#host.answer({ error: this.#explain(error) })
         .catch((tooLong: RpcError) => this.#host.answer({ error: tooLong }));
     }
@@ -84,7 +86,7 @@ export class ServerCall {
   }
 
   async #stream(timeoutMs: number): Promise<void> {
-    // Between two messages the method is at rest, so a slow reader slows down the method.
+    // The method pauses between two messages, so a slow reader slows down the method.
     let iterator: AsyncIterator<unknown> | undefined;
     try {
       const iterable = await this.#call(timeoutMs) as AsyncIterable<unknown>;
@@ -96,7 +98,7 @@ export class ServerCall {
         await this.#host.answer({ data: this.#encode(next.value) });
       }
     } finally {
-      // A generator that has ended answers at once; one that hangs on is not waited for.
+      // A generator that has ended returns at once; one that hangs is not waited for.
       Promise.resolve(iterator?.return?.()).catch(() => {}).then(() => this.#returned.resolve());
     }
     await this.#host.answer({ end: true });
@@ -120,8 +122,8 @@ export class ServerCall {
     return await this.#method.handler(request, context);
   }
 
-  // Not Promise.race with a promise of the call's: over a long stream that would collect a reaction
-  // for every message.
+  // Not Promise.race with a promise of the call, which would collect a reaction per message of a
+  // long stream.
   #unlessFailed<T>(waited: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#interrupt = reject;

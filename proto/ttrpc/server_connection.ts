@@ -1,4 +1,4 @@
-/** One connection of a server: takes requests in, runs the calls side by side. @module */
+/** One connection of a server, with concurrent calls. @module */
 import { messageOf, printable } from "../../base/mod.ts";
 import { create, fromBinary, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../streams/byte_stream.ts";
@@ -15,10 +15,10 @@ import {
 import { type Answer, ServerCall } from "./server_call.ts";
 import type { MethodBinding, ServiceBinding } from "./service.ts";
 
-/** Of one connection; one call more is refused with ResourceExhausted. */
+/** Limit of the calls of a connection. Further ones fail with ResourceExhausted. */
 export const CONCURRENT_CALLS_MAX = 1024;
 
-/** Of a service or method that does not exist, in the error for it. */
+/** Limit of the name of an unknown service or method in its error. */
 const NAME_CHARACTERS_MAX = 256;
 const NOTHING = new Uint8Array(0);
 
@@ -28,9 +28,9 @@ export class ServerConnection {
   readonly #onError: (error: unknown, where: string) => void;
   readonly #reader: MessageReader;
   readonly #writer: MessageWriter;
-  /** Not yet answered. */
+  /** Calls that are not answered yet, by stream id. */
   readonly #calls = new Map<number, ServerCall>();
-  /** Methods that have not returned, which may be some time after their call was answered. */
+  /** Number of methods that have not returned, which may be long after their call was answered. */
   #running = 0;
   #lastStreamId = 0;
   #closed = false;
@@ -71,7 +71,8 @@ export class ServerConnection {
     this.#calls.clear();
   }
 
-  // Refusals are waited for, so that a peer that sends rubbish and reads nothing stops itself.
+  // Awaits the sending of errors, so that a peer that sends garbage and reads nothing blocks
+  // itself.
   async #receive(message: Message): Promise<void> {
     const { streamId, type, flags, length } = message.header;
     const call = this.#calls.get(streamId);
@@ -83,7 +84,7 @@ export class ServerConnection {
       if (streamId % 2 !== 1) throw invalid("stream id must be odd for client initiated streams");
       if (type === MessageType.Request) this.#start(streamId, message.payload);
       else if (type === MessageType.Data) assertNoData(call, flags);
-      // Any other type is of a later version of the protocol.
+      // Any other type belongs to a later version of the protocol.
     } catch (thrown) {
       if (!(thrown instanceof RpcError)) throw thrown;
       if (call !== undefined) call.fail(thrown);
@@ -99,7 +100,7 @@ export class ServerConnection {
     const request = decode(payload);
     const method = this.#find(request);
     if (this.#running >= CONCURRENT_CALLS_MAX) {
-      const limit = `more than ${CONCURRENT_CALLS_MAX} calls at the same time`;
+      const limit = `more than ${CONCURRENT_CALLS_MAX} concurrent calls`;
       throw new RpcError(Code.ResourceExhausted, limit);
     }
     const call = new ServerCall(method, request, {
@@ -127,7 +128,7 @@ export class ServerConnection {
     return method;
   }
 
-  /** @throws {RpcError} ResourceExhausted if it is too long; anything else closes the connection. */
+  /** @throws {RpcError} ResourceExhausted if it is too long. Other errors close the connection. */
   async #write(streamId: number, answer: Answer): Promise<void> {
     if (this.#closed) return;
     const [type, flags, payload] = frame(answer);
@@ -141,7 +142,7 @@ export class ServerConnection {
   }
 
   #report(error: unknown, where: string): void {
-    // That a peer went away is no news, nor is what happens to a connection after its end.
+    // A peer that hangs up is normal, and so are errors of a closed connection.
     if (where === "connection" && (this.#closed || isHangUp(error))) return;
     this.#onError(error, where);
   }
@@ -164,10 +165,10 @@ function decode(payload: Uint8Array): Request {
   }
 }
 
-/** No method here takes a stream; a caller that left its side open may close it all the same. */
+/** No method here takes a stream, but a caller that left its side open may close it later. */
 function assertNoData(call: ServerCall | undefined, flags: number): void {
   if (call === undefined) throw invalid("stream id is no longer active");
-  if ((flags & Flag.NoData) === 0) throw invalid("the method takes no stream of data");
+  if ((flags & Flag.NoData) === 0) throw invalid("method takes no stream of data");
 }
 
 function isHangUp(error: unknown): boolean {

@@ -16,7 +16,7 @@ const TASK = task.Task.typeName;
 const START = { service: TASK, method: "Start" };
 const EMPTY = new Uint8Array(0);
 
-/** A server, and the raw end of a connection to it. */
+/** Returns a server and the raw end of a connection to it. */
 function serve(onStart = () => {}) {
   const [near, far] = memoryPair();
   const errors: unknown[] = [];
@@ -37,7 +37,7 @@ function serve(onStart = () => {}) {
     peer,
     errors,
     served,
-    /** The server still answers. */
+    /** Checks that the server still answers. */
     async alive(streamId: number) {
       await peer.request(streamId, START);
       const answer = await peer.response();
@@ -58,7 +58,7 @@ async function assertRefused(peer: RawPeer, streamId: number, code: Code, messag
   assert.match(answer.response.status!.message, message);
 }
 
-Deno.test("a request over the limit is refused, and its bytes passed over", async () => {
+Deno.test("a request over the limit is refused, and its bytes are skipped", async () => {
   await using server = serve();
   const length = MESSAGE_BYTES_MAX + 1;
   await server.peer.header(length, 1, MessageType.Request);
@@ -67,7 +67,7 @@ Deno.test("a request over the limit is refused, and its bytes passed over", asyn
   await server.alive(3);
 });
 
-Deno.test("data over the limit fails the call it belongs to, once", async () => {
+Deno.test("data over the limit fails its call, once", async () => {
   await using server = serve();
   await server.peer.request(1, { service: TASK, method: "Wait" });
   await server.peer.header(MESSAGE_BYTES_MAX + 1, 1, MessageType.Data);
@@ -76,7 +76,7 @@ Deno.test("data over the limit fails the call it belongs to, once", async () => 
   await server.alive(3);
 });
 
-Deno.test("stream ids are odd, and only go up", async () => {
+Deno.test("stream ids must be odd and increase", async () => {
   await using server = serve();
   await server.peer.request(2, START);
   await assertRefused(server.peer, 2, Code.InvalidArgument, /odd/);
@@ -88,7 +88,7 @@ Deno.test("stream ids are odd, and only go up", async () => {
   await server.alive(7);
 });
 
-Deno.test("an id that is used twice ends the call that has it", async () => {
+Deno.test("a reused stream id fails the call that has it", async () => {
   await using server = serve();
   await server.peer.request(1, { service: TASK, method: "Wait" });
   await server.peer.request(1, START);
@@ -96,7 +96,7 @@ Deno.test("an id that is used twice ends the call that has it", async () => {
   await server.alive(3);
 });
 
-Deno.test("what is no request, or holds none, is refused", async () => {
+Deno.test("an invalid request or payload is refused", async () => {
   await using server = serve();
   await server.peer.send(1, MessageType.Request, 0, Uint8Array.of(0xff));
   await assertRefused(server.peer, 1, Code.InvalidArgument, /cannot be decoded/);
@@ -105,7 +105,7 @@ Deno.test("what is no request, or holds none, is refused", async () => {
   await server.alive(5);
 });
 
-Deno.test("names that are not there are shown without control characters", async () => {
+Deno.test("errors show unknown names without control characters", async () => {
   await using server = serve();
   await server.peer.request(1, { service: "x\u001b[2J\n", method: "y" });
   await assertRefused(server.peer, 1, Code.Unimplemented, /^service x is not/);
@@ -125,14 +125,14 @@ Deno.test("data without a stream, or for a method without one, is refused", asyn
   await server.alive(13);
 });
 
-Deno.test("a caller may close its side of the stream late", async () => {
+Deno.test("a caller may close its side of a stream late", async () => {
   await using server = serve();
   await server.peer.request(1, { service: TASK, method: "Wait" }, Flag.RemoteOpen);
   await server.peer.send(1, MessageType.Data, Flag.RemoteClosed | Flag.NoData, EMPTY);
   await server.alive(3);
 });
 
-Deno.test("a stream is data messages and a last one without data", async () => {
+Deno.test("a stream is data messages, then one without data", async () => {
   await using server = serve();
   const events = { service: guest.System.typeName, method: "Events" };
   await server.peer.request(1, events, Flag.RemoteClosed);
@@ -147,13 +147,13 @@ Deno.test("a stream is data messages and a last one without data", async () => {
   });
 });
 
-Deno.test("messages of a later version are passed over", async () => {
+Deno.test("messages of a later version are ignored", async () => {
   await using server = serve();
   await server.peer.send(1, 77, 0xff, Uint8Array.of(1, 2, 3));
   await server.alive(1);
 });
 
-Deno.test("a deadline that has passed, as Go sends it, is answered at once", async () => {
+Deno.test("a deadline in the past, which Go may send, is answered at once", async () => {
   await using server = serve();
   await server.peer.request(1, { service: TASK, method: "Wait", timeoutNano: -5n });
   await assertRefused(server.peer, 1, Code.DeadlineExceeded, /deadline/);
@@ -161,17 +161,22 @@ Deno.test("a deadline that has passed, as Go sends it, is answered at once", asy
   assert.equal((await server.peer.response()).response.status, undefined);
 });
 
-Deno.test("one call too many is refused, and aborted ones count until they return", async () => {
+Deno.test("calls over the limit are refused, and aborted ones count until they return", async () => {
   await using server = serve();
   let streamId = 1;
   for (let count = 0; count < CONCURRENT_CALLS_MAX; count++, streamId += 2) {
-    // These do not return, deadline or not.
+    // These methods do not return, with or without a deadline.
     const timeoutNano = count === 0 ? 1n : 0n;
     await server.peer.request(streamId, { service: TASK, method: "Wait", timeoutNano });
   }
   await assertRefused(server.peer, 1, Code.DeadlineExceeded, /deadline/);
   await server.peer.request(streamId, START);
-  await assertRefused(server.peer, streamId, Code.ResourceExhausted, /more than 1024 calls/);
+  await assertRefused(
+    server.peer,
+    streamId,
+    Code.ResourceExhausted,
+    /more than 1024 concurrent calls/,
+  );
 });
 
 Deno.test("a connection cut off within a message is reported and closed", async () => {
@@ -182,7 +187,7 @@ Deno.test("a connection cut off within a message is reported and closed", async 
   assert.match(String(server.errors[0]), /cut off/);
 });
 
-Deno.test("survives any bytes and any frames", async () => {
+Deno.test("the server survives any bytes and frames", async () => {
   const frame = fc.record({
     length: fc.integer({ min: 0, max: 40 }),
     streamId: fc.integer({ min: 0, max: 9 }),
@@ -199,7 +204,7 @@ Deno.test("survives any bytes and any frames", async () => {
   await fc.assert(fc.asyncProperty(fc.array(rubbish, { maxLength: 10 }), async (pieces) => {
     await using server = serve();
     const drained = drain(server.peer.stream);
-    // The server may hang up in between.
+    // The server may hang up meanwhile.
     for (const piece of pieces) await server.peer.stream.write(piece).catch(() => {});
     server.peer.stream.close();
     await server.served;

@@ -1,4 +1,4 @@
-/** How services are implemented: a typed object of functions per service. @module */
+/** Implementations of services: a typed object of functions per service. @module */
 import type {
   AnyMessageSchema,
   MessageInitShape,
@@ -9,25 +9,26 @@ import type {
 import type { Metadata } from "./metadata.ts";
 
 /** Any service of the generated code. */
-// deno-lint-ignore no-explicit-any -- `any` lets every generated record of methods be inferred
+// deno-lint-ignore no-explicit-any -- `any` lets TypeScript infer each generated record of methods
 export type AnyService = ServiceSchema<any>;
 
-/** The methods of a service, for types. */
+/** Type of the methods of a service. */
 export type MethodsOf<S extends AnyService> = S extends ServiceSchema<infer Methods> ? Methods
   : never;
 
+/** Context of a call, for its method. */
 export interface CallContext {
   /**
-   * Aborted when the caller's time is up, or the connection is gone; `reason` is an RpcError. TTRPC
-   * has no message for a caller that lost interest.
+   * Aborts at the caller's deadline, or when the connection closes, with an RpcError as its reason.
+   * TTRPC has no message for a caller that abandons its call.
    */
   readonly signal: AbortSignal;
   readonly metadata: Metadata;
-  /** Milliseconds since 1970; absent: the caller sets no limit. */
+  /** Milliseconds since 1970; absent if the caller sets no deadline. */
   readonly deadline?: number;
   /**
-   * Resolves when the answer was handed to the connection, or could not be. For what has to come
-   * after it, such as a shutdown; the method itself must not wait for it.
+   * Resolves when the answer was written to the connection, or failed. For actions that must follow
+   * the answer, such as a shutdown. The method itself must not await it.
    */
   readonly answered: Promise<void>;
 }
@@ -54,27 +55,28 @@ type MethodImpl<M> = M extends {
   } ? ServerStreaming<I, O>
   : never;
 
-/** One function per method, named as in the client: `create`, `closeIO`. */
+/** One function per method, with the name of the client's: `create`, `closeIO`. */
 export type ServiceImpl<S extends AnyService> = {
   [K in keyof MethodsOf<S>]: MethodImpl<MethodsOf<S>[K]>;
 };
 
-/** A method with the function behind it. */
+/** A method and its function. */
 export interface MethodBinding {
   readonly descriptor: MethodSchema;
   readonly handler: (request: unknown, context: CallContext) => unknown;
 }
 
+/** A service and its functions, for {@link TtrpcServer}. */
 export interface ServiceBinding {
-  /** With its package. */
+  /** Full name, with the package. */
   readonly typeName: string;
-  /** By the name in the .proto file. */
+  /** Methods by their names in the .proto file. */
   readonly methods: ReadonlyMap<string, MethodBinding>;
 }
 
 /**
- * Binds functions to a service. Methods that are left out, and those with a client stream, answer
- * Unimplemented.
+ * Binds functions to a service. Methods without a function, and those with a client stream, fail
+ * with Unimplemented.
  */
 export function implement<S extends AnyService>(
   service: S,
