@@ -4,7 +4,7 @@ import { after, endsWithin, withDeadline } from "./deadline.ts";
 const never = new Promise<never>(() => {});
 const late = () => new Error("late");
 
-Deno.test("after fires once, not when disposed, and never beyond 31 bits", async () => {
+Deno.test("after fires once, not after disposal, and never beyond 31 bits", async () => {
   const fired = Promise.withResolvers<void>();
   using _timer = after(1, fired.resolve);
   const unwanted = () => assert.fail("fired");
@@ -47,7 +47,7 @@ Deno.test("withDeadline ends with the caller's signal, before or during the work
   await assert.rejects(pending, /^Error: because of stop$/);
 });
 
-Deno.test("endsWithin tells a promise that resolves in time from one that does not", async () => {
+Deno.test("endsWithin returns whether a promise resolves in time", async () => {
   assert.equal(await endsWithin(Promise.resolve(), 10_000), true);
   assert.equal(await endsWithin(never, 1), false);
   await assert.rejects(endsWithin(Promise.reject(new Error("no")), 10_000), /no/);

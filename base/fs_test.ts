@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { isDirectory, isThere, listIfPresent, readIfPresent, removeIfPresent } from "./fs.ts";
 
-Deno.test("absent files are an answer", () => {
-  const folder = Deno.makeTempDirSync();
+Deno.test("an absent file or parent is not an error", () => {
+  const directory = Deno.makeTempDirSync();
   try {
-    const file = `${folder}/file`;
+    const file = `${directory}/file`;
     for (const path of [file, `${file}/below`]) {
       assert.equal(isThere(path), false);
       assert.equal(isDirectory(path), false);
@@ -14,18 +14,18 @@ Deno.test("absent files are an answer", () => {
       Deno.writeTextFileSync(file, "text");
     }
     assert.equal(readIfPresent(file), "text");
-    assert.deepEqual(listIfPresent(folder).map(({ name }) => name), ["file"]);
-    assert.equal(isDirectory(folder), true);
-    Deno.symlinkSync("nowhere", `${folder}/link`);
-    assert.equal(isThere(`${folder}/link`), true);
+    assert.deepEqual(listIfPresent(directory).map(({ name }) => name), ["file"]);
+    assert.equal(isDirectory(directory), true);
+    Deno.symlinkSync("nowhere", `${directory}/link`);
+    assert.equal(isThere(`${directory}/link`), true);
     removeIfPresent(file);
     assert.equal(isThere(file), false);
   } finally {
-    removeIfPresent(folder, { recursive: true });
+    removeIfPresent(directory, { recursive: true });
   }
 });
 
-Deno.test("any other failure is thrown", () => {
+Deno.test("other failures are thrown", () => {
   assert.throws(() => readIfPresent("/"), /directory/);
   assert.throws(() => removeIfPresent("/proc/self/status"));
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { delay } from "./delay.ts";
 import { Limiter } from "./limiter.ts";
 
-Deno.test("no more than the limit at a time, in order, and a failure makes room as well", async () => {
+Deno.test("Limiter runs up to the limit at a time, in order, and a failure frees its place", async () => {
   const limiter = new Limiter(3);
   let [busy, most] = [0, 0];
   const begun: number[] = [];

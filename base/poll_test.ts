@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { delay } from "./delay.ts";
 import { poll } from "./poll.ts";
 
-Deno.test("poll returns the first thing found", async () => {
+Deno.test("poll returns the first result", async () => {
   let looks = 0;
   const found = await poll(() => ++looks === 3 ? "it" : null, { everyMs: 1, timeoutMs: 10_000 });
   assert.deepEqual([found, looks], ["it", 3]);
 });
 
-Deno.test("poll looks once even without time, and returns null at the deadline", async () => {
+Deno.test("poll looks at least once, and returns null at the deadline", async () => {
   let looks = 0;
   const look = () => (looks++, null);
   assert.equal(await poll(look, { everyMs: 1, timeoutMs: 0 }), null);
@@ -16,7 +16,7 @@ Deno.test("poll looks once even without time, and returns null at the deadline",
   assert.equal(await poll(look, { everyMs: 10_000, timeoutMs: 2 }), null);
 });
 
-Deno.test("poll and delay end with the signal", async () => {
+Deno.test("poll and delay end when the signal aborts", async () => {
   const controller = new AbortController();
   const polling = poll(() => null, {
     everyMs: 10_000,

@@ -7,7 +7,7 @@ Deno.test("printable drops escape sequences, controls and separators", () => {
   assert.equal(printable("täst ✓", 100), "täst ✓");
 });
 
-Deno.test("printable cuts what is too long", () => {
+Deno.test("printable cuts a long text", () => {
   assert.equal(printable("abcdef", 3), "abc…");
   assert.equal(printable("abc", 3), "abc");
 });
@@ -16,13 +16,13 @@ Deno.test("oneLine joins lines", () => {
   assert.equal(oneLine("  first \n\n second\t\n", 100), "first | second");
 });
 
-Deno.test("quoted makes a JSON string of bounded length", () => {
+Deno.test("quoted returns a JSON string of limited length", () => {
   assert.equal(quoted('a"b\n'), '"a\\"b\\n"');
   assert.equal(quoted("x".repeat(200)), `"${"x".repeat(100)}…"`);
   assert.equal(quoted("a\u202eb\x9b"), '"a?b?"');
 });
 
-Deno.test("nothing unprintable comes out of hostile text", () => {
+Deno.test("property: no unprintable character of hostile text is returned", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
     for (const shown of [printable(text, 20), oneLine(text, 20), quoted(text)]) {
       assert.doesNotMatch(shown, /[\p{C}\p{Zl}\p{Zp}]/u);

@@ -1,26 +1,18 @@
-/** Files out of a Debian root, for the images that are made of them. */
+/** Files from a Debian root, for the images that are made of them. */
+import { ifPresent } from "../base/mod.ts";
 
 /** A Debian root to take files from. */
 export interface DebianFiles {
-  /** The content of the file at an absolute path in the root, null if there is none. */
+  /** Returns the content of the file at an absolute path in the root, or null if there is none. */
   read(path: string): Uint8Array | null;
 }
 
-/** Those of the root at `folder`. Links in it are followed by the system; those that lead out of it are not in our way. */
-export function debianFiles(folder: string): DebianFiles {
-  return {
-    read(path: string): Uint8Array | null {
-      try {
-        return Deno.readFileSync(folder + path);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return null;
-        throw error;
-      }
-    },
-  };
+/** Returns the files of the root at `directory`. The system follows links, also out of the root. */
+export function debianFiles(directory: string): DebianFiles {
+  return { read: (path) => ifPresent(() => Deno.readFileSync(directory + path)) };
 }
 
-/** @throws {Error} naming the file when the root does not have it */
+/** Returns the content of a file. @throws {Error} naming the file, if the root does not have it. */
 export function requiredFile(root: DebianFiles, path: string): Uint8Array {
   const content = root.read(path);
   if (content === null) throw new Error(`${path} is missing in the Debian root`);

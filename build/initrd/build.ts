@@ -1,6 +1,7 @@
 /**
- * `deno task build:initrd`: stage 0 and its shell as `_output/qemubox-initrd`. It is 2 MB and not
- * compressed: unpacking would take the guest longer than copying. All else is on the root disk.
+ * `deno task build:initrd`: makes `_output/qemubox-initrd` with stage 0 and its shell. It has 2 MB
+ * and is not compressed, because the guest would take longer to decompress it than to copy it.
+ * Everything else is on the root disk.
  */
 
 import { cached, hashOf, keepNewest } from "../../scripts/lib/cache.ts";
@@ -11,7 +12,7 @@ import { debianFiles } from "../debian_files.ts";
 import { writeCpio } from "./cpio.ts";
 import { initrdEntries } from "./manifest.ts";
 
-/** Builds the initrd if the cache has none of these very inputs, and puts it into `_output/`. */
+/** Builds the initrd, unless the cache has one of the same inputs, and puts it into `_output/`. */
 export async function buildInitrd(): Promise<string> {
   const root = await debianRoot(TESTBED_ROOT);
   const stage0 = Deno.readFileSync(new URL("init", import.meta.url));

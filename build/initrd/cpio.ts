@@ -1,15 +1,16 @@
 /**
- * Writes initrds: cpio archives in the "newc" format that Linux unpacks as its initramfs (kernel
+ * Writes initrds: cpio archives in the "newc" format, which Linux unpacks as its initramfs (kernel
  * document Documentation/driver-api/early-userspace/buffer-format.rst). The same entries give the
- * same bytes, in whatever order they come: no time, no user and no inode number of the host goes in.
+ * same bytes in any order: the archive has no time, user or inode number of the host.
  */
 
-/** What every entry has. */
+/** Common part of the entries. */
 interface Named {
   /** Relative to the root, without `.` and `..`: `usr/bin/crun`. */
   readonly path: string;
 }
 
+/** A regular file. */
 export interface CpioFile extends Named {
   readonly kind: "file";
   /** Permission bits. */
@@ -17,16 +18,19 @@ export interface CpioFile extends Named {
   readonly content: Uint8Array;
 }
 
-export interface CpioFolder extends Named {
-  readonly kind: "folder";
+/** A directory, which must come with an entry for it to have entries below. */
+export interface CpioDirectory extends Named {
+  readonly kind: "directory";
   readonly mode: number;
 }
 
+/** A symbolic link. */
 export interface CpioLink extends Named {
   readonly kind: "link";
   readonly target: string;
 }
 
+/** A node of a character device. */
 export interface CpioCharacterDevice extends Named {
   readonly kind: "character-device";
   readonly mode: number;
@@ -34,12 +38,13 @@ export interface CpioCharacterDevice extends Named {
   readonly minor: number;
 }
 
-export type CpioEntry = CpioFile | CpioFolder | CpioLink | CpioCharacterDevice;
+/** An entry of an archive. */
+export type CpioEntry = CpioFile | CpioDirectory | CpioLink | CpioCharacterDevice;
 
 const MAGIC = "070701";
 const TRAILER = "TRAILER!!!";
 const HEADER_BYTES = 110;
-/** The kernel refuses names longer than PATH_MAX, zero byte included. */
+/** The kernel rejects names longer than PATH_MAX, including the NUL. */
 const NAME_BYTES_MAX = 4096;
 /** Sizes have 8 hexadecimal digits. */
 const FILE_BYTES_MAX = 0xffff_ffff;
@@ -51,9 +56,10 @@ const S_IFREG = 0o100000;
 const S_IFLNK = 0o120000;
 
 /**
- * The archive of `entries`, sorted by path; all belongs to root.
- * @throws {RangeError} for a path that is not relative and plain, is there twice, has no folder entry
- * to lie in, or for a file that is too large
+ * Returns the archive of `entries`, sorted by path and owned by root.
+ *
+ * @throws {RangeError} if a path is not relative and plain, occurs twice or has no entry for its
+ * directory, or if a file is too large
  */
 export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
   const sorted = [...entries].sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
@@ -73,23 +79,23 @@ export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
 }
 
 function check(sorted: readonly CpioEntry[]): void {
-  const folders = new Set<string>();
+  const directories = new Set<string>();
   let previous: string | null = null;
   for (const entry of sorted) {
     const { path } = entry;
     const parts = path.split("/");
     if (path.includes("\0") || parts.some((part) => ["", ".", ".."].includes(part))) {
-      throw new RangeError(`not a plain relative path: ${JSON.stringify(path)}`);
+      throw new RangeError(`${JSON.stringify(path)} is not a plain relative path`);
     }
     if (path === TRAILER) {
-      throw new RangeError(`${TRAILER} ends an archive: no file can be so named`);
+      throw new RangeError(`${TRAILER} ends an archive and cannot be the name of an entry`);
     }
-    if (path === previous) throw new RangeError(`${path} is there twice`);
+    if (path === previous) throw new RangeError(`${path} occurs twice`);
     const parent = parts.slice(0, -1).join("/");
-    if (parent !== "" && !folders.has(parent)) {
-      throw new RangeError(`${path} has no folder to lie in: ${parent} is missing`);
+    if (parent !== "" && !directories.has(parent)) {
+      throw new RangeError(`${path} has no entry for its directory ${parent}`);
     }
-    if (entry.kind === "folder") folders.add(path);
+    if (entry.kind === "directory") directories.add(path);
     previous = path;
   }
 }
@@ -98,14 +104,14 @@ interface CpioRecord {
   readonly header: Uint8Array;
   readonly name: Uint8Array;
   readonly data: Uint8Array;
-  /** All of it, with the padding. */
+  /** Size of the record, with its padding. */
   readonly bytes: number;
 }
 
 function record(entry: CpioEntry, inode: number): CpioRecord {
   const none = new Uint8Array();
   switch (entry.kind) {
-    case "folder":
+    case "directory":
       return pack(entry.path, none, { inode, mode: S_IFDIR | entry.mode, links: 2 });
     case "file":
       return pack(entry.path, entry.content, { inode, mode: S_IFREG | entry.mode });
@@ -137,7 +143,7 @@ interface Attributes {
 function pack(path: string, data: Uint8Array, attributes: Attributes): CpioRecord {
   const name = new TextEncoder().encode(path);
   if (name.length + 1 > NAME_BYTES_MAX) {
-    throw new RangeError(`path too long: ${path.slice(0, 60)}…`);
+    throw new RangeError(`path ${path.slice(0, 60)}… is too long`);
   }
   if (data.length > FILE_BYTES_MAX) {
     throw new RangeError(`${path} is too large: ${data.length} bytes`);
@@ -145,8 +151,8 @@ function pack(path: string, data: Uint8Array, attributes: Attributes): CpioRecor
   const { inode, mode, links = 1, device = [0, 0] } = attributes;
   const fields = [
     ...[inode, mode, 0, 0, links, 0], // inode, mode, uid, gid, links, modification time
-    ...[data.length, 0, 0, ...device], // size, device of the file, device that a node stands for
-    ...[name.length + 1, 0], // length of the name with its zero byte, checksum (not in newc)
+    ...[data.length, 0, 0, ...device], // size, device of the file, device of a node
+    ...[name.length + 1, 0], // length of the name with its NUL, checksum (not in newc)
   ];
   const header = MAGIC + fields.map((field) => field.toString(16).padStart(8, "0")).join("");
   return {

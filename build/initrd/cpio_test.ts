@@ -5,10 +5,10 @@ import { type CpioEntry, writeCpio } from "./cpio.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 const ENTRIES: readonly CpioEntry[] = [
-  { kind: "folder", path: "dev", mode: 0o755 },
+  { kind: "directory", path: "dev", mode: 0o755 },
   { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
-  { kind: "folder", path: "usr", mode: 0o755 },
-  { kind: "folder", path: "usr/bin", mode: 0o755 },
+  { kind: "directory", path: "usr", mode: 0o755 },
+  { kind: "directory", path: "usr/bin", mode: 0o755 },
   { kind: "link", path: "bin", target: "usr/bin" },
   { kind: "file", path: "init", mode: 0o755, content: bytes("#!/bin/sh\n") },
   { kind: "file", path: "usr/bin/odd", mode: 0o4711, content: bytes("12345") },
@@ -20,7 +20,7 @@ interface Unpacked {
   readonly data: Uint8Array;
 }
 
-/** Reads an archive the way the kernel does (init/initramfs.c). */
+/** Reads an archive like the kernel (init/initramfs.c). */
 function unpack(archive: Uint8Array): Map<string, Unpacked> {
   const text = (from: number, to: number) => new TextDecoder().decode(archive.subarray(from, to));
   const found = new Map<string, Unpacked>();
@@ -44,7 +44,7 @@ function unpack(archive: Uint8Array): Map<string, Unpacked> {
   }
 }
 
-Deno.test("every entry comes out as it went in, sorted, as root's, at time zero", () => {
+Deno.test("entries round-trip, sorted, owned by root, at time zero", () => {
   const found = unpack(writeCpio(ENTRIES));
   assert.deepEqual([...found.keys()], ENTRIES.map(({ path }) => path).sort());
   const mode = (path: string) => found.get(path)!.fields[1];
@@ -62,11 +62,11 @@ Deno.test("every entry comes out as it went in, sorted, as root's, at time zero"
   assert.equal(new Set([...found.values()].map(({ fields }) => fields[0])).size, ENTRIES.length);
 });
 
-Deno.test("the archive ends at a whole block", () => {
+Deno.test("the archive is a whole number of blocks", () => {
   assert.equal(writeCpio(ENTRIES).length % 512, 0);
 });
 
-Deno.test("the same entries in another order give the same bytes", () => {
+Deno.test("the order of the entries does not matter", () => {
   const once = writeCpio(ENTRIES);
   assert.deepEqual(writeCpio([...ENTRIES].reverse()), once);
   fc.assert(
@@ -86,7 +86,7 @@ Deno.test("a changed byte, mode or link target changes the archive", () => {
   assert.notDeepEqual(changed("bin", { target: "usr/sbin" }), once);
 });
 
-Deno.test("paths that would not unpack where they should are refused", () => {
+Deno.test("paths that would not unpack in their place are rejected", () => {
   const file = (path: string): CpioEntry => ({
     kind: "file",
     path,
@@ -96,15 +96,15 @@ Deno.test("paths that would not unpack where they should are refused", () => {
   for (const path of ["", "/init", "a/../b", "./a", "a//b", "a/", "a\0b", "TRAILER!!!"]) {
     assert.throws(() => writeCpio([file(path)]), RangeError, JSON.stringify(path));
   }
-  assert.throws(() => writeCpio([file("usr/bin/x")]), /no folder to lie in/);
-  assert.throws(() => writeCpio([file("x"), file("x")]), /twice/);
+  assert.throws(() => writeCpio([file("usr/bin/x")]), /has no entry for its directory/);
+  assert.throws(() => writeCpio([file("x"), file("x")]), /occurs twice/);
   assert.throws(() => writeCpio([file("x".repeat(4096))]), /too long/);
 });
 
-Deno.test("property: any names and contents survive", () => {
+Deno.test("property: any names and contents round-trip", () => {
   const name = fc.string({ unit: "grapheme", minLength: 1, maxLength: 40 })
     .filter((text) => !/[/\0]/.test(text) && ![".", "..", "TRAILER!!!"].includes(text))
-    // A lone surrogate has no UTF-8.
+    // A lone surrogate cannot be encoded in UTF-8.
     .filter((text) => text.isWellFormed());
   const files = fc.dictionary(name, fc.uint8Array({ maxLength: 40 }), { noNullPrototype: true });
   fc.assert(fc.property(files, (contents) => {
@@ -131,24 +131,24 @@ const CPIO = ["/usr/bin/cpio", "/bin/cpio"].find((path) => {
 });
 
 Deno.test({
-  name: "GNU cpio unpacks it (skipped where cpio is not installed)",
+  name: "GNU cpio unpacks the archive (skipped if cpio is not installed)",
   ignore: CPIO === undefined,
   fn: async () => {
-    const folder = await Deno.makeTempDir();
+    const directory = await Deno.makeTempDir();
     try {
       const entries = ENTRIES.filter(({ kind }) => kind !== "character-device"); // needs root
-      await Deno.writeFile(`${folder}/archive`, writeCpio(entries));
+      await Deno.writeFile(`${directory}/archive`, writeCpio(entries));
       const { success, stderr } = await new Deno.Command(CPIO!, {
-        args: ["--extract", "--quiet", "--no-preserve-owner", "--file", `${folder}/archive`],
-        cwd: folder,
+        args: ["--extract", "--quiet", "--no-preserve-owner", "--file", `${directory}/archive`],
+        cwd: directory,
       }).output();
       assert.ok(success, new TextDecoder().decode(stderr));
-      assert.equal(await Deno.readTextFile(`${folder}/init`), "#!/bin/sh\n");
-      assert.equal(await Deno.readLink(`${folder}/bin`), "usr/bin");
-      assert.equal((await Deno.stat(`${folder}/bin/odd`)).mode! & 0o777, 0o711);
-      assert.equal((await Deno.stat(`${folder}/usr/empty`)).size, 0);
+      assert.equal(await Deno.readTextFile(`${directory}/init`), "#!/bin/sh\n");
+      assert.equal(await Deno.readLink(`${directory}/bin`), "usr/bin");
+      assert.equal((await Deno.stat(`${directory}/bin/odd`)).mode! & 0o777, 0o711);
+      assert.equal((await Deno.stat(`${directory}/usr/empty`)).size, 0);
     } finally {
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(directory, { recursive: true });
     }
   },
 });

@@ -8,7 +8,7 @@ const withBusybox = (busybox: Uint8Array | null) => ({
   read: (path: string) => path === "/usr/bin/busybox" ? busybox : null,
 });
 
-Deno.test("stage 0 finds what it calls", () => {
+Deno.test("the initrd has the commands of stage 0", () => {
   const paths = new Set(initrdEntries(STAGE0, withBusybox(elf([]))).map(({ path }) => path));
   const builtIn = ["set", "echo"];
   const commands = new TextDecoder().decode(STAGE0).split("\n")
@@ -19,7 +19,7 @@ Deno.test("stage 0 finds what it calls", () => {
   for (const command of [...commands, "sh"]) assert.ok(paths.has(`bin/${command}`), command);
 });
 
-Deno.test("stage 0 has the folders that it mounts on, and the same bytes each time", () => {
+Deno.test("the initrd has the mount points of stage 0, and the same bytes each time", () => {
   const entries = initrdEntries(STAGE0, withBusybox(elf([])));
   for (const path of ["dev", "root", "dev/console"]) {
     assert.ok(entries.some((entry) => entry.path === path), path);
@@ -27,7 +27,7 @@ Deno.test("stage 0 has the folders that it mounts on, and the same bytes each ti
   assert.deepEqual(writeCpio(entries), writeCpio([...entries].reverse()));
 });
 
-Deno.test("a busybox that is missing or needs libraries is refused", () => {
+Deno.test("a busybox that is missing or needs libraries is rejected", () => {
   assert.throws(() => initrdEntries(STAGE0, withBusybox(null)), /\/usr\/bin\/busybox is missing/);
   assert.throws(() => initrdEntries(STAGE0, withBusybox(elf([], LINKER))), /busybox is not static/);
 });

@@ -1,7 +1,8 @@
 /**
- * `deno task build:kernel`: the guest kernel out of Debian's linux-source and qemubox.config, as
- * `_output/qemubox-kernel-x86_64` (an uncompressed vmlinux with a PVH note, stripped). Built in a
- * Debian root of its own, so the host needs no compiler. About 5 minutes on 2 cores, once.
+ * `deno task build:kernel`: builds the guest kernel from Debian's linux-source and qemubox.config
+ * as `_output/qemubox-kernel-x86_64` (an uncompressed, stripped vmlinux with a PVH note). The build
+ * runs in its own Debian root, so the host needs no compiler. It takes about 5 minutes on 2 cores,
+ * once.
  */
 
 import { cached, hashOf } from "../../scripts/lib/cache.ts";
@@ -13,16 +14,16 @@ import { cacheFolder } from "../../scripts/lib/paths.ts";
 import { run } from "../../scripts/lib/run.ts";
 import { formatConfig, parseConfig, unfulfilled } from "./config.ts";
 
-/** The source that qemubox was measured with. */
+/** The kernel source that qemubox was measured with. */
 const PINNED = {
   package: "linux-source-7.2",
   version: "7.2.12-1",
   sha256: "6ea01e48037651b01076e4a369d1c76051c97c3cce6f87d48b7f3a9f5fac46a8",
 } as const;
 
-/** Builds the kernel if the cache has none of these very inputs, and puts it into `_output/`. */
+/** Builds the kernel, unless the cache has one of the same inputs, and puts it into `_output/`. */
 export async function buildKernel(): Promise<string> {
-  // Comments are for people: changing one costs no build.
+  // Without comments, so that changing one does not cause a build.
   const fragment = formatConfig(parseConfig(ownFile("qemubox.config")));
   const script = ownFile("build_in_root.sh");
   const root = await debianRoot(KERNEL_ROOT, [
@@ -30,11 +31,11 @@ export async function buildKernel(): Promise<string> {
   ]);
   const source = sourceIn(root);
   const key = hashOf(fragment, script, source.version, source.sha256);
-  const kernel = await cached(`kernel/${key}`, async (folder) => {
+  const kernel = await cached(`kernel/${key}`, async (directory) => {
     checkSource(source);
-    say(`building the kernel out of ${source.package} ${source.version} (minutes, once)`);
-    await Deno.mkdir(folder);
-    const scratch = `${folder}.scratch`;
+    say(`building the kernel from ${source.package} ${source.version} (minutes, once)`);
+    await Deno.mkdir(directory);
+    const scratch = `${directory}.scratch`;
     await Deno.remove(scratch, { recursive: true }).catch(() => {});
     await Deno.mkdir(scratch);
     try {
@@ -45,29 +46,33 @@ export async function buildKernel(): Promise<string> {
       const missing = unfulfilled(parseConfig(fragment), parseConfig(config));
       if (missing.length > 0) {
         throw new Error(
-          `build/kernel/qemubox.config asks for what ${source.package} ${source.version} does not ` +
-            `give:\n${missing.map((line) => `  ${line}`).join("\n")}`,
+          `build/kernel/qemubox.config has options that ${source.package} ${source.version} does not ` +
+            `fulfil:\n${missing.map((line) => `  ${line}`).join("\n")}`,
         );
       }
       await inRoot(root, scratch, "compile");
       for (const file of ["vmlinux", "config"]) {
-        await Deno.rename(`${scratch}/${file}`, `${folder}/${file}`);
+        await Deno.rename(`${scratch}/${file}`, `${directory}/${file}`);
       }
     } finally {
       await Deno.remove(scratch, { recursive: true }).catch(() => {});
     }
-    say(`kernel built: ${folder}/vmlinux`);
+    say(`kernel built: ${directory}/vmlinux`);
   });
   return await publish(`${kernel}/vmlinux`, "qemubox-kernel-x86_64");
 }
 
+/** A kernel source in a Debian root. */
 interface Source {
   readonly package: string;
   readonly version: string;
   readonly sha256: string;
 }
 
-/** What fetch_source.sh found; the hash is that of apt's index, which it has compared. */
+/**
+ * Reads the facts that fetch_source.sh left. It has checked the file against the hash of apt's
+ * index.
+ */
 function sourceIn(root: string): Source {
   const fact = (name: string) => Deno.readTextFileSync(`${root}/source/${name}`).trim();
   return { package: fact("package"), version: fact("version"), sha256: fact("sha256") };
@@ -76,18 +81,18 @@ function sourceIn(root: string): Source {
 function checkSource(source: Source): void {
   if (source.package !== PINNED.package || source.version !== PINNED.version) {
     loud(
-      `the mirror has ${source.package} ${source.version}: qemubox was measured with ` +
-        `${PINNED.version} of ${PINNED.package}`,
+      `the mirror has ${source.package} ${source.version}, but qemubox was measured with ` +
+        `${PINNED.package} ${PINNED.version}`,
     );
   } else if (source.sha256 !== PINNED.sha256) {
     throw new Error(
       `${source.package} ${source.version} has SHA-256 ${source.sha256}, not ${PINNED.sha256}: ` +
-        "this is not the source that is pinned",
+        "this is not the pinned source",
     );
   }
 }
 
-/** Runs one step of build_in_root.sh in the root, whose /build is `scratch`. */
+/** Runs a step of build_in_root.sh in the root, with `scratch` as its /build. */
 async function inRoot(root: string, scratch: string, step: string): Promise<void> {
   const setUp =
     'mkdir -p "$1/build"; mount --bind "$2" "$1/build"; mount -t proc proc "$1/proc"; ' +

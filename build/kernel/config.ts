@@ -1,6 +1,6 @@
-/** Kernel configuration files, as scripts/kconfig writes and reads them. */
+/** Kernel configuration files in the format of scripts/kconfig. */
 
-/** Option (with `CONFIG_`) → value as written; `n` for what is off. */
+/** Option (with `CONFIG_`) → value as written; `n` if it is off. */
 export type KernelConfig = ReadonlyMap<string, string>;
 
 /** Reads a `.config` or a fragment. `# CONFIG_X is not set` counts as `CONFIG_X=n`. */
@@ -15,14 +15,14 @@ export function parseConfig(text: string): KernelConfig {
   return options;
 }
 
-/** The options alone, without comments, in the order they were read in. */
+/** Returns the options without comments, in their original order. */
 export function formatConfig(config: KernelConfig): string {
   return [...config].map(([option, value]) => `${option}=${value}\n`).join("");
 }
 
 /**
- * What of `fragment` did not come true in `config`, one sentence each. kconfig drops without a word
- * what depends on something else that is off, and what no longer exists in this kernel.
+ * Returns one line per option of `fragment` that `config` does not fulfil. kconfig silently drops
+ * an option if a dependency is off, or if this kernel does not have it.
  */
 export function unfulfilled(fragment: KernelConfig, config: KernelConfig): string[] {
   return [...fragment].flatMap(([option, wanted]) => {

@@ -3,7 +3,7 @@ import { formatConfig, parseConfig, unfulfilled } from "./config.ts";
 
 const FRAGMENT = parseConfig(Deno.readTextFileSync(new URL("qemubox.config", import.meta.url)));
 
-Deno.test("a configuration is read as kconfig means it", () => {
+Deno.test("parseConfig reads the format of kconfig", () => {
   const config = parseConfig(
     '# x\nCONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C="-q"\nCONFIG_D=-1\n',
   );
@@ -15,13 +15,13 @@ Deno.test("a configuration is read as kconfig means it", () => {
   ]);
 });
 
-Deno.test("written and read again, a configuration is the same, without its comments", () => {
+Deno.test("formatConfig round-trips a configuration without its comments", () => {
   const text = formatConfig(FRAGMENT);
   assert.doesNotMatch(text, /#/);
   assert.deepEqual(parseConfig(text), FRAGMENT);
 });
 
-Deno.test("options that were dropped, changed or forced on are named", () => {
+Deno.test("unfulfilled names options that were dropped, changed or forced on", () => {
   const fragment = parseConfig("CONFIG_A=y\nCONFIG_B=n\nCONFIG_C=64\nCONFIG_D=n\nCONFIG_E=y\n");
   const config = parseConfig("CONFIG_B=y\nCONFIG_C=8\n# CONFIG_E is not set\n");
   assert.deepEqual(unfulfilled(fragment, config), [
@@ -38,7 +38,7 @@ Deno.test("the fragment names each option once", () => {
   assert.equal(lines.length, FRAGMENT.size);
 });
 
-Deno.test("every group of the fragment says why it is there", () => {
+Deno.test("every group of the fragment has a comment with its reason", () => {
   const text = Deno.readTextFileSync(new URL("qemubox.config", import.meta.url));
   const groups = text.split(/^# --- /m).slice(1);
   assert.ok(groups.length > 10);
@@ -50,7 +50,7 @@ Deno.test("every group of the fragment says why it is there", () => {
   }
 });
 
-Deno.test("what qemubox cannot do without is asked for", () => {
+Deno.test("the fragment has the options that qemubox needs", () => {
   for (
     const option of [
       ...["PVH", "KVM_GUEST", "VIRTIO_MMIO_CMDLINE_DEVICES", "BLK_DEV_INITRD", "DEVTMPFS"],

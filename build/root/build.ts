@@ -1,7 +1,7 @@
 /**
- * `deno task build:root`: vminitd and crun as `_output/qemubox-root`, an EROFS image that all
- * guests have as their root file system, on a read-only disk. It is not compressed: the host's page
- * cache holds it once for all of them, and a guest reads what it touches and no more.
+ * `deno task build:root`: makes `_output/qemubox-root` with vminitd and crun, an EROFS image that
+ * is the root file system of all guests, on a read-only disk. It is not compressed: the host's page
+ * cache holds it once for all of them, and a guest reads only the pages that it uses.
  */
 
 import { codeCacheName, compile, type Compiled } from "../../scripts/lib/compile.ts";
@@ -14,15 +14,15 @@ import { run } from "../../scripts/lib/run.ts";
 import { debianFiles } from "../debian_files.ts";
 import { rootEntries, type RootEntry } from "./manifest.ts";
 
-/** Raised when the way the image is made changes. */
+/** Raise it if the way of making the image changes. */
 const IMAGE_FORMAT = 1;
-/** Nothing of the building host and its time goes in: the same inputs give the same bytes. */
+/** Keeps time and users of the build host out: the same inputs give the same bytes. */
 const REPRODUCIBLE = ["-T0", "-U00000000-0000-4000-8000-000000000000", "--all-root"];
 
 /**
- * Compiles PID 1 of the guest, with its code cache. By `--no-lazy` the cache has all functions, not
- * only those that run while the program loads: a container's first byte comes 0.1 s earlier under
- * TCG.
+ * Compiles PID 1 of the guest, with its code cache. With `--no-lazy` the cache has all functions,
+ * not only those that run while the program loads, and a container's first byte comes 0.1 s earlier
+ * under TCG.
  *
  * @param identity of the build: scripts/lib/build_identity.ts
  */
@@ -32,7 +32,7 @@ export function compileVminitd(identity: string): Promise<Compiled> {
 }
 
 /**
- * Builds the root image if the cache has none of these very inputs, and puts it into `_output/`.
+ * Builds the root image, unless the cache has one of the same inputs, and puts it into `_output/`.
  *
  * @param identity of the build, which vminitd gets
  */
@@ -40,7 +40,7 @@ export async function buildRoot(identity: string): Promise<string> {
   return await buildImage(await compileVminitd(identity), "qemubox-root");
 }
 
-/** For the benchmark: the root image with a program in vminitd's place that does nothing. */
+/** Builds a root image for the benchmark, with a program that does nothing in place of vminitd. */
 export async function buildBareRoot(): Promise<string> {
   const program = await compile("tests/bench/bare_program.ts", "qemubox-bare-program");
   return await buildImage(program, "qemubox-bare-root");
@@ -78,7 +78,7 @@ async function buildImage(vminitd: Compiled, name: string): Promise<string> {
   return await publish(image, name);
 }
 
-/** Makes the folder `tree`; folders come before what lies in them. */
+/** Creates the directory `tree` from entries, with directories before their contents. */
 async function writeTree(tree: string, entries: readonly RootEntry[]): Promise<void> {
   await Deno.mkdir(tree, { recursive: true });
   for (const entry of entries) {
@@ -87,14 +87,14 @@ async function writeTree(tree: string, entries: readonly RootEntry[]): Promise<v
       await Deno.symlink(entry.target, path);
       continue;
     }
-    if (entry.kind === "folder") await Deno.mkdir(path);
+    if (entry.kind === "directory") await Deno.mkdir(path);
     else await Deno.writeFile(path, entry.content);
-    // Not by the calls above, which heed the umask.
+    // Separately, because the calls above apply the umask.
     await Deno.chmod(path, entry.mode);
   }
 }
 
-/** `tree` → `image` in `scratch`, with the mkfs.erofs of the Debian root. */
+/** Makes `image` from `tree` in `scratch`, with the mkfs.erofs of the Debian root. */
 async function makeImage(root: string, scratch: string): Promise<void> {
   const inRoot = 'mount --bind "$2" "$1/mnt"; cd /; root=$1; shift 2; exec chroot "$root" "$@"';
   await run([

@@ -1,19 +1,20 @@
 /**
- * Reads of a 64-bit little-endian ELF file what the dynamic linker reads first: its interpreter and
- * the libraries it needs (elf(5)). The files come from packages, but a length is checked all the same.
+ * Reads what the dynamic linker reads first from a 64-bit little-endian ELF file: its interpreter
+ * and the libraries that it needs (elf(5)). The files come from packages, but lengths are still
+ * checked.
  */
 
-/** What an executable or library needs in order to be loaded. */
+/** Requirements for loading an executable or library. */
 export interface ElfNeeds {
   /** Path of the dynamic linker; null for libraries and static executables. */
   readonly interpreter: string | null;
   /** Names of libraries (DT_NEEDED), in the order of the file. */
   readonly libraries: readonly string[];
-  /** Folders to look in before the usual ones (DT_RUNPATH, or the older DT_RPATH). */
+  /** Directories to search before the default ones (DT_RUNPATH, or the older DT_RPATH). */
   readonly runPath: readonly string[];
 }
 
-/** A file that is not a 64-bit little-endian ELF file, or is damaged. */
+/** A file is not a 64-bit little-endian ELF file, or is damaged. */
 export class ElfError extends Error {
   override readonly name = "ElfError";
 }
@@ -36,7 +37,7 @@ interface Segment {
   readonly bytes: number;
 }
 
-/** @throws {ElfError} */
+/** Reads the requirements of a file. @throws {ElfError} if it is not a valid ELF file. */
 export function elfNeeds(file: Uint8Array): ElfNeeds {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const segments = readSegments(view);
@@ -46,7 +47,7 @@ export function elfNeeds(file: Uint8Array): ElfNeeds {
   const stringsAt = tags.find(([tag]) => tag === DT_STRTAB)?.[1];
   const strings = (wanted: bigint) =>
     tags.filter(([tag]) => tag === wanted).map(([, value]) => {
-      if (stringsAt === undefined) throw new ElfError("dynamic section without a string table");
+      if (stringsAt === undefined) throw new ElfError("dynamic section has no string table");
       return readString(file, fileOffset(segments, stringsAt + value));
     });
   const runPath = [...strings(DT_RUNPATH), ...strings(DT_RPATH)];
@@ -72,7 +73,7 @@ function readSegments(view: DataView): Segment[] {
   return Array.from({ length: count }, (_, index) => {
     const at = tableAt + index * size;
     const bytes = view.getBigUint64(at + 32, true);
-    // Checked where it is used: a segment of no interest may well reach past the end.
+    // Checked where it is used, because a segment that is not used may reach past the end.
     return {
       type: view.getUint32(at, true),
       offset: Number(view.getBigUint64(at + 8, true)),
@@ -93,7 +94,7 @@ function readDynamic(view: DataView, { offset, bytes }: Segment): [tag: bigint, 
   return tags;
 }
 
-/** Where in the file the byte lies that is loaded at `address`. */
+/** Returns the offset in the file of the byte that is loaded at `address`. */
 function fileOffset(segments: readonly Segment[], address: bigint): number {
   const segment = segments.find((candidate) =>
     candidate.type === PT_LOAD && address >= candidate.address &&
@@ -109,7 +110,7 @@ function readString(file: Uint8Array, at: number): string {
   return new TextDecoder().decode(file.subarray(at, end));
 }
 
-/** `offset` as a number, if `bytes` from there lie in the file. */
+/** Returns `offset` as a number. @throws {ElfError} if `bytes` from there exceed the file. */
 function fitting(view: DataView, offset: bigint, bytes: number): number {
   if (offset + BigInt(bytes) > BigInt(view.byteLength)) {
     throw new ElfError(`${bytes} bytes at ${offset} are not in a file of ${view.byteLength}`);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ElfError, elfNeeds } from "./elf.ts";
 
-/** A file with one PT_LOAD of everything at 0x400000, PT_INTERP and PT_DYNAMIC. */
+/** Returns a file with PT_INTERP, PT_DYNAMIC, and one PT_LOAD of everything at 0x400000. */
 function sample(): Uint8Array<ArrayBuffer> {
   const file = new Uint8Array(512);
   const view = new DataView(file.buffer);
@@ -33,7 +33,7 @@ function sample(): Uint8Array<ArrayBuffer> {
   }
 }
 
-Deno.test("interpreter, libraries and run path are read; what follows DT_NULL is not", () => {
+Deno.test("interpreter, libraries and run path are read, up to DT_NULL", () => {
   assert.deepEqual(elfNeeds(sample()), {
     interpreter: "/lib64/ld-linux-x86-64.so.2",
     libraries: ["libc.so.6", "libcap.so.2"],
@@ -41,7 +41,7 @@ Deno.test("interpreter, libraries and run path are read; what follows DT_NULL is
   });
 });
 
-Deno.test("what is no 64-bit little-endian ELF file is refused", () => {
+Deno.test("a file that is not 64-bit little-endian ELF is rejected", () => {
   assert.throws(() => elfNeeds(new TextEncoder().encode("#!/bin/sh\n".repeat(9))), ElfError);
   assert.throws(() => elfNeeds(new Uint8Array()), ElfError);
   for (const [at, value] of [[4, 1], [5, 2]] as const) {
@@ -51,13 +51,13 @@ Deno.test("what is no 64-bit little-endian ELF file is refused", () => {
   }
 });
 
-Deno.test("a real program: our own Deno", () => {
+Deno.test("the requirements of a real program are read: our own Deno", () => {
   const needs = elfNeeds(Deno.readFileSync(Deno.execPath()));
   assert.match(needs.interpreter ?? "", /ld-linux-x86-64\.so\.2$/);
   assert.ok(needs.libraries.includes("libc.so.6"));
 });
 
-Deno.test("property: a damaged file gives needs or an ElfError, nothing else", () => {
+Deno.test("property: a damaged file gives requirements or an ElfError", () => {
   const damage = fc.array(fc.tuple(fc.nat(511), fc.nat(255)), { minLength: 1, maxLength: 12 });
   fc.assert(
     fc.property(damage, fc.nat(512), (changes, length) => {

@@ -1,12 +1,12 @@
 /**
- * What lies in the root image: vminitd, crun, CRIU with what it calls, and the libraries that these need,
- * which are found by reading the files and not by running ldd.
+ * Contents of the root image: vminitd, crun, CRIU with the programs that it calls, and their
+ * libraries, which are found by reading the files and not by running ldd.
  */
 
 import { type DebianFiles, requiredFile } from "../debian_files.ts";
 import { elfNeeds } from "./elf.ts";
 
-/** A file, folder or symbolic link; `path` is relative to the root, `mode` the permission bits. */
+/** An entry of the root image. `path` is relative to the root, `mode` has the permission bits. */
 export type RootEntry =
   | {
     readonly kind: "file";
@@ -14,37 +14,37 @@ export type RootEntry =
     readonly mode: number;
     readonly content: Uint8Array;
   }
-  | { readonly kind: "folder"; readonly path: string; readonly mode: number }
+  | { readonly kind: "directory"; readonly path: string; readonly mode: number }
   | { readonly kind: "link"; readonly path: string; readonly target: string };
 
-/** What the root image is made of. */
+/** Parts of the root image. */
 export interface RootParts {
   readonly vminitd: Uint8Array;
-  /** What spares V8 the parsing of vminitd; read from /tmp, which is the root disk's at that time. */
+  /** Spares V8 the parsing of vminitd. Read from /tmp, which is on the root disk at that time. */
   readonly codeCache: { readonly name: string; readonly content: Uint8Array } | null;
   readonly root: DebianFiles;
 }
 
-/** Where the dynamic linker looks when nothing else was said, in Debian. */
-const LIBRARY_FOLDER = "/usr/lib/x86_64-linux-gnu";
+/** Default directory of the dynamic linker in Debian. */
+const LIBRARY_DIRECTORY = "/usr/lib/x86_64-linux-gnu";
 /**
- * Of the Debian root. CRIU has tar keep what is in a container's tmpfs mounts; that has a shell call
- * gzip.
+ * Programs from the Debian root. CRIU archives a container's tmpfs mounts with tar, which calls
+ * gzip through a shell.
  */
 const PROGRAMS: readonly string[] = [
   ...["usr/bin/crun", "usr/sbin/criu", "usr/bin/tar", "usr/bin/dash", "usr/bin/gzip"],
 ];
 /**
- * Opened by name while running: glibc takes the first to unwind the stack of a thread that is cancelled,
- * crun the second to make and restore checkpoints.
+ * Libraries opened by name at run time: glibc uses the first to unwind the stack of a cancelled
+ * thread, crun the second to make and restore checkpoints.
  */
 const LOADED_LATER: readonly string[] = ["libgcc_s.so.1", "libcriu.so.2"];
 
-const FOLDERS: readonly string[] = [
+const DIRECTORIES: readonly string[] = [
   ...["dev", "etc", "proc", "root", "run", "sys", "tmp", "var"],
   ...["usr", "usr/bin", "usr/sbin", "usr/lib", "usr/lib/x86_64-linux-gnu", "usr/lib64"],
 ];
-/** The merged /usr of Debian: programs name their interpreter and shells by the old paths. */
+/** Links of Debian's merged /usr, because programs use the old paths of interpreters and shells. */
 const LINKS: Readonly<Record<string, string>> = {
   "usr/bin/sh": "dash",
   "bin": "usr/bin",
@@ -54,15 +54,16 @@ const LINKS: Readonly<Record<string, string>> = {
 };
 
 /**
- * All entries of the root image, folders before what lies in them.
- * @throws {Error} naming a file or library that the root does not have
+ * Returns all entries of the root image, directories before their contents.
+ *
+ * @throws {Error} naming a file or library that the Debian root does not have
  */
 export function rootEntries({ vminitd, codeCache, root }: RootParts): RootEntry[] {
   const programs = Object.fromEntries(
     PROGRAMS.map((path) => [path, requiredFile(root, `/${path}`)]),
   );
   return [
-    ...FOLDERS.map((path): RootEntry => ({ kind: "folder", path, mode: modeOf(path) })),
+    ...DIRECTORIES.map((path): RootEntry => ({ kind: "directory", path, mode: modeOf(path) })),
     ...Object.entries(LINKS).map(([path, target]): RootEntry => ({ kind: "link", path, target })),
     program("usr/sbin/vminitd", vminitd),
     ...(codeCache === null ? [] : [cacheFile(codeCache)]),
@@ -84,7 +85,7 @@ function program(path: string, content: Uint8Array): RootEntry {
   return { kind: "file", path, mode: 0o755, content };
 }
 
-/** The dynamic linker and every library that `programs` need, and that these need, and so on. */
+/** Returns the dynamic linker and all libraries that `programs` need, directly or indirectly. */
 function libraries(
   root: DebianFiles,
   programs: Readonly<Record<string, Uint8Array>>,
@@ -98,18 +99,20 @@ function libraries(
     if (interpreter !== null) interpreters.add(interpreter);
     for (const library of [...libraries, ...LOADED_LATER]) {
       if (found.has(library)) continue;
-      const bytes = library.includes("/") ? null : root.read(`${LIBRARY_FOLDER}/${library}`);
+      const bytes = library.includes("/") ? null : root.read(`${LIBRARY_DIRECTORY}/${library}`);
       if (bytes === null) {
-        throw new Error(`${library}, which ${name} needs, is not in ${LIBRARY_FOLDER} of the root`);
+        throw new Error(
+          `${library}, which ${name} needs, is not in ${LIBRARY_DIRECTORY} of the root`,
+        );
       }
-      found.set(library, program(`${LIBRARY_FOLDER.slice(1)}/${library}`, bytes));
+      found.set(library, program(`${LIBRARY_DIRECTORY.slice(1)}/${library}`, bytes));
       wanted.push([library, bytes]);
     }
   }
   return [...found.values(), ...[...interpreters].flatMap((path) => linker(root, path, found))];
 }
 
-/** The dynamic linker at the path that programs name; libraries may need it by its name as well. */
+/** Returns the dynamic linker at its path in programs. Libraries may also need it by its name. */
 function linker(
   root: DebianFiles,
   path: string,
@@ -117,7 +120,7 @@ function linker(
 ): RootEntry[] {
   const name = path.slice(path.lastIndexOf("/") + 1);
   const place = path.replace(/^\/(lib64|lib)\//, "usr/$1/");
-  const target = `${LIBRARY_FOLDER}/${name}`;
+  const target = `${LIBRARY_DIRECTORY}/${name}`;
   const link: RootEntry = { kind: "link", path: place, target };
   return found.has(name) ? [link] : [link, program(target.slice(1), requiredFile(root, target))];
 }

@@ -29,7 +29,7 @@ const PARTS = {
   codeCache: { name: "vminitd.cache", content: new Uint8Array(9) },
 };
 
-Deno.test("libraries of libraries come along, each once, and the linker where programs name it", () => {
+Deno.test("rootEntries has libraries of libraries once, and the linker at its path in programs", () => {
   const entries = rootEntries({ ...PARTS, root: root() });
   const names = entries.map(({ path }) => path).filter((path) => path.includes(".so")).sort();
   assert.deepEqual(names, [
@@ -43,7 +43,7 @@ Deno.test("libraries of libraries come along, each once, and the linker where pr
   ]);
 });
 
-Deno.test("folders come before what lies in them, and no path is there twice", () => {
+Deno.test("directories come before their contents, and no path occurs twice", () => {
   const seen = new Set([""]);
   for (const { path } of rootEntries({ ...PARTS, root: root() })) {
     assert.ok(seen.has(path.slice(0, Math.max(0, path.lastIndexOf("/")))), path);
@@ -52,7 +52,7 @@ Deno.test("folders come before what lies in them, and no path is there twice", (
   }
 });
 
-Deno.test("what is missing in the root is named", () => {
+Deno.test("an error names the file that the root does not have", () => {
   const build = (changes: Record<string, Uint8Array | null>) => () =>
     rootEntries({ ...PARTS, root: root(changes) });
   assert.throws(build({ "/usr/bin/crun": null }), /\/usr\/bin\/crun is missing/);

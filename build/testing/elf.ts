@@ -1,8 +1,9 @@
-/** ELF files for tests: as small as the reader in root/elf.ts takes them. */
+/** Minimal ELF files for tests of the reader in root/elf.ts. */
 
+/** Path of the dynamic linker. */
 export const LINKER = "/lib64/ld-linux-x86-64.so.2";
 
-/** An ELF file that needs `libraries`; dynamic if `interpreter` is given. */
+/** Returns an ELF file that needs `libraries`, and an executable if `interpreter` is given. */
 export function elf(libraries: readonly string[], interpreter: string | null = null): Uint8Array {
   const strings = `\0${[...libraries, interpreter ?? ""].join("\0")}\0`;
   const file = new Uint8Array(1024);

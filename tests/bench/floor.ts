@@ -28,8 +28,8 @@ export const floor: Measure = {
 /** The kernel runs `/bin/echo floor /init` as PID 1: no shell, no mount. */
 function floorInitrd(): Uint8Array {
   return writeCpio([
-    { kind: "folder", path: "bin", mode: 0o755 },
-    { kind: "folder", path: "dev", mode: 0o755 },
+    { kind: "directory", path: "bin", mode: 0o755 },
+    { kind: "directory", path: "dev", mode: 0o755 },
     { kind: "character-device", path: "dev/console", mode: 0o600, major: 5, minor: 1 },
     { kind: "file", path: "bin/echo", mode: 0o755, content: Deno.readFileSync("/bin/busybox") },
     {

@@ -91,7 +91,11 @@ export function tcgPlan(
 /** Returns an initrd with busybox and an /init. */
 export function tinyInitrd(init: string): Uint8Array {
   return writeCpio([
-    ...["bin", "dev", "proc", "m"].map((path) => ({ kind: "folder" as const, path, mode: 0o755 })),
+    ...["bin", "dev", "proc", "m"].map((path) => ({
+      kind: "directory" as const,
+      path,
+      mode: 0o755,
+    })),
     { kind: "file", path: "init", mode: 0o755, content: new TextEncoder().encode(init) },
     { kind: "file", path: "bin/busybox", mode: 0o755, content: Deno.readFileSync("/bin/busybox") },
     ...APPLETS.map((name) => ({ kind: "link" as const, path: `bin/${name}`, target: "busybox" })),
