@@ -1,4 +1,4 @@
-// A timer takes 31 bits; a longer one fires at once. 24 days are as good as no deadline.
+// setTimeout takes 31 bits and fires at once beyond them. 24 days are as good as no deadline.
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /**
@@ -11,13 +11,13 @@ export function after(timeoutMs: number, expired: () => void): Disposable {
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-/** Limits of `withDeadline`. */
+/** Limits and errors of `withDeadline`. */
 export interface DeadlineOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Makes the error of an expired deadline, when it expires. */
+  /** Makes the error of an expired deadline. Called when it expires. */
   readonly onTimeout: () => Error;
-  /** Makes the error of an aborted `signal`; its reason by default. */
+  /** Makes the error of an aborted `signal`; default: its reason. */
   readonly onAbort?: (reason: unknown) => Error;
 }
 
@@ -25,7 +25,7 @@ export interface DeadlineOptions {
  * Runs `work` with a signal that aborts at the deadline or with the caller's signal, and waits no
  * longer than that, even if `work` ignores its signal. No timer outlives the call.
  *
- * @throws what `onTimeout` or `onAbort` makes, or what `work` throws.
+ * @throws the error of `onTimeout` or `onAbort`, or what `work` throws.
  */
 export async function withDeadline<T>(
   { timeoutMs, signal, onTimeout, onAbort = (reason) => reason as Error }: DeadlineOptions,
@@ -45,7 +45,7 @@ export async function withDeadline<T>(
   try {
     if (controller.signal.aborted) return await over.promise;
     const result = work(controller.signal);
-    // When the deadline wins, nobody awaits the work any more.
+    // If the deadline comes first, nothing awaits the work any more.
     result.catch(() => {});
     return await Promise.race([result, over.promise]);
   } finally {
@@ -56,7 +56,7 @@ export async function withDeadline<T>(
 /**
  * Returns whether `promise` resolves within `timeoutMs` milliseconds.
  *
- * @throws what the promise rejects with, if it does so in time.
+ * @throws the reason if the promise rejects in time.
  */
 export async function endsWithin(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   const late = Promise.withResolvers<false>();

@@ -9,8 +9,8 @@ export function describeError(error: unknown): string {
 }
 
 /**
- * Returns the errors in a SuppressedError in the order in which they happened: the first failure,
- * then those of the clean-up after it.
+ * Returns the errors in a SuppressedError in the order in which they occurred: the first failure,
+ * then those of the cleanup after it.
  */
 export function unsuppressed(error: unknown): [Error, ...Error[]] {
   if (!(error instanceof SuppressedError)) return [error as Error];

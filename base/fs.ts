@@ -1,4 +1,4 @@
-/** Files that may be absent. A missing file or parent is an answer; any other failure is thrown. */
+/** Files that may be absent. A missing file or parent is a result; any other failure is thrown. */
 
 /** Runs `read`; returns null if the file, or a directory above it, does not exist. */
 export function ifPresent<T>(read: () => T): T | null {
@@ -12,7 +12,7 @@ export function ifPresent<T>(read: () => T): T | null {
   }
 }
 
-/** Returns whether there is something at `path`. A symbolic link counts, wherever it leads. */
+/** Returns whether `path` exists. A symbolic link counts, even if its target does not exist. */
 export function isThere(path: string): boolean {
   return ifPresent(() => Deno.lstatSync(path)) !== null;
 }

@@ -1,4 +1,4 @@
-/** Longest identifier that containerd takes, in characters. */
+/** Longest identifier that containerd accepts, in characters. */
 export const IDENTIFIER_CHARACTERS_MAX = 76;
 const IDENTIFIER = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 

@@ -1,4 +1,4 @@
-/** Lets only so many do something at a time; the others wait in the order in which they came. */
+/** Runs at most `max` tasks at a time. Others wait in the order of their calls. */
 export class Limiter {
   readonly #max: number;
   readonly #waiting: (() => void)[] = [];
@@ -8,13 +8,14 @@ export class Limiter {
     this.#max = max;
   }
 
+  /** Runs `work` when there is room, and returns its result. @throws what `work` throws. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#busy >= this.#max) await new Promise<void>((go) => this.#waiting.push(go));
     else this.#busy++;
     try {
       return await work();
     } finally {
-      // Whoever waits longest takes over the place.
+      // The longest waiting task takes over the place.
       const next = this.#waiting.shift();
       if (next === undefined) this.#busy--;
       else next();

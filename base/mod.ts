@@ -1,5 +1,5 @@
 /**
- * The ground floor: small things that everything may import and that import nothing of ours.
+ * Small helpers that every directory may import, and that import nothing of ours.
  *
  * @module
  */

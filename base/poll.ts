@@ -1,17 +1,10 @@
 import { delay } from "./delay.ts";
 
-/** How often and how long `poll` looks. */
-export interface PollOptions {
-  readonly everyMs: number;
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal | undefined;
-}
-
 /**
  * Calls `look` until it returns something other than null, for state without an event to wait for.
- * Looks at least once, and once more at the deadline.
+ * Calls it at least once, and once more at the deadline.
  *
- * @returns what `look` found, or null if the deadline passed or `signal` aborted.
+ * @returns the result of `look`, or null if the deadline passed or `signal` aborted.
  */
 export async function poll<T>(
   look: () => T | null | Promise<T | null>,
@@ -25,4 +18,11 @@ export async function poll<T>(
     if (left <= 0 || signal?.aborted) return null;
     await delay(Math.min(everyMs, left), signal);
   }
+}
+
+/** Interval and limits of `poll`. */
+export interface PollOptions {
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
 }

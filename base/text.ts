@@ -1,7 +1,7 @@
 /**
- * One rule for text from outside (a guest, a plugin, a file) in logs and errors: no control,
- * format or separator characters, and a bounded length. Escape sequences of terminals (ECMA-48
- * CSI) go as a whole.
+ * The rule for untrusted text (from a guest, a plugin, a file) in logs and errors: no control,
+ * format or separator characters, and a limited length. Escape sequences of terminals (ECMA-48 CSI)
+ * are removed as a whole.
  */
 
 // deno-lint-ignore no-control-regex
@@ -10,7 +10,7 @@ const UNSHOWN = /(?:\x1b\[[0-9;]*[A-Za-z]|[\p{C}\p{Zl}\p{Zp}])+/gu;
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]+/gu;
 const QUOTED_CHARACTERS_MAX = 100;
 
-/** Returns `text` on one line, without what cannot be printed, cut to `charactersMax`. */
+/** Returns `text` on one line, without unprintable characters, cut to `charactersMax`. */
 export function printable(text: string, charactersMax: number): string {
   const bounded = text.slice(0, 4 * charactersMax);
   return cut(
@@ -19,7 +19,7 @@ export function printable(text: string, charactersMax: number): string {
   );
 }
 
-/** Returns the lines of `text` joined by ` | `, printable, cut to `charactersMax`. */
+/** Returns the lines of `text` joined by ` | `, like `printable`, cut to `charactersMax`. */
 export function oneLine(text: string, charactersMax: number): string {
   return printable(
     text.slice(0, 4 * charactersMax).trim().replaceAll(/\s*\n\s*/g, " | "),
@@ -27,7 +27,7 @@ export function oneLine(text: string, charactersMax: number): string {
   );
 }
 
-/** Returns `text` as a JSON string, cut to a length that fits into an error. */
+/** Returns `text` as a JSON string, cut to a length that suits an error. */
 export function quoted(text: string): string {
   return JSON.stringify(cut(text, QUOTED_CHARACTERS_MAX)).replaceAll(UNPRINTABLE, "?");
 }

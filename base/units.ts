@@ -1,2 +1,2 @@
-/** Bytes of a mebibyte. */
+/** Bytes per mebibyte. */
 export const MIB = 1024 * 1024;

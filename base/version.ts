@@ -1,4 +1,4 @@
-/** Version of shim and vminitd, which are built and released together. */
+/** Version of the shim and of vminitd, which are built and released together. */
 export const VERSION = "0.1.0";
 
 /** Global variable that a compiled program sets to its {@link BUILD} before anything else runs. */

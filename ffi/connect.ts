@@ -4,12 +4,6 @@ import { poller as defaultPoller } from "./poller.ts";
 import { system as realSystem } from "./real_system.ts";
 import { isSystemError } from "./system_error.ts";
 
-/** Options of {@link connectUnix} and {@link connectVsock}. */
-export interface ConnectOptions extends FdStreamOptions {
-  /** Aborts the attempt with the signal's reason. */
-  signal?: AbortSignal;
-}
-
 /** Interval between attempts while a listener's backlog is full, which epoll(7) does not report. */
 const BACKLOG_RETRY_MS = 2;
 
@@ -57,4 +51,10 @@ export async function connectVsock(
     stream.close();
     throw error;
   }
+}
+
+/** Options of {@link connectUnix} and {@link connectVsock}. */
+export interface ConnectOptions extends FdStreamOptions {
+  /** Aborts the attempt with the signal's reason. */
+  signal?: AbortSignal;
 }

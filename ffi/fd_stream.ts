@@ -4,16 +4,6 @@ import { system as realSystem } from "./real_system.ts";
 import type { Fd, System } from "./system.ts";
 import { isSystemError, SystemError } from "./system_error.ts";
 
-/** Options of {@link FdStream} and everything made of descriptors. */
-export interface FdStreamOptions {
-  /** Default: the real one. */
-  system?: System;
-  /** Default: the one of this process. */
-  poller?: Poller;
-  /** Most bytes for one write(2); default: no limit. */
-  writeBytesMax?: number;
-}
-
 /**
  * System calls in a row before the stream yields to the event loop, so that a peer that is always
  * ready does not starve everything else.
@@ -134,4 +124,14 @@ export class FdStream implements AsyncDisposable, Disposable {
     await this.#poller.wait(this.fd, event, signal, this.#last[event] >= MANY_BYTES);
     this.#callsWithoutTurn = 0;
   }
+}
+
+/** Options of {@link FdStream} and everything made of descriptors. */
+export interface FdStreamOptions {
+  /** Default: the real one. */
+  system?: System;
+  /** Default: the one of this process. */
+  poller?: Poller;
+  /** Most bytes for one write(2); default: no limit. */
+  writeBytesMax?: number;
 }

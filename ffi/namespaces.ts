@@ -1,9 +1,6 @@
 import { CLONE, O } from "./constants.ts";
 import type { Fd, System } from "./system.ts";
 
-/** Kinds of namespaces that a thread can enter and leave again. */
-export type NamespaceKind = "net" | "mnt";
-
 const TYPES = { net: CLONE.NEWNET, mnt: CLONE.NEWNS } as const;
 
 /**
@@ -50,6 +47,9 @@ export function withNamespace<T>(
     system.close(home);
   }
 }
+
+/** Kinds of namespaces that a thread can enter and leave again. */
+export type NamespaceKind = "net" | "mnt";
 
 /** Returns null if the working directory was removed: there is none to return to. */
 function workingDirectory(): string | null {

@@ -32,35 +32,6 @@ const WAITS_WITHOUT_TURN_MAX = 16;
 const WAKE_TOKEN = 0n;
 
 /**
- * Readiness to wait for. "urgent" on a pollable file of cgroupfs or sysfs means that it has changed
- * since this descriptor last read it.
- */
-export type Readiness = "readable" | "writable" | "urgent";
-
-interface Waiter {
-  readonly event: Readiness;
-  readonly resolve: () => void;
-  readonly reject: (reason: unknown) => void;
-  /** Removes the listener from the AbortSignal. */
-  readonly detach: () => void;
-}
-
-/** State of one descriptor. Dropped when it is closed, because its number is reused. */
-interface Watch {
-  /** Distinguishes its events from those of an earlier descriptor with the same number. */
-  readonly generation: number;
-  /** Whether it is in the kernel's epoll set. */
-  registered: boolean;
-  readonly waiters: Set<Waiter>;
-}
-
-/** Descriptors of the poller itself. */
-interface Instance {
-  readonly epoll: Fd;
-  readonly wake: Fd;
-}
-
-/**
  * Waits for descriptors to become readable or writable: pipes, FIFOs, sockets, eventfds, pidfds.
  * Files that epoll(7) does not support, such as regular files, are always ready.
  *
@@ -296,6 +267,35 @@ export class Poller implements Disposable {
 
 /** The poller of this process. Starts with the first wait. */
 export const poller: Poller = new Poller();
+
+/**
+ * Readiness to wait for. "urgent" on a pollable file of cgroupfs or sysfs means that it has changed
+ * since this descriptor last read it.
+ */
+export type Readiness = "readable" | "writable" | "urgent";
+
+interface Waiter {
+  readonly event: Readiness;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+  /** Removes the listener from the AbortSignal. */
+  readonly detach: () => void;
+}
+
+/** State of one descriptor. Dropped when it is closed, because its number is reused. */
+interface Watch {
+  /** Distinguishes its events from those of an earlier descriptor with the same number. */
+  readonly generation: number;
+  /** Whether it is in the kernel's epoll set. */
+  registered: boolean;
+  readonly waiters: Set<Waiter>;
+}
+
+/** Descriptors of the poller itself. */
+interface Instance {
+  readonly epoll: Fd;
+  readonly wake: Fd;
+}
 
 function closed(): SystemError {
   return new SystemError("epoll_wait", "EBADF");

@@ -1,26 +1,5 @@
 import { SystemError } from "./system_error.ts";
 
-/** A call to a recording double. */
-export interface RecordedCall {
-  name: string;
-  args: unknown[];
-  /** "failed": the double failed it and did not call the target. */
-  outcome: "returned" | "threw" | "failed";
-  /** Returned or thrown value; for a promise, the value it settled with, once it has. */
-  result?: unknown;
-}
-
-/** Options of {@link recording}. */
-export interface RecordingOptions {
-  /** The 0-based index of the call to fail. */
-  failAt?: number;
-  /** Makes the error of the failed call; default: SystemError EIO with the call's name. */
-  error?: (call: RecordedCall) => Error;
-}
-
-// deno-lint-ignore no-explicit-any -- any function of any seam object
-type AnyFunction = (...args: any[]) => unknown;
-
 /**
  * Wraps an object of functions in a double that records every call, and fails call number `failAt`
  * without making it. An async function fails by a rejection.
@@ -55,6 +34,27 @@ export function recording<T extends object>(
   });
   return { double, calls };
 }
+
+/** A call to a recording double. */
+export interface RecordedCall {
+  name: string;
+  args: unknown[];
+  /** "failed": the double failed it and did not call the target. */
+  outcome: "returned" | "threw" | "failed";
+  /** Returned or thrown value; for a promise, the value it settled with, once it has. */
+  result?: unknown;
+}
+
+/** Options of {@link recording}. */
+export interface RecordingOptions {
+  /** The 0-based index of the call to fail. */
+  failAt?: number;
+  /** Makes the error of the failed call; default: SystemError EIO with the call's name. */
+  error?: (call: RecordedCall) => Error;
+}
+
+// deno-lint-ignore no-explicit-any -- any function of any seam object
+type AnyFunction = (...args: any[]) => unknown;
 
 function settle(call: RecordedCall, run: () => unknown): unknown {
   const threw = (error: unknown): never => {

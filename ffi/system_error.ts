@@ -3,28 +3,6 @@ import { ERRNO_TABLE } from "./errno_table.ts";
 /** Made at the first error, to keep it off the start path. */
 let byErrno: Map<number, { readonly code: string; readonly meaning: string }> | undefined;
 
-function known(errno: number): { readonly code: string; readonly meaning: string } | undefined {
-  byErrno ??= new Map(ERRNO_TABLE.map(([errno, code, meaning]) => [errno, { code, meaning }]));
-  return byErrno.get(errno);
-}
-
-/** Returns the name of an errno ("ENOENT" for 2), or "E<number>" for an unknown one. */
-export function errnoName(errno: number): string {
-  return known(errno)?.code ?? `E${errno}`;
-}
-
-/** Returns the errno of a name (2 for "ENOENT"), or 0 for an unknown name. */
-export function errnoNumber(code: string): number {
-  return ERRNO_TABLE.find(([, name]) => name === code)?.[0] ?? 0;
-}
-
-/** Optional details of a {@link SystemError}. */
-export interface SystemErrorOptions {
-  /** The path that the call was about. */
-  path?: string;
-  cause?: unknown;
-}
-
 /** A failed system call. The message reads "open /x: no such file or directory (ENOENT)". */
 export class SystemError extends Error {
   override readonly name = "SystemError";
@@ -59,4 +37,26 @@ export class SystemError extends Error {
  */
 export function isSystemError(error: unknown, ...codes: string[]): error is SystemError {
   return error instanceof SystemError && (codes.length === 0 || codes.includes(error.code));
+}
+
+/** Optional details of a {@link SystemError}. */
+export interface SystemErrorOptions {
+  /** The path that the call was about. */
+  path?: string;
+  cause?: unknown;
+}
+
+/** Returns the name of an errno ("ENOENT" for 2), or "E<number>" for an unknown one. */
+export function errnoName(errno: number): string {
+  return known(errno)?.code ?? `E${errno}`;
+}
+
+/** Returns the errno of a name (2 for "ENOENT"), or 0 for an unknown name. */
+export function errnoNumber(code: string): number {
+  return ERRNO_TABLE.find(([, name]) => name === code)?.[0] ?? 0;
+}
+
+function known(errno: number): { readonly code: string; readonly meaning: string } | undefined {
+  byErrno ??= new Map(ERRNO_TABLE.map(([errno, code, meaning]) => [errno, { code, meaning }]));
+  return byErrno.get(errno);
 }

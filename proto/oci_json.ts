@@ -3,12 +3,6 @@
  * integer that a JavaScript number cannot hold exactly becomes a bigint, and is written unchanged.
  */
 
-/**
- * ECMAScript's "JSON.parse source text access", which TypeScript's library does not declare yet.
- */
-type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
-const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
-
 /** Parses JSON; large integers become bigints. @throws {SyntaxError} */
 export function parseOciJson(text: string): unknown {
   // Without a long integer the reviver has nothing to do, and takes six times as long as the parse.
@@ -28,3 +22,9 @@ export function encodeOciJson(value: unknown): Uint8Array {
   );
   return new TextEncoder().encode(text);
 }
+
+/**
+ * ECMAScript's "JSON.parse source text access", which TypeScript's library does not declare yet.
+ */
+type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };

@@ -3,6 +3,21 @@ import { create } from "./schema/mod.ts";
 import type { Any } from "./gen/google/protobuf/any_schema.ts";
 import { type Status, StatusSchema } from "./gen/google/rpc/status_schema.ts";
 
+/** Failure of a call. The peer reads `message`: lower case, no full stop. */
+export class RpcError extends Error {
+  override readonly name = "RpcError";
+  readonly code: Code;
+  readonly details?: Any[];
+
+  constructor(code: Code, message: string, options?: { details?: Any[]; cause?: unknown }) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    if (options?.details !== undefined && options.details.length > 0) {
+      this.details = options.details;
+    }
+  }
+}
+
 /** Codes of gRPC, https://grpc.io/docs/guides/status-codes/. */
 export enum Code {
   OK = 0,
@@ -22,21 +37,6 @@ export enum Code {
   Unavailable = 14,
   DataLoss = 15,
   Unauthenticated = 16,
-}
-
-/** Failure of a call. The peer reads `message`: lower case, no full stop. */
-export class RpcError extends Error {
-  override readonly name = "RpcError";
-  readonly code: Code;
-  readonly details?: Any[];
-
-  constructor(code: Code, message: string, options?: { details?: Any[]; cause?: unknown }) {
-    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
-    this.code = code;
-    if (options?.details !== undefined && options.details.length > 0) {
-      this.details = options.details;
-    }
-  }
 }
 
 // Codes of system calls and of Deno's file functions that have an equivalent gRPC code. All other

@@ -4,6 +4,29 @@
  * same bytes in any order: the archive has no time, user or inode number of the host.
  */
 
+/**
+ * Returns the archive of `entries`, sorted by path and owned by root.
+ *
+ * @throws {RangeError} if a path is not relative and plain, occurs twice or has no entry for its
+ * directory, or if a file is too large
+ */
+export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
+  const sorted = [...entries].sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
+  check(sorted);
+  const records = sorted.map((entry, index) => record(entry, index + 1));
+  records.push(trailer());
+  const size = roundUp(records.reduce((sum, { bytes }) => sum + bytes, 0), BLOCK_BYTES);
+  const archive = new Uint8Array(size);
+  let at = 0;
+  for (const { header, name, data, bytes } of records) {
+    archive.set(header, at);
+    archive.set(name, at + HEADER_BYTES);
+    archive.set(data, at + roundUp(HEADER_BYTES + name.length + 1, 4));
+    at += bytes;
+  }
+  return archive;
+}
+
 /** Common part of the entries. */
 interface Named {
   /** Relative to the root, without `.` and `..`: `usr/bin/crun`. */
@@ -54,29 +77,6 @@ const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
 const S_IFREG = 0o100000;
 const S_IFLNK = 0o120000;
-
-/**
- * Returns the archive of `entries`, sorted by path and owned by root.
- *
- * @throws {RangeError} if a path is not relative and plain, occurs twice or has no entry for its
- * directory, or if a file is too large
- */
-export function writeCpio(entries: readonly CpioEntry[]): Uint8Array {
-  const sorted = [...entries].sort((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
-  check(sorted);
-  const records = sorted.map((entry, index) => record(entry, index + 1));
-  records.push(trailer());
-  const size = roundUp(records.reduce((sum, { bytes }) => sum + bytes, 0), BLOCK_BYTES);
-  const archive = new Uint8Array(size);
-  let at = 0;
-  for (const { header, name, data, bytes } of records) {
-    archive.set(header, at);
-    archive.set(name, at + HEADER_BYTES);
-    archive.set(data, at + roundUp(HEADER_BYTES + name.length + 1, 4));
-    at += bytes;
-  }
-  return archive;
-}
 
 function check(sorted: readonly CpioEntry[]): void {
   const directories = new Set<string>();

@@ -1,14 +1,5 @@
 import type { AnyMessageSchema, Field, MessageInitShape, MessageShape } from "./types.ts";
 
-/** A message without its static type. */
-export type Fields = Record<string, unknown>;
-
-/** The value of a oneof and the name of its field. */
-export interface OneofValue {
-  case?: string;
-  value?: unknown;
-}
-
 /**
  * Returns a message with the fields of `init`, and default values for all others. Messages in
  * `init` may be plain objects. A value that is already a message is used as it is, not copied.
@@ -71,4 +62,13 @@ export function zero(type: Field["type"]): unknown {
 
 function single(field: Field, value: unknown): unknown {
   return field.of === undefined ? value : create(field.of, value as never);
+}
+
+/** A message without its static type. */
+export type Fields = Record<string, unknown>;
+
+/** The value of a oneof and the name of its field. */
+export interface OneofValue {
+  case?: string;
+  value?: unknown;
 }

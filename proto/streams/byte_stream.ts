@@ -1,11 +1,6 @@
 /** The seam between the protocols and their transports. @module */
 import { Code, RpcError } from "../rpc_error.ts";
 
-/** Options of a read or write. */
-export interface IoOptions {
-  signal?: AbortSignal;
-}
-
 /**
  * A connection with bytes in both directions. Implemented by `FdStream` of ffi/ and by the two ends
  * of `memoryPair()`.
@@ -17,6 +12,11 @@ export interface ByteStream {
   write(data: Uint8Array, options?: IoOptions): Promise<void>;
   /** Ends pending reads and writes with null or an error. Idempotent. */
   close(): void;
+}
+
+/** Options of a read or write. */
+export interface IoOptions {
+  signal?: AbortSignal;
 }
 
 /**

@@ -19,27 +19,6 @@ import { pairsOf } from "./metadata.ts";
 import { ResponseStream } from "./response_stream.ts";
 import type { AnyService, MethodsOf } from "./service.ts";
 
-/** Options of one call. */
-export interface CallOptions {
-  /** Abandons the call. The server is not told, because TTRPC has no message for it. */
-  signal?: AbortSignal;
-  /** Time until the call fails with DeadlineExceeded. The server gets it, too. */
-  timeoutMs?: number;
-  metadata?: ReadonlyMap<string, readonly string[]>;
-}
-
-type MethodCall<M> = M extends {
-  methodKind: "unary";
-  input: infer I extends AnyMessageSchema;
-  output: infer O extends AnyMessageSchema;
-} ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
-  : M extends {
-    methodKind: "server_streaming";
-    input: infer I extends AnyMessageSchema;
-    output: infer O extends AnyMessageSchema;
-  } ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
-  : never;
-
 /**
  * One function per method. Unary ones reject with an RpcError. Streaming ones send their request at
  * once and throw an RpcError from the iteration; leaving the loop abandons the call. Unread
@@ -66,6 +45,27 @@ export function createClient<S extends AnyService>(
   }
   return client as Client<S>;
 }
+
+/** Options of one call. */
+export interface CallOptions {
+  /** Abandons the call. The server is not told, because TTRPC has no message for it. */
+  signal?: AbortSignal;
+  /** Time until the call fails with DeadlineExceeded. The server gets it, too. */
+  timeoutMs?: number;
+  metadata?: ReadonlyMap<string, readonly string[]>;
+}
+
+type MethodCall<M> = M extends {
+  methodKind: "unary";
+  input: infer I extends AnyMessageSchema;
+  output: infer O extends AnyMessageSchema;
+} ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
+  : M extends {
+    methodKind: "server_streaming";
+    input: infer I extends AnyMessageSchema;
+    output: infer O extends AnyMessageSchema;
+  } ? (request: MessageInitShape<I>, options?: CallOptions) => AsyncIterable<MessageShape<O>>
+  : never;
 
 async function unary(
   connection: TtrpcConnection,

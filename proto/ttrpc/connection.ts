@@ -15,12 +15,6 @@ import {
 
 const STREAM_ID_MAX = 0xffff_ffff;
 
-/** Receives the messages of a call. Neither function may throw. */
-export interface Receiver {
-  receive(header: Header, payload: Uint8Array): void;
-  fail(error: RpcError): void;
-}
-
 /** A connection for `createClient`. Owns the stream, and closes it. */
 export class TtrpcConnection {
   /** Resolves when either side has closed the connection; never rejects. */
@@ -89,4 +83,10 @@ export class TtrpcConnection {
       this.#receivers.get(message.header.streamId)?.receive(message.header, message.payload);
     }
   }
+}
+
+/** Receives the messages of a call. Neither function may throw. */
+export interface Receiver {
+  receive(header: Header, payload: Uint8Array): void;
+  fail(error: RpcError): void;
 }

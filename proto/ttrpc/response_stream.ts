@@ -9,13 +9,6 @@ import { Flag, type Header, MessageType } from "./message.ts";
 const QUEUE_MESSAGES_MAX = 1024;
 const QUEUE_BYTES_MAX = 8 * MIB;
 
-/** Decode payloads. Either may throw an RpcError, which ends the stream. */
-interface Decoders<T> {
-  data(payload: Uint8Array): T;
-  /** Returns null if the response is empty. */
-  response(payload: Uint8Array): T | null;
-}
-
 /** An iterator for one reader: `next` must not be called again before it has settled. */
 export class ResponseStream<T> implements Receiver, AsyncIterableIterator<T> {
   readonly #decoders: Decoders<T>;
@@ -103,4 +96,11 @@ export class ResponseStream<T> implements Receiver, AsyncIterableIterator<T> {
     this.#cleanups = [];
     this.#wake();
   }
+}
+
+/** Decode payloads. Either may throw an RpcError, which ends the stream. */
+interface Decoders<T> {
+  data(payload: Uint8Array): T;
+  /** Returns null if the response is empty. */
+  response(payload: Uint8Array): T | null;
 }

@@ -3,15 +3,6 @@ import type { ByteStream } from "../streams/byte_stream.ts";
 import type { ServiceBinding } from "./service.ts";
 import { ServerConnection } from "./server_connection.ts";
 
-/** Options of {@link TtrpcServer}. */
-export interface TtrpcServerOptions {
-  /**
-   * Called for errors that no caller can fix: a method threw something other than an RpcError, or a
-   * connection broke. `where` is the method, or "connection".
-   */
-  onError?: (error: unknown, where: string) => void;
-}
-
 /** Serves any number of connections with the same services. */
 export class TtrpcServer {
   readonly #services: ReadonlyMap<string, ServiceBinding>;
@@ -45,4 +36,13 @@ export class TtrpcServer {
     this.#closed = true;
     for (const connection of this.#connections) connection.close();
   }
+}
+
+/** Options of {@link TtrpcServer}. */
+export interface TtrpcServerOptions {
+  /**
+   * Called for errors that no caller can fix: a method threw something other than an RpcError, or a
+   * connection broke. `where` is the method, or "connection".
+   */
+  onError?: (error: unknown, where: string) => void;
 }

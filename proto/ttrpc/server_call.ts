@@ -13,20 +13,6 @@ import { callDeadline } from "./deadline.ts";
 import { metadataFrom } from "./metadata.ts";
 import type { CallContext, MethodBinding } from "./service.ts";
 
-/** An answer to the caller. All but `data` are the last of their call. */
-export type Answer =
-  | { response: Uint8Array }
-  | { error: RpcError }
-  | { data: Uint8Array }
-  | { end: true };
-
-/** The connection of a call. */
-export interface CallHost {
-  /** @throws {RpcError} ResourceExhausted if the answer is over the limit. */
-  answer(answer: Answer): Promise<void>;
-  report(error: unknown, where: string): void;
-}
-
 /** A running call. */
 export class ServerCall {
   /** Resolves when the last answer was sent, or failed; never rejects. */
@@ -144,4 +130,18 @@ export class ServerCall {
     }
     return rpcErrorFrom(thrown);
   }
+}
+
+/** An answer to the caller. All but `data` are the last of their call. */
+export type Answer =
+  | { response: Uint8Array }
+  | { error: RpcError }
+  | { data: Uint8Array }
+  | { end: true };
+
+/** The connection of a call. */
+export interface CallHost {
+  /** @throws {RpcError} ResourceExhausted if the answer is over the limit. */
+  answer(answer: Answer): Promise<void>;
+  report(error: unknown, where: string): void;
 }

@@ -8,13 +8,44 @@ import type {
 } from "../schema/mod.ts";
 import type { Metadata } from "./metadata.ts";
 
-/** Any service of the generated code. */
-// deno-lint-ignore no-explicit-any -- `any` lets TypeScript infer each generated record of methods
-export type AnyService = ServiceSchema<any>;
+/**
+ * Binds functions to a service. Methods without a function, and those with a client stream, fail
+ * with Unimplemented.
+ */
+export function implement<S extends AnyService>(
+  service: S,
+  impl: Partial<ServiceImpl<S>>,
+): ServiceBinding {
+  const methods = new Map<string, MethodBinding>();
+  for (const descriptor of service.methods) {
+    const handler = (impl as Record<string, unknown>)[descriptor.localName];
+    if (typeof handler !== "function") continue;
+    methods.set(descriptor.name, {
+      descriptor,
+      handler: (request, context) => handler.call(impl, request, context),
+    });
+  }
+  return { typeName: service.typeName, methods };
+}
 
-/** Type of the methods of a service. */
-export type MethodsOf<S extends AnyService> = S extends ServiceSchema<infer Methods> ? Methods
-  : never;
+/** A service and its functions, for {@link TtrpcServer}. */
+export interface ServiceBinding {
+  /** Full name, with the package. */
+  readonly typeName: string;
+  /** Methods by their names in the .proto file. */
+  readonly methods: ReadonlyMap<string, MethodBinding>;
+}
+
+/** A method and its function. */
+export interface MethodBinding {
+  readonly descriptor: MethodSchema;
+  readonly handler: (request: unknown, context: CallContext) => unknown;
+}
+
+/** One function per method, with the name of the client's: `create`, `closeIO`. */
+export type ServiceImpl<S extends AnyService> = {
+  [K in keyof MethodsOf<S>]: MethodImpl<MethodsOf<S>[K]>;
+};
 
 /** Context of a call, for its method. */
 export interface CallContext {
@@ -32,6 +63,14 @@ export interface CallContext {
    */
   readonly answered: Promise<void>;
 }
+
+/** Any service of the generated code. */
+// deno-lint-ignore no-explicit-any -- `any` lets TypeScript infer each generated record of methods
+export type AnyService = ServiceSchema<any>;
+
+/** Type of the methods of a service. */
+export type MethodsOf<S extends AnyService> = S extends ServiceSchema<infer Methods> ? Methods
+  : never;
 
 type Unary<I extends AnyMessageSchema, O extends AnyMessageSchema> = (
   request: MessageShape<I>,
@@ -54,42 +93,3 @@ type MethodImpl<M> = M extends {
     output: infer O extends AnyMessageSchema;
   } ? ServerStreaming<I, O>
   : never;
-
-/** One function per method, with the name of the client's: `create`, `closeIO`. */
-export type ServiceImpl<S extends AnyService> = {
-  [K in keyof MethodsOf<S>]: MethodImpl<MethodsOf<S>[K]>;
-};
-
-/** A method and its function. */
-export interface MethodBinding {
-  readonly descriptor: MethodSchema;
-  readonly handler: (request: unknown, context: CallContext) => unknown;
-}
-
-/** A service and its functions, for {@link TtrpcServer}. */
-export interface ServiceBinding {
-  /** Full name, with the package. */
-  readonly typeName: string;
-  /** Methods by their names in the .proto file. */
-  readonly methods: ReadonlyMap<string, MethodBinding>;
-}
-
-/**
- * Binds functions to a service. Methods without a function, and those with a client stream, fail
- * with Unimplemented.
- */
-export function implement<S extends AnyService>(
-  service: S,
-  impl: Partial<ServiceImpl<S>>,
-): ServiceBinding {
-  const methods = new Map<string, MethodBinding>();
-  for (const descriptor of service.methods) {
-    const handler = (impl as Record<string, unknown>)[descriptor.localName];
-    if (typeof handler !== "function") continue;
-    methods.set(descriptor.name, {
-      descriptor,
-      handler: (request, context) => handler.call(impl, request, context),
-    });
-  }
-  return { typeName: service.typeName, methods };
-}
