@@ -3,10 +3,9 @@ export const IDENTIFIER_CHARACTERS_MAX = 76;
 const IDENTIFIER = /^[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*$/;
 
 /**
- * Returns whether containerd would take `text` as a namespace, a container id or an exec id
+ * Returns whether containerd accepts `text` as a namespace, a container id or an exec id
  * (pkg/identifiers): letters and digits, with single separators (`.`, `_`, `-`) between them. So
- * `--` between two identifiers makes a name that no other pair has, and none is a path or an
- * option.
+ * two identifiers joined by `--` make a unique name, and no identifier is a path or an option.
  */
 export function isIdentifier(text: string): boolean {
   return text.length <= IDENTIFIER_CHARACTERS_MAX && IDENTIFIER.test(text);

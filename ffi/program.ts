@@ -1,4 +1,4 @@
-import { MIB } from "../base/mod.ts";
+import { after, MIB } from "../base/mod.ts";
 import { Child } from "./child.ts";
 import { O, SIG } from "./constants.ts";
 import { system as realSystem } from "./real_system.ts";
@@ -70,10 +70,14 @@ export async function runProgram(program: Program, host: ProgramHost = {}): Prom
       newSession: true,
     }, { system })
   );
-  const deadline = AbortSignal.timeout(program.timeoutMs);
-  const end = AbortSignal.any([deadline, ...(host.signal === undefined ? [] : [host.signal])]);
-  const killAll = () => killSession(system, child.pid);
-  end.addEventListener("abort", killAll, { once: true });
+  let late = false;
+  const killAll = () => {
+    late = true;
+    killSession(system, child.pid);
+  };
+  using _deadline = after(program.timeoutMs, killAll);
+  if (host.signal?.aborted) killAll();
+  host.signal?.addEventListener("abort", killAll, { once: true });
   try {
     const status = await child.exited;
     const output = readBeginning(system, stdout, OUTPUT_BYTES_MAX);
@@ -81,10 +85,10 @@ export async function runProgram(program: Program, host: ProgramHost = {}): Prom
       status,
       stdout: output.isAll ? output.text : null,
       stderr: readBeginning(system, stderr, STDERR_BYTES_MAX).text,
-      late: end.aborted,
+      late,
     };
   } finally {
-    end.removeEventListener("abort", killAll);
+    host.signal?.removeEventListener("abort", killAll);
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { isThere } from "../../base/mod.ts";
 import { type CpioEntry, writeCpio } from "./cpio.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -122,13 +123,7 @@ Deno.test("property: any names and contents round-trip", () => {
   }));
 });
 
-const CPIO = ["/usr/bin/cpio", "/bin/cpio"].find((path) => {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-});
+const CPIO = ["/usr/bin/cpio", "/bin/cpio"].find(isThere);
 
 Deno.test({
   name: "GNU cpio unpacks the archive (skipped if cpio is not installed)",
