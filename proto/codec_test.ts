@@ -94,9 +94,9 @@ Deno.test("services have the methods and types of the .proto files", async () =>
   ]);
 });
 
-function* protoFiles(folder: string): Generator<string> {
-  for (const entry of Deno.readDirSync(folder)) {
-    const path = join(folder, entry.name);
+function* protoFiles(directory: string): Generator<string> {
+  for (const entry of Deno.readDirSync(directory)) {
+    const path = join(directory, entry.name);
     if (entry.isDirectory) yield* protoFiles(path);
     else if (entry.name.endsWith(".proto")) yield relative(PROTO, path);
   }

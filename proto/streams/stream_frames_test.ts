@@ -114,8 +114,8 @@ Deno.test("a length over the limit fails with DataLoss", async () => {
 
 Deno.test("any bytes are data, an end, or a DataLoss", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), pieceSizes, async (rubbish, sizes) => {
-      const source = streamOf(rubbish, sizes);
+    fc.asyncProperty(fc.uint8Array({ maxLength: 100 }), pieceSizes, async (garbage, sizes) => {
+      const source = streamOf(garbage, sizes);
       await readAll(source).catch((error) => assert.equal(error.code, Code.DataLoss));
       assert.equal(source.closed, true);
     }),

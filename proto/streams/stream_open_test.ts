@@ -96,8 +96,8 @@ Deno.test("acceptStream refuses an invalid id without asking, and closes the con
 
 Deno.test("acceptStream takes any bytes in any pieces for an id or nothing", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), pieceSizes, async (rubbish, sizes) => {
-      const source = { ...streamOf(rubbish, sizes), write: () => Promise.resolve() };
+    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), pieceSizes, async (garbage, sizes) => {
+      const source = { ...streamOf(garbage, sizes), write: () => Promise.resolve() };
       const id = await acceptStream(source, () => true);
       if (id === null) assert.equal(source.closed, true);
       else assert.match(id, /^[A-Za-z0-9._:/-]{1,256}$/);

@@ -28,7 +28,7 @@ export function streamOf(
       position += piece.length;
       return piece.length;
     },
-    write: () => Promise.reject(new Error("nobody writes here")),
+    write: () => Promise.reject(new Error("stream is read-only")),
     close() {
       this.closed = true;
     },
@@ -41,7 +41,7 @@ export function sink(): ByteStream & { bytes: () => Uint8Array; closed: boolean 
   return {
     bytes: () => concatenate(chunks),
     closed: false,
-    read: () => Promise.reject(new Error("nobody reads here")),
+    read: () => Promise.reject(new Error("stream is write-only")),
     async write(data: Uint8Array, _options?: IoOptions): Promise<void> {
       // A late copy reveals a writer that changes the bytes too early.
       await Promise.resolve();

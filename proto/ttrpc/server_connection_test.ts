@@ -200,8 +200,8 @@ Deno.test("the server survives any bytes and frames", async () => {
     bytes.set(payload, HEADER_BYTES);
     return bytes;
   });
-  const rubbish = fc.oneof(fc.uint8Array({ maxLength: 200 }), frame);
-  await fc.assert(fc.asyncProperty(fc.array(rubbish, { maxLength: 10 }), async (pieces) => {
+  const garbage = fc.oneof(fc.uint8Array({ maxLength: 200 }), frame);
+  await fc.assert(fc.asyncProperty(fc.array(garbage, { maxLength: 10 }), async (pieces) => {
     await using server = serve();
     const drained = drain(server.peer.stream);
     // The server may hang up meanwhile.
