@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { message } from "./define.ts";
-import { create, fromBinary, type MessageSchema, toBinary } from "./mod.ts";
+import { create, fromBinary, toBinary } from "./mod.ts";
+import type { MessageSchema } from "./types.ts";
 
 // deno-lint-ignore no-explicit-any -- a message of this test, without generated types
 const Tree: MessageSchema<any> = message("test.Tree", () => [

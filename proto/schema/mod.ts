@@ -5,7 +5,6 @@ export { toBinary } from "./encode.ts";
 export type {
   AnyMessageSchema,
   MessageInitShape,
-  MessageSchema,
   MessageShape,
   MethodSchema,
   ServiceSchema,
