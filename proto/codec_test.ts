@@ -1,7 +1,7 @@
 /**
- * Compares our codec (proto/schema/) with two others: protobuf-es, byte by byte, and protobufjs, which
- * reads the .proto files itself. A message that one of them writes, the others must read as the same
- * message, for every message type.
+ * Compares our codec (proto/schema/) with two others: protobuf-es, byte by byte, and protobufjs,
+ * which reads the .proto files itself. A message that one of them writes, the others must read as
+ * the same message, for every message type.
  */
 import assert from "node:assert/strict";
 import { dirname, join, relative } from "node:path";

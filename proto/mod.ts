@@ -8,7 +8,7 @@
  * |---|---|---|
  * | `taskV2`, `taskV3` | containerd.task.v2, .v3 | `Task` and its requests and responses |
  * | `taskTypes` | containerd.v1.types | `Status`, `ProcessInfo` |
- * | `types` | containerd.types | `Mount`, `Envelope`, `Metric`, `RuntimeInfo`, `RuntimeRequest`, … |
+ * | `types` | containerd.types | `Mount`, `Envelope`, `Metric`, `RuntimeInfo`, … |
  * | `events` | containerd.events | `TaskCreate`, `TaskStart`, `TaskExit`, `TaskDelete`, … |
  * | `eventsService` | containerd.services.events.ttrpc.v1 | `Events`, `ForwardRequest` |
  * | `bootstrap` | containerd.runtime.bootstrap.v1 | `BootstrapParams`, `BootstrapResult` |

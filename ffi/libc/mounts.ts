@@ -5,14 +5,18 @@ import { lazyLibrary } from "./library.ts";
  * mount_setattr(2)
  */
 export const mounts = lazyLibrary({
-  mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" }, // int mount(const char *, const char *, const char *, unsigned long, const void *)
-  umount2: { parameters: ["buffer", "i32"], result: "i32" }, // int umount2(const char *, int)
-  pivot_root: { name: "syscall", parameters: ["i64", "buffer", "buffer"], result: "i64" }, // long syscall(SYS_pivot_root, const char *, const char *)
+  // int mount(const char *, const char *, const char *, unsigned long, const void *)
+  mount: { parameters: ["buffer", "buffer", "buffer", "u64", "buffer"], result: "i32" },
+  // int umount2(const char *, int)
+  umount2: { parameters: ["buffer", "i32"], result: "i32" },
+  // long syscall(SYS_pivot_root, const char *, const char *)
+  pivot_root: { name: "syscall", parameters: ["i64", "buffer", "buffer"], result: "i64" },
+  // long syscall(SYS_mount_setattr, int, const char *, unsigned, struct mount_attr *, size_t)
   mount_setattr: {
     name: "syscall",
     parameters: ["i64", "i64", "buffer", "u64", "buffer", "u64"],
     result: "i64",
-  }, // long syscall(SYS_mount_setattr, int, const char *, unsigned, struct mount_attr *, size_t)
+  },
 });
 
 export const SYS_pivot_root = 155;

@@ -40,7 +40,8 @@ Deno.test("every truncation of a message is rejected and not read past its end",
 Deno.test("wrong lengths are rejected", () => {
   assert.throws(() => parseAttributes(Uint8Array.of(3, 0, 1, 0)), NetlinkFormatError);
   assert.throws(() => parseAttributes(Uint8Array.of(9, 0, 1, 0, 0, 0, 0, 0)), NetlinkFormatError);
-  assert.throws(() => parseMessages(new Uint8Array(16)), NetlinkFormatError); // length 0 must not loop
+  // Length 0 must not loop.
+  assert.throws(() => parseMessages(new Uint8Array(16)), NetlinkFormatError);
   assert.throws(() => splitPayload(new Uint8Array(15), 16), NetlinkFormatError);
 });
 
