@@ -1,5 +1,5 @@
-import { isThere } from "../../base/mod.ts";
-import { isProcess, type Pid, Poller, SIG, type System, SystemError } from "../../ffi/mod.ts";
+import { isThere, listIfPresent, messageOf, removeIfPresent } from "../../base/mod.ts";
+import { isProcess, isSystemError, type Pid, Poller, SIG, type System } from "../../ffi/mod.ts";
 import { removeCidLease } from "../../qemu/mod.ts";
 import { CID_DIRECTORY, CID_INTENT, runDirectoryOf, vmName } from "../base/names.ts";
 import type { OnHost } from "../base/on_host.ts";

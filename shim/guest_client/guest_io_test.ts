@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type ByteStream, memoryPair } from "../../proto/mod.ts";
+import type { ByteStream } from "../../proto/mod.ts";
+import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { ProcessIo } from "../stdio/process_io.ts";
 import { MemoryLog, temporaryFolder } from "../testing/test_support.ts";
 import { begin, ioOf, openGuestIo } from "./guest_io.ts";

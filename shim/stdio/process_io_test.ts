@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FdStream, O, system } from "../../ffi/mod.ts";
-import { type ByteStream, Code, FrameReader, FrameWriter, RpcError } from "../../proto/mod.ts";
+import { type ByteStream, FrameReader, FrameWriter } from "../../proto/mod.ts";
 import { memoryPair } from "../../proto/testing/memory_pair.ts";
 import { ProcessIo } from "./process_io.ts";
 import { MemoryLog, openBelow, settle, temporaryFolder } from "../testing/test_support.ts";
