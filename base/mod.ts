@@ -16,7 +16,7 @@ export {
 } from "./fs.ts";
 export { IDENTIFIER_CHARACTERS_MAX, isIdentifier } from "./identifier.ts";
 export { Limiter } from "./limiter.ts";
-export { poll, type PollOptions } from "./poll.ts";
+export { poll } from "./poll.ts";
 export { transition, type Transitions } from "./state_machine.ts";
 export { oneLine, printable, quoted } from "./text.ts";
 export { MIB } from "./units.ts";

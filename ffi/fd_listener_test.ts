@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isDirectory } from "../base/mod.ts";
 import { connectUnix, connectVsock } from "./connect.ts";
 import { VMADDR } from "./constants.ts";
 import { FdListener } from "./fd_listener.ts";
@@ -91,14 +92,6 @@ function hasVsock(): boolean {
   try {
     system.close(system.listenVsock(VMADDR.PORT_ANY));
     return true;
-  } catch {
-    return false;
-  }
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
   } catch {
     return false;
   }

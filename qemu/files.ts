@@ -71,13 +71,7 @@ export function locateFiles(
     firmwarePath: find({
       what: "firmware qboot.rom",
       asked: settings.firmwarePath,
-      places: [
-        `${shareDir}/firmware/qboot.rom`,
-        // With a QEMU that is installed under another prefix.
-        `${qemuPath.replace(/\/bin\/[^/]*$/, "")}/share/qemu/qboot.rom`,
-        "/usr/share/qemu/qboot.rom",
-        "/usr/share/seabios/qboot.rom",
-      ],
+      places: firmwarePlaces(shareDir, qemuPath),
       fix: "install it (Debian: qemu-system-data, Fedora: qemu-common) or set firmware_path in " +
         "/etc/qemubox/config.json",
     }),
@@ -113,6 +107,16 @@ export function locateFiles(
       fix: "install util-linux",
     }),
   };
+}
+
+function firmwarePlaces(shareDir: string, qemuPath: string): string[] {
+  return [
+    `${shareDir}/firmware/qboot.rom`,
+    // With a QEMU that is installed under another prefix.
+    `${qemuPath.replace(/\/bin\/[^/]*$/, "")}/share/qemu/qboot.rom`,
+    "/usr/share/qemu/qboot.rom",
+    "/usr/share/seabios/qboot.rom",
+  ];
 }
 
 function locate({ what, asked, places, fix }: Wanted, exists: (path: string) => boolean): string {

@@ -8,8 +8,8 @@ const NAME = /^`([a-z_]+)\/`$/;
 /**
  * Reports where ARCHITECTURE.md differs from the tables:
  *
- * - the table below "## Directories" has one row per top directory of {@link DIRECTORIES}, whose column
- *   "May import" names the other directories in backticks
+ * - the table below "## Directories" has one row per top directory of {@link DIRECTORIES}, whose
+ *   column "May import" names the other directories in backticks
  * - below "## Rooms" there is one table per directory of {@link ROOMS}, in that order; the first
  *   column has the rooms as `` `room/` ``, top to bottom. A row for the files that are in no room
  *   is optional: its first cell is not a name of that form.

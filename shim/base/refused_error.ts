@@ -26,6 +26,14 @@ export class RefusedError extends Error {
  * - `invalid`: the request contradicts itself, or a value of it is malformed.
  * - `unsupported`: the value is well-formed, but the shim does not implement it.
  * - `host`: this host lacks something, or is in a state that does not allow it.
+ * - `failed`: an operation on this host failed that should not.
+ * - `timeout`: something on this host was not done in time.
  * - `aborted`: the host changed meanwhile; the request may succeed if it is repeated.
  */
-export type RefusalKind = "invalid" | "unsupported" | "host" | "aborted";
+export type RefusalKind =
+  | "invalid"
+  | "unsupported"
+  | "host"
+  | "failed"
+  | "timeout"
+  | "aborted";

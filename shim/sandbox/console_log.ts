@@ -9,8 +9,8 @@ const LINE_CHARS_MAX = 1024;
 const DROPPED = "console output beyond the limit is dropped";
 
 /**
- * Copies a guest's console into `<logDir>/console.log`, which all shims share: each line carries the
- * sandbox's name. The guest is hostile: lines and total are bounded, and control characters are
+ * Copies a guest's console into `<logDir>/console.log`, which all shims share: each line carries
+ * the sandbox's name. The guest is hostile: lines and total are bounded, and control characters are
  * replaced, so that a guest can neither fill the disk nor speak for another one.
  */
 export class ConsoleLog implements Disposable {

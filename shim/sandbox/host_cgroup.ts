@@ -13,8 +13,8 @@ const REMOVE_TRIES = 100;
 const REMOVE_RETRY_MS = 20;
 
 /**
- * Returns the cgroup of a specification as a path below the root; null: it names none with a parent,
- * or names it in systemd's form. Pure.
+ * Returns the cgroup of a specification as a path below the root; null: it names none with a
+ * parent, or names it in systemd's form. Pure.
  */
 export function hostCgroupOf(cgroupsPath: string | undefined): string | null {
   if (cgroupsPath === undefined || !cgroupsPath.startsWith("/")) return null;

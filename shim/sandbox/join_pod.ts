@@ -18,8 +18,8 @@ export interface PodContainer {
 }
 
 /**
- * Adds a container to the VM of its pod. A failure undoes what was done for it, and the pod is as it
- * was before.
+ * Adds a container to the VM of its pod. A failure undoes what was done for it, and the pod is as
+ * it was before.
  *
  * @param plan has a place in the pod.
  * @throws GuestError, RefusedError, SystemError

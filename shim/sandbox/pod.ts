@@ -29,7 +29,7 @@ export class Pod implements PodView {
     this.#paths = paths;
   }
 
-  /** Returns a directory name for one more container. No name is used twice in the life of a pod. */
+  /** Returns a directory name for one more container. No two containers ever get the same. */
   nextDirectory(): string {
     return `c${++this.#places}`;
   }

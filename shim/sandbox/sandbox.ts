@@ -12,7 +12,7 @@ import type { Pod } from "./pod.ts";
 export interface SandboxListener {
   /** The guest reports the exit of a process. */
   onExit(exit: GuestExit): void;
-  /** The guest reports that a process was killed because its container's memory was at its limit. */
+  /** The guest reports an OOM kill: its container's memory was at its limit. */
   onOom(containerId: string): void;
   /** The VM is gone, or no longer answers. Every process in it is dead. */
   onLost(reason: string): void;
@@ -37,8 +37,8 @@ interface SandboxParts {
 }
 
 /**
- * A VM with its helpers, its resources on the host and the connection into it. Containers live in it
- * and are kept apart from it: it owns none of them.
+ * A VM with its helpers, its resources on the host and the connection into it. Containers live in
+ * it and are kept apart from it: it owns none of them.
  */
 export class Sandbox implements AsyncDisposable {
   readonly guest: GuestConnection;

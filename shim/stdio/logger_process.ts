@@ -55,7 +55,7 @@ export class LoggerProcess {
     theirs.dispose();
     const onTimeout = () =>
       new RefusedError(
-        "host",
+        "timeout",
         `logger ${command.path}`,
         `did not close descriptor ${CHILD_FD.ready} within ${
           readyTimeoutMs / 1000

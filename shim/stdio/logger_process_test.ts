@@ -94,6 +94,6 @@ Deno.test("a logger that cannot be started, or is never ready, is refused by its
   using logger = program("exec sleep 1000");
   await assert.rejects(
     LoggerProcess.start(logger.address, ["stdout"], {}, 20),
-    refused("host", /\/logger did not close descriptor 5 within 0\.02 s to report ready$/),
+    refused("timeout", /\/logger did not close descriptor 5 within 0\.02 s to report ready$/),
   );
 });

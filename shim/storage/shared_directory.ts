@@ -173,6 +173,6 @@ function described(mount: string, work: () => void): void {
     work();
   } catch (error) {
     const reason = error instanceof SystemError ? error.code : messageOf(error);
-    throw new RefusedError("host", mount, `failed: ${reason}`, undefined, { cause: error });
+    throw new RefusedError("failed", mount, `failed: ${reason}`, undefined, { cause: error });
   }
 }

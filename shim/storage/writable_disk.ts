@@ -90,7 +90,7 @@ async function runMkfs(system: System, path: string, file: string): Promise<void
   const output = new TextDecoder().decode(into.subarray(0, system.readAt(messages, into, 0)));
   const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
   const why = `failed with ${how}: ${oneLine(output, MESSAGE_BYTES_MAX)}`;
-  throw new RefusedError("host", `writable disk: ${path}`, why);
+  throw new RefusedError("failed", `writable disk: ${path}`, why);
 }
 
 /** Removes all but the newest templates, and unfinished ones of killed shims with them. */

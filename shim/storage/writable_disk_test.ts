@@ -73,7 +73,7 @@ Deno.test("a failure names the template or the program, and leaves no file", asy
   );
   await assert.rejects(
     makeWritableDisk(system, { ...disk, mkfsPath: "/bin/false" }),
-    { kind: "host", message: /^writable disk: \/bin\/false failed with exit status 1: / },
+    { kind: "failed", message: /^writable disk: \/bin\/false failed with exit status 1: / },
   );
   assert.deepEqual(left(), []);
 });

@@ -21,6 +21,8 @@ const REFUSAL_CODES: Readonly<Record<RefusalKind, Code>> = {
   invalid: Code.InvalidArgument,
   unsupported: Code.Unimplemented,
   host: Code.FailedPrecondition,
+  failed: Code.Internal,
+  timeout: Code.DeadlineExceeded,
   aborted: Code.Aborted,
 };
 

@@ -28,6 +28,8 @@ Deno.test("each kind of error has its code and keeps its message", () => {
     [new RefusedError("invalid", "what", "happened"), Code.InvalidArgument],
     [new RefusedError("unsupported", "what", "happened"), Code.Unimplemented],
     [new RefusedError("host", "what", "happened"), Code.FailedPrecondition],
+    [new RefusedError("failed", "what", "happened"), Code.Internal],
+    [new RefusedError("timeout", "what", "happened"), Code.DeadlineExceeded],
     [new RefusedError("aborted", "what", "happened"), Code.Aborted],
     [new TaskError("not-found", "what happened"), Code.NotFound],
     [new TaskError("already-exists", "what happened"), Code.AlreadyExists],
