@@ -47,7 +47,7 @@ export async function serveShim(flags: Flags): Promise<void> {
   const publisher = new EventPublisher(Deno.env.get("TTRPC_ADDRESS") ?? "", flags.namespace, log);
   const timeline = new Timeline((line) => log.info(line));
   timeline.mark("start");
-  log.debug(`serving after ${Math.round(performance.now() - servedAt)} ms`);
+  log.debug("serving", { ms: Math.round(performance.now() - servedAt) });
 
   const context = { system, config, paths, name: flags, lease, timeline, log, onHost };
   const life = new ShimLife(context);

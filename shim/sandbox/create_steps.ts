@@ -169,7 +169,7 @@ export class CreateSteps {
     const host = networkHost(network, name, { ...this.#context, ...this.#hooks() });
     const prepared = await SandboxNetwork.prepare(this.#plan.network, host);
     const elapsed = () => Math.round(performance.now() - startedAt);
-    prepared.connect().then(() => log.debug(`network connected after ${elapsed()} ms`), () => {});
+    prepared.connect().then(() => log.debug("network connected", { ms: elapsed() }), () => {});
     return prepared;
   }
 

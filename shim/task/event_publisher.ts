@@ -1,4 +1,4 @@
-import { delay } from "../../base/mod.ts";
+import { after, delay, messageOf } from "../../base/mod.ts";
 import { connectUnix } from "../../ffi/mod.ts";
 import {
   type AnyMessageSchema,
@@ -16,14 +16,14 @@ import {
 } from "../../proto/mod.ts";
 import type { Logger } from "../base/log.ts";
 
-/** Events that may wait for a containerd that does not answer. */
+/** Most events that wait for a containerd that does not answer. */
 export const EVENT_QUEUE_MAX = 1024;
 const FORWARD_TIMEOUT_MS = 5_000;
 const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 1_000;
 /**
- * An event that containerd answers with an error this often is not going to be taken, and would
- * keep back all those behind it for ever. With the pauses between, some 6 seconds.
+ * An event that containerd refuses this often is dropped: it would hold back all events behind it
+ * for ever. With the delays in between, that takes some 6 seconds.
  */
 const REFUSALS_MAX = 10;
 
@@ -32,16 +32,16 @@ interface QueuedEvent {
   readonly envelope: MessageInitShape<typeof types.EnvelopeSchema>;
 }
 
-/** How the publisher reaches containerd. */
+/** Connects to containerd's TTRPC socket. */
 export type ConnectEvents = (
   path: string,
   options: { signal: AbortSignal },
 ) => Promise<ByteStream>;
 
 /**
- * Sends events to containerd (`TTRPC_ADDRESS`), one after the other and in order. An event that
- * containerd does not take, because it restarts, is sent again until it is taken; the queue is
- * bounded, and what does not fit is said loudly.
+ * Sends events to containerd (`TTRPC_ADDRESS`), one after the other and in order. While containerd
+ * restarts, an event is sent again until containerd takes it. The queue is bounded, and an event
+ * that does not fit is logged as an error.
  */
 export class EventPublisher {
   readonly #address: string;
@@ -68,8 +68,9 @@ export class EventPublisher {
   }
 
   /**
-   * Queues an event; never blocks and never throws.
-   * @param options `expendable`: it leaves half of the queue to those that are not.
+   * Queues an event. Never blocks and never throws.
+   *
+   * @param options `expendable`: the event leaves half of the queue to those that are not.
    */
   publish<S extends AnyMessageSchema>(
     topic: string,
@@ -79,12 +80,12 @@ export class EventPublisher {
   ): void {
     if (this.#address === "") return;
     if (this.#stop.signal.aborted) {
-      this.#log.error(`event ${topic} is LOST: it came after the end`);
+      this.#log.error(`event ${topic} is LOST: the shim exits`);
       return;
     }
     const room = expendable ? EVENT_QUEUE_MAX / 2 : EVENT_QUEUE_MAX;
     if (this.#queue.length >= room) {
-      this.#log.error(`event ${topic} is LOST: containerd did not take the ${room} before it`);
+      this.#log.error(`event ${topic} is LOST: ${room} events wait for containerd`);
       return;
     }
     const envelope = {
@@ -97,14 +98,13 @@ export class EventPublisher {
     this.#wake();
   }
 
-  /** Waits until all events are taken, at most `timeoutMs`, then closes the connection. */
+  /** Waits until containerd has taken all events, at most `timeoutMs`. Closes the connection. */
   async close(timeoutMs: number): Promise<void> {
-    const timer = setTimeout(() => this.#stop.abort(), timeoutMs);
+    using _timer = after(timeoutMs, () => this.#stop.abort());
     while (this.#sending !== null) await this.#sending;
-    clearTimeout(timer);
     this.#stop.abort();
     if (this.#queue.length > 0) {
-      this.#log.error(`${this.#queue.length} events are LOST: containerd does not take them`);
+      this.#log.error(`${this.#queue.length} events are LOST: containerd did not take them`);
     }
     this.#disconnect();
   }
@@ -112,7 +112,7 @@ export class EventPublisher {
   #wake(): void {
     this.#sending ??= this.#send().finally(() => {
       this.#sending = null;
-      // An event may have come after the last look at the queue.
+      // An event may have been queued since the queue was last read.
       if (this.#queue.length > 0 && !this.#stop.signal.aborted) this.#wake();
     });
   }
@@ -131,7 +131,7 @@ export class EventPublisher {
         this.#queue.shift();
         [delayMs, refusals] = [RETRY_MS_MIN, 0];
       } catch (error) {
-        const { message } = error as Error;
+        const message = messageOf(error);
         this.#log.debug(`event ${event.topic} was not taken: ${message}`);
         this.#disconnect();
         if (isRefusal(error) && ++refusals >= REFUSALS_MAX) {
@@ -163,7 +163,7 @@ export class EventPublisher {
   }
 }
 
-/** What a containerd that is there says; one that is not is waited for. */
+/** Codes of a containerd that is not there. Every other code is its refusal. */
 const NOT_THERE: ReadonlySet<Code> = new Set([
   Code.Unavailable,
   Code.DeadlineExceeded,

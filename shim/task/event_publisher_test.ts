@@ -83,7 +83,7 @@ Deno.test("events arrive once and in order, with namespace, topic and type", asy
   assert.deepEqual(log.lines, []);
 });
 
-Deno.test("a restart of containerd loses nothing", async () => {
+Deno.test("a restart of containerd loses no event", async () => {
   using folder = temporaryFolder();
   const path = `${folder.path}/s`;
   const containerd = new Containerd();
@@ -107,7 +107,7 @@ Deno.test("a restart of containerd loses nothing", async () => {
   assert.deepEqual(log.at("error"), []);
 });
 
-Deno.test("what containerd refuses is sent again before what comes after it", async () => {
+Deno.test("an event that containerd refuses is sent again before those behind it", async () => {
   using folder = temporaryFolder();
   const path = `${folder.path}/s`;
   const containerd = new Containerd();
@@ -124,7 +124,7 @@ Deno.test("what containerd refuses is sent again before what comes after it", as
   assert.deepEqual(containerd.taken, ["0", "1"]);
 });
 
-Deno.test("what containerd refuses for good is lost loudly, and keeps nothing back", async () => {
+Deno.test("an event that containerd keeps refusing is dropped with an error, and holds back no other", async () => {
   const containerd = new Containerd();
   const tries: string[] = [];
   containerd.onForward = (id) => {
@@ -156,7 +156,7 @@ Deno.test("what containerd refuses for good is lost loudly, and keeps nothing ba
   ]);
 });
 
-Deno.test("what the guest can make at will takes half of the queue at most", async () => {
+Deno.test("expendable events take at most half of the queue", async () => {
   const log = new MemoryLog();
   const publisher = new EventPublisher("/no/such/socket", "default", log);
   const oom = () =>
@@ -172,7 +172,7 @@ Deno.test("what the guest can make at will takes half of the queue at most", asy
   await publisher.close(0);
 });
 
-Deno.test("events beyond the bound are lost loudly, and the older ones kept", async () => {
+Deno.test("events beyond the bound are dropped with an error, and older ones are kept", async () => {
   using folder = temporaryFolder();
   const log = new MemoryLog();
   const publisher = new EventPublisher(`${folder.path}/none`, "default", log);
@@ -184,7 +184,7 @@ Deno.test("events beyond the bound are lost loudly, and the older ones kept", as
   assert.match(log.at("error").at(-1)!, new RegExp(`^${EVENT_QUEUE_MAX} events are LOST`));
 });
 
-Deno.test("closing waits for an event that is on its way, but not for ever", async () => {
+Deno.test("close waits for an event on its way, at most its timeout", async () => {
   using folder = temporaryFolder();
   const path = `${folder.path}/s`;
   const containerd = new Containerd();
@@ -194,10 +194,10 @@ Deno.test("closing waits for an event that is on its way, but not for ever", asy
   const publisher = new EventPublisher(path, "default", log);
   publish(publisher, "c1");
   await publisher.close(20);
-  assert.deepEqual(log.at("error"), ["1 events are LOST: containerd does not take them"]);
+  assert.deepEqual(log.at("error"), ["1 events are LOST: containerd did not take them"]);
 });
 
-Deno.test("an event after the end is lost loudly", async () => {
+Deno.test("an event after close is dropped with an error", async () => {
   const log = new MemoryLog();
   const publisher = new EventPublisher("/no/such/socket", "default", log);
   await publisher.close(1000);
@@ -205,7 +205,7 @@ Deno.test("an event after the end is lost loudly", async () => {
   assert.match(log.at("error").join(), /LOST/);
 });
 
-Deno.test("without an address there is nobody to tell, and nothing to complain about", async () => {
+Deno.test("without an address events are dropped silently", async () => {
   const log = new MemoryLog();
   const publisher = new EventPublisher("", "default", log);
   publish(publisher, "c1");
@@ -213,7 +213,7 @@ Deno.test("without an address there is nobody to tell, and nothing to complain a
   assert.deepEqual(log.lines, []);
 });
 
-Deno.test("an event that comes at any moment of another's delivery is not forgotten", async () => {
+Deno.test("an event queued at any moment of another's delivery is sent", async () => {
   // In memory all of it happens in microtasks, so that each moment can be tried.
   for (let moment = 0; moment < 120; moment++) {
     const containerd = new Containerd();

@@ -19,7 +19,7 @@ const states: ProcessState[] = [
   { kind: "deleted", exit },
 ];
 
-Deno.test("every event in every state", () => {
+Deno.test("next: every event in every state", () => {
   const table: [ProcessState["kind"], ProcessEvent, ProcessState["kind"]][] = [
     ["created", { kind: "started" }, "running"],
     ["created", { kind: "exited", exit: later }, "stopped"],
@@ -54,7 +54,7 @@ Deno.test("every event in every state", () => {
   }
 });
 
-Deno.test("the first exit counts", () => {
+Deno.test("a second exit changes nothing", () => {
   const stopped = next(next({ kind: "running" }, { kind: "exited", exit }), {
     kind: "exited",
     exit: later,

@@ -3,12 +3,10 @@ import { toRpcError } from "./errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { TaskService } from "./task_service.ts";
 
-/**
- * The task service as containerd.task.v2 and v3, which differ in nothing but their names here.
- */
+/** Binds the task service as containerd.task.v2 and v3, which differ only in their names here. */
 export function taskBindings(service: TaskService, log: Logger): ServiceBinding[] {
   const { controls } = service;
-  /** Of a method whose answer says nothing. */
+  /** Binds a method whose answer is empty. */
   const silent = <Request>(name: string, method: (request: Request) => unknown) =>
     guarded(name, log, async (request: Request) => {
       await method(request);
@@ -42,7 +40,7 @@ export function taskBindings(service: TaskService, log: Logger): ServiceBinding[
   return [implement(taskV3.Task, methods), implement(taskV2.Task, methods as never)];
 }
 
-/** Turns whatever a method throws into an RPC status, and logs it. */
+/** Turns everything that a method throws into an RPC status, and logs it. */
 function guarded<Request, Response>(
   name: string,
   log: Logger,

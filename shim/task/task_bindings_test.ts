@@ -34,7 +34,7 @@ function serving(service: Partial<TaskService>) {
   };
 }
 
-Deno.test("both versions of the task service reach the same methods", async () => {
+Deno.test("both versions of the task service call the same methods", async () => {
   const seen: unknown[] = [];
   using served = serving({
     start: ({ id }) => {

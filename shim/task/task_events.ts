@@ -3,7 +3,7 @@ import type { EventPublisher } from "./event_publisher.ts";
 import type { CreateRequest } from "../plan/create_request.ts";
 import type { Exit } from "../guest_client/exit.ts";
 
-/** The events of a task's life, with the topics that containerd's runtime v2 document asks for. */
+/** Publishes the events of a task, with the topics of containerd's runtime v2 document. */
 export class TaskEvents {
   readonly #publisher: Pick<EventPublisher, "publish">;
 
@@ -49,13 +49,13 @@ export class TaskEvents {
     this.#publisher.publish("/tasks/resumed", events.TaskResumedSchema, { containerId: id });
   }
 
-  /** @param path the folder of its files. */
+  /** @param path the directory of its files. */
   checkpointed(id: string, path: string): void {
     const event = { containerId: id, checkpoint: path };
     this.#publisher.publish("/tasks/checkpointed", events.TaskCheckpointedSchema, event);
   }
 
-  /** The guest can make as many of these as it likes: they may not crowd out the others. */
+  /** A guest can cause any number of OOM events: they must not crowd out the others. */
   oom(id: string): void {
     const event = { containerId: id };
     this.#publisher.publish("/tasks/oom", events.TaskOOMSchema, event, { expendable: true });
