@@ -5,6 +5,7 @@
  */
 export { after, type DeadlineOptions, endsWithin, withDeadline } from "./deadline.ts";
 export { delay } from "./delay.ts";
+export { inheritedEnvironment } from "./environment.ts";
 export { describeError, messageOf, unsuppressed } from "./errors.ts";
 export {
   ifPresent,

@@ -16,7 +16,7 @@ export async function withFileLock<T>(
   { system = realSystem, signal }: LockTaker,
   work: () => T | Promise<T>,
 ): Promise<T> {
-  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+  Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o711 });
   const fd = system.open(path, O.RDWR | O.CREAT, 0o600);
   try {
     const take = () => system.tryLock(fd) ? true : null;

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ifPresent, messageOf, oneLine, printable } from "../base/mod.ts";
+import { ifPresent, inheritedEnvironment, messageOf, oneLine, printable } from "../base/mod.ts";
 import { type ExitStatus, OUTPUT_BYTES_MAX, runProgram, type System } from "../ffi/mod.ts";
 import { NetworkError } from "./error.ts";
 
@@ -96,7 +96,7 @@ function environment(call: PluginCall, host: PluginHost): Record<string, string>
   const { containerId, netns, ifname, args } = call;
   return {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    ...Deno.env.toObject(),
+    ...inheritedEnvironment(Deno.env.toObject()),
     ...host.environment,
     CNI_COMMAND: call.command,
     CNI_PATH: call.path.join(":"),

@@ -1,4 +1,4 @@
-import { messageOf, removeIfPresent } from "../../base/mod.ts";
+import { inheritedEnvironment, messageOf, removeIfPresent } from "../../base/mod.ts";
 import { type Fd, isSystemError, O, SIG, type System, system } from "../../ffi/mod.ts";
 import { type SandboxName, sandboxPaths, socketPath } from "../base/names.ts";
 import { loadConfig } from "../config/config.ts";
@@ -45,6 +45,7 @@ export async function startShim(flags: Flags): Promise<void> {
   const pid = system.spawn({
     path: Deno.execPath(),
     args: serveArguments(flags, socket, input.debug),
+    env: inheritedEnvironment(Deno.env.toObject()),
     cwd: bundle,
     fds: { 1: output, 2: output, [LISTENER_FD]: listener },
     newSession: true,

@@ -1,4 +1,4 @@
-import { after, messageOf, quoted, withDeadline } from "../../base/mod.ts";
+import { after, inheritedEnvironment, messageOf, quoted, withDeadline } from "../../base/mod.ts";
 import { Child, type Fd, FdStream, type Pid, SIG, system } from "../../ffi/mod.ts";
 import { RefusedError } from "../base/refused_error.ts";
 import type { OutputTarget } from "./stdio_target.ts";
@@ -51,7 +51,8 @@ export class LoggerProcess {
     const ready = system.pipe({ nonblock: "read" });
     fds[CHILD_FD.ready] = own(ready.write, theirs);
     using readiness = new FdStream(ready.read);
-    const child = spawn(command, fds, { ...Deno.env.toObject(), ...environment });
+    const inherited = inheritedEnvironment(Deno.env.toObject());
+    const child = spawn(command, fds, { ...inherited, ...environment });
     theirs.dispose();
     const onTimeout = () =>
       new RefusedError(

@@ -77,7 +77,10 @@ export function networkTest(
 function installTapPlugin(): void {
   if (hasTapPlugin()) return;
   const script = new URL("./stand_in.ts", import.meta.url).pathname;
-  const text = `#!/bin/sh\nexec deno run --quiet --no-lock --allow-all ${script}\n`;
+  // Plugins do not inherit it.
+  const modules = Deno.env.get("DENO_DIR") ?? "";
+  const text =
+    `#!/bin/sh\nDENO_DIR="${modules}" exec deno run --quiet --no-lock --allow-all ${script}\n`;
   Deno.writeTextFileSync(TAP_PLUGIN, text, { mode: 0o755 });
 }
 
