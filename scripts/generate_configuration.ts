@@ -50,6 +50,18 @@ const TAIL = `
 
 Files in \`<run_dir>\` are removed with the container. A log file of more than 16 MiB is moved to
 \`.1\`.
+
+The three directories must belong to root, and group and others must not be able to write to them;
+nor may anybody else be able to replace them, through a directory above or a link. Otherwise a
+container is refused with an error that names the path and the fix.
+
+## Environment
+
+Of containerd's environment, the shim's long-lived process, CNI plugins and loggers inherit \`PATH\`,
+\`HOME\`, \`QEMUBOX_*\`, and containerd's own for shims (\`TTRPC_ADDRESS\`, \`GRPC_ADDRESS\`,
+\`NAMESPACE\`, \`MAX_SHIM_VERSION\`, \`CONTAINERD_*\`). Everything else is dropped, for example
+\`LD_PRELOAD\`, \`DENO_*\`, \`NODE_OPTIONS\`, \`OTEL_*\` and proxies. QEMU, virtiofsd,
+vhost-device-vsock, mkfs and hooks get an environment of their own.
 `;
 
 /** The page as it should be, formatted as `deno fmt` formats it. */

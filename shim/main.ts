@@ -3,6 +3,7 @@ import { type Invocation, parseInvocation } from "./commands/cli.ts";
 
 /** Exit status of an invalid command line (EX_USAGE). */
 const USAGE_STATUS = 64;
+const UMASK = 0o022;
 
 async function run(invocation: Invocation): Promise<void> {
   // Each verb loads its own part of the program: `start` is short-lived and must be fast.
@@ -45,6 +46,8 @@ function parse(): Invocation {
 
 const invocation = parse();
 try {
+  // containerd's may be 0, and not every file of ours is made with a mode.
+  Deno.umask(UMASK);
   await run(invocation);
   Deno.exit(0);
 } catch (error) {

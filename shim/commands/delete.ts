@@ -5,6 +5,7 @@ import { KILLED_STATUS } from "../guest_client/exit.ts";
 import type { Flags } from "./cli.ts";
 import { type Config, ConfigError, loadConfig, resolveConfig } from "../config/config.ts";
 import { firstFacts, type LeaseFacts, readLease } from "../lease/lease.ts";
+import { assertOwnDirectory } from "../base/own_directory.ts";
 import { CID_INTENT, type SandboxPaths, sandboxPaths, socketPath } from "../base/names.ts";
 import { sandboxOf } from "./sandbox_of.ts";
 import { undoLease } from "../cleanup/undo.ts";
@@ -14,9 +15,12 @@ import { networkFacts } from "../lease/network_facts.ts";
  * `delete`, for a shim that containerd lost: kills and removes the rest of the sandbox, and answers
  * as the shim would have. Succeeds if there is nothing to do: containerd also calls it for shims
  * that never came up, and for each container of a pod, of which one removes the sandbox.
+ *
+ * @throws {RefusedError} if others can change the run directory, and with it what is undone.
  */
 export async function deleteSandbox(flags: Flags): Promise<void> {
   const settings = config();
+  assertOwnDirectory("run_dir", settings.runDir);
   const sandboxId = podOf(flags);
   const name = { namespace: flags.namespace, id: sandboxId ?? flags.id };
   const paths = sandboxPaths(settings, name);

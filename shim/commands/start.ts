@@ -1,6 +1,7 @@
 import { inheritedEnvironment, messageOf, removeIfPresent } from "../../base/mod.ts";
 import { type Fd, isSystemError, O, SIG, type System, system } from "../../ffi/mod.ts";
 import { type SandboxName, sandboxPaths, socketPath } from "../base/names.ts";
+import { assertOwnDirectory } from "../base/own_directory.ts";
 import { loadConfig } from "../config/config.ts";
 import { Lease } from "../lease/lease.ts";
 import { BOOTSTRAP_BYTES_MAX, bootstrapAnswer, readBootstrap } from "./bootstrap.ts";
@@ -16,6 +17,7 @@ import { sandboxOf } from "./sandbox_of.ts";
  * Writes nothing but the answer to stdout and stderr, which containerd reads together.
  *
  * @throws {Error} if the pod's shim does not run, or if a shim of this id runs already.
+ * @throws {RefusedError} for a directory of ours that others can change.
  */
 export async function startShim(flags: Flags): Promise<void> {
   const input = readBootstrap(await readStdin(), flags);
@@ -34,7 +36,11 @@ export async function startShim(flags: Flags): Promise<void> {
     Deno.stdout.writeSync(bootstrapAnswer(input.protocol, socket));
     return;
   }
-  const paths = sandboxPaths(loadConfig(), flags);
+  const config = loadConfig();
+  assertOwnDirectory("run_dir", config.runDir);
+  assertOwnDirectory("state_dir", config.stateDir);
+  assertOwnDirectory("log_dir", config.logDir);
+  const paths = sandboxPaths(config, flags);
   using undo = new DisposableStack();
   const listener = listen(system, socket, flags);
   undo.defer(() => removeIfPresent(socket));

@@ -89,7 +89,7 @@ e2e(
     const small = Deno.makeTempDirSync({ prefix: "e2e-small-" });
     const mount = async (...args: string[]) =>
       assert((await new Deno.Command(args[0]!, { args: args.slice(1) }).output()).success);
-    await mount("mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", small);
+    await mount("mount", "-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs", small);
     try {
       using _ = configured({ state_dir: small, writable: "disk" });
       const script = `dd if=/dev/urandom of=/big bs=1M count=40 conv=fsync 2>&1 | grep -c error
