@@ -18,8 +18,9 @@ import { balloonOf, checkSlots, deviceCounts, wantedBalloon } from "./devices.ts
 import { vmDeadline, VmError } from "./error.ts";
 import { FdTable } from "./fd_table.ts";
 import { GuestConsole } from "./guest_console.ts";
-import { vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
+import { descriptorsMax, vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
 import { QmpClient } from "./qmp.ts";
+import { setidFilter, whyNoFilter } from "./setid_filter.ts";
 import { Vm } from "./vm.ts";
 import { VmEnd } from "./vm_end.ts";
 import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
@@ -86,6 +87,7 @@ const VIRTIOFSD_GRACE_MS = 1_000;
 const CID_TRIES_MAX = 4;
 const VHOST_SOCKET = "vhost-vsock.sock";
 const DIAL_SOCKET = "vsock.sock";
+const SETID_FILTER = "setid.bpf";
 
 /** Another program may use the leased id. Only the kernel knows that, and QEMU reports it. */
 async function bootWithFreeCid(
@@ -191,6 +193,7 @@ class Boot {
         vhostSocket: VHOST_SOCKET,
         dialSocket: DIAL_SOCKET,
       }),
+      setprivOptions: ["--no-new-privs"],
       cwd: this.config.runDirectory,
       // The helper does not use the descriptor: holding it keeps the id taken while the helper
       // lives.
@@ -218,8 +221,11 @@ class Boot {
           sharedDirectory: share.directory,
           readonly: share.readonly,
           isFixed: share.isFixed ?? false,
+          grantsPrivileges: share.grantsPrivileges ?? false,
+          descriptorsMax: descriptorsMax(),
           ...(share.sandbox === undefined ? {} : { sandbox: share.sandbox }),
         }),
+        setprivOptions: ["--no-new-privs", ...this.#setidOptions(share)],
         cwd: "/",
         fds: { 3: listener },
         endGraceMs: this.deps.virtiofsdGraceMs ?? VIRTIOFSD_GRACE_MS,
@@ -232,6 +238,20 @@ class Boot {
       removeIfPresent(socketPath);
       this.#system.close(listener);
     }
+  }
+
+  /** Options of setpriv by which virtiofsd cannot make setuid files in a writable share. */
+  #setidOptions({ readonly, grantsPrivileges = false }: Share): string[] {
+    if (readonly || grantsPrivileges) return [];
+    const why = whyNoFilter(this.config.files.setprivPath);
+    if (why !== null) {
+      this.deps.log?.(`volumes: the guest can make setuid and setgid files in them: ${why}`);
+      return [];
+    }
+    const path = `${this.config.runDirectory}/${SETID_FILTER}`;
+    Deno.writeFileSync(path, setidFilter(), { mode: 0o600 });
+    this.#stack.defer(() => removeIfPresent(path));
+    return ["--seccomp-filter", path];
   }
 
   #startQemu(
@@ -327,7 +347,10 @@ class Boot {
   }
 
   #spawn(
-    options: Pick<VmProcessOptions, "role" | "command" | "cwd" | "fds" | "endGraceMs">,
+    options: Pick<
+      VmProcessOptions,
+      "role" | "command" | "setprivOptions" | "cwd" | "fds" | "endGraceMs"
+    >,
   ): VmProcess {
     const intent = `process ${options.role} with QEMUBOX_VM=${this.config.name} in its environment`;
     this.deps.ledger?.intend(intent);

@@ -16,6 +16,8 @@ export interface VmPlan {
   /** Whether memory that is free in the guest returns to the host. */
   readonly returnsMemory: boolean;
   readonly transport: "kernel" | "vhost-user";
+  /** Whether the guest may make device nodes, setuid and setgid files in volumes; default: no. */
+  readonly grantsPrivileges?: boolean;
 }
 
 /** A VM as `bootVm` boots it: its plan, and what was acquired for it. */
@@ -45,6 +47,8 @@ export interface Share {
   /** Nothing in it changes while the VM runs. */
   readonly isFixed?: boolean;
   readonly sandbox?: "namespace" | "chroot" | "none";
+  /** Whether the guest may make device nodes, setuid and setgid files in it; default: no. */
+  readonly grantsPrivileges?: boolean;
 }
 
 /** A disk image that several VMs may have. */

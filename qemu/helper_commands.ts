@@ -22,6 +22,29 @@ export interface VirtiofsdOptions {
    * as its root. "chroot" and "none" are for hosts that forbid that.
    */
   readonly sandbox?: "namespace" | "chroot" | "none";
+  /** Whether the guest may make device nodes and set file capabilities; default: no. */
+  readonly grantsPrivileges?: boolean;
+  /** Hard limit of descriptors of this process, which not every root can raise. */
+  readonly descriptorsMax: number;
+}
+
+/** open_by_handle_at(2); reads files and searches directories of any user, too. */
+const READING = "+dac_read_search";
+/** virtiofsd's other capabilities act for the guest's users in what they write. */
+const WRITING = "-chown:-dac_override:-fowner:-fsetid:-setgid:-setuid";
+/** Device nodes, and files that give away capabilities. */
+const PRIVILEGES = "-mknod:-setfcap";
+/**
+ * Enough for the files that are open. Only on file systems without handles is there one for each
+ * file that the guest knows of.
+ */
+const DESCRIPTORS_MAX = 262_144;
+
+/** Changes to virtiofsd's own set: chown, dac_override, fowner, fsetid, set*id, mknod, setfcap. */
+function capabilities({ readonly, grantsPrivileges = false }: VirtiofsdOptions): string {
+  if (readonly) return [READING, WRITING, PRIVILEGES].join(":");
+  // CAP_FSETID would keep these bits of a file that is written to.
+  return grantsPrivileges ? READING : [READING, "-fsetid", PRIVILEGES].join(":");
 }
 
 /** Returns virtiofsd's command line. Pure. */
@@ -36,8 +59,8 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
       // walk over a large directory fails with ENFILE. On file systems without handles it still
       // does.
       "--inode-file-handles=prefer",
-      // open_by_handle_at(2).
-      "--modcaps=+dac_read_search",
+      `--modcaps=${capabilities(options)}`,
+      `--rlimit-nofile=${Math.min(DESCRIPTORS_MAX, options.descriptorsMax)}`,
       // What the host may change is revalidated: names and attributes after a second, content each
       // time that a file is opened.
       `--cache=${options.isFixed ? "always" : "auto"}`,
@@ -48,6 +71,14 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
       ...(options.readonly ? ["--readonly"] : []),
     ],
   };
+}
+
+/** Returns the hard limit of descriptors of this process: proc_pid_limits(5). */
+export function descriptorsMax(
+  limits: string = Deno.readTextFileSync("/proc/self/limits"),
+): number {
+  const hard = /^Max open files +\S+ +(\d+)/m.exec(limits)?.[1];
+  return hard === undefined ? Infinity : Number(hard);
 }
 
 /** One vhost-device-vsock, which serves one VM. */
@@ -97,10 +128,16 @@ export function vhostDeviceVsockCommand(options: VhostDeviceVsockOptions): Comma
  * Makes a program die with the process that spawns it. Pure. posix_spawn(3) cannot do that, QEMU's
  * own `-run-with exit-with-parent` is too new for many hosts, and the helpers have no such option.
  * So all three get it from setpriv(1), at the cost of one exec.
+ *
+ * @param options further ones of setpriv.
  */
-export function dyingWithParent(command: CommandLine, setprivPath: string): CommandLine {
+export function dyingWithParent(
+  command: CommandLine,
+  setprivPath: string,
+  options: readonly string[] = [],
+): CommandLine {
   return {
     path: setprivPath,
-    args: ["--pdeathsig", "KILL", "--", command.path, ...command.args],
+    args: ["--pdeathsig", "KILL", ...options, "--", command.path, ...command.args],
   };
 }

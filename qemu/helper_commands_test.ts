@@ -1,12 +1,23 @@
 import assert from "node:assert/strict";
 import { assertGolden } from "./testing/golden.ts";
-import { dyingWithParent, vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
+import {
+  descriptorsMax,
+  dyingWithParent,
+  vhostDeviceVsockCommand,
+  virtiofsdCommand,
+} from "./helper_commands.ts";
 
 Deno.test("the command lines of the helpers match the golden file", () => {
-  const virtiofsd = { path: "/usr/libexec/virtiofsd", fd: 3, sharedDirectory: "/run/x/root fs" };
+  const virtiofsd = {
+    path: "/usr/libexec/virtiofsd",
+    fd: 3,
+    sharedDirectory: "/run/x/root fs",
+    descriptorsMax: 1_048_576,
+  };
   const commands = [
     virtiofsdCommand({ ...virtiofsd, readonly: true, isFixed: true }),
     virtiofsdCommand({ ...virtiofsd, readonly: false, sandbox: "chroot" }),
+    virtiofsdCommand({ ...virtiofsd, readonly: false, grantsPrivileges: true }),
     vhostDeviceVsockCommand({
       path: "/usr/bin/vhost-device-vsock",
       cid: 70_000,
@@ -16,6 +27,18 @@ Deno.test("the command lines of the helpers match the golden file", () => {
   ].map((command) => dyingWithParent(command, "/usr/bin/setpriv"));
   const text = commands.map(({ path, args }) => [path, ...args].join("\n")).join("\n\n");
   assertGolden("helper_commands.txt", text + "\n");
+});
+
+Deno.test("virtiofsd's limit of descriptors is no more than its parent's", () => {
+  const limits =
+    "Limit Soft Limit Hard Limit Units\nMax open files            1024  20000  files\n";
+  assert.equal(descriptorsMax(limits), 20_000);
+  assert.equal(descriptorsMax("Max open files   1024   unlimited   files\n"), Infinity);
+  const { args } = virtiofsdCommand({
+    ...{ path: "/v", fd: 3, sharedDirectory: "/s", readonly: true },
+    descriptorsMax: 20_000,
+  });
+  assert(args.includes("--rlimit-nofile=20000"));
 });
 
 Deno.test("values that vhost-device-vsock's options cannot express are refused", () => {

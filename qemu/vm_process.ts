@@ -40,8 +40,8 @@ export class VmProcess implements AsyncDisposable {
 
   /** Spawns the process. @throws SystemError */
   static spawn(options: VmProcessOptions): VmProcess {
-    const { vmName, command, setprivPath, system, stderr } = options;
-    const { path, args } = dyingWithParent(command, setprivPath);
+    const { vmName, command, setprivPath, setprivOptions, system, stderr } = options;
+    const { path, args } = dyingWithParent(command, setprivPath, setprivOptions);
     const stream = new FdStream(stderr.read, { system });
     let child: ChildLike;
     try {
@@ -157,6 +157,8 @@ export interface VmProcessOptions {
   readonly vmName: string;
   readonly command: CommandLine;
   readonly setprivPath: string;
+  /** Options of setpriv that confine it further. */
+  readonly setprivOptions?: readonly string[];
   readonly cwd: string;
   /** Child number to descriptor of this process, which stays open. 2 is reserved. */
   readonly fds: Readonly<Record<number, Fd>>;

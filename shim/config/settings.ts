@@ -264,6 +264,13 @@ export const SETTINGS = {
     about: "Writable layer on a disk in `state_dir`, or in the VM's memory; a [snapshot's own " +
       "image](storage.md#the-snapshots-own-image) takes precedence",
   }),
+  volume_privileges: setting(oneOf("deny", "allow"), {
+    for: "host",
+    default: "deny",
+    about:
+      "Whether a container may make device nodes, setuid and setgid files and file capabilities in " +
+      "a writable volume; see [storage.md](storage.md#virtiofsd)",
+  }),
   writable_mib: setting(whole(WRITABLE_MIB_MIN, WRITABLE_MIB_MAX), {
     for: "any",
     default: null,

@@ -270,6 +270,10 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
       assert.equal(host.plan({ freed_memory }).returnsMemory, freed_memory === "return");
     }
   },
+  volume_privileges: (host) => {
+    assert.equal(host.plan({}).grantsPrivileges, false);
+    assert.equal(host.plan({ volume_privileges: "allow" }).grantsPrivileges, true);
+  },
   layers: (host) => {
     for (const layers of ["disk", "files"]) assert.equal(host.plan({ layers }).rootfs.kind, layers);
   },

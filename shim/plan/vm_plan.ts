@@ -41,6 +41,7 @@ export function planVm(
     accelerator,
     transport,
     tscKhz: tsc?.khz ?? null,
+    grantsPrivileges: config.volumePrivileges === "allow",
   };
   return { vm, warnings };
 }

@@ -353,6 +353,7 @@ export class CreateSteps {
       tag: SHARED_TAG,
       directory: this.#context.paths.shared,
       readonly: !this.#container.isWritable,
+      grantsPrivileges: this.#plan.vm.grantsPrivileges ?? false,
       // A snapshotter's image without volumes. A directory that somebody names as root may change.
       isFixed: pod === null && spec.volumes.length === 0 && request.rootfs.length > 0,
     }];
