@@ -5,7 +5,7 @@
  * @module
  */
 export { VmError, type VmErrorKind } from "./error.ts";
-export type { DiskConfig, NicPlan, ScratchDisk, VmConfig, VmPlan } from "./config.ts";
+export type { Accelerator, DiskConfig, NicPlan, ScratchDisk, VmConfig, VmPlan } from "./config.ts";
 export { hasSlotLeft } from "./devices.ts";
 export { VCPUS_MAX } from "./limits.ts";
 export { kernelCommandLine } from "./kernel_command_line.ts";

@@ -245,6 +245,13 @@ export const SETTINGS = {
       "two checks",
   }),
 
+  host_limits: setting(oneOf("on", "off"), {
+    for: "host",
+    default: "on",
+    about:
+      "Whether the sandbox's cgroup on the host (v2) has limits, too; see [resources.md](resources.md)",
+  }),
+
   freed_memory: setting(oneOf("keep", "return"), {
     for: "any",
     default: "return",

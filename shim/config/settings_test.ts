@@ -265,6 +265,7 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
       assert.deepEqual([layer.kind, "mib" in layer && layer.mib], [writable, 100]);
     }
   },
+  host_limits: "tests/lab/host_cgroup_test.ts",
   freed_memory: (host) => {
     for (const freed_memory of ["keep", "return"]) {
       assert.equal(host.plan({ freed_memory }).returnsMemory, freed_memory === "return");

@@ -36,52 +36,77 @@ export interface CgroupHost {
   readonly systemdFolder?: string;
 }
 
+/** The cgroup of a sandbox: a directory that the shim made, or a scope of systemd. */
+export type HostCgroup =
+  | { readonly kind: "directory"; readonly root: string; readonly path: string }
+  | { readonly kind: "scope"; readonly unit: string };
+
 /**
  * Makes the host's cgroup of a sandbox and moves this process into it, so that its children start
- * there. Writes no limit: the specification's limits apply to the container, in the guest. Does
- * nothing without cgroup v2. Logs a failure, and the container runs without.
+ * there. Sets no limit (host_limits.ts does). Does nothing without cgroup v2. Logs a failure, and
+ * the container runs without.
+ *
+ * @returns the cgroup; null if the sandbox has none of its own.
  */
 export async function enterHostCgroup(
   cgroupsPath: string | undefined,
   host: CgroupHost,
-): Promise<void> {
+): Promise<HostCgroup | null> {
   const { log, root = CGROUP_ROOT, systemdFolder = SYSTEMD_FOLDER } = host;
   if (!isThere(`${root}/cgroup.controllers`)) {
-    return log.debug("host cgroup: the host has no cgroup v2");
+    log.debug("host cgroup: the host has no cgroup v2");
+    return null;
   }
   const path = hostCgroupOf(cgroupsPath);
   if (path !== null) return makeCgroup(path, root, host);
   const scope = systemdScopeOf(cgroupsPath);
   if (scope !== null && isThere(systemdFolder)) return await enterScope(scope, host);
   log.debug(`host cgroup: ${cgroupsPath ?? "none"} is not used`);
+  return null;
 }
 
 /** systemd owns the scope and removes it with its last process: there is nothing to undo. */
-async function enterScope(scope: SystemdScope, { log, pid }: CgroupHost): Promise<void> {
+async function enterScope(
+  scope: SystemdScope,
+  { log, pid }: CgroupHost,
+): Promise<HostCgroup | null> {
   try {
     // A second try for the same sandbox finds this process in it already.
     const isIn = Deno.readTextFileSync(`/proc/${pid}/cgroup`).trimEnd().endsWith(`/${scope.unit}`);
     if (!isIn) await enterSystemdScope(scope, pid);
+    return { kind: "scope", unit: scope.unit };
   } catch (error) {
     log.warn(`host cgroup: ${messageOf(error)}, the VM stays in containerd's`);
+    return null;
   }
 }
 
-function makeCgroup(path: string, root: string, { lease, log, pid }: CgroupHost): void {
+function makeCgroup(
+  path: string,
+  root: string,
+  { lease, log, pid }: CgroupHost,
+): HostCgroup | null {
+  const cgroup = { kind: "directory", root, path } as const;
   // A second try, as above.
-  if (lease.facts.cgroups.length > 0) return;
+  if (lease.facts.cgroups.length > 0) return cgroup;
   const made = missingFolders(root, path);
   // An existing one belongs to another owner, whose limits are for something else.
-  if (made.length === 0) return log.warn(`host cgroup ${path} already exists, not using it`);
+  if (made.length === 0) {
+    log.warn(`host cgroup ${path} already exists, not using it`);
+    return null;
+  }
   const intent = `${CGROUP_INTENT}${JSON.stringify(made)}`;
   lease.intend(intent);
   try {
     for (const folder of made) Deno.mkdirSync(folder);
     Deno.writeTextFileSync(`${root}${path}/cgroup.procs`, String(pid));
+    return cgroup;
   } catch (error) {
     log.warn(`host cgroup ${path}: ${messageOf(error)}, the VM stays in containerd's`);
+    return null;
+  } finally {
+    lease.record(intent, { cgroups: made });
   }
-  lease.record(intent, { cgroups: made });
 }
 
 /** Moves this process out of the lease's cgroup, so that it can be removed. */

@@ -8,14 +8,15 @@ import type { GuestConnection } from "../guest_client/guest_connection.ts";
 import { openGuestIo } from "../guest_client/guest_io.ts";
 import type { Lease } from "../lease/lease.ts";
 import { networkFacts } from "../lease/network_facts.ts";
-import { planCreate } from "../plan/create_plan.ts";
+import { type CreatePlan, planCreate } from "../plan/create_plan.ts";
 import type { CreateRequest } from "../plan/create_request.ts";
-import { readSpec } from "../plan/oci.ts";
+import { type OciResources, type OciSpec, readSpec } from "../plan/oci.ts";
 import { planPodContainer } from "../plan/pod_container_plan.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import type { ProcessName } from "../stdio/process_name.ts";
 import { CreateSteps } from "./create_steps.ts";
-import { enterHostCgroup } from "./host_cgroup.ts";
+import { enterHostCgroup, type HostCgroup } from "./host_cgroup.ts";
+import { memoryFilesBytes, SandboxLimits } from "./host_limits.ts";
 import { joinPod, type PodContainer } from "./join_pod.ts";
 import type { Pod } from "./pod.ts";
 import { type NewSandbox, Sandbox } from "./sandbox.ts";
@@ -38,6 +39,8 @@ export interface SandboxMakerDeps {
 /** Plans and makes sandboxes, containers in them, and the stdio of exec processes. */
 export class SandboxMaker {
   readonly #deps: SandboxMakerDeps;
+  /** Limits on the host; null: there are none (yet). */
+  #limits: SandboxLimits | null = null;
 
   constructor(deps: SandboxMakerDeps) {
     this.#deps = deps;
@@ -53,7 +56,8 @@ export class SandboxMaker {
     const spec = readSpec(request.bundle);
     const effective = loadConfig(spec.annotations ?? {});
     const plan = planCreate(request, spec, effective);
-    await enterHostCgroup(spec.linux?.cgroupsPath, { lease, log, pid: system.getpid() });
+    const host = { lease, log, pid: system.getpid() };
+    const cgroup = await enterHostCgroup(spec.linux?.cgroupsPath, host);
     for (const line of [...plan.warnings, ...plan.container.spec.dropped]) log.warn(line);
     const steps = new CreateSteps(plan, {
       ...{ system, paths, name, lease, timeline, log, onHost, signal },
@@ -63,7 +67,31 @@ export class SandboxMaker {
       bootTimeoutMs: effective.bootTimeoutMs,
       network: networkFacts(config, paths, name),
     });
-    return await Sandbox.create(steps, log);
+    const made = await Sandbox.create(steps, log);
+    this.#limits = config.hostLimits === "on" ? this.#limitsOf(plan, spec, cgroup) : null;
+    await this.#limits?.apply();
+    return made;
+  }
+
+  #limitsOf(plan: CreatePlan, spec: OciSpec, cgroup: HostCgroup | null): SandboxLimits | null {
+    const { config: { stateDir }, log } = this.#deps;
+    if (cgroup === null) return null;
+    const { vm: { size, accelerator }, container } = plan;
+    const sandbox = {
+      ...{ size, accelerator, resources: spec.linux?.resources, isPod: container.pod !== null },
+      memoryFilesBytes: memoryFilesBytes(container, stateDir),
+    };
+    return new SandboxLimits(cgroup, sandbox, log);
+  }
+
+  /**
+   * Runs an update of the container's limits, which those on the host follow.
+   *
+   * @throws the error of `update`; the limits on the host are as before then.
+   */
+  async limiting(resources: OciResources, update: () => Promise<unknown>): Promise<void> {
+    if (this.#limits === null) await update();
+    else await this.#limits.during(resources, update);
   }
 
   /**

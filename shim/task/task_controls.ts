@@ -19,6 +19,7 @@ import { answered } from "../guest_client/guest_connection.ts";
 import { GuestError } from "../guest_client/guest_error.ts";
 import type { Logger } from "../base/log.ts";
 import { ociTypeUrl } from "../plan/oci.ts";
+import type { SandboxMaker } from "../sandbox/sandbox_maker.ts";
 import { describe } from "./process.ts";
 import { TaskError } from "./task_error.ts";
 import type { TaskEvents } from "./task_events.ts";
@@ -38,6 +39,7 @@ const WINDOW_SIDE_MAX = 65_535;
 export interface TaskControlsDeps {
   readonly events: TaskEvents;
   readonly log: Logger;
+  readonly sandboxes: Pick<SandboxMaker, "limiting">;
   /** Ends the VM, whose guest does not answer. */
   giveUp(reason: string): Promise<void>;
 }
@@ -130,10 +132,11 @@ export class TaskControls {
     const plan = planUpdate(id, resources, container.size);
     const { guest, balloon, pod } = this.#tasks.required();
     const any = { typeUrl: ociTypeUrl("LinuxResources"), value: encodeOciJson(plan) };
-    const update = () =>
+    const inGuest = () =>
       answered("Task.Update", CALL_TIMEOUT_MS, (timeoutMs) => {
         return guest.task.update({ id, resources: any }, { timeoutMs });
       });
+    const update = () => this.#deps.sandboxes.limiting(plan, inGuest);
     // One container's limit says nothing about what its whole pod needs.
     const needed = pod === null ? memoryFor(plan, container.size) : null;
     if (balloon === null || needed === null) await update();

@@ -41,7 +41,7 @@ export interface ShimEvents {
 export interface TaskServiceDeps {
   readonly events: TaskEvents;
   readonly log: Logger;
-  readonly sandboxes: Pick<SandboxMaker, "create" | "join" | "openIo" | "keepFor">;
+  readonly sandboxes: Pick<SandboxMaker, "create" | "join" | "openIo" | "keepFor" | "limiting">;
   readonly shim: ShimEvents;
   readonly drainTimeoutMs: number;
   readonly shutdownTimeoutMs: number;
@@ -89,11 +89,12 @@ export class TaskService {
 
   constructor(deps: TaskServiceDeps) {
     this.#deps = deps;
-    const { events, log } = deps;
+    const { events, log, sandboxes } = deps;
     this.#podContainers = new PodContainers(this.#tasks, deps);
     this.controls = new TaskControls(this.#tasks, {
       events,
       log,
+      sandboxes,
       giveUp: (reason) => this.#onLost(reason),
     });
   }

@@ -103,6 +103,7 @@ export class World {
         await this.onOpenIo(execId, refused);
         return this.#io(execId) as ProcessIo;
       },
+      limiting: async (_, update) => void await update(),
       keepFor: (bundle, others) => void this.trace.push(`${bundle} left ${others}`),
     };
   }

@@ -1,8 +1,9 @@
 /** A container's processes on the host are in the cgroup that its specification names. */
 
 import assert from "node:assert/strict";
-import { FOREVER, removeContainer } from "../lib/containers.ts";
-import { isThere } from "../../base/mod.ts";
+import { forceRemove, FOREVER, removeContainer } from "../lib/containers.ts";
+import { delay, isThere, readIfPresent } from "../../base/mod.ts";
+import { configured } from "../lib/configured.ts";
 import { ctrOk, runArguments, task } from "../lib/ctr.ts";
 import { kill, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { patience, until } from "../lib/wait.ts";
@@ -33,6 +34,58 @@ for (const how of ["task rm", "SIGKILL of the shim"] as const) {
     },
   );
 }
+
+const MIB = 1 << 20;
+/** Of a container of 64 MiB: 256 more for the guest, rounded up to 128; and the host's overhead. */
+const VM_MIB = 384, OVERHEAD_MIB = 256;
+
+lab(
+  "a guest whose root lifts its limits stays within those on the host",
+  async (bench) => {
+    const id = bench.newId();
+    const path = `/lab-parent/${id}`;
+    // Two loops in the guest's root cgroup, where the container's quota does not hold.
+    const script = `mkdir /cg && mount -t cgroup2 none /cg && echo $$ > /cg/cgroup.procs && echo out
+      while :; do :; done & while :; do :; done`;
+    const flags = [
+      ...["-d", "--privileged", "--cgroup", path, "--memory-limit", String(64 * MIB)],
+      ...["--cpu-quota", "50000", "--cpu-period", "100000", "--log-uri", "file:///tmp/host-cgroup"],
+    ];
+    try {
+      await ctrOk(...runArguments(id, ["sh", "-c", script], { flags }));
+      const cgroup = `/sys/fs/cgroup${path}`;
+      const read = (name: string) => Deno.readTextFileSync(`${cgroup}/${name}`).trim();
+      assert.equal(read("cpu.max"), "75000 100000");
+      assert(Number(read("memory.max")) >= (VM_MIB + OVERHEAD_MIB) * MIB, read("memory.max"));
+      assert.equal(read("pids.max"), "1025");
+      await until("the container's way out", patience(20_000), () => {
+        return Deno.readTextFileSync("/tmp/host-cgroup").includes("out") || null;
+      });
+      const used = () => Number(/^usage_usec (\d+)/m.exec(read("cpu.stat"))![1]);
+      const before = { used: used(), at: performance.now() };
+      await delay(5_000);
+      const share = (used() - before.used) / 1_000 / (performance.now() - before.at);
+      assert(share < 0.8, `${share} CPUs`);
+      assert.match(read("memory.events"), /^oom_kill 0$/m);
+    } finally {
+      await forceRemove(id);
+      Deno.removeSync("/tmp/host-cgroup");
+    }
+  },
+);
+
+lab("host_limits = off sets none", async (bench) => {
+  using _ = configured({ host_limits: "off" });
+  const id = bench.newId();
+  const path = `/lab-parent/${id}`;
+  const flags = ["-d", "--cgroup", path, "--cpu-quota", "50000", "--cpu-period", "100000"];
+  await ctrOk(...runArguments(id, FOREVER, { flags }));
+  for (const file of ["cpu.max", "memory.max", "pids.max"]) {
+    const text = readIfPresent(`/sys/fs/cgroup${path}/${file}`) ?? "max";
+    assert.match(text, /^max/, file);
+  }
+  await removeContainer(id);
+});
 
 lab(
   "shim, QEMU and helpers are in a scope of systemd, which ends with them",
