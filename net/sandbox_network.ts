@@ -1,5 +1,5 @@
-import { readIfPresent } from "../base/mod.ts";
-import { type Fd, isSystemError, O, type System } from "../ffi/mod.ts";
+import { messageOf, readIfPresent } from "../base/mod.ts";
+import { type Fd, isSystemError, type netlink, O, type System } from "../ffi/mod.ts";
 import { attach, detachAll, note } from "./attachments.ts";
 import type { Attachment, ChainHost } from "./chain.ts";
 import { hostResolver, mergeDns, type Resolver } from "./dns.ts";
@@ -9,6 +9,9 @@ import { createNetns, removeNetns } from "./netns.ts";
 import { type GuestInterface, readNetns } from "./netns_state.ts";
 import type { NetworkPlan } from "./plan.ts";
 import {
+  droppedFrames,
+  type Guard,
+  guardTap,
   openExistingTap,
   openRtnetlinkIn,
   openTapIn,
@@ -17,6 +20,7 @@ import {
   tapName,
 } from "./redirect.ts";
 import type { CniDns } from "./result.ts";
+import { type Spoofing, spoofingGuard } from "./spoofing.ts";
 import type { Owner } from "./store.ts";
 
 const VHOST_NET = "/dev/vhost-net";
@@ -114,6 +118,10 @@ export interface NetworkHost {
   readonly netnsPath: string;
   /** File of the AttachmentStore. */
   readonly storePath: string;
+  /** Whether the VM may send with other addresses than its own; default: "deny". */
+  readonly spoofing?: Spoofing;
+  /** Log of what is degraded or was dropped. */
+  readonly warn?: (line: string) => void;
   /** Others that use a namespace which is not attached to networks here. */
   readonly others?: NetnsUsers;
   /** `signal` aborts what is being made, but not what is being undone. */
@@ -180,9 +188,10 @@ class Maker {
     const rtnetlink = this.#stack.use(openRtnetlinkIn(this.#host.system, netns));
     const plans = planExisting(readNetns(rtnetlink));
     const nics = plans.map((_, index) => this.#nic(netns, index, null));
-    for (const [index, { link }] of plans.entries()) {
-      this.#stack.defer(() => removeRedirect(rtnetlink, link));
-      redirectBothWays(rtnetlink, link, tapName(index));
+    this.#reportDropsAtEnd(netns);
+    for (const [index, plan] of plans.entries()) {
+      this.#stack.defer(() => removeRedirect(rtnetlink, plan.link));
+      this.#redirect(rtnetlink, plan, index);
     }
     return { nics, netns, connect: () => Promise.resolve(guestNetwork(plans, nics, [])) };
   }
@@ -212,9 +221,11 @@ class Maker {
     if (makesTap) {
       const { plans, dns } = await this.#attach(attachments, netns);
       const nics = plans.map(({ tap }, index) => this.#nic(netns, index, tap));
+      this.#reportDropsAtEnd(netns);
       return { nics, netns, connect: () => Promise.resolve(this.#wire(plans, nics, dns, netns)) };
     }
     const nics = attachments.map((_, index) => this.#nic(netns, index, null));
+    this.#reportDropsAtEnd(netns);
     const connect = async () => {
       const { plans, dns } = await this.#attach(attachments, netns);
       return this.#wire(plans, nics, dns, netns);
@@ -238,7 +249,7 @@ class Maker {
     return { plans, dns };
   }
 
-  /** Makes the redirects of the taps that were made here. */
+  /** Makes the redirects of the taps that were made here, and the guards of all. */
   #wire(
     plans: readonly InterfacePlan[],
     nics: readonly Nic[],
@@ -246,10 +257,47 @@ class Maker {
     netns: Fd,
   ): GuestNetwork {
     using rtnetlink = openRtnetlinkIn(this.#host.system, netns);
-    for (const [index, { link, tap }] of plans.entries()) {
-      if (tap === null) redirectBothWays(rtnetlink, link, tapName(index));
-    }
+    for (const [index, plan] of plans.entries()) this.#redirect(rtnetlink, plan, index);
     return guestNetwork(plans, nics, dns);
+  }
+
+  /** Connects a tap to its link, with the guard of what the guest sends. */
+  #redirect(rtnetlink: netlink.Rtnetlink, { guest, link, tap }: InterfacePlan, index: number) {
+    const guard = this.#guard(guest);
+    if (tap === null) redirectBothWays(rtnetlink, link, tapName(index), guard);
+    else if (guard !== null) guardTap(rtnetlink, tap, guard);
+  }
+
+  #guard(guest: GuestInterface): Guard | null {
+    const { spoofing = "deny", warn } = this.#host;
+    if (spoofing === "allow") return null;
+    const { program, checksAddresses } = spoofingGuard(guest);
+    if (!checksAddresses) {
+      warn?.(
+        `interface ${guest.name} has no IP address on the host, so frames of the VM are checked ` +
+          "by MAC address alone",
+      );
+    }
+    return program;
+  }
+
+  /** Logs what guards have dropped, while the taps are still there. */
+  #reportDropsAtEnd(netns: Fd): void {
+    const { spoofing = "deny", warn, system } = this.#host;
+    if (spoofing === "allow" || warn === undefined) return;
+    this.#stack.defer(() => {
+      try {
+        using rtnetlink = openRtnetlinkIn(system, netns);
+        for (const { tap, frames } of droppedFrames(rtnetlink)) {
+          warn(
+            `${frames} frames that the VM sent through ${tap} were dropped: only its own MAC and ` +
+              "IP addresses may be their source; see docs/NETWORKING.md, or set spoofing to allow",
+          );
+        }
+      } catch (error) {
+        warn(`dropped frames of the VM are not counted: ${messageOf(error)}`);
+      }
+    });
   }
 
   /** @param tap the name of an existing tap; null to make one. */

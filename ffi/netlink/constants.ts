@@ -90,7 +90,7 @@ export const NDA = { DST: 1, LLADDR: 2 } as const;
 export const NUD_PERMANENT = 0x80;
 
 /** Traffic control, from linux/pkt_sched.h, pkt_cls.h and tc_act/tc_mirred.h. */
-export const TCA = { KIND: 1, OPTIONS: 2 } as const;
+export const TCA = { KIND: 1, OPTIONS: 2, STATS2: 7 } as const;
 export const TC_H = { INGRESS: 0xfffffff1, INGRESS_HANDLE: 0xffff0000 } as const;
 export const TCA_U32 = { SEL: 5, ACT: 7 } as const;
 export const TC_U32_TERMINAL = 1;
@@ -98,6 +98,10 @@ export const TCA_ACT = { KIND: 1, OPTIONS: 2 } as const;
 export const TCA_MIRRED_PARMS = 2;
 export const TCA_EGRESS_REDIR = 1;
 export const TC_ACT_STOLEN = 4;
+export const TCA_BPF = { OPS_LEN: 4, OPS: 5, FLAGS: 8 } as const;
+export const TCA_BPF_FLAG_ACT_DIRECT = 1;
+/** Statistics of a qdisc, from linux/gen_stats.h. */
+export const TCA_STATS_QUEUE = 3;
 export const ETH_P_ALL = 3;
 
 /** Attributes of NETLINK_EXT_ACK, from linux/netlink.h. */

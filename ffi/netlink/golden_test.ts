@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { straceNetlink } from "../testing/strace_netlink.ts";
 import { addAddress } from "./address.ts";
+import { addBpfFilter, BPF_VERDICT } from "./bpf_filter.ts";
 import { AF, IFA_F } from "./constants.ts";
 import { setLink } from "./link.ts";
 import { encodeRequest, type NetlinkRequest } from "./message.ts";
@@ -59,6 +60,15 @@ const CASES: Readonly<Record<string, readonly [command: string, ours: NetlinkReq
     "tc filter add dev v0 parent ffff: protocol all u32 match u32 0 0 " +
     "action mirred egress redirect dev tap0",
     addRedirect(3, 4),
+  ],
+  bpf: [
+    "tc filter add dev v0 parent ffff: protocol all prio 1 bpf da bytecode " +
+    "'3,21 0 1 4294963248,6 0 0 4294967295,6 0 0 2'",
+    addBpfFilter(3, 1, [
+      { code: 0x15, jt: 0, jf: 1, k: 0xffff_f030 },
+      { code: 0x06, jt: 0, jf: 0, k: BPF_VERDICT.NEXT_FILTER },
+      { code: 0x06, jt: 0, jf: 0, k: BPF_VERDICT.DROP },
+    ]),
   ],
   name: ["ip link set dev tap0 name tap1", setLink(4, { name: "tap1" })],
 };

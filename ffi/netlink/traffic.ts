@@ -11,9 +11,17 @@ import {
   TCA_ACT,
   TCA_EGRESS_REDIR,
   TCA_MIRRED_PARMS,
+  TCA_STATS_QUEUE,
   TCA_U32,
 } from "./constants.ts";
-import { type NetlinkRequest, readText, splitPayload, text } from "./message.ts";
+import {
+  type NetlinkRequest,
+  parseAttributes,
+  readText,
+  readU32,
+  splitPayload,
+  text,
+} from "./message.ts";
 
 /** A queueing discipline of a link. */
 export interface Qdisc {
@@ -22,6 +30,8 @@ export interface Qdisc {
   /** "ingress", "noqueue", … */
   readonly kind: string;
   readonly parent: number;
+  /** Packets that it or its filters have dropped, modulo 2^32. */
+  readonly drops: number;
 }
 
 /** struct tcmsg */
@@ -30,6 +40,8 @@ const TCMSG = { size: 20, family: 0, ifindex: 4, handle: 8, parent: 12, info: 16
 const TC_U32_SEL = { size: 16 + 16, flags: 0, nkeys: 2 } as const;
 /** struct tc_mirred: tc_gen (index, capab, action, refcnt, bindcnt), eaction, ifindex */
 const TC_MIRRED = { size: 28, action: 8, eaction: 20, ifindex: 24 } as const;
+/** Offset in struct gnet_stats_queue. */
+const DROPS_AT = 8;
 /** Actions of a filter are numbered from one. */
 const FIRST_ACTION = 1;
 
@@ -99,14 +111,18 @@ export function dumpQdiscs(): NetlinkRequest {
 /** Reads RTM_NEWQDISC. @throws {NetlinkFormatError} */
 export function parseQdisc(payload: Uint8Array): Qdisc {
   const { header, attributes } = splitPayload(payload, TCMSG.size);
+  const stats = parseAttributes(attributes.get(TCA.STATS2) ?? new Uint8Array());
+  const queue = stats.get(TCA_STATS_QUEUE);
   return {
     index: header.getInt32(TCMSG.ifindex, true),
     parent: header.getUint32(TCMSG.parent, true),
     kind: readText(attributes.get(TCA.KIND) ?? new Uint8Array()),
+    drops: queue === undefined ? 0 : readU32(queue.subarray(DROPS_AT, DROPS_AT + 4)),
   };
 }
 
-function tcmsg(
+/** Encodes struct tcmsg. */
+export function tcmsg(
   { index, handle, parent, info }: { index: number; handle: number; parent: number; info: number },
 ): Uint8Array {
   const bytes = new Uint8Array(TCMSG.size);
@@ -120,6 +136,6 @@ function tcmsg(
 }
 
 /** TC_H_MAKE(priority 0, protocol): the protocol is in network byte order. */
-function networkOrder(protocol: number): number {
+export function networkOrder(protocol: number): number {
   return (protocol & 0xff) << 8 | protocol >> 8;
 }

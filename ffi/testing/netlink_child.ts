@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import { CLONE, isSystemError, netlink, openNamespace, system, withNamespace } from "../mod.ts";
 import { deleteLink } from "../netlink/link.ts";
-import { dumpQdiscs, parseQdisc } from "../netlink/traffic.ts";
 
 const { Rtnetlink } = netlink;
 using rtnetlink = Rtnetlink.open(system);
@@ -104,7 +103,7 @@ change(netlink.setLink(link("tap3").index, { up: true }));
 change(netlink.addIngressQdisc(eth7.index));
 change(netlink.addRedirect(eth7.index, link("tap3").index));
 refused("EEXIST", () => change(netlink.addIngressQdisc(eth7.index)));
-const qdiscs = rtnetlink.dump(dumpQdiscs(), parseQdisc, "qdiscs");
+const qdiscs = rtnetlink.dump(netlink.dumpQdiscs(), netlink.parseQdisc, "qdiscs");
 assert(qdiscs.some(({ index, kind }) => index === eth7.index && kind === "ingress"));
 change(netlink.deleteIngressQdisc(eth7.index));
 assert.throws(() => change(netlink.deleteIngressQdisc(eth7.index)));
@@ -123,6 +122,16 @@ for (let tries = 0; tries < 1000 && !found; tries++) {
   found = received.subarray(length - 46, length).every((byte) => byte === 0xa5);
 }
 assert(found, "the packet was redirected");
+
+// A BPF filter before the redirect drops, and the qdisc counts.
+const drop = [{ code: 0x06, jt: 0, jf: 0, k: netlink.BPF_VERDICT.DROP }];
+change(netlink.addBpfFilter(eth7.index, 1, drop));
+refused("EINVAL", () => change(netlink.addBpfFilter(eth7.index, 2, [{ ...drop[0]!, code: 0xff }])));
+assert.equal(system.write(fd, packet), packet.length);
+const ingress = rtnetlink.dump(netlink.dumpQdiscs(), netlink.parseQdisc, "qdiscs")
+  .find(({ index, kind }) => index === eth7.index && kind === "ingress");
+assert.equal(ingress?.drops, 1);
+assert.equal(system.read(other, received), null, "the packet was not redirected");
 
 // A socket opened in another network namespace stays there; the thread returns.
 const here = Deno.readLinkSync("/proc/thread-self/ns/net");

@@ -181,6 +181,12 @@ export const SETTINGS = {
     defaultText: "`qemubox-net`, if it exists",
     about: "Network of containers that name none; see [CNI_SETUP.md](CNI_SETUP.md)",
   }),
+  spoofing: setting(oneOf("deny", "allow"), {
+    for: "any",
+    default: "deny",
+    about: "Whether a VM may send with other MAC and IP addresses than its own; see " +
+      "[NETWORKING.md](NETWORKING.md#spoofing)",
+  }),
 
   default_vcpus: setting(whole(1, VCPUS_MAX), {
     for: "host",

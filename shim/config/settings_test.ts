@@ -200,6 +200,12 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     assert.equal(host.plan({ cni_conf_dir }).network.kind, "none");
     assert.equal(host.plan({ cni_conf_dir, cni_network: "mine" }).network.kind, "cni");
   },
+  spoofing: (host) => {
+    for (const spoofing of ["deny", "allow"]) {
+      assert.equal(host.plan({ spoofing }).spoofing, spoofing);
+    }
+    assert.equal(host.plan({}).spoofing, "deny");
+  },
   default_vcpus: (host) => {
     const { defaultVcpus } = host.config({ default_vcpus: 3 });
     const wishes = { ...host.config({}), defaultVcpus };

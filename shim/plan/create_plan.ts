@@ -27,6 +27,8 @@ export interface CreatePlan {
   readonly vm: VmPlan;
   readonly growth: GrowthPlan;
   readonly network: NetworkPlan;
+  /** Whether the VM may send with other addresses than its own. */
+  readonly spoofing: Config["spoofing"];
   /** Hooks to run on the host before and after the container; null: none. */
   readonly hooks: { readonly hooks: HostHooks; readonly state: HookState } | null;
   /** What is degraded on this host or ignored in this request, one line each. */
@@ -73,6 +75,7 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
     vm,
     growth: planGrowth(vm.size, resources, config),
     network,
+    spoofing: config.spoofing,
     hooks: hooks !== null && runsHooks ? { hooks, state: hookState(request, spec) } : null,
     warnings: [
       ...ignored,

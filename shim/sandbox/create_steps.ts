@@ -166,7 +166,8 @@ export class CreateSteps {
     const { network, lease, name, log } = this.#context;
     const startedAt = performance.now();
     lease.record(null, { network });
-    const host = networkHost(network, name, { ...this.#context, ...this.#hooks() });
+    const { spoofing } = this.#plan;
+    const host = networkHost(network, name, { ...this.#context, ...this.#hooks(), spoofing });
     const prepared = await SandboxNetwork.prepare(this.#plan.network, host);
     const elapsed = () => Math.round(performance.now() - startedAt);
     prepared.connect().then(() => log.debug("network connected", { ms: elapsed() }), () => {});

@@ -27,15 +27,18 @@ export function networkHost(
     onHost?: OnHost;
     signal?: AbortSignal;
     others?: NetnsUsers;
+    spoofing?: NetworkHost["spoofing"];
   },
 ): NetworkHost {
-  const { system, log, onHost, signal, others } = context;
+  const { system, log, onHost, signal, others, spoofing } = context;
   return {
     system,
     owner: name,
     containerId: facts.containerId,
     netnsPath: facts.netns,
     storePath: facts.storePath,
+    warn: (line) => log.warn(line),
+    ...(spoofing === undefined ? {} : { spoofing }),
     ...(others === undefined ? {} : { others }),
     chain: {
       system,
