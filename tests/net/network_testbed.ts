@@ -3,7 +3,13 @@
 import assert from "node:assert/strict";
 import { poll } from "../../base/mod.ts";
 import { type System, system as realSystem } from "../../ffi/mod.ts";
-import { networkRequest, planNetwork, readConfFolder, SandboxNetwork } from "../../net/mod.ts";
+import {
+  type NetworkHost,
+  networkRequest,
+  planNetwork,
+  readConfFolder,
+  SandboxNetwork,
+} from "../../net/mod.ts";
 import { forceRemove } from "../lib/containers.ts";
 import { ctr } from "../lib/ctr.ts";
 import { IN_TESTBED } from "../lib/environment.ts";
@@ -94,20 +100,30 @@ export function hasTapPlugin(): boolean {
 export async function joinNetworks(
   id: string,
   networks: string,
-  options: { signal?: AbortSignal; ports?: string; system?: System } = {},
+  options: {
+    signal?: AbortSignal;
+    ports?: string;
+    system?: System;
+    /** A namespace to join instead of networks. */
+    netns?: string;
+    spoofing?: NetworkHost["spoofing"];
+    warn?: (line: string) => void;
+  } = {},
 ): Promise<SandboxNetwork> {
-  const { signal, ports, system = realSystem } = options;
+  const { signal, ports, system = realSystem, netns, spoofing, warn } = options;
   const settings = { confDir: CONF_DIR, path: PLUGIN_PATH, network: null };
   const request = networkRequest({
-    "io.qemubox.networks": networks,
+    ...(netns === undefined ? { "io.qemubox.networks": networks } : {}),
     ...(ports === undefined ? {} : { "io.qemubox.port-mappings": ports }),
-  }, null);
+  }, netns ?? null);
   return await SandboxNetwork.prepare(planNetwork(settings, request, readConfFolder), {
     system,
     owner: { namespace: "test", id },
     containerId: `test--${id}`,
     netnsPath: `${NETNS_FOLDER}/test--${id}`,
     storePath: STORE,
+    ...(spoofing === undefined ? {} : { spoofing }),
+    ...(warn === undefined ? {} : { warn }),
     chain: {
       system,
       path: PLUGIN_PATH,
