@@ -20,5 +20,6 @@ export { Limiter } from "./limiter.ts";
 export { poll } from "./poll.ts";
 export { transition, type Transitions } from "./state_machine.ts";
 export { oneLine, printable, quoted } from "./text.ts";
+export { type RateLimit, TokenBucket } from "./token_bucket.ts";
 export { MIB } from "./units.ts";
 export { BUILD, BUILD_GLOBAL, VERSION } from "./version.ts";

@@ -1,4 +1,4 @@
-import { endsWithin, messageOf } from "../base/mod.ts";
+import { delay, endsWithin, messageOf, type RateLimit, TokenBucket } from "../base/mod.ts";
 import type { FdStream } from "../ffi/mod.ts";
 import { VmError } from "./error.ts";
 import { LastLine } from "./last_line.ts";
@@ -6,7 +6,13 @@ import { MarkerScanner } from "./marker_scanner.ts";
 
 /** How long the last bytes of the console may take to arrive after QEMU has exited. */
 const CONSOLE_GRACE_MS = 200;
-const CONSOLE_READ_BYTES = 16 * 1024;
+/** As much as a pipe holds. */
+const CONSOLE_READ_BYTES = 64 * 1024;
+/**
+ * Reads of the console once the guest is ready. QEMU writes single bytes, so a guest that floods
+ * its console would else cost a read for every few of them. What comes faster waits in the pipe.
+ */
+const READS = { perSecond: 10, burst: 100 };
 
 /** Reads the guest's console until it ends, and notices when the guest is ready. */
 export class GuestConsole {
@@ -20,9 +26,14 @@ export class GuestConsole {
   readonly #scanner: MarkerScanner;
   readonly #lastLine = new LastLine();
   readonly #sink: (chunk: Uint8Array) => void;
+  readonly #reads: TokenBucket;
+  /** Aborts when what is left is read at once: the VM has ended. */
+  readonly #ending = new AbortController();
   #end: Promise<void> = Promise.resolve();
 
-  constructor(marker: string, sink: (chunk: Uint8Array) => void) {
+  /** @param reads rate of reads once the guest is ready. */
+  constructor(marker: string, sink: (chunk: Uint8Array) => void, reads: RateLimit = READS) {
+    this.#reads = new TokenBucket(reads);
     this.#scanner = new MarkerScanner(marker);
     this.#sink = sink;
     this.ready = this.#ready.promise;
@@ -30,12 +41,13 @@ export class GuestConsole {
   }
 
   /** Starts to read a stream; disposing the result stops that. */
-  read(stream: FdStream): AsyncDisposable {
+  read(stream: ConsoleStream): AsyncDisposable {
     const end = this.#read(stream);
     this.#end = end;
     return {
       [Symbol.asyncDispose]: async () => {
         stream.close();
+        this.#ending.abort();
         await end;
       },
     };
@@ -43,6 +55,7 @@ export class GuestConsole {
 
   /** Resolves when everything that QEMU wrote has been read; call it after QEMU has exited. */
   async ended(): Promise<void> {
+    this.#ending.abort();
     await endsWithin(this.#end, CONSOLE_GRACE_MS);
   }
 
@@ -52,13 +65,15 @@ export class GuestConsole {
     return line === "" ? "no console output" : `last console line: ${line}`;
   }
 
-  async #read(stream: FdStream): Promise<void> {
+  async #read(stream: ConsoleStream): Promise<void> {
     const chunk = new Uint8Array(CONSOLE_READ_BYTES);
     try {
       for (;;) {
         const count = await stream.read(chunk);
         if (count === null) return;
         this.#take(chunk.subarray(0, count));
+        const waitMs = this.readyAt === null ? 0 : this.#reads.owe();
+        if (waitMs > 0) await delay(waitMs, this.#ending.signal);
       }
     } catch (error) {
       // At the end of the stream the guest cannot become ready either; VmEnd sees that QEMU exits.
@@ -80,3 +95,6 @@ export class GuestConsole {
     this.#sink(bytes);
   }
 }
+
+/** The part of a stream that is read. */
+export type ConsoleStream = Pick<FdStream, "read" | "close">;

@@ -31,3 +31,22 @@ Deno.test("an endless line does not use up memory", () => {
   for (let index = 0; index < 100; index++) last.push(bytes("x".repeat(10_000)));
   assert(last.text.length <= 512);
 });
+
+Deno.test("LastLine finds what explains the end, wherever chunks end, and in a flood", () => {
+  const text = "a\nqemubox: vminitd died: €\n\n \nKernel panic - x\nlast €\n\n";
+  for (let cut = 0; cut <= bytes(text).length; cut++) {
+    const last = new LastLine();
+    last.push(bytes(text).subarray(0, cut));
+    last.push(bytes(text).subarray(cut));
+    assert.equal(last.text, "qemubox: vminitd died: €");
+  }
+  const last = new LastLine();
+  last.push(bytes("seen\n"));
+  last.push(bytes("\n".repeat(65_536)));
+  last.push(bytes("x qemubox: vminitd died: y\n".repeat(10) + "\n".repeat(65_536)));
+  assert.equal(last.text, "seen");
+  last.push(bytes("Kernel panic - 1\nKernel panic - 2\n"));
+  assert.equal(last.text, "Kernel panic - 1");
+  last.push(bytes("qemubox: stage 0 failed: z\n"));
+  assert.equal(last.text, "qemubox: stage 0 failed: z");
+});

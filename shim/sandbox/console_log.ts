@@ -44,7 +44,11 @@ export class ConsoleLog implements Disposable {
   #append(line: string): void {
     if (this.#fd === null || this.#left <= 0) return;
     const clean = printable(line, LINE_CHARS_MAX);
-    if (clean === "") return;
+    if (clean === "") {
+      // Costs as much as it is long, so that a flood of it ends too.
+      this.#left -= line.length + 1;
+      return;
+    }
     const record = this.#record(clean);
     this.#left -= record.length;
     try {

@@ -70,6 +70,11 @@ Deno.test("a hostile guest fills no more than its limit, however it writes", () 
   }
 });
 
+Deno.test("blank lines use up the limit too: a flood of them must not cost CPU for ever", () => {
+  assert.equal(written(["\n".repeat(CONSOLE_BYTES_MAX), "late\n"]), "");
+  assert.equal(written(["\n".repeat(1000), "line\n"]), "default/c1: line\n");
+});
+
 Deno.test("dropped output gives one line", () => {
   const text = written([`${"x".repeat(1000)}\n`.repeat(1000), "more\n"]);
   assert.equal(text.match(/beyond the limit is dropped/g)?.length, 1);
