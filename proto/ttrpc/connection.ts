@@ -1,5 +1,5 @@
 /** The client side of TTRPC: one connection with any number of concurrent calls. @module */
-import { messageOf } from "../../base/mod.ts";
+import { delay, messageOf } from "../../base/mod.ts";
 import { create, type MessageInitShape, toBinary } from "../schema/mod.ts";
 import type { ByteStream } from "../streams/byte_stream.ts";
 import { RequestSchema } from "../gen/ttrpc/request_schema.ts";
@@ -22,12 +22,19 @@ export class TtrpcConnection {
   readonly #stream: ByteStream;
   readonly #writer: MessageWriter;
   readonly #receivers = new Map<number, Receiver>();
+  readonly #paceMs: PaceMs;
+  readonly #closing = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   #nextStreamId = 1;
   #end: RpcError | null = null;
 
-  constructor(stream: ByteStream) {
+  /** @param paceMs bounds the rate of a peer that is not trusted; default: no bound. */
+  constructor(
+    stream: ByteStream,
+    { paceMs = () => 0 }: { readonly paceMs?: PaceMs } = {},
+  ) {
     this.#stream = stream;
+    this.#paceMs = paceMs;
     this.#writer = new MessageWriter(stream);
     this.closed = this.#ended.promise;
     this.#run(new MessageReader(stream)).then(
@@ -41,6 +48,7 @@ export class TtrpcConnection {
     if (this.#end !== null) return;
     const why = `connection: ${messageOf(reason)}`;
     this.#end = new RpcError(Code.Unavailable, why, { cause: reason });
+    this.#closing.abort();
     this.#stream.close();
     for (const receiver of this.#receivers.values()) receiver.fail(this.#end);
     this.#receivers.clear();
@@ -79,11 +87,23 @@ export class TtrpcConnection {
       const message = await reader.next();
       if (message === null) return;
       if (message.payload === null) throw tooLong(message.header.length);
+      const { header, payload } = message;
+      const isAsked = header.type === MessageType.Response && this.#receivers.has(header.streamId);
+      const waitMs = this.#paceMs(isAsked ? 0 : payload.length);
+      if (waitMs > 0) await delay(waitMs, this.#closing.signal);
       // Without a receiver the call was abandoned before its answer came.
-      this.#receivers.get(message.header.streamId)?.receive(message.header, message.payload);
+      this.#receivers.get(header.streamId)?.receive(header, payload);
     }
   }
 }
+
+/**
+ * Called for each message of the peer. Returns how long to wait before reading on, in milliseconds:
+ * meanwhile the peer's messages wait in the stream.
+ *
+ * @param unaskedBytes length of the message, 0 for the one answer to a call.
+ */
+export type PaceMs = (unaskedBytes: number) => number;
 
 /** Receives the messages of a call. Neither function may throw. */
 export interface Receiver {

@@ -24,6 +24,7 @@ export interface GuestCheckpoint {
  * failure leaves none of them. Never overwrites a file.
  *
  * @param bytesMax limit of all files together: a guest holds them in its memory.
+ * @param signal gives it up, as a failure.
  * @throws {GuestError}
  * @throws {Error} of the file system, naming the file.
  */
@@ -31,10 +32,11 @@ export async function fetchCheckpoint(
   { guest, name }: GuestCheckpoint,
   directory: string,
   bytesMax: number,
+  signal: AbortSignal,
 ): Promise<void> {
   await using made = new AsyncDisposableStack();
   const { files } = await answered("Checkpoints.List", CALL_TIMEOUT_MS, (timeoutMs) => {
-    return guest.checkpoints.list({ name }, { timeoutMs });
+    return guest.checkpoints.list({ name }, { signal, timeoutMs });
   });
   checkList(files, bytesMax);
   await makeDirectory(directory, made);
@@ -47,7 +49,7 @@ export async function fetchCheckpoint(
       const length = left < CHUNK_BYTES ? Number(left) : CHUNK_BYTES;
       const { data } = await answered("Checkpoints.Read", CALL_TIMEOUT_MS, (timeoutMs) => {
         const part = { name, file, offsetBytes: offset, lengthBytes: length };
-        return guest.checkpoints.read(part, { timeoutMs });
+        return guest.checkpoints.read(part, { signal, timeoutMs });
       });
       if (data.length === 0 || data.length > length) {
         throw hostile(`answered ${data.length} bytes of ${file} instead of ${length}`);

@@ -5,6 +5,8 @@ import { fetchCheckpoint, type GuestCheckpoint, sendCheckpoint } from "./checkpo
 import { GuestError } from "./guest_error.ts";
 import { temporaryFolder } from "../testing/test_support.ts";
 
+const never = new AbortController().signal;
+
 interface Chunk {
   readonly file: string;
   readonly offsetBytes: bigint;
@@ -61,7 +63,7 @@ Deno.test("files of all sizes are copied unchanged, out of a guest and into one"
   guest.files.set("small.img", new Uint8Array([1, 2, 3]));
   guest.files.set("one", new Uint8Array(MIB).fill(4));
   guest.files.set("odd", new Uint8Array(2 * MIB + 7).map((_, index) => index));
-  await fetchCheckpoint(guest.checkpoint, `${directory}/new`, 10 * MIB);
+  await fetchCheckpoint(guest.checkpoint, `${directory}/new`, 10 * MIB, never);
   assert.deepEqual(names(`${directory}/new`), ["empty", "odd", "one", "small.img"]);
   for (const [name, data] of guest.files) {
     assertSame(await Deno.readFile(`${directory}/new/${name}`), data);
@@ -69,7 +71,7 @@ Deno.test("files of all sizes are copied unchanged, out of a guest and into one"
   }
   await Deno.mkdir(`${directory}/new/directory`);
   const other = new Files();
-  await sendCheckpoint(other.checkpoint, `${directory}/new`, new AbortController().signal);
+  await sendCheckpoint(other.checkpoint, `${directory}/new`, never);
   assert.deepEqual([...other.files.keys()].sort(), [...guest.files.keys()].sort());
   for (const [name, data] of guest.files) assertSame(other.files.get(name)!, data);
 });
@@ -95,11 +97,14 @@ Deno.test("a checkpoint that no guest of ours has is hostile, and leaves no file
     const guest = new Files();
     guest.files.set("first", new Uint8Array([1, 2, 3]));
     lie(guest);
-    await assert.rejects(fetchCheckpoint(guest.checkpoint, `${directory}/c`, MIB), (error) => {
-      assert.ok(error instanceof GuestError && error.kind === "hostile");
-      assert.match(error.message, message);
-      return true;
-    });
+    await assert.rejects(
+      fetchCheckpoint(guest.checkpoint, `${directory}/c`, MIB, never),
+      (error) => {
+        assert.ok(error instanceof GuestError && error.kind === "hostile");
+        assert.match(error.message, message);
+        return true;
+      },
+    );
     assert.deepEqual(names(directory), []);
   }
 });
@@ -112,7 +117,7 @@ Deno.test("a file that exists is neither overwritten nor removed", async () => {
   guest.files.set("first", new Uint8Array([1]));
   guest.files.set("small", new Uint8Array([1]));
   await assert.rejects(
-    fetchCheckpoint(guest.checkpoint, directory, MIB),
+    fetchCheckpoint(guest.checkpoint, directory, MIB, never),
     Deno.errors.AlreadyExists,
   );
   assert.deepEqual(names(directory), ["small"]);

@@ -1,4 +1,4 @@
-import { Limiter, messageOf, withDeadline } from "../../base/mod.ts";
+import { Limiter, messageOf, TokenBucket, withDeadline } from "../../base/mod.ts";
 import {
   type Any,
   type AnyMessageSchema,
@@ -53,7 +53,12 @@ export class GuestConnection implements Disposable {
   /** Dials the RPC port of a guest that has reported ready. */
   static async open(dial: DialGuest, signal: AbortSignal): Promise<GuestConnection> {
     const stream = await dial(GUEST_RPC_PORT, { signal });
-    return new GuestConnection(new TtrpcConnection(stream), dial);
+    const rate = new TokenBucket(MESSAGES);
+    const paceMs = (unaskedBytes: number) => {
+      const waitMs = rate.owe(1 + unaskedBytes / BYTES_PER_MESSAGE);
+      return waitMs < PAUSE_MS_MIN ? 0 : waitMs;
+    };
+    return new GuestConnection(new TtrpcConnection(stream, { paceMs }), dial);
   }
 
   /** Resolves when the connection is lost, for whatever reason. */
@@ -88,6 +93,11 @@ export class GuestConnection implements Disposable {
       return this.#system.adjustClock({ addNanoseconds }, { timeoutMs });
     });
     return unixNanoseconds;
+  }
+
+  /** Resolves, or rejects, when the guest has answered a call that does nothing. */
+  async ping(signal: AbortSignal): Promise<void> {
+    await this.#system.adjustClock({ addNanoseconds: 0n }, { signal });
   }
 
   /**
@@ -175,6 +185,15 @@ const OOM_TOPIC = "/tasks/oom";
 
 /** Timeout of a short call. A guest that takes longer counts as dead. Milliseconds. */
 const CALL_TIMEOUT_MS = 10_000;
+/**
+ * Messages of the guest that are read, answers and events. 50 execs at once need some 300. A guest
+ * that sends more waits for its own connection.
+ */
+const MESSAGES = { perSecond: 500, burst: 4_000 };
+/** Each of these in what nobody asked for, events above all, counts as a message. */
+const BYTES_PER_MESSAGE = 1024;
+/** A timer for each message would cost more than the message. */
+const PAUSE_MS_MIN = 50;
 /** More at once may overflow the backlog of vminitd's listening socket in the guest's kernel. */
 const STREAMS_OPENING_MAX = 32;
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { BUILD } from "../../base/mod.ts";
+import { BUILD, delay } from "../../base/mod.ts";
 import {
   acceptStream,
   type ByteStream,
@@ -90,6 +90,34 @@ Deno.test("events yields exits in order and skips unknown topics", async () => {
     processId: "c1",
     exit: { status: 137, at: new Date(1_700_000_000_000) },
   });
+});
+
+Deno.test("a guest that floods its events is read at a bounded rate, and not lost", async () => {
+  const { connection, server } = await connected({
+    events: async function* (_, { signal }) {
+      const event = create(guest.GuestEventSchema, {
+        topic: "/tasks/oom",
+        event: packAny(events.TaskOOMSchema, { containerId: "c1" }),
+      });
+      while (!signal.aborted) yield event;
+    },
+    adjustClock: () => ({ unixNanoseconds: 1n }),
+  });
+  const ending = new AbortController();
+  let seen = 0;
+  const reading = (async () => {
+    for await (const _ of connection.events(ending.signal)) seen++;
+  })().catch(() => {});
+  const startedAt = performance.now();
+  const seconds = () => (performance.now() - startedAt) / 1000;
+  while (seen < 4_000) await delay(10);
+  await delay(1_000);
+  assert.ok(seen <= 4_000 + 500 * seconds() + 100, `${seen} events in ${seconds()} s`);
+  await connection.ping(never);
+  ending.abort();
+  await reading;
+  connection[Symbol.dispose]();
+  server.close();
 });
 
 Deno.test("an impossible time of an exit is replaced by the time of its arrival", async () => {
