@@ -52,12 +52,14 @@ export async function serveShim(flags: Flags): Promise<void> {
   const context = { system, config, paths, name: flags, lease, timeline, log, onHost };
   const life = new ShimLife(context);
   const service = new TaskService({
-    events: new TaskEvents(publisher),
+    events: new TaskEvents(publisher, log),
     log,
     sandboxes: new SandboxMaker({ ...context, signal: life.toldToExit }),
     shim: life,
     drainTimeoutMs: config.drainTimeoutMs,
     shutdownTimeoutMs: config.shutdownTimeoutMs,
+    killTimeoutMs: config.killTimeoutMs,
+    guestTimeoutMs: config.guestTimeoutMs,
     shimPid: Deno.pid,
   });
   life.exitOnSignals(service);

@@ -164,6 +164,17 @@ export const SETTINGS = {
     default: 2,
     about: "Timeout of the guest's own shutdown, before QEMU is killed",
   }),
+  kill_timeout_seconds: setting(seconds(600), {
+    for: "host",
+    default: 10,
+    about:
+      "Timeout of a container's exit after SIGKILL, its output included, before the VM is ended",
+  }),
+  guest_timeout_seconds: setting(seconds(3600), {
+    for: "host",
+    default: 30,
+    about: "Time in which the guest of a started container answers nothing, before the VM is ended",
+  }),
 
   cni_conf_dir: setting(PATH, {
     for: "host",

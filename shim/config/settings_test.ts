@@ -182,6 +182,8 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
   boot_timeout_seconds: "tests/e2e/configuration_test.ts",
   drain_timeout_seconds: "tests/e2e/configuration_test.ts",
   shutdown_timeout_seconds: "shim/task/task_service_test.ts",
+  kill_timeout_seconds: "tests/security/liveness_test.ts",
+  guest_timeout_seconds: "tests/security/liveness_test.ts",
   cni_conf_dir: (host) => {
     const conf = { cniVersion: "1.0.0", name: "qemubox-net", plugins: [{ type: "ptp" }] };
     host.file("cni/a.conflist", JSON.stringify(conf));

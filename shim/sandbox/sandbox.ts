@@ -6,6 +6,8 @@ import { begin, ioOf } from "../guest_client/guest_io.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import type { Bundle, CreateSteps } from "./create_steps.ts";
 import { keepClock } from "./guest_clock.ts";
+import { untilSilent } from "./liveness.ts";
+import { MemoryWishes } from "./memory_wishes.ts";
 import type { Pod } from "./pod.ts";
 
 /** What a sandbox reports to its owner. */
@@ -50,6 +52,8 @@ export class Sandbox implements AsyncDisposable {
   readonly #log: Logger;
   readonly #leastGraceMs: number;
   readonly #ending = new AbortController();
+  /** Reports a loss to the listener, once. */
+  #lost: (reason: string) => void = () => {};
 
   private constructor(parts: SandboxParts) {
     this.#vm = parts.vm;
@@ -103,7 +107,7 @@ export class Sandbox implements AsyncDisposable {
   watch(listener: SandboxListener): void {
     const clock = (ask: bigint) => this.guest.adjustClock(ask);
     void keepClock(clock, this.#ending.signal, (message) => this.#log.debug(message));
-    const lost = (reason: string) => {
+    const lost = this.#lost = (reason: string) => {
       if (this.#ending.signal.aborted) return;
       this.#ending.abort();
       listener.onLost(reason);
@@ -111,14 +115,23 @@ export class Sandbox implements AsyncDisposable {
     this.#vm.exited.then(({ message }) => lost(message), (error: Error) => lost(error.message));
     this.guest.closed.then(() => lost("the guest no longer answers"));
     (async () => {
+      const { balloon } = this;
+      using wishes = new MemoryWishes((mib) => balloon?.want(mib));
       for await (const event of this.guest.events(this.#ending.signal)) {
         if ("exit" in event) listener.onExit(event);
-        else if ("wantedMib" in event) this.#vm.balloon?.want(event.wantedMib);
+        else if ("wantedMib" in event) wishes.take(event.wantedMib);
         else listener.onOom(event.containerId);
       }
       // Without events no exit of a process would be seen.
       lost("the guest ended its events");
     })().catch((error: Error) => lost(`the guest's events broke off: ${error.message}`));
+  }
+
+  /** Pings the guest from now on. Reports a loss when it has answered nothing for `timeoutMs`. */
+  async watchAnswers(timeoutMs: number): Promise<void> {
+    const options = { timeoutMs, signal: this.#ending.signal };
+    const isSilent = await untilSilent((signal) => this.guest.ping(signal), options);
+    if (isSilent) this.#lost(`guest has not answered for ${timeoutMs / 1000} s`);
   }
 
   /**

@@ -14,6 +14,7 @@ export class ProcessIo implements AsyncDisposable {
   readonly #log: Logger;
   #input: InputPump | null = null;
   #closeRequested = false;
+  #isAbandoned = false;
 
   private constructor(
     outputs: { kind: string; pump: OutputPump }[],
@@ -100,9 +101,15 @@ export class ProcessIo implements AsyncDisposable {
     this.#endInput();
     await Promise.all(this.#outputs.map(async ({ kind, pump }) => {
       const end = await pump.drain(drainMs);
-      const lost = describeLoss(end, drainMs);
+      const lost = describeLoss(end, this.#isAbandoned ? null : drainMs);
       if (lost !== null) this.#log.warn(lost, { stream: kind });
     }));
+  }
+
+  /** Drops output that was not delivered by now. A drain that waits for it goes on. */
+  abandonOutput(): void {
+    this.#isAbandoned = true;
+    for (const { pump } of this.#outputs) pump.abandon();
   }
 
   /**
@@ -132,13 +139,15 @@ interface Stdin {
   readonly stream: ByteStream;
 }
 
-function describeLoss(end: OutputEnd, drainMs: number): string | null {
+/** @param drainMs null: the output was abandoned. */
+function describeLoss(end: OutputEnd, drainMs: number | null): string | null {
   switch (end.kind) {
     case "complete":
       return null;
     case "reader-gone":
       return `reader gone, output dropped: ${end.error.message}`;
     case "reader-stopped":
+      if (drainMs === null) return "output not delivered in time after SIGKILL, dropped";
       return `reader took nothing for ${drainMs} ms, output dropped`;
     case "cut-off":
       return `guest's stream broke off: ${end.error.message}`;

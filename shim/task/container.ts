@@ -17,6 +17,7 @@ export class Container {
   /** What it has of a VM that others live in; null: the VM is its own. */
   readonly #membership: AsyncDisposable | null;
   readonly #occupied = new Set<Promise<unknown>>();
+  readonly #givenUp = new AbortController();
 
   /** @param drainMs how long an exit waits for a stalled reader of output. */
   constructor(
@@ -43,6 +44,11 @@ export class Container {
     return [...this.#execs.values()];
   }
 
+  /** Returns an exec process; undefined if there is none of this id. */
+  exec(execId: string): Process | undefined {
+    return this.#execs.get(execId);
+  }
+
   /** Returns the init for an empty id. @throws TaskError `not-found` */
   process(execId: string): Process {
     const process = execId === "" ? this.init : this.#execs.get(execId);
@@ -66,9 +72,9 @@ export class Container {
     return { [Symbol.dispose]: () => void this.#reserved.delete(execId) };
   }
 
-  /** Runs `work`, during which its VM must not end. */
-  async occupy(work: () => Promise<void>): Promise<void> {
-    const working = work();
+  /** Runs `work`, during which its VM must not end. The signal aborts when it is given up. */
+  async occupy(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const working = work(this.#givenUp.signal);
     const done = working.catch(() => {}).finally(() => this.#occupied.delete(done));
     this.#occupied.add(done);
     await working;
@@ -77,6 +83,12 @@ export class Container {
   /** Resolves when no such work is running. */
   async unoccupied(): Promise<void> {
     await Promise.all(this.#occupied);
+  }
+
+  /** Gives up what delays its exit and its deletion: undelivered output, and work in the guest. */
+  giveUp(reason: Error): void {
+    this.#givenUp.abort(reason);
+    for (const process of [this.init, ...this.execs]) process.abandonOutput();
   }
 
   /** Releases what it has of a VM that goes on. */

@@ -7,7 +7,10 @@ import type { Exit } from "../guest_client/exit.ts";
 /** One process of a container, its init or an exec, as the host knows it. */
 export class Process {
   readonly name: ProcessName;
-  readonly #io: Pick<ProcessIo, "start" | "closeStdin" | "drain" | typeof Symbol.asyncDispose>;
+  readonly #io: Pick<
+    ProcessIo,
+    "start" | "closeStdin" | "drain" | "abandonOutput" | typeof Symbol.asyncDispose
+  >;
   readonly #drainMs: number;
   readonly #stopped = Promise.withResolvers<Exit>();
   #state: ProcessState = { kind: "created" };
@@ -99,6 +102,11 @@ export class Process {
   /** Lets waiters for the exit go on. Call it once the exit has been published. */
   announce(exit: Exit): void {
     this.#stopped.resolve(exit);
+  }
+
+  /** Drops output that was not delivered by now. */
+  abandonOutput(): void {
+    this.#io.abandonOutput();
   }
 
   closeStdin(): void {

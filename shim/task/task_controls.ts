@@ -20,6 +20,7 @@ import { GuestError } from "../guest_client/guest_error.ts";
 import type { Logger } from "../base/log.ts";
 import { ociTypeUrl } from "../plan/oci.ts";
 import type { SandboxMaker } from "../sandbox/sandbox_maker.ts";
+import { KillDeadlines } from "./kill_deadlines.ts";
 import { describe } from "./process.ts";
 import { TaskError } from "./task_error.ts";
 import type { TaskEvents } from "./task_events.ts";
@@ -42,17 +43,21 @@ export interface TaskControlsDeps {
   readonly sandboxes: Pick<SandboxMaker, "limiting">;
   /** Ends the VM, whose guest does not answer. */
   giveUp(reason: string): Promise<void>;
+  /** How long an exit may take after SIGKILL. */
+  readonly killTimeoutMs: number;
 }
 
 /** The calls that control or inspect what runs: checked against the state, sent to the guest. */
 export class TaskControls {
   readonly #tasks: Tasks;
   readonly #deps: TaskControlsDeps;
+  readonly #kills: KillDeadlines;
   #checkpoints = 0;
 
   constructor(tasks: Tasks, deps: TaskControlsDeps) {
     this.#tasks = tasks;
     this.#deps = deps;
+    this.#kills = new KillDeadlines(deps);
   }
 
   async kill(
@@ -61,6 +66,8 @@ export class TaskControls {
     const process = this.#tasks.process({ id, execId });
     process.assertLegal("kill");
     const { guest } = this.#tasks.required();
+    // Whatever the guest answers: only the exit shows that it has done it.
+    if (execId === "" && signal === SIG.KILL) this.#kills.start(this.#tasks.container(id));
     try {
       await answered("Task.Kill", CALL_TIMEOUT_MS, (timeoutMs) => {
         return guest.task.kill({ id, execId, signal, all }, { timeoutMs });
@@ -182,15 +189,16 @@ export class TaskControls {
     const asked = checkpointOptions(options);
     const { guest } = this.#tasks.required();
     const name = `checkpoint-${this.#checkpoints++}`;
-    await container.occupy(async () => {
+    await container.occupy(async (signal) => {
       try {
         await answered("Task.Checkpoint", CHECKPOINT_TIMEOUT_MS, (timeoutMs) => {
           return guest.task.checkpoint(
             { id, path: name, ...(asked === null ? {} : { options: asked }) },
-            { timeoutMs },
+            { signal, timeoutMs },
           );
         });
-        await fetchCheckpoint({ guest, name }, path, container.size.memoryMibMax * MIB);
+        const bytesMax = container.size.memoryMibMax * MIB;
+        await fetchCheckpoint({ guest, name }, path, bytesMax, signal);
       } finally {
         await guest.checkpoints.delete({ name }, { timeoutMs: CALL_TIMEOUT_MS }).catch(() => {});
       }

@@ -1,14 +1,18 @@
 import { events, timestampFromDate } from "../../proto/mod.ts";
+import type { Logger } from "../base/log.ts";
 import type { EventPublisher } from "./event_publisher.ts";
+import { EventRate } from "./event_rate.ts";
 import type { CreateRequest } from "../plan/create_request.ts";
 import type { Exit } from "../guest_client/exit.ts";
 
 /** Publishes the events of a task, with the topics of containerd's runtime v2 document. */
 export class TaskEvents {
   readonly #publisher: Pick<EventPublisher, "publish">;
+  readonly #ooms: EventRate;
 
-  constructor(publisher: Pick<EventPublisher, "publish">) {
+  constructor(publisher: Pick<EventPublisher, "publish">, log: Pick<Logger, "warn">) {
     this.#publisher = publisher;
+    this.#ooms = new EventRate("/tasks/oom", log);
   }
 
   created(request: CreateRequest, pid: number): void {
@@ -57,6 +61,7 @@ export class TaskEvents {
 
   /** A guest can cause any number of OOM events: they must not crowd out the others. */
   oom(id: string): void {
+    if (!this.#ooms.take()) return;
     const event = { containerId: id };
     this.#publisher.publish("/tasks/oom", events.TaskOOMSchema, event, { expendable: true });
   }

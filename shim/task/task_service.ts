@@ -5,8 +5,6 @@ import {
   type MessageInitShape,
   type taskTypes,
   type taskV3,
-  type Timestamp,
-  timestampFromDate,
 } from "../../proto/mod.ts";
 import type { Logger } from "../base/log.ts";
 import { type Exit, KILLED_STATUS } from "../guest_client/exit.ts";
@@ -19,6 +17,7 @@ import { ociTypeUrl } from "../plan/oci.ts";
 import type { SandboxMaker } from "../sandbox/sandbox_maker.ts";
 import type { ProcessIo } from "../stdio/process_io.ts";
 import { Container } from "./container.ts";
+import { type ExitFields, exitFields } from "./exit_fields.ts";
 import { PodContainers } from "./pod_containers.ts";
 import type { Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
@@ -45,6 +44,9 @@ export interface TaskServiceDeps {
   readonly shim: ShimEvents;
   readonly drainTimeoutMs: number;
   readonly shutdownTimeoutMs: number;
+  readonly killTimeoutMs: number;
+  /** How long the guest of a started container may answer nothing. */
+  readonly guestTimeoutMs: number;
   readonly shimPid: number;
 }
 
@@ -54,12 +56,6 @@ const START_TIMEOUT_MS = 60_000;
 const RESTORE_TIMEOUT_MS = 610_000;
 /** Deadline for short calls. */
 const CALL_TIMEOUT_MS = 10_000;
-
-/** The exit of a process, as several answers have it. */
-interface ExitFields {
-  readonly exitStatus: number;
-  readonly exitedAt: Timestamp;
-}
 
 /** The value of containerd.v1.types.Status for each state. */
 const STATUS: Readonly<Record<ProcessState["kind"], taskTypes.Status>> = {
@@ -82,6 +78,8 @@ export class TaskService {
   readonly #tasks = new Tasks();
   #creating: Promise<unknown> | null = null;
   readonly #podContainers: PodContainers;
+  /** Processes whose exit the guest has reported, and which is not published yet. */
+  readonly #exiting = new Set<Process>();
   #ending = false;
   /** Whether a container runs, or has run, in the sandbox. */
   #isStarted = false;
@@ -89,12 +87,9 @@ export class TaskService {
 
   constructor(deps: TaskServiceDeps) {
     this.#deps = deps;
-    const { events, log, sandboxes } = deps;
     this.#podContainers = new PodContainers(this.#tasks, deps);
     this.controls = new TaskControls(this.#tasks, {
-      events,
-      log,
-      sandboxes,
+      ...deps,
       giveUp: (reason) => this.#onLost(reason),
     });
   }
@@ -163,6 +158,7 @@ export class TaskService {
     shim.started();
     // Not before: while it starts, it needs the CPU for itself.
     this.#tasks.sandbox?.balloon?.hold();
+    void this.#tasks.sandbox?.watchAnswers(this.#deps.guestTimeoutMs);
     return { pid };
   }
 
@@ -330,13 +326,22 @@ export class TaskService {
     this.#deps.log.error(what);
   }
 
-  /** Ignores processes that are not there: a hostile guest may report any. */
+  /**
+   * Ignores processes that are not there, and exits that are being reported: a hostile guest may
+   * report any, in any number.
+   */
   async #onGuestExit({ containerId, processId, exit }: GuestExit): Promise<void> {
     const container = this.#tasks.containers.get(containerId);
-    if (container === undefined) return;
-    if (processId === containerId) return await this.#onInitExit(container, exit);
-    const exec = container.execs.find(({ name }) => name.execId === processId);
-    if (exec !== undefined) await this.#onExit(exec, exit);
+    const process = processId === containerId ? container?.init : container?.exec(processId);
+    if (container === undefined || process === undefined) return;
+    if (process.hasEnded || this.#exiting.has(process)) return;
+    this.#exiting.add(process);
+    try {
+      if (process.isExec) await this.#onExit(process, exit);
+      else await this.#onInitExit(container, exit);
+    } finally {
+      this.#exiting.delete(process);
+    }
   }
 
   #onOom(containerId: string): void {
@@ -383,8 +388,4 @@ export class TaskService {
       process.announce(exit);
     }
   }
-}
-
-function exitFields(exit: Exit): ExitFields {
-  return { exitStatus: exit.status, exitedAt: timestampFromDate(exit.at) };
 }

@@ -26,6 +26,8 @@ export const c1 = { id: "c1", execId: "" };
 
 /** From the setting shutdown_timeout_seconds. */
 export const SHUTDOWN_TIMEOUT_MS = 1234;
+/** From the setting guest_timeout_seconds. */
+export const GUEST_TIMEOUT_MS = 4321;
 
 /** A task service with fake surroundings, and a trace of what it did to them, in order. */
 export class World {
@@ -35,6 +37,8 @@ export class World {
   readonly disposed: string[] = [];
   /** How long the guest was given to shut down. */
   graceMs: number | null = null;
+  /** How long the guest may be silent; null: nobody pings it. */
+  answersWithinMs: number | null = null;
   /** Requests to the guest, in order. */
   readonly requests: unknown[] = [];
   /** The guest's answer to Stats. */
@@ -46,6 +50,8 @@ export class World {
   balloon: Balloon | null = null;
   /** Runs for a call to the guest, which succeeds at once unless a test replaces this. */
   onCall: (name: string) => Promise<void> = () => Promise.resolve();
+  /** Receives the signal of a call to the guest that has one. */
+  onSignal: (signal: AbortSignal) => void = () => {};
   onCreate: () => Promise<void> = () => Promise.resolve();
   /** What the VM has for further containers; null: it is for one container. */
   pod: Pod | null = null;
@@ -56,7 +62,8 @@ export class World {
   onEnd: () => Promise<void> = () => Promise.resolve();
   readonly service: TaskService;
 
-  constructor() {
+  /** @param killTimeoutMs from the setting kill_timeout_seconds; default: no deadline. */
+  constructor({ killTimeoutMs = Infinity }: { readonly killTimeoutMs?: number } = {}) {
     const publisher = {
       publish: (topic: string, _schema: unknown, message: Record<string, unknown>) => {
         const status = "exitStatus" in message ? ` ${message["exitStatus"]}` : "";
@@ -66,7 +73,7 @@ export class World {
       },
     };
     this.service = new TaskService({
-      events: new TaskEvents(publisher as never),
+      events: new TaskEvents(publisher as never, this.log),
       log: this.log,
       sandboxes: this.#sandboxes(),
       shim: {
@@ -76,6 +83,8 @@ export class World {
       },
       drainTimeoutMs: 1000,
       shutdownTimeoutMs: SHUTDOWN_TIMEOUT_MS,
+      killTimeoutMs,
+      guestTimeoutMs: GUEST_TIMEOUT_MS,
       shimPid: SHIM,
     });
   }
@@ -109,7 +118,12 @@ export class World {
   }
 
   #sandbox() {
-    const call = (name: string, answer: object = {}) => async (request: { execId?: string }) => {
+    const call = (name: string, answer: object = {}) =>
+    async (
+      request: { execId?: string },
+      { signal }: { signal?: AbortSignal } = {},
+    ) => {
+      if (signal !== undefined) this.onSignal(signal);
       this.trace.push(`guest ${name}${request.execId ? ` ${request.execId}` : ""}`);
       this.requests.push(request);
       await this.onCall(name);
@@ -139,6 +153,7 @@ export class World {
         },
       },
       watch: (listener: SandboxListener) => this.listener = listener,
+      watchAnswers: (timeoutMs: number) => this.answersWithinMs = timeoutMs,
       end: async (graceMs: number) => {
         this.graceMs = graceMs;
         this.trace.push("sandbox ends");
@@ -157,6 +172,10 @@ export class World {
       start: () => {},
       closeStdin: () => this.trace.push(`stdin${execId && ` of ${execId}`} closed`),
       drain: () => Promise.race([this.onDrain(execId), abandoned.promise]),
+      abandonOutput: () => {
+        this.trace.push(`output${execId && ` of ${execId}`} given up`);
+        abandoned.resolve();
+      },
       [Symbol.asyncDispose]: () => {
         this.disposed.push(execId);
         abandoned.resolve();
@@ -179,8 +198,11 @@ export class World {
 export type StateName = "none" | "created" | "running" | "paused" | "stopped" | "deleted";
 
 /** Makes a world whose container is in a state. */
-export async function worldIn(state: StateName): Promise<World> {
-  const world = new World();
+export async function worldIn(
+  state: StateName,
+  options: ConstructorParameters<typeof World>[0] = {},
+): Promise<World> {
+  const world = new World(options);
   if (state === "none") return world;
   await world.service.create(request);
   if (state === "created") return settled(world);
