@@ -23,9 +23,11 @@ const REMOVED_WITHIN_MS = patience(30_000);
 const inSeconds = (ms: number) => ms / 1000;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** No process of the VM is left, though the task is not deleted yet. */
-function assertVmEnded(id: string): void {
-  assert.deepEqual(sandboxProcesses(id).filter(({ role }) => role !== "shim"), []);
+/** Waits until no process of the VM is left, though the task is not deleted yet. */
+async function vmEnded(id: string): Promise<void> {
+  await until("end of the VM", REPORTED_WITHIN_MS, () => {
+    return sandboxProcesses(id).every(({ role }) => role === "shim") || null;
+  });
 }
 
 function assertKilled(exit: Event): void {
@@ -44,7 +46,7 @@ e2e("a guest that stops answering is reported dead without any call", async ({ n
   assertKilled(
     await events.wait("/tasks/exit", id, GUEST_TIMEOUT_MS + REPORTED_WITHIN_MS),
   );
-  assertVmEnded(id);
+  await vmEnded(id);
   assert.equal(logLines(id).filter((line) => line.includes("guest has not answered")).length, 1);
   await removeContainer(id);
 });
@@ -76,10 +78,10 @@ e2e(
  * guest acknowledges the SIGKILL and reports no exit.
  */
 async function startUnkillable(id: string, directory: string): Promise<void> {
-  const script = "while :; do cat /volume/file; echo 3 >/proc/sys/vm/drop_caches; done";
+  const script = "while :; do mkdir /volume/x; rmdir /volume/x; done";
   await ctrOk(...runArguments(id, ["sh", "-c", `exec >/dev/null 2>&1; ${script}`], {
     flags: [
-      ...["-d", "--privileged"],
+      "-d",
       ...["--mount", `type=bind,src=${directory},dst=/volume,options=rbind:rw`],
     ],
   }));
@@ -90,10 +92,9 @@ async function startUnkillable(id: string, directory: string): Promise<void> {
   await pause(1_000);
 }
 
-/** Makes a directory with a file for a volume. */
+/** Makes a directory for a volume. */
 function volume(): Disposable & { readonly path: string } {
   const path = Deno.makeTempDirSync({ prefix: "qemubox-liveness-" });
-  Deno.writeTextFileSync(`${path}/file`, "x".repeat(1 << 20));
   return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
 }
 
@@ -107,7 +108,7 @@ e2e("an init that SIGKILL does not end is ended with its VM at the deadline", as
   const killedAt = performance.now();
   assertKilled(await events.wait("/tasks/exit", id, KILL_TIMEOUT_MS + REPORTED_WITHIN_MS));
   assert.ok(performance.now() - killedAt > KILL_TIMEOUT_MS / 2, "the container has exited itself");
-  assertVmEnded(id);
+  await vmEnded(id);
   assert.equal(logLines(id).filter((line) => line.includes("did not exit within")).length, 1);
   await removeContainer(id);
 });
@@ -116,12 +117,13 @@ e2e("ctr task rm -f of such a container returns within 30 s by default", async (
   using directory = volume();
   const id = newId();
   await startUnkillable(id, directory.path);
-  const { code, stderr } = await within(
+  const { code } = await within(
     "ctr task rm -f",
     REMOVED_WITHIN_MS,
     ctr("task", "rm", "--force", id),
   );
-  assert.deepEqual([code, stderr], [0, ""]);
+  assert.equal(code, 0);
+  assert.equal(logLines(id).filter((line) => line.includes("did not exit within")).length, 1);
   await until("end of all processes", REPORTED_WITHIN_MS, () => {
     return sandboxProcesses(id).length === 0 || null;
   });
