@@ -15,6 +15,7 @@ class FakeSteps {
   readonly exited = Promise.withResolvers<{ message: string }>();
   readonly closed = Promise.withResolvers<void>();
   shutdownGuest: () => Promise<void> = () => Promise.resolve();
+  ping: () => Promise<void> = () => Promise.resolve();
   disposeVm: () => void = () => {};
   /** Events of the guest. They stay pending unless a test replaces this. */
   exits: (signal: AbortSignal) => AsyncGenerator<GuestExit> = pendingExits;
@@ -52,6 +53,7 @@ class FakeSteps {
     closed: this.closed.promise,
     events: (signal: AbortSignal) => this.exits(signal),
     adjustClock: () => Promise.reject(new Error("not now")),
+    ping: () => this.ping(),
     shutdown: (graceMs: number) => {
       this.trace.push(`guest shutdown ${graceMs}`);
       return this.shutdownGuest();
@@ -194,6 +196,18 @@ Deno.test("a loss is reported once, whatever shows it first", async () => {
     assert.equal(heard.length, 1, what);
     assert.match(heard[0]!, message);
   }
+});
+
+Deno.test("a guest that answers no ping is a loss", async () => {
+  const { sandbox, steps, heard } = await running();
+  steps.ping = () => new Promise(() => {});
+  await sandbox.watchAnswers(600);
+  assert.deepEqual(heard, ["lost: guest has not answered for 0.6 s"]);
+  const other = await running();
+  const watching = other.sandbox.watchAnswers(60_000);
+  await other.sandbox.end(500);
+  await watching;
+  assert.deepEqual(other.heard, []);
 });
 
 Deno.test("exits are passed on, and the VM is lost when the events end", async () => {
