@@ -26,9 +26,9 @@ export class Child {
    *
    * @throws {SystemError} if it cannot be started or watched; nothing is left running then.
    */
-  static spawn(command: SpawnCommand, options: FdStreamOptions = {}): Child {
+  static spawn(command: SpawnCommand, options: ChildOptions = {}): Child {
     const system = options.system ?? realSystem;
-    const pid = system.spawn(command);
+    const pid = options.spawn?.(command) ?? system.spawn(command);
     try {
       return new Child(pid, system.pidfdOpen(pid), system, options.poller ?? defaultPoller);
     } catch (error) {
@@ -73,6 +73,12 @@ export class Child {
       this.#system.close(pidfd);
     }
   }
+}
+
+/** Options of {@link Child.spawn}. */
+export interface ChildOptions extends FdStreamOptions {
+  /** Used instead of `System.spawn`, for a child in namespaces of its own. */
+  readonly spawn?: (command: SpawnCommand) => Pid;
 }
 
 async function killAndReap(system: System, pid: Pid): Promise<void> {

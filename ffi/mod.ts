@@ -19,5 +19,10 @@ export { OUTPUT_BYTES_MAX, runProgram } from "./program.ts";
 export type { Program } from "./program.ts";
 export { strayObservers } from "./calls/stray_errno.ts";
 export { isProcess, processStartTime } from "./proc.ts";
-export { openNamespace, withNamespace } from "./namespaces.ts";
+export {
+  type NamespaceKind,
+  openNamespace,
+  withNamespace,
+  withNewNamespaces,
+} from "./namespaces.ts";
 export * as netlink from "./netlink/mod.ts";

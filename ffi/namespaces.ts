@@ -1,7 +1,14 @@
 import { CLONE, O } from "./constants.ts";
 import type { Fd, System } from "./system.ts";
 
-const TYPES = { net: CLONE.NEWNET, mnt: CLONE.NEWNS } as const;
+const TYPES = {
+  net: CLONE.NEWNET,
+  mnt: CLONE.NEWNS,
+  pid: CLONE.NEWPID,
+  ipc: CLONE.NEWIPC,
+  uts: CLONE.NEWUTS,
+  cgroup: CLONE.NEWCGROUP,
+} as const;
 
 /**
  * Opens the calling thread's namespace, so that it can return there. In Deno that is the main
@@ -48,8 +55,39 @@ export function withNamespace<T>(
   }
 }
 
+/**
+ * Runs `work` in new namespaces and returns to the current ones. As in `withNamespace`, `work` is
+ * synchronous. It must do no more than spawn: with a new pid namespace its children are in it (the
+ * first of them is its PID 1), and the thread cannot start threads, of which Deno starts some on
+ * demand.
+ *
+ * @throws {SystemError} if a namespace cannot be made.
+ * @throws what `work` throws.
+ */
+export function withNewNamespaces<T>(
+  system: System,
+  kinds: readonly NamespaceKind[],
+  work: () => T extends Promise<unknown> ? never : T,
+): T {
+  using cleanup = new DisposableStack();
+  const homes = kinds.map((kind) => {
+    const fd = openNamespace(system, kind);
+    cleanup.defer(() => system.close(fd));
+    return { fd, type: TYPES[kind] };
+  });
+  const directory = kinds.includes("mnt") ? workingDirectory() : null;
+  // Implies CLONE_FS for a mount namespace, without which setns(2) fails.
+  system.unshare(homes.reduce((flags, { type }) => flags | type, 0));
+  try {
+    return work();
+  } finally {
+    for (const { fd, type } of homes) system.setns(fd, type);
+    if (directory !== null) Deno.chdir(directory);
+  }
+}
+
 /** Kinds of namespaces that a thread can enter and leave again. */
-export type NamespaceKind = "net" | "mnt";
+export type NamespaceKind = keyof typeof TYPES;
 
 /** Returns null if the working directory was removed: there is none to return to. */
 function workingDirectory(): string | null {

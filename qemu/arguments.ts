@@ -19,16 +19,19 @@ export function qemuArguments(config: VmConfig, handles: QemuHandles): string[] 
   validateVmConfig(config, handles.cid);
   return [
     ...["-name", `guest=${escape(config.name)},debug-threads=on`],
-    ...machine(config),
-    ...boot(config),
+    ...descriptorSets(handles),
+    ...machine(config, handles),
+    ...boot(config, handles),
     ...bareDefaults(),
     ...console(),
     ...monitor(handles.qmp),
     // The first device, and so /dev/vda, which stage 0 mounts.
-    ...rootDisk(config),
+    ...rootDisk(config, handles),
     ...vsock(handles),
     ...config.shares.flatMap((share, index) => filesystem(share, index, handles)),
-    ...config.disks.flatMap((one, index) => disk(one, `disk${index}`)),
+    ...config.disks.flatMap((one, index) =>
+      disk(one, `disk${index}`, handles.files?.disks[index]?.image)
+    ),
     ...config.scratchDisks.flatMap((disk, index) => scratchDisk(disk, index, handles)),
     ...config.nics.flatMap(({ mac }, index) => nic(mac, index, handles)),
     ...balloon(config),
@@ -49,15 +52,66 @@ export interface QemuHandles {
   readonly scratchDisks: readonly number[];
   /** One per NIC, in their order. */
   readonly nics: readonly { readonly tap: number; readonly vhost?: number }[];
+  /** /dev/kvm and /dev/vhost-vsock; absent: QEMU opens them, if it needs them. */
+  readonly kvm?: number;
+  readonly vhostVsock?: number;
+  /** Files of the configuration; absent: QEMU opens them by their paths. */
+  readonly files?: FileHandles;
 }
 
-function machine({ accelerator, size: { memoryMibMax, vcpusMax } }: VmConfig): string[] {
+/** Descriptors of a VM's files. */
+export interface FileHandles {
+  readonly firmware: number;
+  readonly kernel: number;
+  readonly initrd: number;
+  readonly root: number;
+  /** One per disk, in their order. */
+  readonly disks: readonly { readonly image: number; readonly extents: readonly number[] }[];
+}
+
+/**
+ * The path by which the descriptor file of the only VMDK disk names its extent number `index`: a
+ * set of descriptors, see `-add-fd` in qemu(1).
+ */
+export function extentPath(index: number): string {
+  return setPath(EXTENT_SET + index);
+}
+
+/** Above all descriptor numbers: the set of any other descriptor has its number. */
+const EXTENT_SET = 2000;
+
+function setPath(set: number): string {
+  return `/dev/fdset/${set}`;
+}
+
+/** QEMU opens files and devices out of these sets, as often as it wants to. */
+function descriptorSets({ kvm, files, scratchDisks }: QemuHandles): string[] {
+  const disks = files?.disks ?? [];
+  const own = [
+    ...(kvm === undefined ? [] : [kvm]),
+    ...(files === undefined ? [] : [files.root]),
+    ...disks.map(({ image }) => image),
+    ...scratchDisks,
+  ];
+  const extents = disks.flatMap((disk) => disk.extents);
   return [
+    ...own.flatMap((fd) => ["-add-fd", `fd=${fd},set=${fd}`]),
+    ...extents.flatMap((fd, index) => ["-add-fd", `fd=${fd},set=${EXTENT_SET + index}`]),
+  ];
+}
+
+function machine(
+  { accelerator, size: { memoryMibMax, vcpusMax } }: VmConfig,
+  { kvm }: QemuHandles,
+): string[] {
+  const device = kvm === undefined ? "" : `,device=${setPath(kvm)}`;
+  return [
+    ...["-accel", `${accelerator}${device}`],
     "-M",
     // pit, pic and rtc stay on. Without the PIT the kernel finds no timer for its IO-APIC and
     // panics; without the PIC it gives up the APIC timer ("disabled due to verification failure");
     // without the RTC it waits a second for one (all observed under TCG, kernel 7.2).
-    `microvm,accel=${accelerator},acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,memory-backend=mem`,
+    `microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=on,memory-backend=mem`,
     "-object",
     // Shared, because the vhost-user helpers map the guest's memory too.
     `memory-backend-memfd,id=mem,size=${memoryMibMax}M,share=on`,
@@ -74,12 +128,15 @@ function machine({ accelerator, size: { memoryMibMax, vcpusMax } }: VmConfig): s
  */
 const TCG_CPU = "max,erms=off,fsrm=off,fsrs=off,fzrm=off,fsrc=off";
 
-function boot(config: VmConfig): string[] {
+function boot(config: VmConfig, { files }: QemuHandles): string[] {
+  // QEMU does not open these out of sets.
+  const path = (fd: number | undefined, path: string) =>
+    fd === undefined ? path : `/proc/self/fd/${fd}`;
   return [
     // With the default SeaBIOS the kernel does not always start.
-    ...["-bios", config.files.firmwarePath],
-    ...["-kernel", config.files.kernelPath],
-    ...["-initrd", config.files.initrdPath],
+    ...["-bios", path(files?.firmware, config.files.firmwarePath)],
+    ...["-kernel", path(files?.kernel, config.files.kernelPath)],
+    ...["-initrd", path(files?.initrd, config.files.initrdPath)],
     ...["-append", kernelCommandLine(config)],
     // QEMU exits on a reset, which is how the guest powers off and how it ends after a panic.
     "-no-reboot",
@@ -105,8 +162,11 @@ function monitor(qmp: QemuHandles["qmp"]): string[] {
   return ["-chardev", `socket,id=qmp,${socket}`, "-qmp", "chardev:qmp"];
 }
 
-function vsock({ cid, vsock }: QemuHandles): string[] {
-  if (vsock === null) return ["-device", `vhost-vsock-device,guest-cid=${cid}`];
+function vsock({ cid, vsock, vhostVsock }: QemuHandles): string[] {
+  if (vsock === null) {
+    const device = vhostVsock === undefined ? "" : `,vhostfd=${vhostVsock}`;
+    return ["-device", `vhost-vsock-device,guest-cid=${cid}${device}`];
+  }
   return [
     ...["-chardev", `socket,id=vsock,fd=${vsock}`],
     // The helper reports the context id.
@@ -122,8 +182,9 @@ function filesystem({ tag }: Share, index: number, { filesystems }: QemuHandles)
   ];
 }
 
-function rootDisk({ files: { rootPath } }: VmConfig): string[] {
-  return disk({ serial: "root", path: rootPath, format: "raw", readonly: true }, "root");
+function rootDisk({ files: { rootPath } }: VmConfig, { files }: QemuHandles): string[] {
+  const config = { serial: "root", path: rootPath, format: "raw", readonly: true } as const;
+  return disk(config, "root", files?.root);
 }
 
 /**
@@ -131,7 +192,8 @@ function rootDisk({ files: { rootPath } }: VmConfig): string[] {
  * reads 8 MiB ahead. Programs are read at scattered offsets, so the guest would read, and cache,
  * the whole image.
  */
-function disk(config: DiskConfig, id: string): string[] {
+function disk(config: DiskConfig, id: string, fd: number | undefined): string[] {
+  const filename = fd === undefined ? config.path : setPath(fd);
   return [
     "-blockdev",
     // JSON, because a file name may contain anything.
@@ -139,7 +201,7 @@ function disk(config: DiskConfig, id: string): string[] {
       "driver": config.format,
       "node-name": id,
       "read-only": config.readonly,
-      "file": { "driver": "file", "filename": config.path, "read-only": config.readonly },
+      "file": { "driver": "file", filename, "read-only": config.readonly },
     }),
     ...["-device", blockDevice(id, config.serial)],
   ];
@@ -164,10 +226,9 @@ function scratchDisk(
       "node-name": id,
       "discard": "unmap",
       cache,
-      // The file may have no name: opening this path opens the file behind the descriptor.
       "file": {
         "driver": "file",
-        "filename": `/proc/self/fd/${scratchDisks[index]}`,
+        "filename": setPath(scratchDisks[index]!),
         "discard": "unmap",
         cache,
       },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { qemuArguments, type QemuHandles } from "./arguments.ts";
+import { extentPath, qemuArguments, type QemuHandles } from "./arguments.ts";
 import type { VmConfig } from "./config.ts";
 import { VIRTIO_SLOTS_MAX } from "./devices.ts";
 import { assertGolden } from "./testing/golden.ts";
@@ -45,6 +45,24 @@ Deno.test("the arguments of a VM with every device match the golden file", () =>
   assertGolden("arguments_everything.txt", qemuArguments(EVERYTHING, ALL).join("\n") + "\n");
 });
 
+Deno.test("the arguments of a VM whose files are descriptors match the golden file", () => {
+  const disks = [{ ...EVERYTHING.disks[0]!, extents: ["/a", "/b"] }];
+  const files = {
+    ...{ firmware: 11, kernel: 12, initrd: 13, root: 14 },
+    disks: [{ image: 15, extents: [16, 17] }],
+  };
+  const config: VmConfig = { ...EVERYTHING, accelerator: "kvm", transport: "kernel", disks };
+  const handles = { ...ALL, vsock: null, kvm: 18, vhostVsock: 19, files };
+  const args = qemuArguments(config, handles);
+  assertGolden("arguments_descriptors.txt", args.join("\n") + "\n");
+  // QEMU opens nothing by path.
+  for (const path of [...Object.values(config.files), disks[0]!.path]) {
+    assert(!args.some((one) => path !== null && one.includes(path)), path!);
+  }
+  assert.equal(extentPath(1), "/dev/fdset/2001");
+  assert(args.includes("fd=17,set=2001"));
+});
+
 Deno.test("each device takes one slot", () => {
   const args = qemuArguments(EVERYTHING, ALL);
   assert.equal(args.filter((one) => one === "-device").length, VIRTIO_SLOTS_MAX);
@@ -67,7 +85,7 @@ Deno.test("only a scratch disk that outlives the VM is flushed", () => {
   for (const outlives of [true, false]) {
     const scratchDisks = [{ serial: "w", file: FD, outlives }];
     const args = qemuArguments({ ...SMALLEST, scratchDisks }, { ...FEWEST, scratchDisks: [6] });
-    const node = JSON.parse(args.find((one) => one.includes("/proc/self/fd/6"))!);
+    const node = JSON.parse(args.find((one) => one.includes("/dev/fdset/6"))!);
     assert.deepEqual(node.cache, { "no-flush": !outlives });
     assert.deepEqual(node.file.cache, { "no-flush": !outlives });
   }

@@ -10,15 +10,17 @@ import {
   system as realSystem,
   withNamespace,
 } from "../ffi/mod.ts";
-import { qemuArguments, type QemuHandles } from "./arguments.ts";
+import { qemuArguments } from "./arguments.ts";
 import { Balloon } from "./balloon.ts";
 import type { CidLease } from "./cid.ts";
 import type { Accelerator, Share, VmConfig } from "./config.ts";
+import { confinementOf, emptyRoot, offerToOomKiller, spawnApart } from "./confinement.ts";
 import { balloonOf, checkSlots, deviceCounts, wantedBalloon } from "./devices.ts";
 import { vmDeadline, VmError } from "./error.ts";
-import { FdTable } from "./fd_table.ts";
 import { GuestConsole } from "./guest_console.ts";
 import { descriptorsMax, vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
+import type { IdLease } from "./id_lease.ts";
+import { openForQemu } from "./qemu_descriptors.ts";
 import { QmpClient } from "./qmp.ts";
 import { setidFilter, whyNoFilter } from "./setid_filter.ts";
 import { Vm } from "./vm.ts";
@@ -63,6 +65,8 @@ export async function bootVm(config: VmConfig, deps: BootDeps): Promise<Vm> {
 export interface BootDeps {
   /** Leases a context id; called again if the kernel reports that one is taken. */
   readonly leaseCid: () => CidLease;
+  /** Leases the user id that QEMU is confined to; absent: it is not confined. */
+  readonly leaseUser?: () => IdLease;
   readonly ledger?: Ledger;
   /** Takes lines for the shim's log, one per call. */
   readonly log?: (line: string) => void;
@@ -130,6 +134,7 @@ class Boot {
     await using stack = this.#stack;
     stack.defer(() => this.#closeHandedOver());
     const cid = stack.use(this.deps.leaseCid());
+    const user = this.deps.leaseUser === undefined ? null : stack.use(this.deps.leaseUser());
     const directory = this.#openRunDirectory();
 
     const vsockSocket = this.config.transport === "vhost-user"
@@ -139,16 +144,22 @@ class Boot {
       this.#startVirtiofsd(share, `${directory}/fs${index}.sock`)
     );
     const vsockFd = vsockSocket === null ? null : await vsockSocket();
-    const { qemu, qmpStream } = this.#startQemu(cid, vsockFd, fsSockets);
+    const { qemu, qmpStream } = this.#startQemu(cid, user, vsockFd, fsSockets);
     const spawnedMs = this.#elapsedMs();
 
     const end = new VmEnd(qemu, this.#helpers, this.console);
     const qmp = this.#connectQmp(qmpStream, end);
+    // Once QEMU answers, it has opened everything.
+    const confined = qmp.then(() =>
+      user === null || emptyRoot(this.#system, qemu.info.pid, this.config.runDirectory)
+    );
+    confined.catch(() => {});
     stack.defer(async () => await (await qmp.catch(() => null))?.[Symbol.asyncDispose]());
     // Kill QEMU before the streams close, or they would report errors that come from the unwinding.
     stack.defer(() => end.stop());
     await this.#ready(end);
     const client = await qmp;
+    await confined;
     // Nothing below can fail: the Vm owns the stack from here on.
     return new Vm({
       resources: stack.move(),
@@ -256,6 +267,7 @@ class Boot {
 
   #startQemu(
     cid: CidLease,
+    user: IdLease | null,
     vsockSocket: Fd | null,
     fsSockets: Fd[],
   ): { qemu: VmProcess; qmpStream: FdStream } {
@@ -268,20 +280,19 @@ class Boot {
     const qmpStream = this.#stack.use(new FdStream(qmpFd, { system: this.#system }));
     this.#system.setNonblock(qmpOfQemu, false);
 
-    const table = new FdTable({ 1: output.write }, 3);
-    const handles: QemuHandles = {
-      cid: cid.cid,
-      qmp: table.add(qmpOfQemu),
-      vsock: vsockSocket === null ? null : table.add(vsockSocket),
-      filesystems: fsSockets.map((fd) => table.add(fd)),
-      scratchDisks: this.config.scratchDisks.map(({ file }) => table.add(file)),
-      nics: this.config.nics.map(({ tap, vhost }) => ({
-        tap: table.add(tap),
-        ...(vhost === undefined ? {} : { vhost: table.add(vhost) }),
-      })),
-    };
-    // As above: QEMU keeps the id taken too.
-    table.add(cid.fd);
+    const { fds, handles } = openForQemu(
+      this.config,
+      {
+        cid,
+        output: output.write,
+        qmp: qmpOfQemu,
+        vsock: vsockSocket,
+        filesystems: fsSockets,
+        user: user?.fd ?? null,
+      },
+      this.#system,
+      (fd) => this.#own(fd),
+    );
     const qemu = this.#spawn({
       role: "qemu",
       command: {
@@ -289,9 +300,11 @@ class Boot {
         args: qemuArguments(this.config, handles),
       },
       cwd: "/",
-      fds: table.fds,
+      fds,
       endGraceMs: 0,
+      ...(user === null ? {} : { confinement: confinementOf(this.config, user.id) }),
     });
+    if (user !== null) offerToOomKiller(qemu.info.pid);
     this.#closeHandedOver();
     return { qemu, qmpStream };
   }
@@ -349,7 +362,7 @@ class Boot {
   #spawn(
     options: Pick<
       VmProcessOptions,
-      "role" | "command" | "setprivOptions" | "cwd" | "fds" | "endGraceMs"
+      "role" | "command" | "setprivOptions" | "cwd" | "fds" | "endGraceMs" | "confinement"
     >,
   ): VmProcess {
     const intent = `process ${options.role} with QEMUBOX_VM=${this.config.name} in its environment`;
@@ -361,20 +374,26 @@ class Boot {
       ...options,
       stderr,
       vmName: this.config.name,
-      setprivPath: this.config.files.setprivPath,
+      tools: this.config.files,
       system: this.#system,
-      spawn: (command) => this.#spawnChild(options.role, command),
+      spawn: (command) => this.#spawnChild(options, command),
       log: this.deps.log ?? (() => {}),
     }));
     this.deps.ledger?.recordProcesses(intent, [process.info]);
     return process;
   }
 
-  #spawnChild(role: string, command: SpawnCommand): ChildLike {
+  #spawnChild(
+    { role, confinement }: Pick<VmProcessOptions, "role" | "confinement">,
+    command: SpawnCommand,
+  ): ChildLike {
     const system = this.#system;
-    const { netns, spawn = (command) => Child.spawn(command, { system }) } = this.deps;
-    if (role !== "qemu" || netns === undefined) return spawn(command);
-    return withNamespace(system, "net", netns, () => spawn(command));
+    const { spawn = (command) => Child.spawn(command, { system }) } = this.deps;
+    const netns = role === "qemu" ? this.deps.netns ?? null : null;
+    if (confinement !== undefined) return spawnApart(system, command, netns);
+    return netns === null
+      ? spawn(command)
+      : withNamespace(system, "net", netns, () => spawn(command));
   }
 
   #own(fd: Fd): Fd {

@@ -50,14 +50,12 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
   };
   const script = (name: string, text: string) => write(name, `#!/bin/sh\n${text}\n`);
   const helper = write("vsock_helper.js", VSOCK_HELPER);
+  const file = write("file", "");
   const config: VmConfig = {
     name: "test/one",
     files: {
       qemuPath: script("qemu", programs.qemu),
-      kernelPath: "/kernel",
-      rootPath: "/root.erofs",
-      initrdPath: "/initrd",
-      firmwarePath: "/firmware",
+      ...{ kernelPath: file, rootPath: file, initrdPath: file, firmwarePath: file },
       virtiofsdPath: script("virtiofsd", programs.virtiofsd ?? "exec sleep 600"),
       vhostDeviceVsockPath: script(
         "vhost-device-vsock",
@@ -65,6 +63,7 @@ async function withHost(programs: Programs, work: (host: Host) => Promise<void>)
           `HOME=/tmp NO_COLOR=1 exec ${Deno.execPath()} run --allow-all ${helper} "$@"`,
       ),
       setprivPath: "/usr/bin/setpriv",
+      prlimitPath: "/usr/bin/prlimit",
     },
     accelerator: "tcg",
     tscKhz: null,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Child, SIG, system } from "../ffi/mod.ts";
-import { leaseCid, removeCidLease } from "./cid.ts";
+import { leaseCid } from "./cid.ts";
+import { removeIdLease } from "./id_lease.ts";
 
 function withDirectory(work: (directory: string) => void): void {
   const parent = Deno.makeTempDirSync();
@@ -56,17 +57,17 @@ Deno.test("the id of a dead owner is free, even if its file is still there", () 
   });
 });
 
-Deno.test("removeCidLease removes the file of a dead lease and keeps a living one", () => {
+Deno.test("removeIdLease removes the file of a dead lease and keeps a living one", () => {
   withDirectory((directory) => {
     const living = leaseCid(directory);
-    assert.equal(removeCidLease(living.path), false);
+    assert.equal(removeIdLease(living.path), false);
     assert.equal(list(directory).length, 1);
     living[Symbol.dispose]();
     Deno.writeTextFileSync(living.path, "");
-    assert.equal(removeCidLease(living.path), true);
+    assert.equal(removeIdLease(living.path), true);
     assert.deepEqual(list(directory), []);
-    assert.equal(removeCidLease(living.path), true);
-    assert.equal(removeCidLease(`${directory}/none/cid-1.lock`), true);
+    assert.equal(removeIdLease(living.path), true);
+    assert.equal(removeIdLease(`${directory}/none/cid-1.lock`), true);
   });
 });
 

@@ -59,6 +59,8 @@ export interface DiskConfig {
   /** "vmdk" joins several files to one disk through a descriptor file. */
   readonly format: "raw" | "vmdk";
   readonly readonly: boolean;
+  /** Files that a VMDK descriptor joins, which it names by `extentPath`. */
+  readonly extents?: readonly string[];
 }
 
 /** A file that the VM has as a disk of its own; the caller keeps the descriptor. */

@@ -26,6 +26,7 @@ export interface VmFiles {
   /** null if it is not needed. */
   readonly vhostDeviceVsockPath: string | null;
   readonly setprivPath: string;
+  readonly prlimitPath: string;
 }
 
 interface Wanted {
@@ -100,12 +101,17 @@ export function locateFiles(
           "vhost_device_vsock_path in /etc/qemubox/config.json",
       })
       : null,
-    setprivPath: find({
-      what: "setpriv binary",
-      asked: null,
-      places: ["/usr/bin/setpriv", "/bin/setpriv"],
-      fix: "install util-linux",
-    }),
+    setprivPath: find(ofUtilLinux("setpriv")),
+    prlimitPath: find(ofUtilLinux("prlimit")),
+  };
+}
+
+function ofUtilLinux(name: string): Wanted {
+  return {
+    what: `${name} binary`,
+    asked: null,
+    places: [`/usr/bin/${name}`, `/bin/${name}`],
+    fix: "install util-linux",
   };
 }
 

@@ -24,6 +24,7 @@ const DEBIAN = [
   "/usr/libexec/virtiofsd",
   "/usr/bin/vhost-device-vsock",
   "/usr/bin/setpriv",
+  "/usr/bin/prlimit",
 ];
 const among = (files: string[]) => (path: string) => files.includes(path);
 
@@ -37,6 +38,7 @@ Deno.test("locateFiles finds every file where Debian installs it", () => {
     virtiofsdPath: "/usr/libexec/virtiofsd",
     vhostDeviceVsockPath: "/usr/bin/vhost-device-vsock",
     setprivPath: "/usr/bin/setpriv",
+    prlimitPath: "/usr/bin/prlimit",
   });
 });
 

@@ -1,5 +1,6 @@
 import { CID_MAX, CID_MIN } from "./limits.ts";
 import { VmError } from "./error.ts";
+import type { VmFiles } from "./files.ts";
 
 /** A program and its arguments, without argv[0]. */
 export interface CommandLine {
@@ -124,20 +125,52 @@ export function vhostDeviceVsockCommand(options: VhostDeviceVsockOptions): Comma
   };
 }
 
+/** Who a program runs as, and what it may use of the host. It has no capability. */
+export interface Confinement {
+  /** User id and group id; it is in no other group. */
+  readonly id: number;
+  /** Size to which it may make files grow, in bytes. */
+  readonly fileBytesMax: number;
+}
+
+/** Programs of util-linux that prepare a process and become it by an exec. */
+export type SpawnTools = Pick<VmFiles, "setprivPath" | "prlimitPath">;
+
+/** Most descriptors: the layers of an image, twice while QEMU starts, and devices. */
+const DESCRIPTORS_MAX = 1024;
+/** Threads of a user id: vCPUs, QEMU's 64 for the I/O of its disks, and vhost workers. */
+const THREADS_MAX = 512;
+
 /**
  * Makes a program die with the process that spawns it. Pure. posix_spawn(3) cannot do that, QEMU's
  * own `-run-with exit-with-parent` is too new for many hosts, and the helpers have no such option.
- * So all three get it from setpriv(1), at the cost of one exec.
- *
- * @param options further ones of setpriv.
+ * So all three get it from setpriv(1), at the cost of one exec. Limits of a confined program cost
+ * another one: only the process itself may always lower them.
  */
 export function dyingWithParent(
   command: CommandLine,
-  setprivPath: string,
-  options: readonly string[] = [],
+  { setprivPath, prlimitPath }: SpawnTools,
+  { confinement, setprivOptions = [] }: SpawnLimits = {},
 ): CommandLine {
+  const dying = ["--pdeathsig", "KILL", ...setprivOptions, "--", command.path, ...command.args];
+  if (confinement === undefined) return { path: setprivPath, args: dying };
+  const { id, fileBytesMax } = confinement;
   return {
-    path: setprivPath,
-    args: ["--pdeathsig", "KILL", ...options, "--", command.path, ...command.args],
+    path: prlimitPath,
+    args: [
+      ...["--core=0", `--nofile=${DESCRIPTORS_MAX}`, `--nproc=${THREADS_MAX}`],
+      ...[`--fsize=${fileBytesMax}`, "--", setprivPath],
+      ...[`--reuid=${id}`, `--regid=${id}`, "--clear-groups"],
+      ...["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs"],
+      ...dying,
+    ],
   };
+}
+
+/** What a spawned program may not do. */
+export interface SpawnLimits {
+  /** Absent: the program keeps every privilege. */
+  readonly confinement?: Confinement | undefined;
+  /** Further options of setpriv. */
+  readonly setprivOptions?: readonly string[] | undefined;
 }

@@ -7,6 +7,8 @@ import {
   virtiofsdCommand,
 } from "./helper_commands.ts";
 
+const TOOLS = { setprivPath: "/usr/bin/setpriv", prlimitPath: "/usr/bin/prlimit" };
+
 Deno.test("the command lines of the helpers match the golden file", () => {
   const virtiofsd = {
     path: "/usr/libexec/virtiofsd",
@@ -24,7 +26,9 @@ Deno.test("the command lines of the helpers match the golden file", () => {
       vhostSocket: "vhost.sock",
       dialSocket: "vsock.sock",
     }),
-  ].map((command) => dyingWithParent(command, "/usr/bin/setpriv"));
+  ].map((command) => dyingWithParent(command, TOOLS));
+  const qemu = { path: "/usr/bin/qemu", args: ["-M", "microvm"] };
+  commands.push(dyingWithParent(qemu, TOOLS, { id: 1_879_048_192, fileBytesMax: 1 << 30 }));
   const text = commands.map(({ path, args }) => [path, ...args].join("\n")).join("\n\n");
   assertGolden("helper_commands.txt", text + "\n");
 });

@@ -9,7 +9,7 @@ export type { Accelerator, DiskConfig, NicPlan, ScratchDisk, VmConfig, VmPlan } 
 export { hasSlotLeft } from "./devices.ts";
 export { VCPUS_MAX } from "./limits.ts";
 export { kernelCommandLine } from "./kernel_command_line.ts";
-export { qemuArguments } from "./arguments.ts";
+export { extentPath, qemuArguments } from "./arguments.ts";
 export { chooseAccelerator, chooseVsockTransport, probeHost } from "./accelerator.ts";
 export { hostTsc } from "./host_tsc.ts";
 export {
@@ -21,7 +21,9 @@ export {
   type VmSize,
 } from "./sizing.ts";
 export { locateFiles } from "./files.ts";
-export { type CidLease, leaseCid, removeCidLease } from "./cid.ts";
+export { type CidLease, leaseCid } from "./cid.ts";
+export { type IdLease, removeIdLease } from "./id_lease.ts";
+export { leaseUserId } from "./user_id.ts";
 export { type BootDeps, bootVm } from "./boot.ts";
 export { Balloon } from "./balloon.ts";
 export { Vm } from "./vm.ts";

@@ -9,7 +9,12 @@ import {
   type SpawnCommand,
   type System,
 } from "../ffi/mod.ts";
-import { type CommandLine, dyingWithParent } from "./helper_commands.ts";
+import {
+  type CommandLine,
+  type Confinement,
+  dyingWithParent,
+  type SpawnTools,
+} from "./helper_commands.ts";
 import { LastLine } from "./last_line.ts";
 
 /** Bytes that a process may log; the rest is dropped. */
@@ -40,8 +45,8 @@ export class VmProcess implements AsyncDisposable {
 
   /** Spawns the process. @throws SystemError */
   static spawn(options: VmProcessOptions): VmProcess {
-    const { vmName, command, setprivPath, setprivOptions, system, stderr } = options;
-    const { path, args } = dyingWithParent(command, setprivPath, setprivOptions);
+    const { vmName, command, tools, confinement, setprivOptions, system, stderr } = options;
+    const { path, args } = dyingWithParent(command, tools, { confinement, setprivOptions });
     const stream = new FdStream(stderr.read, { system });
     let child: ChildLike;
     try {
@@ -156,7 +161,9 @@ export interface VmProcessOptions {
   /** QEMUBOX_VM in its environment, by which a stray process is found. */
   readonly vmName: string;
   readonly command: CommandLine;
-  readonly setprivPath: string;
+  readonly tools: SpawnTools;
+  /** Absent: it has all privileges of this process. */
+  readonly confinement?: Confinement;
   /** Options of setpriv that confine it further. */
   readonly setprivOptions?: readonly string[];
   readonly cwd: string;

@@ -16,6 +16,7 @@ export const SMALLEST: VmConfig = {
     virtiofsdPath: "/usr/libexec/virtiofsd",
     vhostDeviceVsockPath: null,
     setprivPath: "/usr/bin/setpriv",
+    prlimitPath: "/usr/bin/prlimit",
   },
   accelerator: "kvm",
   tscKhz: null,

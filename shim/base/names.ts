@@ -31,6 +31,10 @@ export interface SandboxPaths {
 export const CID_DIRECTORY = "cid";
 /** Intent in a lease for a context id that is about to be allocated. */
 export const CID_INTENT = "cid";
+/** Directory of leases of user ids, below the run directory. */
+export const USER_DIRECTORY = "uid";
+/** Intent in a lease for a user id that is about to be allocated. */
+export const USER_INTENT = "uid";
 /** Directory of the sandboxes' runtime directories, below the run directory. */
 export const RUNTIME_DIRECTORY = "s";
 /** Directory of network namespaces, below the run directory. */
@@ -38,6 +42,7 @@ export const NETNS_DIRECTORY = "netns";
 /** Names below the run directory that are not containerd namespaces. */
 export const RESERVED_DIRECTORIES: ReadonlySet<string> = new Set([
   CID_DIRECTORY,
+  USER_DIRECTORY,
   RUNTIME_DIRECTORY,
   NETNS_DIRECTORY,
 ]);

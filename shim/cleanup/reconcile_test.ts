@@ -19,6 +19,7 @@ function facts(init: Partial<LeaseFacts>): LeaseFacts {
     socketPath: "/no/such/socket",
     runtimeDir: "/no/such/directory",
     cidLock: null,
+    userLock: null,
     processes: [],
     cgroups: [],
     network: null,

@@ -1,7 +1,14 @@
 import { isThere, listIfPresent, messageOf, removeIfPresent } from "../../base/mod.ts";
 import { isProcess, isSystemError, type Pid, Poller, SIG, type System } from "../../ffi/mod.ts";
-import { removeCidLease } from "../../qemu/mod.ts";
-import { CID_DIRECTORY, CID_INTENT, runDirectoryOf, vmName } from "../base/names.ts";
+import { removeIdLease } from "../../qemu/mod.ts";
+import {
+  CID_DIRECTORY,
+  CID_INTENT,
+  runDirectoryOf,
+  USER_DIRECTORY,
+  USER_INTENT,
+  vmName,
+} from "../base/names.ts";
 import type { OnHost } from "../base/on_host.ts";
 import { removeDirectory } from "../base/remove_directory.ts";
 import { type LeaseFacts, removeLease } from "../lease/lease.ts";
@@ -43,7 +50,9 @@ export async function undoLease(
   await attempt(() => removeHostCgroup(facts));
   await attempt(() => removeDirectory(system, facts.runtimeDir));
   await attempt(() => removeIfPresent(facts.socketPath));
-  await attempt(() => releaseCid(facts, system));
+  const { cidLock, userLock } = facts;
+  await attempt(() => releaseId("CID", cidLock, CID_INTENT, CID_DIRECTORY, facts, system));
+  await attempt(() => releaseId("user id", userLock, USER_INTENT, USER_DIRECTORY, facts, system));
   if (failures.length === 0) await attempt(() => removeLease(leaseDirectory));
   return failures;
 }
@@ -92,14 +101,21 @@ function procFile(pid: number, name: "cmdline" | "environ"): string {
   }
 }
 
-function releaseCid({ cidLock, intents, runtimeDir }: LeaseFacts, system: System): void {
-  if (cidLock !== null && !removeCidLease(cidLock, system)) {
-    throw new Error(`CID lock ${cidLock} is still held by a process`);
+function releaseId(
+  what: string,
+  lock: string | null,
+  intent: string,
+  directoryName: string,
+  { intents, runtimeDir }: LeaseFacts,
+  system: System,
+): void {
+  if (lock !== null && !removeIdLease(lock, system)) {
+    throw new Error(`${what} lock ${lock} is still held by a process`);
   }
-  if (!intents.includes(CID_INTENT)) return;
+  if (!intents.includes(intent)) return;
   // The id was allocated and not written down: remove all that no process holds.
-  const directory = `${runDirectoryOf(runtimeDir)}/${CID_DIRECTORY}`;
-  for (const { name } of listIfPresent(directory)) removeCidLease(`${directory}/${name}`, system);
+  const directory = `${runDirectoryOf(runtimeDir)}/${directoryName}`;
+  for (const { name } of listIfPresent(directory)) removeIdLease(`${directory}/${name}`, system);
 }
 
 /** Kills until none is found: a process may have started another one just before it was killed. */

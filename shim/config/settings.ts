@@ -39,6 +39,15 @@ const PATHS = {
   schema: path.transform((list): readonly string[] => list.split(":")),
   value: "paths, separated by colons",
 };
+const IDS = {
+  schema: z.string().regex(/^[1-9]\d{0,9}-[1-9]\d{0,9}$/, "must be two numbers, `first-last`")
+    .transform((text) => {
+      const [first, last] = text.split("-").map(Number);
+      return { first: first!, last: last! };
+    })
+    .refine(({ first, last }) => first <= last && last < 2 ** 32 - 1, "must not be empty"),
+  value: "two numbers, `first-last`",
+};
 const NAME = { schema: z.string().min(1), value: "a name" };
 const whole = (min: number, max: number) => ({
   schema: z.int().min(min).max(max),
@@ -143,6 +152,12 @@ export const SETTINGS = {
     about: "mkfs.ext4, which makes the template of a writable disk once per size",
   }),
 
+  user_ids: setting(IDS, {
+    for: "host",
+    default: "1879048192-1879113727",
+    about: "User and group ids of which each sandbox's QEMU gets one; see [isolation.md]" +
+      "(isolation.md)",
+  }),
   accelerator: setting(oneOf("auto", "kvm", "tcg"), {
     for: "any",
     default: "auto",

@@ -164,6 +164,13 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     host.file(templatePath({ stateDir: "state", mib: 10_240 }));
     assert.equal(found({ mkfs_path: "/not/there" }), null);
   },
+  user_ids: (host) => {
+    assert.deepEqual(host.config({ user_ids: "70-90" }).userIds, { first: 70, last: 90 });
+    for (const wrong of ["90-70", "0-5", "5", "1-4294967295"]) {
+      assert.throws(() => host.config({ user_ids: wrong }), /user_ids/);
+    }
+    assert.equal(host.plan({ user_ids: "70-90" }).userIds.first, 70);
+  },
   accelerator: (host) => {
     assert.deepEqual(
       host.plan({ accelerator: "tcg" }).warnings.filter((line) => /KVM/.test(line)),

@@ -111,6 +111,8 @@ export interface LeaseFacts {
   readonly runtimeDir: string;
   /** Lock file of the vsock context id. */
   readonly cidLock: string | null;
+  /** Lock file of the user id of QEMU. */
+  readonly userLock: string | null;
   readonly processes: readonly ProcessFact[];
   /** Directories made for its cgroup on the host, outermost first. */
   readonly cgroups: readonly string[];
@@ -134,6 +136,7 @@ const FACTS: z.ZodType<LeaseFacts> = z.object({
   socketPath: PATH,
   runtimeDir: PATH,
   cidLock: PATH.nullable(),
+  userLock: PATH.nullable().default(null),
   processes: z.array(PROCESS),
   cgroups: z.array(PATH).default([]),
   network: z.object({
@@ -165,6 +168,7 @@ export function firstFacts(
     shim: null,
     runtimeDir: paths.runtime,
     cidLock: null,
+    userLock: null,
     processes: [],
     cgroups: [],
     network: null,

@@ -24,6 +24,7 @@ Deno.test("another process reads the lease as it was last written", () => {
     shim: null,
     runtimeDir: paths.runtime,
     cidLock: null,
+    userLock: null,
     processes: [],
     cgroups: [],
     intents: [],

@@ -25,6 +25,8 @@ import { planWritable } from "./writable_plan.ts";
 export interface CreatePlan {
   readonly container: ContainerPlan;
   readonly vm: VmPlan;
+  /** User ids of which QEMU gets one. */
+  readonly userIds: Config["userIds"];
   readonly growth: GrowthPlan;
   readonly network: NetworkPlan;
   /** Whether the VM may send with other addresses than its own. */
@@ -73,6 +75,7 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
   return {
     container: { request, spec: image.spec, pod, rootfs, writable, hostname },
     vm,
+    userIds: config.userIds,
     growth: planGrowth(vm.size, resources, config),
     network,
     spoofing: config.spoofing,

@@ -5,7 +5,9 @@ import {
   bootVm,
   type CidLease,
   type DiskConfig,
+  type IdLease,
   leaseCid,
+  leaseUserId,
   type ScratchDisk,
   type Vm,
   type VmSize,
@@ -16,6 +18,8 @@ import {
   CID_INTENT,
   type SandboxName,
   type SandboxPaths,
+  USER_DIRECTORY,
+  USER_INTENT,
   vmName,
 } from "../base/names.ts";
 import type { OnHost } from "../base/on_host.ts";
@@ -126,7 +130,7 @@ export class CreateSteps {
     const layerDisk = rootfs.kind !== "disk" ? null : {
       serial: LAYER_DISK,
       // Removed with the runtime directory.
-      path: makeLayerDisk(filesOf(rootfs.layers), paths.runtime),
+      ...makeLayerDisk(filesOf(rootfs.layers), paths.runtime),
       format: "vmdk" as const,
       readonly: true,
     };
@@ -212,6 +216,7 @@ export class CreateSteps {
       ...(bootTimeoutMs === null ? {} : { bootTimeoutMs }),
     }, {
       leaseCid: () => this.#leaseCid(),
+      leaseUser: () => this.#leaseUser(),
       ledger: lease,
       log: (line) => log.warn(line),
       console: (chunk) => console.write(chunk),
@@ -335,6 +340,15 @@ export class CreateSteps {
     const cid = leaseCid(`${runDir}/${CID_DIRECTORY}`, { system });
     lease.record(CID_INTENT, { cidLock: cid.path });
     return cid;
+  }
+
+  /** Leases a user id that no other VM of this host has. */
+  #leaseUser(): IdLease {
+    const { lease, runDir, system } = this.#context;
+    lease.intend(USER_INTENT);
+    const user = leaseUserId(`${runDir}/${USER_DIRECTORY}`, this.#plan.userIds, { system });
+    lease.record(USER_INTENT, { userLock: user.path });
+    return user;
   }
 
   /** Aborts when the shim is told to exit, or with `failed`. */

@@ -62,7 +62,7 @@ export const TREES: readonly string[] = [
  * one of them: it is removed with the last lease in it.
  */
 const SHARED_DIRECTORIES = [
-  /^\/run\/qemubox(\/(cid|s|netns))?$/,
+  /^\/run\/qemubox(\/(cid|uid|s|netns))?$/,
   /^\/run\/containerd\/(s|fifo)$/,
   // containerd's own shim has runc keep its states here.
   /^\/run\/containerd\/runc(\/[^/]+)?$/,

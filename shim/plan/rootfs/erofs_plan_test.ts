@@ -221,9 +221,9 @@ Deno.test("the disk's descriptor has no empty line before the first extent, and 
   const lines = text.split("\n");
   assert.match(lines[0]!, /^# Disk DescriptorFile$/);
   assert.deepEqual(lines.filter((line) => line.startsWith("RW")), [
-    'RW 8 FLAT "layer-0" 0',
-    'RW 1 FLAT "layer-1" 0',
-    'RW 16 FLAT "layer-2" 0',
+    'RW 8 FLAT "/dev/fdset/2000" 0',
+    'RW 1 FLAT "/dev/fdset/2001" 0',
+    'RW 16 FLAT "/dev/fdset/2002" 0',
   ]);
   assert(!lines.slice(0, -1).includes(""));
   assert.deepEqual(layerRanges(layers), [

@@ -1,3 +1,4 @@
+import { extentPath } from "../../../qemu/mod.ts";
 import type { DeviceFile, LayerFile } from "./erofs_plan.ts";
 
 /** Where a part of a disk is. Bytes. */
@@ -27,15 +28,14 @@ export function layerRanges(files: readonly DeviceFile[]): LayerRange[] {
 
 /**
  * Returns the VMDK descriptor by which QEMU joins files to one disk (VMware's "Virtual Disk Format
- * 5.0"). The files are `layer-0`, `layer-1`, … beside it: a descriptor takes no path that is longer
- * than 511 bytes or contains a quotation mark.
+ * 5.0"). QEMU gets the files as open descriptors, by names of its own.
  *
  * The line above the first extent is a comment on purpose: after an empty line QEMU takes that
  * extent twice, and everything behind it lies in the wrong place.
  */
 export function layerDescriptor(files: readonly DeviceFile[]): string {
   const extents = files.map(({ bytes }, index) =>
-    `RW ${bytes / SECTOR_BYTES} FLAT "${layerName(index)}" 0`
+    `RW ${bytes / SECTOR_BYTES} FLAT "${extentPath(index)}" 0`
   );
   return [
     "# Disk DescriptorFile",
@@ -49,7 +49,7 @@ export function layerDescriptor(files: readonly DeviceFile[]): string {
   ].join("\n");
 }
 
-/** The name beside the descriptor of a layer's image, or of one of its devices. */
+/** The name in the share of a layer's image, or of one of its devices. */
 export function layerName(index: number): string {
   return `layer-${index}`;
 }
