@@ -18,7 +18,7 @@ import { confinementOf, emptyRoot, offerToOomKiller, spawnApart } from "./confin
 import { balloonOf, checkSlots, deviceCounts, wantedBalloon } from "./devices.ts";
 import { vmDeadline, VmError } from "./error.ts";
 import { GuestConsole } from "./guest_console.ts";
-import { descriptorsMax, vhostDeviceVsockCommand, virtiofsdCommand } from "./helper_commands.ts";
+import { descriptorsMax, virtiofsdCommand } from "./helper_commands.ts";
 import type { IdLease } from "./id_lease.ts";
 import { openForQemu } from "./qemu_descriptors.ts";
 import { QmpClient } from "./qmp.ts";
@@ -27,6 +27,7 @@ import { Vm } from "./vm.ts";
 import { VmEnd } from "./vm_end.ts";
 import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
 import { kernelVsock, vhostUserVsock } from "./vsock.ts";
+import { VsockPlace } from "./vsock_place.ts";
 
 /**
  * Boots a VM and waits until its guest is ready. If it throws, everything that it made is gone.
@@ -89,8 +90,6 @@ const HELPER_POLL_MS = 2;
 /** How long virtiofsd may take to exit after QEMU; it takes 2 ms. */
 const VIRTIOFSD_GRACE_MS = 1_000;
 const CID_TRIES_MAX = 4;
-const VHOST_SOCKET = "vhost-vsock.sock";
-const DIAL_SOCKET = "vsock.sock";
 const SETID_FILTER = "setid.bpf";
 
 /** Another program may use the leased id. Only the kernel knows that, and QEMU reports it. */
@@ -119,6 +118,8 @@ class Boot {
   /** Descriptors that are needed only until QEMU has inherited them. */
   readonly #handedOver: Fd[] = [];
   readonly #helpers: VmProcess[] = [];
+  /** Those that run as the leased user, if there is one. */
+  readonly #confined: VmProcess[] = [];
   readonly #system: System;
 
   constructor(
@@ -137,9 +138,10 @@ class Boot {
     const user = this.deps.leaseUser === undefined ? null : stack.use(this.deps.leaseUser());
     const directory = this.#openRunDirectory();
 
-    const vsockSocket = this.config.transport === "vhost-user"
-      ? this.#startVsock(cid, directory)
+    const place = this.config.transport === "vhost-user"
+      ? stack.use(new VsockPlace(this.config.runDirectory, directory, user?.id ?? null))
       : null;
+    const vsockSocket = place === null ? null : this.#startVsock(cid, user, place);
     const fsSockets = this.config.shares.map((share, index) =>
       this.#startVirtiofsd(share, `${directory}/fs${index}.sock`)
     );
@@ -149,10 +151,8 @@ class Boot {
 
     const end = new VmEnd(qemu, this.#helpers, this.console);
     const qmp = this.#connectQmp(qmpStream, end);
-    // Once QEMU answers, it has opened everything.
-    const confined = qmp.then(() =>
-      user === null || emptyRoot(this.#system, qemu.info.pid, this.config.runDirectory)
-    );
+    // Once QEMU answers, it has opened everything, and so has the helper that it talks to.
+    const confined = qmp.then(() => user === null || this.#emptyRoots(place));
     confined.catch(() => {});
     stack.defer(async () => await (await qmp.catch(() => null))?.[Symbol.asyncDispose]());
     // Kill QEMU before the streams close, or they would report errors that come from the unwinding.
@@ -170,7 +170,7 @@ class Boot {
       cid: cid.cid,
       transport: this.config.transport === "kernel"
         ? kernelVsock(cid.cid)
-        : vhostUserVsock(`${directory}/${DIAL_SOCKET}`),
+        : vhostUserVsock(place!.dialSocket),
       timeline: {
         spawnedMs,
         firstConsoleMs: this.console.firstByteAt! - this.#startedAt,
@@ -190,29 +190,24 @@ class Boot {
   }
 
   /** Spawns vhost-device-vsock; the returned function waits for its socket and connects to it. */
-  #startVsock({ cid, fd }: CidLease, directory: string): () => Promise<Fd> {
+  #startVsock({ cid, fd }: CidLease, user: IdLease | null, place: VsockPlace): () => Promise<Fd> {
     const path = this.config.files.vhostDeviceVsockPath;
     if (path === null) throw new VmError("config", "vhost-device-vsock was not located");
-    for (const name of [VHOST_SOCKET, DIAL_SOCKET]) {
-      this.#stack.defer(() => removeIfPresent(`${directory}/${name}`));
-    }
     const helper = this.#spawn({
       role: "vhost-device-vsock",
-      command: vhostDeviceVsockCommand({
-        path,
-        cid,
-        vhostSocket: VHOST_SOCKET,
-        dialSocket: DIAL_SOCKET,
-      }),
-      setprivOptions: ["--no-new-privs"],
-      cwd: this.config.runDirectory,
+      command: place.command(path, cid),
+      cwd: place.cwd,
       // The helper does not use the descriptor: holding it keeps the id taken while the helper
       // lives.
-      fds: { 3: fd },
+      fds: { 3: fd, ...(user === null ? {} : { 4: user.fd }) },
       endGraceMs: 0,
+      ...(user === null
+        ? { setprivOptions: ["--no-new-privs"] }
+        : { confinement: { id: user.id, fileBytesMax: 0 } }),
     });
     this.#helpers.push(helper);
-    return () => this.#connectWhenThere(`${directory}/${VHOST_SOCKET}`, helper);
+    this.#confined.push(helper);
+    return () => this.#connectWhenThere(place.vhostSocket, helper);
   }
 
   /**
@@ -304,7 +299,8 @@ class Boot {
       endGraceMs: 0,
       ...(user === null ? {} : { confinement: confinementOf(this.config, user.id) }),
     });
-    if (user !== null) offerToOomKiller(qemu.info.pid);
+    this.#confined.push(qemu);
+    if (user !== null) this.#confined.forEach(({ info }) => offerToOomKiller(info.pid));
     this.#closeHandedOver();
     return { qemu, qmpStream };
   }
@@ -313,6 +309,12 @@ class Boot {
     const qmp = QmpClient.connect(stream, { onEvent: (event) => end.noteEvent(event) });
     qmp.catch(() => {});
     return qmp;
+  }
+
+  #emptyRoots(place: VsockPlace | null): void {
+    const { runDirectory } = this.config;
+    this.#confined.forEach(({ info }) => emptyRoot(this.#system, info.pid, runDirectory));
+    place?.seal();
   }
 
   /** Returns null if the guest has all of its memory from the start. */

@@ -39,7 +39,7 @@ const PRIVILEGES = "-mknod:-setfcap";
  * Enough for the files that are open. Only on file systems without handles is there one for each
  * file that the guest knows of.
  */
-const DESCRIPTORS_MAX = 262_144;
+const VIRTIOFSD_DESCRIPTORS_MAX = 262_144;
 
 /** Changes to virtiofsd's own set: chown, dac_override, fowner, fsetid, set*id, mknod, setfcap. */
 function capabilities({ readonly, grantsPrivileges = false }: VirtiofsdOptions): string {
@@ -61,7 +61,7 @@ export function virtiofsdCommand(options: VirtiofsdOptions): CommandLine {
       // does.
       "--inode-file-handles=prefer",
       `--modcaps=${capabilities(options)}`,
-      `--rlimit-nofile=${Math.min(DESCRIPTORS_MAX, options.descriptorsMax)}`,
+      `--rlimit-nofile=${Math.min(VIRTIOFSD_DESCRIPTORS_MAX, options.descriptorsMax)}`,
       // What the host may change is revalidated: names and attributes after a second, content each
       // time that a file is opened.
       `--cache=${options.isFixed ? "always" : "auto"}`,

@@ -1,10 +1,13 @@
-/** QEMU runs with nothing of the host but the descriptors that it was given. */
+/**
+ * QEMU, and vhost-device-vsock where it is used, run with nothing of the host but the descriptors
+ * that they were given.
+ */
 
 import assert from "node:assert/strict";
 import { isThere } from "../../base/mod.ts";
 import { removeClientFifos } from "../lib/containers.ts";
 import { Client, ctr, type Ended, runArguments, task } from "../lib/ctr.ts";
-import { qemuOf, shimOf } from "../lib/sandbox_processes.ts";
+import { qemuOf, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 
@@ -59,8 +62,27 @@ function hardLimit(pid: number, name: string): number {
   return Number(new RegExp(`^${name} +\\S+ +(\\S+)`, "m").exec(limits)![1]);
 }
 
-/** Checks everything that holds for any QEMU. Returns its user id. */
+/** Checks everything that holds for the QEMU of a sandbox, and its helper. Returns its user id. */
 function assertConfined(pid: number, id: string): number {
+  const shim = shimOf(id);
+  const uid = assertUnprivileged(pid, shim);
+  assert.deepEqual(status(pid, "Seccomp"), ["2"]);
+  assert.equal(Deno.readLinkSync(`/proc/${pid}/cwd`), "/");
+  assert(hardLimit(pid, "Max file size") <= 10 * 1024 ** 3);
+  assertDescriptors(pid);
+  for (const { pid: helper, role } of sandboxProcesses(id)) {
+    if (role !== "vhost-device-vsock") continue;
+    assert.equal(assertUnprivileged(helper, shim), uid);
+    assert.equal(hardLimit(helper, "Max file size"), 0);
+    // It could not replace its sockets, which the shim connects to, nor use its working directory.
+    const { uid: owner, mode } = Deno.statSync(`/proc/${helper}/cwd`);
+    assert.deepEqual([owner, mode! & 0o777], [0, 0o700]);
+  }
+  return uid;
+}
+
+/** Checks what holds for every confined process. Returns its user id. */
+function assertUnprivileged(pid: number, shim: number): number {
   const uids = [...status(pid, "Uid"), ...status(pid, "Gid")];
   assert.equal(new Set(uids).size, 1, uids.join(" "));
   const uid = Number(uids[0]);
@@ -70,9 +92,7 @@ function assertConfined(pid: number, id: string): number {
     assert.deepEqual(status(pid, name), ["0000000000000000"], name);
   }
   assert.deepEqual(status(pid, "NoNewPrivs"), ["1"]);
-  assert.deepEqual(status(pid, "Seccomp"), ["2"]);
 
-  const shim = shimOf(id);
   namespaces(pid).forEach((one, index) => {
     const kind = NAMESPACES[index]!;
     for (const other of [1, Deno.pid, shim]) {
@@ -81,16 +101,13 @@ function assertConfined(pid: number, id: string): number {
   });
   assert.deepEqual([...Deno.readDirSync(`/proc/${pid}/root`)], []);
   assert.equal(Deno.readTextFileSync(`/proc/${pid}/mountinfo`).trim().split("\n").length, 1);
-  assert.equal(Deno.readLinkSync(`/proc/${pid}/cwd`), "/");
   assert.throws(() => Deno.mkdirSync(`/proc/${pid}/root/x`), /os error 30/);
 
   assert.equal(hardLimit(pid, "Max core file size"), 0);
   assert(hardLimit(pid, "Max open files") <= 1024);
   assert(hardLimit(pid, "Max processes") <= 512);
-  assert(hardLimit(pid, "Max file size") <= 10 * 1024 ** 3);
   const score = (of: number) => Number(Deno.readTextFileSync(`/proc/${of}/oom_score_adj`));
-  assert(score(pid) > score(shim), "the host's OOM killer prefers QEMU");
-  assertDescriptors(pid);
+  assert(score(pid) > score(shim), "the host's OOM killer prefers it");
   return uid;
 }
 
