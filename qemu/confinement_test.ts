@@ -18,7 +18,7 @@ function confined(name: string, work: (child: Child, pid: number) => void): void
       const { path, args } = dyingWithParent(
         sleep,
         TOOLS,
-        confinementOf({ size, scratchDisks: [] }, ID),
+        { confinement: confinementOf({ size, scratchDisks: [] }, ID) },
       );
       const child = spawnApart(system, { path, args: [...args], cwd: "/" }, null);
       try {

@@ -28,7 +28,9 @@ Deno.test("the command lines of the helpers match the golden file", () => {
     }),
   ].map((command) => dyingWithParent(command, TOOLS));
   const qemu = { path: "/usr/bin/qemu", args: ["-M", "microvm"] };
-  commands.push(dyingWithParent(qemu, TOOLS, { id: 1_879_048_192, fileBytesMax: 1 << 30 }));
+  commands.push(
+    dyingWithParent(qemu, TOOLS, { confinement: { id: 1_879_048_192, fileBytesMax: 1 << 30 } }),
+  );
   const text = commands.map(({ path, args }) => [path, ...args].join("\n")).join("\n\n");
   assertGolden("helper_commands.txt", text + "\n");
 });

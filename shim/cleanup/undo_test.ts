@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Child, MNT, processStartTime, SIG, type System, system } from "../../ffi/mod.ts";
-import { leaseCid } from "../../qemu/mod.ts";
+import { leaseCid, leaseUserId } from "../../qemu/mod.ts";
 import { Lease, type LeaseFacts, readLease } from "../lease/lease.ts";
-import { CID_DIRECTORY, CID_INTENT, sandboxPaths, vmName } from "../base/names.ts";
+import { CID_DIRECTORY, CID_INTENT, sandboxPaths, USER_DIRECTORY, vmName } from "../base/names.ts";
 import { exists, temporaryFolder } from "../testing/test_support.ts";
 import { mountsBelow } from "../base/remove_directory.ts";
 import { undoLease } from "./undo.ts";
@@ -105,8 +105,10 @@ Deno.test("undoLease kills and removes everything that a lease names, and nothin
     ],
   });
   const cid = leaseCid(`${wreck.directory.path}/${CID_DIRECTORY}`);
-  wreck.lease.record(null, { cidLock: cid.path });
-  system.close(cid.fd);
+  const range = { first: 7, last: 70 };
+  const user = leaseUserId(`${wreck.directory.path}/${USER_DIRECTORY}`, range);
+  wreck.lease.record(null, { cidLock: cid.path, userLock: user.path });
+  for (const { fd } of [cid, user]) system.close(fd);
 
   assert.deepEqual(await wreck.undo(), []);
   for (const child of [recorded, bySocket, byName]) {
@@ -120,6 +122,7 @@ Deno.test("undoLease kills and removes everything that a lease names, and nothin
   }
   assert.deepEqual(wreck.left(), []);
   assert.ok(!exists(cid.path));
+  assert.ok(!exists(user.path));
 });
 
 Deno.test("undoLease frees a context id that was allocated and not written down, unless it is held", async () => {
