@@ -74,6 +74,8 @@ export function emptyRoot(system: System, pid: Pid, directory: string): void {
   const mounts = system.open(`/proc/${pid}/ns/mnt`, O.RDONLY);
   try {
     withNamespace(system, "mnt", mounts, () => {
+      // What virtiofsd shares with a pod is a peer of its copy here: it would be unmounted, too.
+      system.mount("none", "/", null, MS.REC | MS.PRIVATE);
       const flags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC;
       system.mount("none", directory, "tmpfs", flags, "size=4k,nr_inodes=1,mode=555");
       Deno.chdir(directory);

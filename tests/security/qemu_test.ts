@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { isThere } from "../../base/mod.ts";
 import { removeClientFifos } from "../lib/containers.ts";
-import { Client, ctr, type Ended, runArguments, task } from "../lib/ctr.ts";
+import { Client, ctr, type Ended, podFlags, runArguments, task } from "../lib/ctr.ts";
 import { qemuOf, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
@@ -175,6 +175,19 @@ e2e("QEMU is confined with layers as files, volumes, and a layer in memory", asy
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+});
+
+e2e("QEMU of a pod is confined, and the pod takes another container", async (bench) => {
+  const [first, second] = [bench.newId(), bench.newId()];
+  const pod = { flags: podFlags(first, "sandbox") };
+  const ended = await whileRuns(first, pod, async (pid) => {
+    assertConfined(pid, first);
+    const flags = ["--rm", ...podFlags(first, "container")];
+    const { stdout, stderr } = await ctr(...runArguments(second, ["cat", "/etc/group"], { flags }));
+    assert.match(stdout, /^root:/, stderr);
+    assertConfined(pid, first);
+  });
+  assert.deepEqual([ended.stdout, ended.stderr], ["up\ndown\n", ""]);
 });
 
 e2e("copying through the task's pid neither reads nor writes the host", async (bench) => {
