@@ -291,6 +291,13 @@ export const SETTINGS = {
       "Whether memory that the guest has freed returns to the host; see [resources.md](resources.md)",
   }),
 
+  vsock: setting(oneOf("deny", "allow"), {
+    for: "any",
+    default: "deny",
+    about: "Whether containers may make AF_VSOCK sockets; `deny` takes io_uring from them as " +
+      "well; see [vsock.md](vsock.md)",
+  }),
+
   layers: setting(oneOf("disk", "files"), {
     for: "any",
     default: "disk",

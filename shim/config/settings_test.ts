@@ -290,6 +290,11 @@ const EFFECTS: Readonly<Record<SettingKey, ((host: Host) => void) | string>> = {
     assert.equal(host.plan({}).grantsPrivileges, false);
     assert.equal(host.plan({ volume_privileges: "allow" }).grantsPrivileges, true);
   },
+  vsock: (host) => {
+    const filter = (vsock: object) => host.plan(vsock).container.spec.spec.linux?.seccomp;
+    assert.equal(filter({ vsock: "allow" }), undefined);
+    assert.match(JSON.stringify(filter({})), /"socketcall"/);
+  },
   layers: (host) => {
     for (const layers of ["disk", "files"]) assert.equal(host.plan({ layers }).rootfs.kind, layers);
   },

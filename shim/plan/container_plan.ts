@@ -11,6 +11,7 @@ import type { SnapshotMount } from "./rootfs/snapshot_mount.ts";
 import { checkRuntimeOptions } from "./runtime_options.ts";
 import { planSpec, type PodPlace, type SpecPlan } from "./spec_plan.ts";
 import type { HostPathKind } from "./volume_plan.ts";
+import { denyVsock } from "./vsock_filter.ts";
 import type { WritableLayer } from "./writable_plan.ts";
 
 /** Where the image comes from. */
@@ -55,25 +56,29 @@ export function checkRequest(request: CreateRequest, spec: OciSpec): string[] {
 /**
  * Decides which files of the host a container sees. Reads the host, changes nothing.
  *
- * @param layers how EROFS layers go into the VM.
  * @throws RefusedError naming what is wrong and how to fix it.
  */
 export function planImage(
   request: CreateRequest,
   spec: OciSpec,
-  layers: Config["layers"],
+  { layers, vsock }: ImageConfig,
   pod: PodPlace | null,
 ): ImagePlan {
   const mounts = request.rootfs.length > 0
     ? request.rootfs
     : [rootfsOfBundle(request.bundle, spec)];
   const erofs = planErofs(mounts, { fileBytes, isEmptyDirectory });
+  const planned = planSpec(spec, request.id, pathKind, request.bundle, pod);
+  if (vsock === "deny") denyVsock(planned.spec);
   return {
-    spec: planSpec(spec, request.id, pathKind, request.bundle, pod),
+    spec: planned,
     rootfs: rootfsSource(erofs, mounts, layers),
     writableImage: erofs?.writable ?? null,
   };
 }
+
+/** `layers`: how EROFS layers go into the VM. */
+export type ImageConfig = Pick<Config, "layers" | "vsock">;
 
 /** Whether the container needs files of the host, through a virtio-fs. */
 export function needsShare({ rootfs, spec }: Pick<ImagePlan, "rootfs" | "spec">): boolean {

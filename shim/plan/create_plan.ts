@@ -49,7 +49,7 @@ export function planCreate(request: CreateRequest, spec: OciSpec, config: Config
   const annotations = spec.annotations ?? {};
   const isPod = podRoleOf(annotations).kind === "sandbox";
   const pod = isPod ? { directory: "", namespaces: null } : null;
-  const image = planImage(request, spec, config.layers, pod);
+  const image = planImage(request, spec, config, pod);
   const resources = (isPod ? podResources(annotations) : null) ?? spec.linux?.resources;
   const { vm, warnings: ofVm } = planVm(resources, config);
   const hooks = hostHooks(spec);

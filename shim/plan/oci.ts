@@ -51,6 +51,7 @@ export interface OciLinux {
   intelRdt?: unknown;
   sysctl?: Record<string, string>;
   devices?: OciDevice[];
+  seccomp?: unknown;
   [key: string]: unknown;
 }
 

@@ -1,5 +1,6 @@
 import { GUEST_OVERHEAD_MIB, limitMib, type VmSize } from "../../qemu/mod.ts";
 import { RefusedError } from "../base/refused_error.ts";
+import type { Config } from "../config/config.ts";
 import { checkRequest, type ContainerPlan, planImage } from "./container_plan.ts";
 import type { CreateRequest } from "./create_request.ts";
 import { hostHooks } from "./host_hooks.ts";
@@ -31,6 +32,7 @@ export function planPodContainer(
   spec: OciSpec,
   { hostPid, guestPid, hostname, size, writable }: PodView,
   directory: string,
+  { vsock }: Pick<Config, "vsock">,
 ): { readonly container: ContainerPlan; readonly warnings: readonly string[] } {
   if (request.checkpoint !== "") {
     const why = "cannot be restored into the VM of a pod: its VM runs already";
@@ -38,7 +40,7 @@ export function planPodContainer(
   }
   const pod = { directory, namespaces: { hostPid, guestPid } };
   const warnings = checkRequest(request, spec);
-  const image = planImage(request, spec, "files", pod);
+  const image = planImage(request, spec, { layers: "files", vsock }, pod);
   const { rootfs, writableImage } = image;
   if (rootfs.kind !== "mounted" && rootfs.layers.length === 0) {
     const why = `is all in the snapshot's writable image ${writableImage}, and the VM of a pod ` +

@@ -28,7 +28,7 @@ function plan(
     ...{ stdin: "", stdout: "", stderr: "" },
     ...change,
   };
-  return planPodContainer(request, spec, POD, "c3");
+  return planPodContainer(request, spec, POD, "c3", { vsock: "deny" });
 }
 
 Deno.test("a pod container has the pod's name and disk, and a directory of its own", () => {

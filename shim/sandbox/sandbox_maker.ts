@@ -103,8 +103,8 @@ export class SandboxMaker {
     const { log, name: { namespace }, signal } = this.#deps;
     const spec = readSpec(request.bundle);
     // Annotations about the VM took effect when it was made. They are checked all the same.
-    loadConfig(spec.annotations ?? {});
-    const plan = planPodContainer(request, spec, pod, pod.nextDirectory());
+    const effective = loadConfig(spec.annotations ?? {});
+    const plan = planPodContainer(request, spec, pod, pod.nextDirectory(), effective);
     for (const line of [...plan.warnings, ...plan.container.spec.dropped]) {
       log.warn(`${request.id}: ${line}`);
     }

@@ -54,7 +54,7 @@ const request = requestOf("member");
 /** Lets the container join and leave. Returns the error, or null if both succeeded. */
 async function join(pod: Pod, guest: GuestConnection, onJoined = () => {}): Promise<Error | null> {
   try {
-    const plan = planPodContainer(request, SPEC, pod, pod.nextDirectory());
+    const plan = planPodContainer(request, SPEC, pod, pod.nextDirectory(), config);
     const context = { log: silent, namespace: name.namespace, signal };
     const { io, leave } = await joinPod(plan.container, pod, guest, context);
     onJoined();
