@@ -63,3 +63,11 @@ export async function endsWithin(promise: Promise<unknown>, timeoutMs: number): 
   using _timer = after(timeoutMs, () => late.resolve(false));
   return await Promise.race([promise.then(() => true), late.promise]);
 }
+
+/** Returns a promise that rejects with the reason of `signal` when it aborts, and never resolves. */
+export function abortOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}

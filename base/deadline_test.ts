@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, endsWithin, withDeadline } from "./deadline.ts";
+import { abortOf, after, endsWithin, withDeadline } from "./deadline.ts";
 
 const never = new Promise<never>(() => {});
 const late = () => new Error("late");
@@ -51,4 +51,12 @@ Deno.test("endsWithin returns whether a promise resolves in time", async () => {
   assert.equal(await endsWithin(Promise.resolve(), 10_000), true);
   assert.equal(await endsWithin(never, 1), false);
   await assert.rejects(endsWithin(Promise.reject(new Error("no")), 10_000), /no/);
+});
+
+Deno.test("abortOf rejects with the reason, also of a signal that had aborted", async () => {
+  const controller = new AbortController();
+  const aborted = abortOf(controller.signal);
+  controller.abort(new Error("stop"));
+  await assert.rejects(aborted, /^Error: stop$/);
+  await assert.rejects(abortOf(controller.signal), /^Error: stop$/);
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { after, type DeadlineOptions, endsWithin, withDeadline } from "./deadline.ts";
+export { abortOf, after, type DeadlineOptions, endsWithin, withDeadline } from "./deadline.ts";
 export { delay } from "./delay.ts";
 export { inheritedEnvironment } from "./environment.ts";
 export { describeError, messageOf, unsuppressed } from "./errors.ts";

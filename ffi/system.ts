@@ -123,6 +123,11 @@ export interface System {
 
   /** A pty(7). The master is non-blocking; the slave does not become a controlling terminal. */
   openTerminal(): { master: Fd; slave: Fd };
+  /**
+   * Input of a terminal is neither changed nor echoed, and what it has is dropped (TCSETS, TCFLSH).
+   * Its output stays as it is. Throws ENOTTY.
+   */
+  makeRaw(fd: Fd): void;
   /** TIOCGWINSZ: the window size, which master and slave share. Throws ENOTTY. */
   windowSize(fd: Fd): WindowSize;
   /** TIOCSWINSZ. If the size changes, the foreground processes get SIGWINCH. Throws ENOTTY. */

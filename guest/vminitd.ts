@@ -8,8 +8,10 @@ import {
   TtrpcServer,
 } from "../proto/mod.ts";
 import { type Console } from "./base/console.ts";
+import { awaitSecret } from "./base/console_input.ts";
 import { EventLog } from "./base/event_log.ts";
 import type { GuestEvent } from "./base/guest_event.ts";
+import { Gate } from "./base/gate.ts";
 import { Port } from "./base/port.ts";
 import { Reaper } from "./base/reaper.ts";
 import { Timeline } from "./base/timeline.ts";
@@ -43,9 +45,12 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   timeline.mark("mounted");
   const rpc = new Port(system, "rpc", GUEST_RPC_PORT, console);
   const byteStreams = new Port(system, "stream", GUEST_STREAM_PORT, console);
+  const coming = awaitSecret(system);
   timeline.mark("listening");
-  // The host dials now. Its first call waits here, while everything that it may need is made.
+  // The host sends the secret and dials now. Its first call waits here, while everything that it
+  // may need is made.
   console.raw(`\n${GUEST_READY_MARKER}\n`);
+  const secret = coming.receive();
 
   for (const refused of delegateControllers()) console.log(`cgroup controller ${refused}`);
   const streams = new StreamRegistry();
@@ -59,9 +64,14 @@ export async function vminitd(system: System, console: Console): Promise<never> 
 
   timeline.mark("serving");
   console.log(timeline.toString());
+  const gateOf = (name: string, port: number) => new Gate({ name, port, secret, console });
   return await Promise.race([
-    rpc.serve((connection) => server.serve(connection)),
-    byteStreams.serve((connection) => streams.serve(connection)),
+    rpc.serve(gateOf("rpc", GUEST_RPC_PORT), (connection) => server.serve(connection)),
+    byteStreams.serve(gateOf("stream", GUEST_STREAM_PORT), (connection) => {
+      return streams.serve(connection);
+    }),
+    // A guest that cannot get its secret serves nobody.
+    secret.then(() => new Promise<never>(() => {})),
   ]);
 }
 

@@ -56,6 +56,13 @@ export {
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
 } from "./streams/guest_wire.ts";
+export {
+  answerChallenge,
+  CHALLENGE_BYTES,
+  challengePeer,
+  GuestSecret,
+  SECRET_DIGITS,
+} from "./streams/handshake.ts";
 export { acceptStream, openStream, STREAM_ID_BYTES_MAX } from "./streams/stream_open.ts";
 export { FrameReader, FrameWriter, waitForClose } from "./streams/stream_frames.ts";
 

@@ -1,4 +1,4 @@
-import { poll, removeIfPresent, withDeadline } from "../base/mod.ts";
+import { abortOf, poll, removeIfPresent, withDeadline } from "../base/mod.ts";
 import {
   Child,
   type Fd,
@@ -12,7 +12,9 @@ import {
 } from "../ffi/mod.ts";
 import { qemuArguments } from "./arguments.ts";
 import { Balloon } from "./balloon.ts";
+import type { BootDeps } from "./boot_deps.ts";
 import type { CidLease } from "./cid.ts";
+import { type ConsoleInput, makeConsoleInput } from "./console_input.ts";
 import type { Accelerator, Share, VmConfig } from "./config.ts";
 import { confinementOf, emptyRoot, offerToOomKiller, spawnApart } from "./confinement.ts";
 import { balloonOf, checkSlots, deviceCounts, wantedBalloon } from "./devices.ts";
@@ -25,7 +27,7 @@ import { QmpClient } from "./qmp.ts";
 import { setidFilter, whyNoFilter } from "./setid_filter.ts";
 import { Vm } from "./vm.ts";
 import { VmEnd } from "./vm_end.ts";
-import { type ChildLike, type Ledger, VmProcess, type VmProcessOptions } from "./vm_process.ts";
+import { type ChildLike, VmProcess, type VmProcessOptions } from "./vm_process.ts";
 import { kernelVsock, vhostUserVsock } from "./vsock.ts";
 import { VsockPlace } from "./vsock_place.ts";
 
@@ -60,26 +62,6 @@ export async function bootVm(config: VmConfig, deps: BootDeps): Promise<Vm> {
     await vm?.[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** What `bootVm` uses besides its configuration. */
-export interface BootDeps {
-  /** Leases a context id; called again if the kernel reports that one is taken. */
-  readonly leaseCid: () => CidLease;
-  /** Leases the user id that QEMU is confined to; absent: it is not confined. */
-  readonly leaseUser?: () => IdLease;
-  readonly ledger?: Ledger;
-  /** Takes lines for the shim's log, one per call. */
-  readonly log?: (line: string) => void;
-  /** Takes bytes of the guest's console; the array is valid during the call only. */
-  readonly console?: (chunk: Uint8Array) => void;
-  readonly signal?: AbortSignal;
-  /** How long virtiofsd may take to exit after QEMU, before it is killed. */
-  readonly virtiofsdGraceMs?: number;
-  readonly system?: System;
-  /** Network namespace of QEMU; default: that of this process. */
-  readonly netns?: Fd;
-  readonly spawn?: (command: SpawnCommand) => ChildLike;
 }
 
 /** How long a guest may take to become ready, in milliseconds. */
@@ -146,7 +128,7 @@ class Boot {
       this.#startVirtiofsd(share, `${directory}/fs${index}.sock`)
     );
     const vsockFd = vsockSocket === null ? null : await vsockSocket();
-    const { qemu, qmpStream } = this.#startQemu(cid, user, vsockFd, fsSockets);
+    const { qemu, qmpStream, input } = this.#startQemu(cid, user, vsockFd, fsSockets);
     const spawnedMs = this.#elapsedMs();
 
     const end = new VmEnd(qemu, this.#helpers, this.console);
@@ -158,6 +140,7 @@ class Boot {
     // Kill QEMU before the streams close, or they would report errors that come from the unwinding.
     stack.defer(() => end.stop());
     await this.#ready(end);
+    input.send();
     const client = await qmp;
     await confined;
     // Nothing below can fail: the Vm owns the stack from here on.
@@ -265,7 +248,7 @@ class Boot {
     user: IdLease | null,
     vsockSocket: Fd | null,
     fsSockets: Fd[],
-  ): { qemu: VmProcess; qmpStream: FdStream } {
+  ): { qemu: VmProcess; qmpStream: FdStream; input: ConsoleInput } {
     const output = this.#system.pipe({ nonblock: "read" });
     this.#own(output.write);
     const console = this.console.read(new FdStream(output.read, { system: this.#system }));
@@ -275,11 +258,15 @@ class Boot {
     const qmpStream = this.#stack.use(new FdStream(qmpFd, { system: this.#system }));
     this.#system.setNonblock(qmpOfQemu, false);
 
+    const input = this.#stack.use(
+      makeConsoleInput(this.#system, this.deps.consoleInput, (fd) => this.#own(fd)),
+    );
+
     const { fds, handles } = openForQemu(
       this.config,
       {
         cid,
-        output: output.write,
+        console: { ...input.fds, 1: output.write },
         qmp: qmpOfQemu,
         vsock: vsockSocket,
         filesystems: fsSockets,
@@ -302,7 +289,7 @@ class Boot {
     this.#confined.push(qemu);
     if (user !== null) this.#confined.forEach(({ info }) => offerToOomKiller(info.pid));
     this.#closeHandedOver();
-    return { qemu, qmpStream };
+    return { qemu, qmpStream, input };
   }
 
   #connectQmp(stream: FdStream, end: VmEnd): Promise<QmpClient> {
@@ -329,7 +316,7 @@ class Boot {
       throw new VmError("boot", `guest did not become ready: ${message}`);
     });
     failed.catch(() => {});
-    await Promise.race([this.console.ready, failed, rejectionOf(this.signal)]);
+    await Promise.race([this.console.ready, failed, abortOf(this.signal)]);
   }
 
   async #connectWhenThere(path: string, helper: VmProcess): Promise<Fd> {
@@ -411,11 +398,4 @@ class Boot {
   #elapsedMs(): number {
     return performance.now() - this.#startedAt;
   }
-}
-
-function rejectionOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }

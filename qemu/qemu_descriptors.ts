@@ -12,7 +12,8 @@ export interface QemuDescriptors {
 /** What QEMU gets besides the files and devices of its configuration. */
 export interface QemuSockets {
   readonly cid: { readonly cid: number; readonly fd: Fd };
-  readonly output: Fd;
+  /** Standard input, if it has one, and output: the guest's console. */
+  readonly console: Readonly<Record<number, Fd>>;
   readonly qmp: Fd;
   /** null with the kernel's vsock. */
   readonly vsock: Fd | null;
@@ -38,7 +39,7 @@ export function openForQemu(
   system: System,
   own: (fd: Fd) => Fd,
 ): QemuDescriptors {
-  const table = new FdTable({ 1: sockets.output }, 3);
+  const table = new FdTable(sockets.console, 3);
   const open = (path: string, flags: number = O.RDONLY) => table.add(own(system.open(path, flags)));
   const readable = (path: string) => table.add(own(openForAll(path, system)));
   const isConfined = sockets.user !== null;

@@ -23,7 +23,13 @@ Deno.test("QEMU gets its files open for reading, and a copy of what others may n
       ...{ files: { ...SMALLEST.files, ...files }, disks: [{ ...disk, extents: [secret, open] }] },
     };
     const sockets = {
-      ...{ cid: { cid: 3, fd: input }, output, qmp: input, vsock: input, filesystems: [] },
+      ...{
+        cid: { cid: 3, fd: input },
+        console: { 1: output },
+        qmp: input,
+        vsock: input,
+        filesystems: [],
+      },
       user: input,
     };
     const { fds, handles } = openForQemu(config, sockets, system, (fd) => {

@@ -7,6 +7,9 @@ import { descriptorCalls } from "./descriptors.ts";
 
 /** asm-generic/ioctls.h */
 const TIOCGWINSZ = 0x5413n, TIOCSWINSZ = 0x5414n, TIOCSPTLCK = 0x40045431n, TIOCGPTPEER = 0x5441n;
+const TCGETS = 0x5401n, TCSETS = 0x5402n, TCFLSH = 0x540bn, TCIFLUSH = 0n;
+/** struct termios of asm-generic/termbits.h; the one of glibc is another */
+const TERMIOS = { size: 36, c_iflag: 0, c_lflag: 12 } as const;
 
 /** Terminal calls of {@link System}. */
 export const terminalCalls = {
@@ -26,6 +29,15 @@ export const terminalCalls = {
       descriptorCalls.close(master);
       throw error;
     }
+  },
+  makeRaw(fd) {
+    const termios = structure(TERMIOS.size);
+    checked("ioctl", () => ioctls().ioctl(fd, TCGETS, termios));
+    const view = fields(termios);
+    view.setUint32(TERMIOS.c_iflag, 0, true);
+    view.setUint32(TERMIOS.c_lflag, 0, true);
+    checked("ioctl", () => ioctls().ioctl(fd, TCSETS, termios));
+    checked("ioctl", () => ioctls().ioctl_number(fd, TCFLSH, TCIFLUSH));
   },
   windowSize(fd) {
     const size = structure(WINSIZE.size);

@@ -39,6 +39,21 @@ Deno.test("master and slave share the window size", () => {
   system.close(slave);
 });
 
+Deno.test("a raw terminal drops earlier input, and passes the rest unchanged without an echo", async () => {
+  const { master, slave } = system.openTerminal();
+  system.write(master, bytes("earlier"));
+  await readSome(master); // the echo
+  system.makeRaw(slave);
+  const control = "a\u0003\u0004\r\n\u0011b";
+  system.write(master, bytes(control));
+  const into = new Uint8Array(64);
+  assert.equal(text(into.subarray(0, system.read(slave, into)!)), control);
+  system.write(slave, bytes("out\n"));
+  assert.equal(await readSome(master), "out\r\n");
+  system.close(master);
+  system.close(slave);
+});
+
 Deno.test("windowSize fails with ENOTTY on a file that is not a terminal", () => {
   const { read, write } = system.pipe();
   assert.throws(() => system.windowSize(read), (error) => isSystemError(error, "ENOTTY"));

@@ -2,6 +2,7 @@ import { describeError } from "../../base/mod.ts";
 import { FdListener, type FdStream, type System, VMADDR } from "../../ffi/mod.ts";
 import { type ByteStream } from "../../proto/mod.ts";
 import { type Console } from "./console.ts";
+import type { Gate } from "./gate.ts";
 
 /** Limit of connections that wait to be accepted. */
 const BACKLOG = 128;
@@ -16,9 +17,9 @@ export const WRITE_BYTES_MAX = 28_672;
 /**
  * A vsock port of vminitd's, and its open connections.
  *
- * Only the host is served. The kernel has no vsock loopback (CONFIG_VSOCKETS_LOOPBACK), so a
- * container that dials its own VM gets ENODEV or no answer. VMs that share a device could dial each
- * other; their connections are closed.
+ * Only the host is served, and of its programs only the shim (gate.ts). The kernel has no vsock
+ * loopback (CONFIG_VSOCKETS_LOOPBACK), so a container that dials its own VM gets ENODEV or no
+ * answer. VMs that share a device could dial each other; their connections are closed.
  */
 export class Port {
   readonly #system: System;
@@ -38,22 +39,31 @@ export class Port {
     });
   }
 
-  /** Serves connections forever, each on its own. Logs their errors. */
-  async serve(handler: (connection: ByteStream) => Promise<void>): Promise<never> {
+  /** Serves the connections that `gate` admits forever, each on its own. Logs their errors. */
+  async serve(
+    gate: Pick<Gate, "admits">,
+    handler: (connection: ByteStream) => Promise<void>,
+  ): Promise<never> {
     for (;;) {
       const accepted = await this.#listener.accept();
       if (!this.#isFromHost(accepted)) {
         accepted.close();
         continue;
       }
-      const served = handler(accepted)
-        .catch((error) => this.#console.log(`${this.#name}: ${describeError(error)}`))
-        .finally(() => {
-          accepted.close();
-          this.#served.delete(served);
-        });
-      this.#served.add(served);
+      gate.admits(accepted).then((isAdmitted) => {
+        if (isAdmitted) this.#serve(accepted, handler);
+      });
     }
+  }
+
+  #serve(accepted: FdStream, handler: (connection: ByteStream) => Promise<void>): void {
+    const served = handler(accepted)
+      .catch((error) => this.#console.log(`${this.#name}: ${describeError(error)}`))
+      .finally(() => {
+        accepted.close();
+        this.#served.delete(served);
+      });
+    this.#served.add(served);
   }
 
   #isFromHost({ fd }: FdStream): boolean {
@@ -72,7 +82,7 @@ export class Port {
     this.#listener.close();
   }
 
-  /** Resolves when the connections that are open now have closed. */
+  /** Resolves when the admitted connections that are open now have closed. */
   async disconnected(): Promise<void> {
     await Promise.all(this.#served);
   }

@@ -17,7 +17,10 @@ async function withPort(
     vsockPeer: () => ({ cid, port: 1 }),
   };
   const port = new Port(double, "rpc", 1025, console);
-  const served = port.serve(async (connection) => await connection.write(Uint8Array.of(42)));
+  const served = port.serve(
+    { admits: () => Promise.resolve(true) },
+    async (connection) => await connection.write(Uint8Array.of(42)),
+  );
   await run(() => connectUnix(`${directory}/port`), log);
   await port.disconnected();
   port.close();

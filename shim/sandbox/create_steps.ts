@@ -1,6 +1,6 @@
 import type { System } from "../../ffi/mod.ts";
 import { type GuestNetwork, type NetnsUsers, SandboxNetwork } from "../../net/mod.ts";
-import { type Any, GUEST_READY_MARKER } from "../../proto/mod.ts";
+import { type Any, GUEST_READY_MARKER, GuestSecret } from "../../proto/mod.ts";
 import {
   bootVm,
   type CidLease,
@@ -25,6 +25,7 @@ import {
 import type { OnHost } from "../base/on_host.ts";
 import { removeDirectory } from "../base/remove_directory.ts";
 import type { Timeline } from "../base/timeline.ts";
+import { authenticatedDial } from "../guest_client/authenticated_dial.ts";
 import { sendCheckpoint } from "../guest_client/checkpoint_files.ts";
 import { answered, GuestConnection } from "../guest_client/guest_connection.ts";
 import type { Lease } from "../lease/lease.ts";
@@ -103,6 +104,8 @@ export class CreateSteps {
   readonly #plan: CreatePlan;
   readonly #context: CreateContext;
   readonly #container: ContainerSteps;
+  /** In the memory of shim and guest alone. */
+  readonly #secret = GuestSecret.random();
 
   constructor(plan: CreatePlan, context: CreateContext) {
     this.#plan = plan;
@@ -220,6 +223,7 @@ export class CreateSteps {
       ledger: lease,
       log: (line) => log.warn(line),
       console: (chunk) => console.write(chunk),
+      consoleInput: this.#secret.digits(),
       ...(network.netns === null ? {} : { netns: network.netns }),
       signal: AbortSignal.any([signal, disconnected.signal]),
       system,
@@ -242,7 +246,7 @@ export class CreateSteps {
   /** Opens the RPC connection. */
   connectGuest(vm: Vm): Promise<GuestConnection> {
     return GuestConnection.open(
-      (port, options) => vm.dialGuest(port, options),
+      authenticatedDial((port, options) => vm.dialGuest(port, options), this.#secret),
       this.#context.signal,
     );
   }

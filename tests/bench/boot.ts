@@ -1,4 +1,11 @@
-import { createClient, guest, GUEST_RPC_PORT, TtrpcConnection } from "../../proto/mod.ts";
+import {
+  createClient,
+  guest,
+  GUEST_RPC_PORT,
+  GuestSecret,
+  TtrpcConnection,
+} from "../../proto/mod.ts";
+import { dialAs } from "../guest/machine.ts";
 import { TestHost } from "../qemu/guest.ts";
 import { bootTimed } from "./boot_clock.ts";
 import { bootParts, PARTS } from "./boot_parts.ts";
@@ -17,10 +24,11 @@ export const boot: Measure = {
   },
   async run() {
     await using host = new TestHost();
-    const { vm, ms, stage0Ms, cpu } = await bootTimed(host, shimPlan(host));
+    const secret = GuestSecret.random();
+    const { vm, ms, stage0Ms, cpu } = await bootTimed(host, shimPlan(host), secret);
     const readyAt = performance.now();
     if (stage0Ms === null) throw new Error("stage 0 did not report that it starts vminitd");
-    const connection = new TtrpcConnection(await vm.dialGuest(GUEST_RPC_PORT));
+    const connection = new TtrpcConnection(await dialAs(vm, GUEST_RPC_PORT, secret));
     try {
       const system = createClient(guest.System, connection);
       const { timeline } = await system.configure({});

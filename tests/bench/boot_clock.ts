@@ -1,4 +1,5 @@
 import type { Ledger, Vm, VmConfig } from "../../qemu/mod.ts";
+import type { GuestSecret } from "../../proto/mod.ts";
 import type { TestHost } from "../qemu/guest.ts";
 import { cpuSeconds } from "./sandbox_processes.ts";
 
@@ -16,7 +17,11 @@ export interface TimedBoot {
 const STAGE0_END = "qemubox: starting vminitd";
 
 /** Boots a VM that `host` owns. */
-export async function bootTimed(host: TestHost, plan: VmConfig): Promise<TimedBoot> {
+export async function bootTimed(
+  host: TestHost,
+  plan: VmConfig,
+  secret?: GuestSecret,
+): Promise<TimedBoot> {
   let qemu: number | null = null;
   let cpu: number | null = null;
   let text = "";
@@ -37,7 +42,10 @@ export async function bootTimed(host: TestHost, plan: VmConfig): Promise<TimedBo
     cpu = cpuIfThere(qemu);
     readyAt = performance.now();
   };
-  const vm = await host.boot(plan, { ledger, console });
+  const vm = await host.boot(plan, {
+    ...{ ledger, console },
+    ...(secret === undefined ? {} : { consoleInput: secret.digits() }),
+  });
   const ms = vm.timeline.readyMs - vm.timeline.spawnedMs;
   return { vm, ms, stage0Ms: stage0At === null ? null : ms - (readyAt - stage0At), cpu };
 }

@@ -1,6 +1,7 @@
-import { poller, SIG } from "../../ffi/mod.ts";
+import { type FdStream, poller, SIG } from "../../ffi/mod.ts";
 import { bootVm, leaseCid, type Vm } from "../../qemu/mod.ts";
 import {
+  answerChallenge,
   type ByteStream,
   type Client,
   createClient,
@@ -10,6 +11,7 @@ import {
   GUEST_READY_MARKER,
   GUEST_RPC_PORT,
   GUEST_STREAM_PORT,
+  GuestSecret,
   openStream,
   taskV3,
   TtrpcConnection,
@@ -56,15 +58,24 @@ export class Machine implements AsyncDisposable {
   readonly task: Client<typeof taskV3.Task>;
   readonly system: Client<typeof guest.System>;
   readonly bundles: Client<typeof guest.Bundles>;
+  /** All of the guest's console so far. */
+  readonly console: () => string;
+  readonly #secret: GuestSecret;
   readonly #folder: string;
   readonly #connection: TtrpcConnection;
 
-  private constructor(vm: Vm, folder: string, connection: TtrpcConnection) {
+  private constructor(
+    { vm, secret, console }: Booted,
+    folder: string,
+    connection: TtrpcConnection,
+  ) {
     this.vm = vm;
     this.task = createClient(taskV3.Task, connection);
     this.system = createClient(guest.System, connection);
     this.bundles = createClient(guest.Bundles, connection);
     this.#folder = folder;
+    this.#secret = secret;
+    this.console = console;
     this.#connection = connection;
   }
 
@@ -78,6 +89,8 @@ export class Machine implements AsyncDisposable {
     Deno.copyFileSync("/bin/busybox", `${shared}/rootfs/bin/busybox`);
     for (const name of APPLETS) Deno.symlinkSync("busybox", `${shared}/rootfs/bin/${name}`);
 
+    const secret = GuestSecret.random();
+    let text = "";
     const vm = await bootVm({
       name: "tests/guest",
       ...tcgPlan(),
@@ -85,9 +98,13 @@ export class Machine implements AsyncDisposable {
       runDirectory: `${folder}/run`,
       shares: [{ tag: TAG, directory: shared, readonly: true }],
       readyMarker: GUEST_READY_MARKER,
-    }, { leaseCid: () => leaseCid(`${folder}/cids`) });
-    const connection = new TtrpcConnection(await vm.dialGuest(GUEST_RPC_PORT));
-    return new Machine(vm, folder, connection);
+    }, {
+      leaseCid: () => leaseCid(`${folder}/cids`),
+      consoleInput: secret.digits(),
+      console: (chunk) => text += new TextDecoder().decode(chunk),
+    });
+    const connection = new TtrpcConnection(await dialAs(vm, GUEST_RPC_PORT, secret));
+    return new Machine({ vm, secret, console: () => text }, folder, connection);
   }
 
   /** Creates a bundle and a container in it, which runs `args` once it is started. */
@@ -172,9 +189,24 @@ export class Machine implements AsyncDisposable {
     return exitStatus;
   }
 
+  /** Connects to a port, as the guest's own shim does. */
+  async dialPort(port: number): Promise<FdStream> {
+    return await dialAs(this.vm, port, this.#secret);
+  }
+
+  /** Returns the shim's answer to a challenge. */
+  async answer(port: number, challenge: Uint8Array): Promise<Uint8Array> {
+    return await this.#secret.answer(port, challenge);
+  }
+
+  /** The digits of the secret, to search for. */
+  get secretText(): string {
+    return new TextDecoder().decode(this.#secret.digits());
+  }
+
   /** Opens a byte stream. */
   async dial(streamId: string): Promise<ByteStream> {
-    const stream = await this.vm.dialGuest(GUEST_STREAM_PORT);
+    const stream = await this.dialPort(GUEST_STREAM_PORT);
     await openStream(stream, streamId);
     return stream;
   }
@@ -239,6 +271,20 @@ export class Machine implements AsyncDisposable {
     await poller.idle();
     Deno.removeSync(this.#folder, { recursive: true });
   }
+}
+
+/** A VM that got `secret`. */
+interface Booted {
+  readonly vm: Vm;
+  readonly secret: GuestSecret;
+  readonly console: () => string;
+}
+
+/** Connects to a port of a guest that has this secret. */
+export async function dialAs(vm: Vm, port: number, secret: GuestSecret): Promise<FdStream> {
+  const stream = await vm.dialGuest(port);
+  await answerChallenge(stream, port, secret);
+  return stream;
 }
 
 function ociProcess(args: string[]): Record<string, unknown> {

@@ -101,7 +101,7 @@ async function stdio(t: Deno.TestContext, machine: Machine): Promise<void> {
 
   await t.step("a reader that hangs up blocks nothing", async () => {
     await machine.create("c", ["yes"], "o");
-    const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
+    const stream = await machine.dialPort(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
     await machine.task.start({ id: "c" });
     await new FrameReader(stream).read();
@@ -112,7 +112,7 @@ async function stdio(t: Deno.TestContext, machine: Machine): Promise<void> {
 
   await t.step("a reader that stops blocks its container and nothing else", async () => {
     await machine.create("c", ["yes"], "o");
-    const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
+    const stream = await machine.dialPort(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
     await machine.task.start({ id: "c" });
     assert.equal((await machine.run("d", ["true"])).code, 0);
@@ -135,7 +135,7 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
   const { task } = machine;
   await t.step("signals reach the init and all processes", async () => {
     await machine.create("c", sh("trap 'exit 5' TERM; echo ready; while :; do sleep 1; done"), "o");
-    const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
+    const stream = await machine.dialPort(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
     await task.start({ id: "c" });
     await new FrameReader(stream).read(); // the trap is set
@@ -151,7 +151,7 @@ async function lifecycle(t: Deno.TestContext, machine: Machine): Promise<void> {
 
   await t.step("Pids lists the processes of a container", async () => {
     await machine.create("c", sh("sleep 1000 & echo; wait"), "o");
-    const stream = await machine.vm.dialGuest(GUEST_STREAM_PORT);
+    const stream = await machine.dialPort(GUEST_STREAM_PORT);
     await openStream(stream, "c/init/stdout");
     const { pid } = await task.start({ id: "c" });
     await new FrameReader(stream).read();
