@@ -64,7 +64,7 @@ export async function endsWithin(promise: Promise<unknown>, timeoutMs: number): 
   return await Promise.race([promise.then(() => true), late.promise]);
 }
 
-/** Returns a promise that rejects with the reason of `signal` when it aborts, and never resolves. */
+/** Returns a promise that rejects with the reason of `signal` when it aborts. It never resolves. */
 export function abortOf(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     if (signal.aborted) reject(signal.reason);

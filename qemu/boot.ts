@@ -129,7 +129,7 @@ class Boot {
     );
     const vsockFd = vsockSocket === null ? null : await vsockSocket();
     const { qemu, qmpStream, input } = this.#startQemu(cid, user, vsockFd, fsSockets);
-    const spawnedMs = this.#elapsedMs();
+    const spawnedMs = performance.now() - this.#startedAt;
 
     const end = new VmEnd(qemu, this.#helpers, this.console);
     const qmp = this.#connectQmp(qmpStream, end);
@@ -393,9 +393,5 @@ class Boot {
   #closeHandedOver(): void {
     using stack = new DisposableStack();
     for (const fd of this.#handedOver.splice(0)) stack.defer(() => this.#system.close(fd));
-  }
-
-  #elapsedMs(): number {
-    return performance.now() - this.#startedAt;
   }
 }

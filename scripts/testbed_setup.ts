@@ -18,8 +18,10 @@ const POLL_MS = 2;
 
 const QEMUBOX_CONFIG_FILE = "/etc/qemubox/config.json";
 const LAB_QEMUBOX_CONFIG = {
-  // The default for KVM assumes hardware; the lab's KVM is emulated.
+  // The defaults assume hardware; the lab's KVM is emulated.
   boot_timeout_seconds: 300,
+  guest_timeout_seconds: 300,
+  kill_timeout_seconds: 120,
   // The emulated CPU occasionally looks up wrong pages: docs/adr/0009.
   freed_memory: "keep",
 };

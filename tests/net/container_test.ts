@@ -134,7 +134,7 @@ networkTest(
     );
     const networks = (names: string) => ["--annotation", `io.qemubox.networks=${names}`];
     await refused(networks("elsewhere"), /network elsewhere is not in \/etc\/cni\/net\.d/);
-    await refused(networks("a b"), /annotation io\.qemubox\.networks="a b": must be/);
+    await refused(networks("a b"), /annotation io\.qemubox\.networks="a b" must be/);
     const path = `${CONF_DIR}/default.conflist`;
     const good = Deno.readTextFileSync(path);
     Deno.writeTextFileSync(path, good.replace('"portmap"', '"crashes"'));
