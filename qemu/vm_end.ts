@@ -3,7 +3,7 @@ import type { GuestConsole } from "./guest_console.ts";
 import type { QmpEvent } from "./qmp_decoder.ts";
 import type { VmProcess } from "./vm_process.ts";
 
-/** How long QEMU may take to exit after one of its helpers has, in milliseconds. */
+/** How long QEMU may take to exit after a helper that exited by itself, in milliseconds. */
 const EXIT_TIMEOUT_MS = 1_000;
 /** Longest part of QEMU's reason for a shutdown that is kept. */
 const REASON_CHARACTERS_MAX = 100;
@@ -49,17 +49,16 @@ export class VmEnd {
       this.#qemu.exited.then(() => null),
       ...this.#helpers.map((helper) => helper.exited.then((status) => ({ helper, status }))),
     ]);
-    if (first !== null) {
-      // virtiofsd exits with 0 when QEMU's end of the socket closes. Then QEMU exited first, and
-      // its exit is about to be seen.
-      if (first.status.code !== 0) this.#qemu.kill();
-      else await endsWithin(this.#qemu.exited, EXIT_TIMEOUT_MS);
-      this.#qemu.kill();
-    }
+    // A helper exits by itself when QEMU's end of the socket closes: virtiofsd with 0, a confined
+    // vhost-device-vsock with an error, since it cannot make its socket again. Then QEMU exited
+    // first, and its exit is about to be seen.
+    const isQemuFirst = first === null || first.status.signal === null &&
+        await endsWithin(this.#qemu.exited, EXIT_TIMEOUT_MS);
+    this.#qemu.kill();
     const status = await this.#qemu.exited;
     await this.#console.ended();
     if (this.#stopping) return { kind: "stopped", message: "virtual machine was stopped" };
-    if (first !== null && first.status.code !== 0) {
+    if (!isQemuFirst) {
       const why = await first.helper.describeExit();
       return { kind: "crashed", message: `${why}, so the virtual machine was stopped` };
     }
