@@ -50,7 +50,6 @@ export async function vminitd(system: System, console: Console): Promise<never> 
   // The host sends the secret and dials now. Its first call waits here, while everything that it
   // may need is made.
   console.raw(`\n${GUEST_READY_MARKER}\n`);
-  const secret = coming.receive();
 
   for (const refused of delegateControllers()) console.log(`cgroup controller ${refused}`);
   const streams = new StreamRegistry();
@@ -64,6 +63,8 @@ export async function vminitd(system: System, console: Console): Promise<never> 
 
   timeline.mark("serving");
   console.log(timeline.toString());
+  // Until here the secret waits in the terminal's buffer.
+  const secret = coming.receive();
   const gateOf = (name: string, port: number) => new Gate({ name, port, secret, console });
   return await Promise.race([
     rpc.serve(gateOf("rpc", GUEST_RPC_PORT), (connection) => server.serve(connection)),
