@@ -168,7 +168,7 @@ networkTest(
     // Otherwise the container's writable disk would need room there first.
     using _configured = configured({ writable: "tmpfs" });
     const good = Deno.readTextFileSync(DEFAULT);
-    await sh(`mkdir -p ${STATE_FOLDER}; mount -t tmpfs -o size=512k full ${STATE_FOLDER}`);
+    await sh(`mkdir -p ${STATE_FOLDER}; mount -t tmpfs -o size=512k,mode=711 full ${STATE_FOLDER}`);
     // dd(1) fails when nothing more fits.
     const fill = `dd if=/dev/zero of=${STATE_FOLDER}/filled bs=4096 2>/dev/null`;
     using _fills = plugin("fills", `test $CNI_COMMAND != ADD || { ${fill}; cat; }`);
@@ -176,7 +176,7 @@ networkTest(
       const refused = async (id: string) => {
         const { code, stderr } = await ctr(...detached(id));
         assert.notEqual(code, 0);
-        assert.match(stderr, /\/network\.db: .*its disk not full \(QEMUBOX_STATE_DIR\)/);
+        assert.match(stderr, /\/network\.db: .*the disk must not be full \(QEMUBOX_STATE_DIR\)/);
         await ctr("container", "rm", id);
       };
       const before = networkState();
