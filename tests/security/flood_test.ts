@@ -9,7 +9,8 @@ import { e2e } from "../lib/testbed.ts";
 const FLOOD_MS = 10_000;
 /** Time until a flood has begun, and what may come at once is used up. */
 const BEGUN_MS = 4_000;
-const CPU_PERCENT_MAX = 5;
+/** 1 % on an idle machine, and 5 % on a busy one; 30 % before reading was bounded. */
+const CPU_PERCENT_MAX = 10;
 /** Of the sandbox in console.log: 256 KiB, and the prefix of a line. */
 const LOG_BYTES_MAX = 258 * 1024;
 /** USER_HZ: proc_pid_stat(5). */

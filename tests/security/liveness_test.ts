@@ -3,6 +3,7 @@
  */
 
 import assert from "node:assert/strict";
+import { isThere } from "../../base/mod.ts";
 import { configured } from "../lib/configured.ts";
 import { type Event, Events } from "../lib/containerd_events.ts";
 import { FOREVER, removeContainer, startDetached } from "../lib/containers.ts";
@@ -76,14 +77,14 @@ e2e(
  * guest acknowledges the SIGKILL and reports no exit.
  */
 async function startUnkillable(id: string, directory: string): Promise<void> {
-  const script = "while :; do mkdir /volume/x; rmdir /volume/x; done";
+  const script = "mkdir /volume/started; while :; do mkdir /volume/x; rmdir /volume/x; done";
   await ctrOk(...runArguments(id, ["sh", "-c", `exec >/dev/null 2>&1; ${script}`], {
     flags: [
       "-d",
       ...["--mount", `type=bind,src=${directory},dst=/volume,options=rbind:rw`],
     ],
   }));
-  await pause(1_000);
+  await until("start of the loop", patience(30_000), () => isThere(`${directory}/started`) || null);
   for (const { pid, role } of sandboxProcesses(id)) {
     if (role === "virtiofsd") kill(pid, "SIGSTOP");
   }
