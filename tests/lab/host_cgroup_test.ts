@@ -1,7 +1,7 @@
 /** A container's processes on the host are in the cgroup that its specification names. */
 
 import assert from "node:assert/strict";
-import { forceRemove, FOREVER, removeContainer } from "../lib/containers.ts";
+import { forceRemove, FOREVER, killTask, removeContainer } from "../lib/containers.ts";
 import { delay, isThere, readIfPresent } from "../../base/mod.ts";
 import { configured } from "../lib/configured.ts";
 import { ctrOk, runArguments, task } from "../lib/ctr.ts";
@@ -84,6 +84,7 @@ lab("host_limits = off sets none", async (bench) => {
     const text = readIfPresent(`/sys/fs/cgroup${path}/${file}`) ?? "max";
     assert.match(text, /^max/, file);
   }
+  await killTask(id);
   await removeContainer(id);
 });
 
