@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { transition } from "../../base/mod.ts";
 import { type ExitStatus, type Pid } from "../../ffi/mod.ts";
 import { taskTypes } from "../../proto/mod.ts";
 import {
@@ -8,6 +7,7 @@ import {
   type ContainerState,
   statusOf,
 } from "./container_state.ts";
+import { assertTransitions } from "../testing/transition_table.ts";
 
 const pid = 7 as Pid;
 const exit: ExitStatus = { pid, code: 3, signal: null, at: 1n };
@@ -52,17 +52,7 @@ const LEGAL: Record<string, Record<string, string>> = {
 };
 
 Deno.test("every event is legal in exactly the listed states", () => {
-  for (const [stateName, state] of Object.entries(STATES)) {
-    for (const [eventName, event] of Object.entries(EVENTS)) {
-      const legal = LEGAL[stateName]?.[eventName];
-      const expected = legal === undefined ? null : STATES[legal];
-      assert.deepEqual(
-        transition(CONTAINER_TRANSITIONS, state, event),
-        expected,
-        `${eventName} while ${stateName}`,
-      );
-    }
-  }
+  assertTransitions(CONTAINER_TRANSITIONS, { states: STATES, events: EVENTS, legal: LEGAL });
 });
 
 Deno.test("every state has containerd's name", () => {

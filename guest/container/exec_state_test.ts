@@ -1,7 +1,6 @@
-import assert from "node:assert/strict";
-import { transition } from "../../base/mod.ts";
 import { type ExitStatus, type Pid } from "../../ffi/mod.ts";
 import { EXEC_TRANSITIONS, type ExecEvent, type ExecState } from "./exec_state.ts";
+import { assertTransitions } from "../testing/transition_table.ts";
 
 const pid = 7 as Pid;
 const exit: ExitStatus = { pid, code: 3, signal: null, at: 1n };
@@ -37,15 +36,5 @@ const LEGAL: Record<string, Record<string, string>> = {
 };
 
 Deno.test("every event is legal in exactly the listed states", () => {
-  for (const [stateName, state] of Object.entries(STATES)) {
-    for (const [eventName, event] of Object.entries(EVENTS)) {
-      const legal = LEGAL[stateName]?.[eventName];
-      const expected = legal === undefined ? null : STATES[legal];
-      assert.deepEqual(
-        transition(EXEC_TRANSITIONS, state, event),
-        expected,
-        `${eventName} while ${stateName}`,
-      );
-    }
-  }
+  assertTransitions(EXEC_TRANSITIONS, { states: STATES, events: EVENTS, legal: LEGAL });
 });

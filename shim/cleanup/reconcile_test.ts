@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { processStartTime, system } from "../../ffi/mod.ts";
-import { Lease, type LeaseFacts } from "../lease/lease.ts";
+import { firstFacts, Lease, type LeaseFacts } from "../lease/lease.ts";
 import { RESERVED_DIRECTORIES, sandboxPaths } from "../base/names.ts";
 import { isForgotten, reconcile } from "./reconcile.ts";
 import { exists, MemoryLog, temporaryFolder } from "../testing/test_support.ts";
@@ -10,23 +10,10 @@ const alive = { role: "shim", pid, startTime: processStartTime(pid)! };
 const dead = { ...alive, startTime: `${alive.startTime}0` };
 
 function facts(init: Partial<LeaseFacts>): LeaseFacts {
-  return {
-    version: 1,
-    namespace: "default",
-    id: "c1",
-    bundle: "/no/such/bundle",
-    shim: dead,
-    socketPath: "/no/such/socket",
-    runtimeDir: "/no/such/directory",
-    cidLock: null,
-    userLock: null,
-    processes: [],
-    cgroups: [],
-    network: null,
-    hooksOf: null,
-    intents: [],
-    ...init,
-  };
+  const name = { namespace: "default", id: "c1" };
+  const paths = sandboxPaths({ runDir: "/no/such" }, name);
+  const first = { bundle: "/no/such/bundle", socketPath: "/no/such/socket" };
+  return { ...firstFacts(paths, name, first), shim: dead, ...init };
 }
 
 Deno.test("a sandbox is forgotten if it has neither a living shim nor a bundle", () => {

@@ -14,12 +14,12 @@ import {
 } from "../plan/host_limits.ts";
 import type { OciResources } from "../plan/oci.ts";
 import type { HostCgroup } from "./host_cgroup.ts";
+import { runSystemdCommand } from "./systemd_command.ts";
 
 /** Controllers of the limits. */
 const CONTROLLERS = ["cpu", "memory", "pids"] as const;
 /** statfs(2) */
 const TMPFS_MAGIC = 0x0102_1994, RAMFS_MAGIC = 0x8584_58f6, OVERLAYFS_MAGIC = 0x794c_7630;
-const TIMEOUT_MS = 10_000;
 
 /**
  * Limits of a sandbox on the host. They hold after the boot, which they would delay, and before the
@@ -112,16 +112,8 @@ export async function setUnitProperties(
   properties: readonly string[],
   command = "systemctl",
 ): Promise<void> {
-  const { success, stderr } = await new Deno.Command(command, {
-    args: ["set-property", "--runtime", unit, ...properties],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  }).output();
-  if (success) return;
-  const said = new TextDecoder().decode(stderr).trim();
-  throw new Error(`systemd cannot set properties of ${unit}: ${said || "systemctl failed"}`);
+  const args = ["set-property", "--runtime", unit, ...properties];
+  await runSystemdCommand(command, args, `cannot set properties of ${unit}`);
 }
 
 /**

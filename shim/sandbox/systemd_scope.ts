@@ -1,3 +1,5 @@
+import { runSystemdCommand } from "./systemd_command.ts";
+
 /** A scope for systemd to create: systemd.scope(5). */
 export interface SystemdScope {
   /** "kubepods-pod1.slice". */
@@ -9,8 +11,6 @@ export interface SystemdScope {
 /** Unit names that need no quoting: systemd.unit(5). */
 const UNIT_NAME = /^[A-Za-z0-9:_.@-]{1,200}$/;
 const DEFAULT_SLICE = "system.slice";
-/** It takes 20 ms, longer while the host's PID 1 is busy. */
-const TIMEOUT_MS = 10_000;
 
 /**
  * Returns the scope of a specification's `slice:prefix:name`, the form that clients use where
@@ -44,20 +44,9 @@ export async function enterSystemdScope(
 ): Promise<void> {
   const enter =
     'IFS=: read -r _ _ path </proc/self/cgroup && echo "$1" >"/sys/fs/cgroup$path/cgroup.procs"';
-  const { success, stderr } = await new Deno.Command(command, {
-    args: [
-      ...["--scope", "--quiet", "--collect", `--slice=${slice}`, `--unit=${unit}`],
-      ...["--description=qemubox virtual machine", "--property=Delegate=yes"],
-      ...["--property=DefaultDependencies=no", "--", "/bin/sh", "-c", enter, "sh", String(pid)],
-    ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  }).output();
-  if (success) return;
-  const said = new TextDecoder().decode(stderr).trim();
-  throw new Error(
-    `systemd cannot create scope ${unit} in ${slice}: ${said || "systemd-run failed"}`,
-  );
+  await runSystemdCommand(command, [
+    ...["--scope", "--quiet", "--collect", `--slice=${slice}`, `--unit=${unit}`],
+    ...["--description=qemubox virtual machine", "--property=Delegate=yes"],
+    ...["--property=DefaultDependencies=no", "--", "/bin/sh", "-c", enter, "sh", String(pid)],
+  ], `cannot create scope ${unit} in ${slice}`);
 }
