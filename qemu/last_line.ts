@@ -6,6 +6,9 @@ const LINE_CHARACTERS_MAX = 512;
 const REASON = /qemubox: (?:stage 0 failed|vminitd died): /;
 const PANIC = /Kernel panic/;
 const REASON_OR_PANIC = new RegExp(`${REASON.source}|${PANIC.source}`);
+/** Beginnings of both, to search for in much text: many times faster than the expressions. */
+const REASON_START = "qemubox: ";
+const PANIC_START = "Kernel panic";
 /** Lines looked at, from the last one back, for one that is not blank. */
 const LINES_BACK_MAX = 64;
 
@@ -39,8 +42,10 @@ export class LastLine {
   }
 
   #search(lines: string): void {
+    if (this.#reason !== null) return;
+    const mayPanic = this.#panic === null && lines.includes(PANIC_START);
+    if (!mayPanic && !lines.includes(REASON_START)) return;
     const wanted = this.#panic === null ? REASON_OR_PANIC : REASON;
-    if (this.#reason !== null || !wanted.test(lines)) return;
     for (const line of lines.split("\n")) {
       if (!wanted.test(line)) continue;
       const text = clean(line);

@@ -1,7 +1,7 @@
 import type { Ledger, Vm, VmConfig } from "../../qemu/mod.ts";
 import type { GuestSecret } from "../../proto/mod.ts";
 import type { TestHost } from "../qemu/guest.ts";
-import { cpuSeconds } from "./sandbox_processes.ts";
+import { cpuSeconds } from "../lib/cpu_time.ts";
 
 /** A booted VM, and the time from the exec of QEMU to the ready line. */
 export interface TimedBoot {

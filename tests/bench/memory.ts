@@ -1,6 +1,6 @@
 import { MIB } from "../../base/mod.ts";
 import type { Measure } from "./measure.ts";
-import { processMemory } from "./process_memory.ts";
+import { processMemory } from "../lib/process_memory.ts";
 import { ROLES, sandboxProcesses } from "./sandbox_processes.ts";
 import { Rootfs, ShimContainer } from "./shim_container.ts";
 

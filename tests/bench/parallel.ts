@@ -1,5 +1,6 @@
 import type { Measure } from "./measure.ts";
-import { cpuSeconds, sandboxProcesses } from "./sandbox_processes.ts";
+import { cpuSeconds } from "../lib/cpu_time.ts";
+import { sandboxProcesses } from "./sandbox_processes.ts";
 import { Rootfs, ShimContainer } from "./shim_container.ts";
 
 /**

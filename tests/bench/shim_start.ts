@@ -1,6 +1,6 @@
 import { timed } from "./clock.ts";
 import type { Measure } from "./measure.ts";
-import { processMemory } from "./process_memory.ts";
+import { processMemory } from "../lib/process_memory.ts";
 import { sandboxProcesses } from "./sandbox_processes.ts";
 import { Rootfs, run, SHIM, ShimContainer } from "./shim_container.ts";
 

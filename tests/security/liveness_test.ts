@@ -74,11 +74,13 @@ e2e(
 
 /**
  * Starts a container whose init no SIGKILL ends: it waits for virtiofsd, which is stopped. The
- * guest acknowledges the SIGKILL and reports no exit.
+ * guest acknowledges the SIGKILL and reports no exit. The loop opens a file without a program of
+ * its own: an open waits for its answer whatever comes, while the page of a program that is read
+ * may be given up.
  */
 async function startUnkillable(id: string, directory: string): Promise<void> {
-  const script = "mkdir /volume/started; while :; do mkdir /volume/x; rmdir /volume/x; done";
-  await ctrOk(...runArguments(id, ["sh", "-c", `exec >/dev/null 2>&1; ${script}`], {
+  const script = ": >/volume/started; while :; do : >/volume/x; done";
+  await ctrOk(...runArguments(id, ["sh", "-c", script], {
     flags: [
       "-d",
       ...["--mount", `type=bind,src=${directory},dst=/volume,options=rbind:rw`],
@@ -103,10 +105,10 @@ e2e("an init that SIGKILL does not end is ended with its VM at the deadline", as
   await using events = await Events.open();
   const id = newId();
   await startUnkillable(id, directory.path);
-  await ctrOk("task", "kill", "--signal", "SIGKILL", id);
   const killedAt = performance.now();
+  await ctrOk("task", "kill", "--signal", "SIGKILL", id);
   assertKilled(await events.wait("/tasks/exit", id, KILL_TIMEOUT_MS + REPORTED_WITHIN_MS));
-  assert.ok(performance.now() - killedAt > KILL_TIMEOUT_MS / 2, "the container has exited itself");
+  assert.ok(performance.now() - killedAt >= KILL_TIMEOUT_MS, "the container has exited itself");
   assertVmEnded(id);
   assert.equal(logLines(id).filter((line) => line.includes("did not exit within")).length, 1);
   await removeContainer(id);
