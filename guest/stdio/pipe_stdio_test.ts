@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
-import { FrameReader, FrameWriter, openStream } from "../../proto/mod.ts";
-import { memoryPair } from "../../proto/testing/memory_pair.ts";
+import { FrameReader, FrameWriter } from "../../proto/mod.ts";
+import { DialedStreams, readText } from "../testing/dialed_streams.ts";
 import { PipeStdio } from "./pipe_stdio.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 
@@ -21,13 +21,7 @@ function setUp(ids = IDS, { made = true }: { made?: boolean } = {}) {
   });
   stdio.closeChildEnds();
   if (made) stdio.created();
-  const served: Promise<void>[] = [];
-  const dial = async (id: string) => {
-    const [host, guest] = memoryPair();
-    served.push(streams.serve(guest));
-    await openStream(host, id);
-    return host;
-  };
+  const { dial, served } = new DialedStreams(streams);
   /** Ends the child. */
   const exit = (): void => {
     for (const fd of child.splice(0)) if (fd !== null) system.close(fd);
@@ -36,16 +30,10 @@ function setUp(ids = IDS, { made = true }: { made?: boolean } = {}) {
   return { stdio, child: child as Fd[], dial, exit, served };
 }
 
-async function readAll(reader: FrameReader): Promise<string> {
-  let text = "";
-  for (let chunk; (chunk = await reader.read()) !== null;) text += new TextDecoder().decode(chunk);
-  return text;
-}
-
 Deno.test("stdout and stderr are separate and end with the process", async () => {
   const { stdio, child, dial, exit, served } = setUp();
-  const out = readAll(new FrameReader(await dial(IDS.stdout)));
-  const err = readAll(new FrameReader(await dial(IDS.stderr)));
+  const out = readText(new FrameReader(await dial(IDS.stdout)));
+  const err = readText(new FrameReader(await dial(IDS.stderr)));
   system.write(child[1] as Fd, new TextEncoder().encode("out"));
   system.write(child[2] as Fd, new TextEncoder().encode("err"));
   exit();
@@ -58,18 +46,18 @@ Deno.test("output dialed after the exit is complete", async () => {
   const { stdio, child, dial, exit, served } = setUp();
   system.write(child[1] as Fd, new TextEncoder().encode("late"));
   exit();
-  assert.equal(await readAll(new FrameReader(await dial(IDS.stdout))), "late");
+  assert.equal(await readText(new FrameReader(await dial(IDS.stdout))), "late");
   await Promise.all(served);
   stdio[Symbol.dispose]();
 });
 
 Deno.test("crun's error message is not the output of a process that was never created", async () => {
   const { stdio, child, dial, exit, served } = setUp(IDS, { made: false });
-  const early = readAll(new FrameReader(await dial(IDS.stdout)));
+  const early = readText(new FrameReader(await dial(IDS.stdout)));
   system.write(child[1] as Fd, new TextEncoder().encode("no such command"));
   exit();
   assert.equal(await early, "");
-  assert.equal(await readAll(new FrameReader(await dial(IDS.stderr))), "");
+  assert.equal(await readText(new FrameReader(await dial(IDS.stderr))), "");
   await Promise.all(served);
   stdio[Symbol.dispose]();
 });
@@ -120,7 +108,7 @@ Deno.test("dispose cuts off undelivered output and leaks no descriptor", async (
   const { stdio, dial, exit, served } = setUp();
   const reader = new FrameReader(await dial(IDS.stdout));
   stdio[Symbol.dispose]();
-  await assert.rejects(readAll(reader), /cut off/);
+  await assert.rejects(readText(reader), /cut off/);
   await Promise.all(served);
   exit();
   await assert.rejects(dial(IDS.stderr), /no such stream/);

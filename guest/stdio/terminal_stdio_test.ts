@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { delay } from "../../base/mod.ts";
 import { type Fd, poller, system } from "../../ffi/mod.ts";
-import { FrameReader, FrameWriter, openStream } from "../../proto/mod.ts";
-import { memoryPair } from "../../proto/testing/memory_pair.ts";
+import { FrameReader, FrameWriter } from "../../proto/mod.ts";
+import { type DialedStream, DialedStreams, readText } from "../testing/dialed_streams.ts";
 import { StreamRegistry } from "./stream_registry.ts";
 import { TerminalStdio } from "./terminal_stdio.ts";
 
@@ -14,7 +14,7 @@ async function withTerminal(
     readonly stdio: TerminalStdio;
     /** Creates a terminal and sends its master, like crun. Returns the process's side. */
     readonly send: () => Fd;
-    readonly dial: (id: string) => Promise<ReturnType<typeof memoryPair>[0]>;
+    readonly dial: (id: string) => Promise<DialedStream>;
     readonly served: Promise<void>[];
   }) => Promise<void>,
   ids: typeof IDS = IDS,
@@ -23,13 +23,7 @@ async function withTerminal(
   const before = openDescriptors();
   const streams = new StreamRegistry();
   const stdio = new TerminalStdio({ system, poller, streams }, ids, `${directory}/console`);
-  const served: Promise<void>[] = [];
-  const dial = async (id: string) => {
-    const [host, guest] = memoryPair();
-    served.push(streams.serve(guest));
-    await openStream(host, id);
-    return host;
-  };
+  const { dial, served } = new DialedStreams(streams);
   const send = (): Fd => {
     const { master, slave } = system.openTerminal();
     const socket = system.connectUnix(stdio.consoleSocket);
@@ -50,17 +44,11 @@ function openDescriptors(): number {
   return [...Deno.readDirSync("/proc/self/fd")].length;
 }
 
-async function readAll(reader: FrameReader): Promise<string> {
-  let text = "";
-  for (let chunk; (chunk = await reader.read()) !== null;) text += new TextDecoder().decode(chunk);
-  return text;
-}
-
 Deno.test("input and output pass through the terminal, and the output ends with the process", () =>
   withTerminal(async ({ stdio, send, dial, served }) => {
     // Dialed before the terminal exists, as the host does for an exec.
     const input = new FrameWriter(await dial(IDS.stdin));
-    const output = readAll(new FrameReader(await dial(IDS.stdout)));
+    const output = readText(new FrameReader(await dial(IDS.stdout)));
     await input.write(new TextEncoder().encode("hi\n"));
     const slave = send();
     stdio.created();
@@ -82,7 +70,7 @@ Deno.test("output ends with the process, even if another process has the termina
     stdio.created();
     system.write(slave, new TextEncoder().encode("late"));
     stdio.exited();
-    assert.equal(await readAll(new FrameReader(await dial(IDS.stdout))), "late");
+    assert.equal(await readText(new FrameReader(await dial(IDS.stdout))), "late");
     system.close(slave);
   }));
 
@@ -117,7 +105,7 @@ Deno.test("output without a stream does not block the process", () =>
 
 Deno.test("the streams of a process that was never created end", () =>
   withTerminal(async ({ stdio, dial }) => {
-    const output = readAll(new FrameReader(await dial(IDS.stdout)));
+    const output = readText(new FrameReader(await dial(IDS.stdout)));
     const input = await dial(IDS.stdin);
     assert.throws(() => stdio.created(), /crun sent no terminal: .*EAGAIN/);
     stdio.exited();
