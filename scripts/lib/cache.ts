@@ -5,7 +5,8 @@
  */
 
 import { createHash } from "node:crypto";
-import { cacheFolder, existing } from "./paths.ts";
+import { ifPresent } from "../../base/mod.ts";
+import { cacheFolder } from "./paths.ts";
 
 /** Returns the first 16 hexadecimal digits of the SHA-256 of all parts and their lengths. */
 export function hashOf(...parts: readonly (string | Uint8Array)[]): string {
@@ -43,9 +44,9 @@ export async function cached(
   make: (path: string) => Promise<void>,
 ): Promise<string> {
   const path = cacheFolder(name);
-  if (existing(path) !== null) return path;
+  if (isUsed(path)) return path;
   return await locked(`${cacheFolder("locks")}/${name.replaceAll("/", "_")}`, async () => {
-    if (existing(path) !== null) return path;
+    if (isUsed(path)) return path;
     await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     const unfinished = `${path}.unfinished`;
     // Left by a killed process: we hold the lock, so no other process writes there.
@@ -64,7 +65,10 @@ export async function cached(
 /** Entries of one kind that are kept: enough to switch between two branches. */
 const ENTRIES_KEPT = 3;
 
-/** Removes all but the newest entries in the cache's directory `kind` that begin with `prefix`. */
+/**
+ * Removes all but the entries in the cache's directory `kind` that were used last, of those that
+ * begin with `prefix`.
+ */
 export async function keepNewest(kind: string, prefix: string): Promise<void> {
   const directory = cacheFolder(kind);
   const entries = [...Deno.readDirSync(directory)]
@@ -74,13 +78,25 @@ export async function keepNewest(kind: string, prefix: string): Promise<void> {
   for (const { name } of entries.slice(ENTRIES_KEPT)) await removeTree(`${directory}/${name}`);
 }
 
-/** Modification time in ms; 0 if another process has removed it meanwhile. */
+/**
+ * When an entry was made or used, in ms; 0 if another process has removed it meanwhile. The access
+ * time says it, since the modification time is what copies are recognized by.
+ */
 function timeOf(path: string): number {
+  const info = ifPresent(() => Deno.statSync(path));
+  return Math.max(info?.atime?.getTime() ?? 0, info?.mtime?.getTime() ?? 0);
+}
+
+/** Returns whether an entry exists, which keeps it for now. */
+function isUsed(path: string): boolean {
+  const mtime = ifPresent(() => Deno.statSync(path))?.mtime ?? null;
+  if (mtime === null) return false;
   try {
-    return Deno.statSync(path).mtime?.getTime() ?? 0;
+    Deno.utimeSync(path, new Date(), mtime);
   } catch {
-    return 0;
+    return false; // Removed meanwhile.
   }
+  return true;
 }
 
 /** Removes a file or a directory with its contents; absent is fine. */

@@ -40,3 +40,28 @@ Deno.test("one of several processes makes an entry; a failure leaves none", asyn
     await Deno.remove(home, { recursive: true });
   }
 });
+
+Deno.test("the entries that were used last are kept, not those that were made last", async () => {
+  const home = await Deno.makeTempDir();
+  try {
+    const program = `
+      import { cached, keepNewest } from "${CACHE}";
+      const make = (path) => Deno.writeTextFile(path, "x");
+      const things = "${home}/qemubox/things";
+      for (const [index, name] of ["a", "b", "c", "d"].entries()) {
+        await Deno.utime(await cached("things/" + name, make), index + 1, index + 1);
+      }
+      await cached("things/a", make);
+      await keepNewest("things", "");
+      console.log([...Deno.readDirSync(things)].map(({ name }) => name).sort().join(" "));
+      console.log(Deno.statSync(things + "/a").mtime.getTime());`;
+    await Deno.writeTextFile(`${home}/program.ts`, program);
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-config", "--no-check", "--allow-all", `${home}/program.ts`],
+      env: { XDG_CACHE_HOME: home },
+    }).output();
+    assert.equal(new TextDecoder().decode(stdout), "a c d\n1000\n");
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
