@@ -6,7 +6,13 @@ import type { Flags } from "./cli.ts";
 import { type Config, ConfigError, loadConfig, resolveConfig } from "../config/config.ts";
 import { firstFacts, type LeaseFacts, readLease } from "../lease/lease.ts";
 import { assertOwnDirectory } from "../base/own_directory.ts";
-import { CID_INTENT, type SandboxPaths, sandboxPaths, socketPath } from "../base/names.ts";
+import {
+  CID_INTENT,
+  type SandboxPaths,
+  sandboxPaths,
+  socketPath,
+  USER_INTENT,
+} from "../base/names.ts";
 import { sandboxOf } from "./sandbox_of.ts";
 import { undoLease } from "../cleanup/undo.ts";
 import { networkFacts } from "../lease/network_facts.ts";
@@ -85,7 +91,7 @@ function factsByName(paths: SandboxPaths, flags: Flags, config: Config): LeaseFa
   const facts = { bundle: flags.bundle, socketPath: socketPath(flags, flags.address) };
   return {
     ...firstFacts(paths, flags, facts),
-    intents: [CID_INTENT],
+    intents: [CID_INTENT, USER_INTENT],
     network: networkFacts(config, paths, flags),
   };
 }

@@ -52,6 +52,8 @@ export class Sandbox implements AsyncDisposable {
   readonly #log: Logger;
   readonly #leastGraceMs: number;
   readonly #ending = new AbortController();
+  /** The first release. A stack that is being disposed does not make a second caller wait. */
+  #released: Promise<void> | null = null;
   /** Reports a loss to the listener, once. */
   #lost: (reason: string) => void = () => {};
 
@@ -148,13 +150,18 @@ export class Sandbox implements AsyncDisposable {
     } catch (error) {
       this.#log.debug(`the guest did not acknowledge its shutdown: ${(error as Error).message}`);
     }
-    await this.#resources.disposeAsync();
+    await this.#release();
   }
 
   /** Ends the VM at once, without asking the guest. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
-    await this.#resources.disposeAsync();
+    await this.#release();
+  }
+
+  /** Resolves when all resources are released, and fails as that did, for each caller. */
+  #release(): Promise<void> {
+    return this.#released ??= this.#resources.disposeAsync();
   }
 }
 

@@ -230,3 +230,20 @@ Deno.test("exits are passed on, and the VM is lost when the events end", async (
   await settle();
   assert.deepEqual(broken.heard, ["lost: the guest's events broke off: invalid message"]);
 });
+
+Deno.test("who ends a sandbox that is being ended waits until all is released", async () => {
+  const released = Promise.withResolvers<void>();
+  const { steps, sandbox } = await running((steps) => {
+    const bootVm = steps.bootVm;
+    steps.bootVm = () => ({ ...bootVm(), [Symbol.asyncDispose]: () => released.promise });
+  });
+  steps.shutdownGuest = () => Promise.reject(new Error("no VM"));
+  const first = sandbox[Symbol.asyncDispose]();
+  const second = sandbox.end(500).then(() => "ended");
+  assert.equal(await Promise.race([second, settle().then(() => "waits")]), "waits");
+  assert.ok(!steps.trace.includes("-runtime directory"));
+  released.resolve();
+  assert.equal(await second, "ended");
+  await first;
+  assert.ok(steps.trace.includes("-runtime directory"));
+});

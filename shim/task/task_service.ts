@@ -84,6 +84,7 @@ export class TaskService {
   /** Whether a container runs, or has run, in the sandbox. */
   #isStarted = false;
   #clean = true;
+  #loss: Promise<void> | null = null;
 
   constructor(deps: TaskServiceDeps) {
     this.#deps = deps;
@@ -348,7 +349,12 @@ export class TaskService {
     if (this.#tasks.containers.has(containerId)) this.#deps.events.oom(containerId);
   }
 
-  async #onLost(reason: string): Promise<void> {
+  /** Of several reasons the first counts. Each caller waits until the loss is dealt with. */
+  #onLost(reason: string): Promise<void> {
+    return this.#loss ??= this.#loseVm(reason);
+  }
+
+  async #loseVm(reason: string): Promise<void> {
     this.#deps.log.error(`the VM is lost: ${reason}`);
     this.#tasks.isLost = true;
     // The streams of a lost VM never end by themselves, so the resources go first.

@@ -170,6 +170,16 @@ Deno.test("a lost VM ends its container with 137, once", async () => {
   }
 });
 
+Deno.test("a VM that is lost for two reasons is dropped once, and reported afterwards", async () => {
+  const world = await worldIn("running");
+  world.listener!.onLost("qemu was killed");
+  world.listener!.onLost("the guest no longer answers");
+  await world.service.wait(c1);
+  await settle();
+  assert.deepEqual(world.news(), ["sandbox is dropped", `/tasks/exit 137 pid ${QEMU}`]);
+  assert.equal(world.log.at("error").length, 1);
+});
+
 Deno.test("shutdown does nothing while there is a container or one is being made", async () => {
   for (const state of ["created", "running", "stopped"] as const) {
     const world = await worldIn(state);

@@ -2,10 +2,17 @@
 
 import assert from "node:assert/strict";
 import { isThere } from "../../base/mod.ts";
-import { Child, processStartTime, SIG, system } from "../../ffi/mod.ts";
-import { type CidLease, leaseCid } from "../../qemu/mod.ts";
+import { Child, type Fd, processStartTime, SIG, system } from "../../ffi/mod.ts";
+import { type CidLease, type IdLease, leaseCid, leaseUserId } from "../../qemu/mod.ts";
 import { Lease } from "../../shim/lease/lease.ts";
-import { CID_DIRECTORY, type SandboxName, vmName } from "../../shim/base/names.ts";
+import {
+  CID_DIRECTORY,
+  CID_INTENT,
+  type SandboxName,
+  USER_DIRECTORY,
+  USER_INTENT,
+  vmName,
+} from "../../shim/base/names.ts";
 import { until } from "../lib/wait.ts";
 import { ctrOk, runArguments } from "../lib/ctr.ts";
 import { assertDeleted, HandStarted, pathsOf, runDelete } from "./hand_started.ts";
@@ -13,6 +20,7 @@ import { FOREVER, removeContainer } from "../lib/containers.ts";
 import { fault, logLines } from "../lib/testbed.ts";
 
 const CIDS = `/run/qemubox/${CID_DIRECTORY}`;
+const USERS = `/run/qemubox/${USER_DIRECTORY}`;
 const CONFIG = "/etc/qemubox/config.json";
 /** Reconciling is quick, but the process that does it has just started a container. */
 const RECONCILED_WITHIN_MS = 5_000;
@@ -127,6 +135,7 @@ class Wreck implements Disposable {
   readonly paths: ReturnType<typeof pathsOf>;
   readonly #lease: Lease;
   readonly #cid: CidLease;
+  readonly #user: IdLease;
   readonly #qemu: Child;
   readonly #shim: Child;
 
@@ -139,9 +148,11 @@ class Wreck implements Disposable {
     Deno.writeTextFileSync(paths.socket, "");
     this.#lease = Lease.create(paths, name, { bundle, socketPath: paths.socket });
     this.#cid = leaseCid(CIDS);
-    // It holds the lock of its context id, as QEMU does.
-    this.#qemu = sleeper({ QEMUBOX_VM: vmName(name) }, [], this.#cid);
+    this.#user = leaseUserId(USERS, { first: 1, last: 1_000 });
+    // It holds the locks of its context id and its user id, as QEMU does.
+    this.#qemu = sleeper({ QEMUBOX_VM: vmName(name) }, [], [this.#cid.fd, this.#user.fd]);
     system.close(this.#cid.fd);
+    system.close(this.#user.fd);
     this.#shim = sleeper({}, [paths.socket]);
   }
 
@@ -151,13 +162,16 @@ class Wreck implements Disposable {
     this.#lease.record(null, {
       shim: { role: "shim", pid: this.#shim.pid, startTime: "1" },
       cidLock: this.#cid.path,
+      userLock: this.#user.path,
       processes: [{ role: "qemu", pid: this.#qemu.pid, startTime }],
     });
   }
 
   /** Records a lease with intents only. */
   recordIntents(): void {
-    for (const intent of ["shim", "cid", "process qemu"]) this.#lease.intend(intent);
+    for (const intent of ["shim", CID_INTENT, USER_INTENT, "process qemu"]) {
+      this.#lease.intend(intent);
+    }
   }
 
   assertThere(): void {
@@ -175,7 +189,8 @@ class Wreck implements Disposable {
   }
 
   #files(): string[] {
-    return [this.paths.lease, this.paths.runtime, this.paths.socket, this.#cid.path];
+    const { lease, runtime, socket } = this.paths;
+    return [lease, runtime, socket, this.#cid.path, this.#user.path];
   }
 
   [Symbol.dispose](): void {
@@ -190,14 +205,14 @@ class Wreck implements Disposable {
 const silence = system.pipe();
 
 /** Starts a process that does nothing until it is killed. */
-function sleeper(env: Record<string, string>, more: string[], cid?: CidLease): Child {
+function sleeper(env: Record<string, string>, more: string[], held: readonly Fd[] = []): Child {
   const { read, write } = system.pipe();
   try {
     const child = Child.spawn({
       path: "/bin/sh",
       args: ["-c", "echo; read _", "sh", ...more],
       env,
-      fds: { 0: silence.read, 1: write, ...(cid === undefined ? {} : { 3: cid.fd }) },
+      fds: { 0: silence.read, 1: write, ...Object.fromEntries(held.map((fd, at) => [3 + at, fd])) },
       newSession: true,
     });
     // In the middle of execve(2) a process has no command line and no environment yet.

@@ -131,13 +131,26 @@ e2e("ctr task rm -f of such a container returns within 30 s by default", async (
   await removeContainer(id);
 });
 
+/** Calls that a guest which does not answer cannot serve. They end with its VM. */
+function callsInVain(id: string): Promise<readonly { name: string; code: number }[]> {
+  return Promise.all([
+    ["exec", "--exec-id", "late", id, "true"],
+    ["pause", id],
+    ["checkpoint", "--image-path", "/run/e2e-checkpoint", id],
+  ].map(async (args) => ({ name: args[0]!, code: (await ctr("task", ...args)).code })));
+}
+
 e2e("ctr task rm -f returns within 30 s when QEMU or a helper is stopped", async ({ newId }) => {
   for (const role of ["qemu", "virtiofsd", "vhost-device-vsock"] as const) {
     const id = newId(role.replaceAll(/\W.*/g, ""));
     await ctrOk(...runArguments(id, FOREVER, { flags: ["-d"] }));
     const found = sandboxProcesses(id).filter((one) => one.role === role);
     for (const { pid } of found) kill(pid, "SIGSTOP");
+    const calls = role === "qemu" ? callsInVain(id) : Promise.resolve([]);
     await within(`rm with ${role}`, REMOVED_WITHIN_MS, ctr("task", "rm", "--force", id));
+    for (const { name, code } of await within("calls", REPORTED_WITHIN_MS, calls)) {
+      assert.notEqual(code, 0, name);
+    }
     await until(`end of all, ${role} stopped`, REPORTED_WITHIN_MS, () => {
       return sandboxProcesses(id).length === 0 || null;
     });
