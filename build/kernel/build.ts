@@ -26,9 +26,7 @@ export async function buildKernel(): Promise<string> {
   // Without comments, so that changing one does not cause a build.
   const fragment = formatConfig(parseConfig(ownFile("qemubox.config")));
   const script = ownFile("build_in_root.sh");
-  const root = await debianRoot(KERNEL_ROOT, [
-    ownFile("fetch_source.sh").replace("@PACKAGE@", PINNED.package),
-  ]);
+  const root = await kernelRoot();
   const source = sourceIn(root);
   const key = hashOf(fragment, script, source.version, source.sha256);
   const kernel = await cached(`kernel/${key}`, async (directory) => {
@@ -60,6 +58,13 @@ export async function buildKernel(): Promise<string> {
     say(`kernel built: ${directory}/vmlinux`);
   });
   return await publish(`${kernel}/vmlinux`, "qemubox-kernel-x86_64");
+}
+
+/** Returns the Debian root with the compiler and the source. */
+export function kernelRoot(): Promise<string> {
+  return debianRoot(KERNEL_ROOT, [
+    ownFile("fetch_source.sh").replace("@PACKAGE@", PINNED.package),
+  ]);
 }
 
 /** A kernel source in a Debian root. */

@@ -1,7 +1,7 @@
 /**
  * Packages of the two Debian roots. The suite is forky, the first with containerd's EROFS
- * snapshotter, QEMU 11 and Linux 7.2. The versions are those that qemubox was measured with; if a
- * mirror has another one, a warning says so.
+ * snapshotter, QEMU 11 and Linux 7.2. debian_lock.json has the version and the SHA-256 of each package
+ * that qemubox was measured with; if a mirror has another one, a warning says so (debian_pins.ts).
  */
 
 export const DEBIAN_SUITE = "forky";
@@ -12,8 +12,6 @@ export interface RootRecipe {
   readonly packages: readonly string[];
   /** Scripts for sh, run as mmdebstrap's --customize-hook with the root as $1. */
   readonly hooks?: readonly string[];
-  /** Package → version that was measured. */
-  readonly measured: Readonly<Record<string, string>>;
 }
 
 /**
@@ -48,26 +46,6 @@ export const TESTBED_ROOT: RootRecipe = {
     "systemd",
   ],
   hooks: [Deno.readTextFileSync(new URL("lab_kernel.sh", import.meta.url))],
-  measured: {
-    "containerd": "2.1.9+ds1-5",
-    "crun": "1.28-1",
-    "runc": "1.3.6+ds1-1",
-    "criu": "4.2.1-1",
-    "qemu-system-x86": "1:11.1.2+ds-3",
-    "virtiofsd": "1.14.0-4",
-    "vhost-device-vsock": "0.3.0-2",
-    "erofs-utils": "1.9.4-1",
-    "containernetworking-plugins": "1.9.1+ds1-1",
-    "iproute2": "7.2.0-1",
-    "nftables": "1.1.7-3",
-    "iptables": "1.8.13-1",
-    "busybox-static": "1:1.38.0-3+b1",
-    "socat": "1.8.1.3-2",
-    "util-linux": "2.42.4-1",
-    "libc6": "2.43-7",
-    "seabios": "1.17.0-1",
-    "linux-binary-7.2.12+deb14-cloud-amd64": "7.2.12-1",
-  },
 };
 
 /** Root for building the kernel, so that the host needs no compiler. */
@@ -89,5 +67,4 @@ export const KERNEL_ROOT: RootRecipe = {
     "kmod",
     "python3-minimal",
   ],
-  measured: {},
 };
