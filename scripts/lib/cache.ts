@@ -18,12 +18,16 @@ export function hashOf(...parts: readonly (string | Uint8Array)[]): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Returns the SHA-256 of a file, in hexadecimal. */
-export async function fileSha256(path: string): Promise<string> {
+/** Returns the SHA-256 of a file, or of its first `bytes`, in hexadecimal. */
+export async function fileSha256(path: string, bytes = Infinity): Promise<string> {
   const hash = createHash("sha256");
   using file = await Deno.open(path);
   const buffer = new Uint8Array(1 << 20);
-  for (let bytes; (bytes = file.readSync(buffer)) !== null;) hash.update(buffer.subarray(0, bytes));
+  for (let left = bytes, read; left > 0; left -= read) {
+    read = file.readSync(buffer.subarray(0, Math.min(left, buffer.length))) ?? 0;
+    if (read === 0) break;
+    hash.update(buffer.subarray(0, read));
+  }
   return hash.digest("hex");
 }
 

@@ -10,11 +10,13 @@
  */
 
 import { BUILD_GLOBAL } from "../../base/mod.ts";
+import { bundled } from "./bundle.ts";
+import { checkBuildTools } from "./build_tools.ts";
 import { cached, hashOf, keepNewest } from "./cache.ts";
-import { findDenort } from "./denort.ts";
+import { denortSha256, findDenort } from "./denort.ts";
 import { say } from "./log.ts";
 import { publish } from "./output.ts";
-import { existing, REPOSITORY } from "./paths.ts";
+import { existing } from "./paths.ts";
 import { run } from "./run.ts";
 
 /** Increased when the way programs are compiled changes. */
@@ -28,6 +30,10 @@ export interface Compiled {
   readonly key: string;
   /** Path of its code cache, a file named {@link codeCacheName}; null without one. */
   readonly codeCache: string | null;
+  /** The npm packages that the bundle has code of, as NAME@VERSION, sorted. */
+  readonly npmPackages: readonly string[];
+  /** SHA-256 of its denort. */
+  readonly denortSha256: string;
 }
 
 export interface CompileOptions {
@@ -65,11 +71,13 @@ export async function compile(
   const prefix = identity === undefined
     ? ""
     : `globalThis.${BUILD_GLOBAL}=${JSON.stringify(identity)};\n`;
-  const bundle = prefix + await bundled(entry);
+  const { text, npmPackages } = await bundled(entry);
+  const bundle = prefix + text;
   const denort = await findDenort();
   const how = [COMPILE_FORMAT, Deno.version.deno, name, codeCache, ...v8Flags].join(" ");
-  const key = hashOf(how, bundle);
+  const key = hashOf(how, denort.sha256, bundle);
   const directory = await cached(`programs/${name}-${key}`, async (directory) => {
+    await checkBuildTools();
     say(`compiling ${entry} with denort from ${denort.origin}`);
     // The directory's name and the file's time are embedded: fixed ones make the bytes
     // reproducible.
@@ -88,6 +96,10 @@ export async function compile(
       ],
       { cwd: source, env: denort.env },
     );
+    const sha256 = await denortSha256(`${directory}/${name}`);
+    if (sha256 !== denort.sha256) {
+      throw new Error(`${name} has a denort of SHA-256 ${sha256}, not ${denort.sha256}`);
+    }
     if (codeCache) await makeCodeCache(directory, name);
   });
   await keepNewest("programs", `${name}-`);
@@ -95,6 +107,8 @@ export async function compile(
     path: await publish(`${directory}/${name}`, name),
     key,
     codeCache: codeCache ? `${directory}/${codeCacheName(name)}` : null,
+    npmPackages,
+    denortSha256: denort.sha256,
   };
 }
 
@@ -110,18 +124,5 @@ async function makeCodeCache(directory: string, name: string): Promise<void> {
   ]);
   if (existing(`${directory}/${codeCacheName(name)}`) === null) {
     throw new Error(`${name} left no code cache ${codeCacheName(name)} in /tmp`);
-  }
-}
-
-/** Returns `entry` and all that it imports as one JavaScript text, in a fraction of a second. */
-async function bundled(entry: string): Promise<string> {
-  const directory = await Deno.makeTempDir({ prefix: "qemubox-bundle." });
-  try {
-    const output = `${directory}/main.js`;
-    const bundle = [Deno.execPath(), "bundle", "--quiet", "--platform", "deno", "--minify"];
-    await run([...bundle, "--output", output, `${REPOSITORY}/${entry}`], { cwd: REPOSITORY });
-    return await Deno.readTextFile(output);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
   }
 }

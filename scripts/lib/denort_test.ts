@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { denortBytes, extractDenort, TRAILER_BYTES } from "./denort.ts";
+import { fileSha256 } from "./cache.ts";
+import { denortBytes, denortSha256, extractDenort, TRAILER_BYTES } from "./denort.ts";
 
 function trailer(section: bigint, magic = 0x501e): Uint8Array {
   const bytes = new Uint8Array(TRAILER_BYTES);
@@ -11,11 +12,12 @@ function trailer(section: bigint, magic = 0x501e): Uint8Array {
   return bytes;
 }
 
-Deno.test("denort is a program without its section and trailer", () => {
-  assert.equal(denortBytes(1000, trailer(84n)), 900);
-  assert.equal(denortBytes(16, trailer(0n)), 0);
-  assert.throws(() => denortBytes(1000, trailer(84n, 7)), /program not compiled by Deno/);
-  assert.throws(() => denortBytes(1000, trailer(985n)), /program is truncated/);
+Deno.test("denort is a program without its section, of which the trailer is the end", () => {
+  assert.equal(denortBytes(1000, trailer(100n)), 900);
+  assert.equal(denortBytes(16, trailer(16n)), 0);
+  assert.throws(() => denortBytes(1000, trailer(100n, 7)), /program not compiled by Deno/);
+  assert.throws(() => denortBytes(1000, trailer(1001n)), /program is truncated/);
+  assert.throws(() => denortBytes(1000, trailer(15n)), /shorter than its trailer/);
   assert.throws(() => denortBytes(1000, trailer(2n ** 63n)), /program is truncated/);
   assert.throws(() => denortBytes(1000, new Uint8Array(8)), RangeError);
 });
@@ -44,11 +46,19 @@ Deno.test("extractDenort writes the runtime of a program, executable", async () 
   try {
     const runtime = new TextEncoder().encode("\x7fELF runtime");
     const section = new TextEncoder().encode("d3n0 section");
-    const program = new Uint8Array([...runtime, ...section, ...trailer(BigInt(section.length))]);
+    const program = new Uint8Array([
+      ...runtime,
+      ...section,
+      ...trailer(BigInt(section.length + 16)),
+    ]);
     await Deno.writeFile(`${directory}/program`, program);
     await extractDenort(`${directory}/program`, `${directory}/denort`);
     assert.deepEqual(await Deno.readFile(`${directory}/denort`), runtime);
     assert.equal((await Deno.stat(`${directory}/denort`)).mode! & 0o777, 0o755);
+    assert.equal(
+      await denortSha256(`${directory}/program`),
+      await fileSha256(`${directory}/denort`),
+    );
     await Deno.writeFile(`${directory}/short`, new Uint8Array(3));
     await assert.rejects(extractDenort(`${directory}/short`, `${directory}/none`), RangeError);
   } finally {
