@@ -18,3 +18,14 @@ export function requiredFile(root: DebianFiles, path: string): Uint8Array {
   if (content === null) throw new Error(`${path} is missing in the Debian root`);
   return content;
 }
+
+/** Returns the same files, and a set to which the path of each file that was read is added. */
+export function recorded(root: DebianFiles): { files: DebianFiles; paths: ReadonlySet<string> } {
+  const paths = new Set<string>();
+  const read = (path: string) => {
+    const content = root.read(path);
+    if (content !== null) paths.add(path);
+    return content;
+  };
+  return { files: { read }, paths };
+}

@@ -1,8 +1,8 @@
 /**
  * `deno task build [shim|guest|kernel|root|initrd|bare|containerd|crictl|nerdctl]…`: builds the
- * programs and images in `_output/` that are missing or stale; without arguments, those of an
- * installation. The first build on a host takes minutes (the kernel), one without changes less than
- * two seconds.
+ * programs and images in `_output/` that are missing or stale, each with its bill of materials
+ * (docs/supply-chain.md); without arguments, those of an installation. The first build on a host
+ * takes minutes (the kernel), one without changes less than two seconds.
  */
 
 import { messageOf } from "../base/mod.ts";
@@ -16,6 +16,7 @@ import { UNAVAILABLE } from "./lib/exit_status.ts";
 import { buildGoPeer, OutOfReach } from "./lib/go_peer.ts";
 import { NERDCTL } from "./lib/nerdctl.ts";
 import { NEWER_CONTAINERD } from "./lib/newer_containerd.ts";
+import { publishProgramSbom } from "./sbom/programs.ts";
 
 /**
  * There is one shim per VM, idle for most of its life: a small young generation (1 MiB is V8's
@@ -27,7 +28,9 @@ const SHIM_V8_FLAGS = ["--expose-gc", "--min-semi-space-size=1", "--max-semi-spa
 const TARGETS: Readonly<Record<string, (identity: string) => Promise<string>>> = {
   shim: async (identity) => {
     const options = { v8Flags: SHIM_V8_FLAGS, identity };
-    return (await compile("shim/main.ts", "containerd-shim-qemubox-v1", options)).path;
+    const shim = await compile("shim/main.ts", "containerd-shim-qemubox-v1", options);
+    await publishProgramSbom(shim, identity);
+    return shim.path;
   },
   guest: async (identity) => (await compileVminitd(identity)).path,
   root: buildRoot,

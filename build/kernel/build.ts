@@ -12,6 +12,8 @@ import { loud, say } from "../../scripts/lib/log.ts";
 import { publish } from "../../scripts/lib/output.ts";
 import { cacheFolder } from "../../scripts/lib/paths.ts";
 import { run } from "../../scripts/lib/run.ts";
+import { debianComponent } from "../../scripts/sbom/component.ts";
+import { publishSbom } from "../../scripts/sbom/publish_sbom.ts";
 import { formatConfig, parseConfig, unfulfilled } from "./config.ts";
 
 /** The kernel source that qemubox was measured with. */
@@ -56,6 +58,16 @@ export async function buildKernel(): Promise<string> {
       await Deno.remove(scratch, { recursive: true }).catch(() => {});
     }
     say(`kernel built: ${directory}/vmlinux`);
+  });
+  await publishSbom({
+    name: "qemubox-kernel-x86_64",
+    version: source.version,
+    file: `${kernel}/vmlinux`,
+    key,
+    components: () =>
+      Promise.resolve([
+        { ...debianComponent({ ...source, name: source.package }, "all"), isSource: true },
+      ]),
   });
   return await publish(`${kernel}/vmlinux`, "qemubox-kernel-x86_64");
 }

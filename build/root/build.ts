@@ -7,11 +7,15 @@
 import { codeCacheName, compile, type Compiled } from "../../scripts/lib/compile.ts";
 import { cached, hashOf, keepNewest } from "../../scripts/lib/cache.ts";
 import { TESTBED_ROOT } from "../../scripts/lib/debian_packages.ts";
+import { packageRecord } from "../../scripts/lib/debian_pins.ts";
 import { debianRoot } from "../../scripts/lib/debian_root.ts";
 import { say } from "../../scripts/lib/log.ts";
 import { publish } from "../../scripts/lib/output.ts";
 import { run } from "../../scripts/lib/run.ts";
-import { debianFiles } from "../debian_files.ts";
+import { debianComponents } from "../../scripts/sbom/debian_components.ts";
+import { programProduct, publishProgramSbom } from "../../scripts/sbom/programs.ts";
+import { productComponent, publishSbom } from "../../scripts/sbom/publish_sbom.ts";
+import { type DebianFiles, debianFiles, recorded } from "../debian_files.ts";
 import { rootEntries, type RootEntry } from "./manifest.ts";
 
 /** Raise it if the way of making the image changes. */
@@ -26,9 +30,11 @@ const REPRODUCIBLE = ["-T0", "-U00000000-0000-4000-8000-000000000000", "--all-ro
  *
  * @param identity of the build: scripts/lib/build_identity.ts
  */
-export function compileVminitd(identity: string): Promise<Compiled> {
+export async function compileVminitd(identity: string): Promise<Compiled> {
   const v8Flags = ["--no-lazy"];
-  return compile("guest/main.ts", "vminitd", { codeCache: true, identity, v8Flags });
+  const vminitd = await compile("guest/main.ts", "vminitd", { codeCache: true, identity, v8Flags });
+  await publishProgramSbom(vminitd, identity);
+  return vminitd;
 }
 
 /**
@@ -37,37 +43,52 @@ export function compileVminitd(identity: string): Promise<Compiled> {
  * @param identity of the build, which vminitd gets
  */
 export async function buildRoot(identity: string): Promise<string> {
-  return await buildImage(await compileVminitd(identity), "qemubox-root");
+  const vminitd = await compileVminitd(identity);
+  const { path, key, root } = await buildImage(vminitd, "qemubox-root");
+  await publishSbom({
+    name: "qemubox-root",
+    version: identity,
+    file: path,
+    key,
+    components: async () => {
+      const { files, paths } = recorded(debianFiles(root));
+      await entriesOf(vminitd, files);
+      return [
+        await productComponent(programProduct(vminitd, identity)),
+        ...debianComponents(root, paths),
+      ];
+    },
+  });
+  return path;
 }
 
 /** Builds a root image for the benchmark, with a program that does nothing in place of vminitd. */
 export async function buildBareRoot(): Promise<string> {
   const program = await compile("tests/bench/bare_program.ts", "qemubox-bare-program");
-  return await buildImage(program, "qemubox-bare-root");
+  return (await buildImage(program, "qemubox-bare-root")).path;
 }
 
-async function buildImage(vminitd: Compiled, name: string): Promise<string> {
+/** A root image in `_output/`. */
+interface Image {
+  readonly path: string;
+  /** Changes if and only if the image's inputs do. */
+  readonly key: string;
+  /** The Debian root that its files are from. */
+  readonly root: string;
+}
+
+async function buildImage(vminitd: Compiled, name: string): Promise<Image> {
   const root = await debianRoot(TESTBED_ROOT);
   const code = ["elf.ts", "manifest.ts"].map((name) =>
     Deno.readTextFileSync(new URL(name, import.meta.url))
   );
-  const entry = `root/${hashOf(`${IMAGE_FORMAT}`, vminitd.key, root, ...code)}`;
-  const image = await cached(entry, async (path) => {
+  const key = hashOf(`${IMAGE_FORMAT}`, vminitd.key, packageRecord(root), ...code);
+  const image = await cached(`root/${key}`, async (path) => {
     say("writing the root image");
     const scratch = `${path}.scratch`;
     await Deno.remove(scratch, { recursive: true }).catch(() => {});
     try {
-      await writeTree(
-        `${scratch}/tree`,
-        rootEntries({
-          vminitd: await Deno.readFile(vminitd.path),
-          codeCache: vminitd.codeCache === null ? null : {
-            name: codeCacheName("vminitd"),
-            content: await Deno.readFile(vminitd.codeCache),
-          },
-          root: debianFiles(root),
-        }),
-      );
+      await writeTree(`${scratch}/tree`, await entriesOf(vminitd, debianFiles(root)));
       await makeImage(root, scratch);
       await Deno.rename(`${scratch}/image`, path);
     } finally {
@@ -75,7 +96,18 @@ async function buildImage(vminitd: Compiled, name: string): Promise<string> {
     }
   });
   await keepNewest("root", "");
-  return await publish(image, name);
+  return { path: await publish(image, name), key, root };
+}
+
+async function entriesOf(vminitd: Compiled, root: DebianFiles): Promise<RootEntry[]> {
+  return rootEntries({
+    vminitd: await Deno.readFile(vminitd.path),
+    codeCache: vminitd.codeCache === null ? null : {
+      name: codeCacheName("vminitd"),
+      content: await Deno.readFile(vminitd.codeCache),
+    },
+    root,
+  });
 }
 
 /** Creates the directory `tree` from entries, with directories before their contents. */

@@ -1,7 +1,7 @@
 /**
  * Packages of the two Debian roots. The suite is forky, the first with containerd's EROFS
- * snapshotter, QEMU 11 and Linux 7.2. debian_lock.json has the version and the SHA-256 of each package
- * that qemubox was measured with; if a mirror has another one, a warning says so (debian_pins.ts).
+ * snapshotter, QEMU 11 and Linux 7.2. debian_lock.json has the version and the SHA-256 of each
+ * package that qemubox was measured with; if a mirror has another one, a warning says so.
  */
 
 export const DEBIAN_SUITE = "forky";

@@ -36,7 +36,12 @@ export function writeLock(lock: Readonly<Record<string, Pins>>): void {
 
 /** Returns the packages that were installed when the root at `directory` was made. */
 export function packagesIn(directory: string): DebianPackage[] {
-  return parsePackages(Deno.readTextFileSync(directory + RECORD));
+  return parsePackages(packageRecord(directory));
+}
+
+/** Returns the text that {@link packagesIn} reads, for keys of the cache. */
+export function packageRecord(directory: string): string {
+  return Deno.readTextFileSync(directory + RECORD);
 }
 
 /** Reads the lines of record_packages.sh. @throws {Error} for a line that is none of its own */
