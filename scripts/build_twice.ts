@@ -1,0 +1,85 @@
+/**
+ * `deno task build:twice`: builds the programs and images from empty caches in two directories and
+ * compares their hashes, in some 3 minutes. Exit status 1 if a file differs. The kernel is left
+ * out: it takes too long, and build/kernel/ pins its inputs (docs/supply-chain.md).
+ */
+
+import { messageOf } from "../base/mod.ts";
+import { fileSha256 } from "./lib/cache.ts";
+import { say } from "./lib/log.ts";
+import { REPOSITORY } from "./lib/paths.ts";
+import { run } from "./lib/run.ts";
+import { Scratch } from "./lib/scratch.ts";
+
+const TARGETS: readonly string[] = ["shim", "guest", "root", "initrd"];
+/** The four files that have to be the same, and what describes them. */
+const FILES: readonly string[] = [
+  ...["containerd-shim-qemubox-v1", "vminitd", "qemubox-root", "qemubox-initrd"],
+].flatMap((name) => [name, `${name}.spdx.json`]);
+
+/** What the two builds have different, besides their caches. */
+const BUILDS = [
+  { directory: "one", env: { TZ: "UTC" } },
+  { directory: "a-directory-with-another-name", env: { TZ: "Asia/Kathmandu" } },
+] as const;
+
+/** File name → SHA-256. */
+export type Hashes = Readonly<Record<string, string>>;
+
+/**
+ * Builds the checkout as it is, uncommitted changes of tracked files included, twice.
+ *
+ * @returns the hashes of both builds
+ * @throws {CommandError} if it is not a checkout of git, or a build fails
+ */
+export async function buildTwice(): Promise<[Hashes, Hashes]> {
+  await using scratch = await Scratch.make();
+  const [one, other] = BUILDS;
+  return [await buildIn(scratch.path, one), await buildIn(scratch.path, other)];
+}
+
+async function buildIn(
+  scratch: string,
+  { directory, env }: (typeof BUILDS)[number],
+): Promise<Hashes> {
+  const checkout = `${scratch}/${directory}`;
+  const cache = `${checkout}.cache`;
+  await cloneTo(checkout, `${scratch}/changes`);
+  say(`building from an empty cache in ${checkout}`);
+  await run(["scripts/deno", "run", "--quiet", "--allow-all", "scripts/build.ts", ...TARGETS], {
+    cwd: checkout,
+    // This Deno is an input as well; its hash is compared with the pin.
+    env: { ...env, XDG_CACHE_HOME: cache, DENO_DIR: `${cache}/deno`, DENO: Deno.execPath() },
+  });
+  const hashes: Record<string, string> = {};
+  for (const name of FILES) hashes[name] = await fileSha256(`${checkout}/_output/${name}`);
+  return hashes;
+}
+
+/** Copies the checkout, with its commit and its changes. */
+async function cloneTo(checkout: string, changes: string): Promise<void> {
+  const git = ["git", "-c", "safe.directory=*"];
+  await run([...git, "clone", "--quiet", REPOSITORY, checkout]);
+  await Deno.writeTextFile(changes, await run([...git, "-C", REPOSITORY, "diff", "HEAD"]));
+  if ((await Deno.stat(changes)).size > 0) await run([...git, "-C", checkout, "apply", changes]);
+}
+
+/** Returns a line for each file whose hashes differ. */
+export function unequal(one: Hashes, other: Hashes): string[] {
+  return Object.keys({ ...one, ...other })
+    .filter((name) => one[name] !== other[name])
+    .map((name) => `${name}: ${one[name]} and ${other[name]}`);
+}
+
+if (import.meta.main) {
+  try {
+    const [one, other] = await buildTwice();
+    for (const [name, sha256] of Object.entries(one)) console.log(`${sha256}  ${name}`);
+    const lines = unequal(one, other);
+    for (const line of lines) console.error(`two builds differ: ${line}`);
+    Deno.exit(lines.length > 0 ? 1 : 0);
+  } catch (error) {
+    console.error(`build:twice: ${messageOf(error)}`);
+    Deno.exit(2);
+  }
+}
