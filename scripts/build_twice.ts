@@ -35,7 +35,21 @@ export type Hashes = Readonly<Record<string, string>>;
 export async function buildTwice(): Promise<[Hashes, Hashes]> {
   await using scratch = await Scratch.make();
   const [one, other] = BUILDS;
+  await copyCheckout(scratch.path);
   return [await buildIn(scratch.path, one), await buildIn(scratch.path, other)];
+}
+
+/** Copies the checkout, with its commit and its changes, for both builds before any begins. */
+async function copyCheckout(scratch: string): Promise<void> {
+  const [one, other] = BUILDS.map(({ directory }) => `${scratch}/${directory}`);
+  const git = ["git", "-c", "safe.directory=*"];
+  await run([...git, "clone", "--quiet", REPOSITORY, one!]);
+  const changes = await run([...git, "-C", REPOSITORY, "diff", "--binary", "HEAD"]);
+  if (changes !== "") {
+    await Deno.writeTextFile(`${scratch}/changes`, changes);
+    await run([...git, "-C", one!, "apply", `${scratch}/changes`]);
+  }
+  await run(["cp", "-a", one!, other!]);
 }
 
 async function buildIn(
@@ -44,7 +58,6 @@ async function buildIn(
 ): Promise<Hashes> {
   const checkout = `${scratch}/${directory}`;
   const cache = `${checkout}.cache`;
-  await cloneTo(checkout, `${scratch}/changes`);
   say(`building from an empty cache in ${checkout}`);
   await run(["scripts/deno", "run", "--quiet", "--allow-all", "scripts/build.ts", ...TARGETS], {
     cwd: checkout,
@@ -54,14 +67,6 @@ async function buildIn(
   const hashes: Record<string, string> = {};
   for (const name of FILES) hashes[name] = await fileSha256(`${checkout}/_output/${name}`);
   return hashes;
-}
-
-/** Copies the checkout, with its commit and its changes. */
-async function cloneTo(checkout: string, changes: string): Promise<void> {
-  const git = ["git", "-c", "safe.directory=*"];
-  await run([...git, "clone", "--quiet", REPOSITORY, checkout]);
-  await Deno.writeTextFile(changes, await run([...git, "-C", REPOSITORY, "diff", "HEAD"]));
-  if ((await Deno.stat(changes)).size > 0) await run([...git, "-C", checkout, "apply", changes]);
 }
 
 /** Returns a line for each file whose hashes differ. */

@@ -41,8 +41,8 @@ export async function debianRoot(
     const lines = differences(pinsOf(name), packagesIn(root));
     if (lines.length > 0) {
       loud(
-        `Debian root "${name}" has ${lines.length} packages that are not the pinned ones: ` +
-          `${lines[0]} …`,
+        `Debian root "${name}" differs from its pins in ${lines.length} packages, of which the ` +
+          `first is ${lines[0]}`,
       );
     }
   }
