@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { build } from "../../scripts/build.ts";
 import { buildTwice, unequal } from "../../scripts/build_twice.ts";
 import { fileSha256 } from "../../scripts/lib/cache.ts";
 import { TESTBED_ROOT } from "../../scripts/lib/debian_packages.ts";
@@ -26,6 +27,7 @@ function packagesOf(product: string): SpdxPackage[] {
 }
 
 rootTest("each file of the product has a bill of materials with its hash", async () => {
+  await build();
   for (const product of [...PRODUCTS, "qemubox-kernel-x86_64"]) {
     const [described, ...parts] = packagesOf(product);
     assert.equal(described!.name, product);
