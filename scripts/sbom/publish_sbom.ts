@@ -5,7 +5,7 @@ import { publish } from "../lib/output.ts";
 import type { Component } from "./component.ts";
 import { spdxText } from "./spdx.ts";
 
-/** Increased when documents of the same file and components change. */
+/** Increased when documents of the same files change, or which components a product has. */
 const SBOM_FORMAT = 1;
 
 /** A file of the product. */
