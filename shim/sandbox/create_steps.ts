@@ -49,6 +49,7 @@ import {
   WRITABLE_DISK,
 } from "./container_steps.ts";
 import { Hooks } from "./hooks.ts";
+import { requireMappedIds } from "./mapped_ids.ts";
 import { networkHost, networkRequestOf, nicPlans } from "./network.ts";
 import { Pod } from "./pod.ts";
 
@@ -349,6 +350,7 @@ export class CreateSteps {
   /** Leases a user id that no other VM of this host has. */
   #leaseUser(): IdLease {
     const { lease, runDir, system } = this.#context;
+    requireMappedIds(this.#plan.userIds);
     lease.intend(USER_INTENT);
     const user = leaseUserId(`${runDir}/${USER_DIRECTORY}`, this.#plan.userIds, { system });
     lease.record(USER_INTENT, { userLock: user.path });
