@@ -36,6 +36,10 @@ export function configureNetwork(
         (permanentMac ?? mac) === wanted.deviceMac
       );
       if (link === undefined) throw invalid(`no network device has address ${wanted.deviceMac}`);
+      if (ignoresRouters(wanted, request.sysctls)) {
+        // While it has its old name, because it must not be up yet.
+        host.writeSysctl(`/proc/sys/net/ipv6/conf/${link.name}/accept_ra`, "0");
+      }
       configureInterface(host, rtnetlink, link, wanted);
     }
   } catch (error) {
@@ -50,6 +54,17 @@ export interface NetworkHost {
   readonly system: System;
   /** Writes a file below /proc/sys. */
   readonly writeSysctl: (path: string, value: string) => void;
+}
+
+/**
+ * Returns whether an interface ignores router advertisements, which any VM of its network may send.
+ * One without addresses may need them (SLAAC), and the specification may ask for them.
+ */
+function ignoresRouters(
+  { name, addresses }: guest.NetworkInterface,
+  sysctls: guest.ConfigureNetworkRequest["sysctls"],
+): boolean {
+  return addresses.length > 0 && sysctls[`net.ipv6.conf.${name}.accept_ra`] === undefined;
 }
 
 function configureInterface(

@@ -57,10 +57,14 @@ assert.throws(
       host,
       request({
         interfaces: [{ ...wanted, name: "device0", addresses: [{ address: "nonsense" }] }],
+        sysctls: { "net.ipv6.conf.device0.accept_ra": "1" },
       }),
     ),
   code("nonsense"),
 );
+const acceptRa = (name: string) =>
+  Deno.readTextFileSync(`/proc/sys/net/ipv6/conf/${name}/accept_ra`).trim();
+assert.equal(acceptRa("device0"), "1", "the specification decides");
 rtnetlink.change(netlink.setLink(device.index, { up: false }), "down");
 rtnetlink.change(netlink.setLink(device.index, { mac: DEVICE_MAC }), "mac");
 configureNetwork(
@@ -70,6 +74,7 @@ configureNetwork(
 
 assert.equal(Deno.readTextFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start").trim(), "80");
 assert(written.includes("/proc/sys/net/ipv6/conf/eth0/accept_dad=0"));
+assert.equal(acceptRa("eth0"), "0");
 const [lo, eth0] = ["lo", "eth0"].map((name) => links().find((each) => each.name === name)!);
 assert(lo!.up);
 assert.deepEqual([eth0!.up, eth0!.mac, eth0!.mtu], [true, "02:00:00:00:00:0a", 9000]);
