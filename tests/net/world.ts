@@ -42,10 +42,10 @@ export function echoArguments(port: number): string[][] {
   });
 }
 
-/** Starts echo servers on the host and in the world. */
-export function echoServers(port: number): AsyncDisposable {
+/** Starts echo servers on the host, in the world, and in other network namespaces. */
+export function echoServers(port: number, ...others: readonly string[]): AsyncDisposable {
   const stack = new AsyncDisposableStack();
-  for (const prefix of [[], ["ip", "netns", "exec", NETNS]]) {
+  for (const prefix of [[], ...[NETNS, ...others].map((name) => ["ip", "netns", "exec", name])]) {
     for (const words of echoArguments(port)) {
       const [program, ...args] = [...prefix, "socat", ...words];
       const options = { args, stdin: "null", stdout: "null", stderr: "null" } as const;
