@@ -89,10 +89,15 @@ export function withFields(log: Logger, fields: LogFields): Logger {
  */
 function logger(bound: ContextLogger, fields: LogFields | undefined): ContextLogger {
   if (fields === undefined) return bound;
+  requireLogKeys(fields);
+  return bound.with(fields);
+}
+
+/** @throws {TypeError} for an invalid key, or one that a line has already. */
+export function requireLogKeys(fields: LogFields): void {
   for (const key of Object.keys(fields)) {
     if (!KEY.test(key) || RESERVED_KEYS.has(key)) throw new TypeError(`invalid log key "${key}"`);
   }
-  return bound.with(fields);
 }
 
 /** Formats a record as one line of logfmt, as containerd's own logs look. */

@@ -72,7 +72,8 @@ export class SandboxLimits {
     try {
       if (this.#cgroup.kind === "directory") this.#write(this.#cgroup, limits);
       else await setUnitProperties(this.#cgroup.unit, unitProperties(limits));
-      this.#log.debug("host limits set", Object.fromEntries(cgroupFiles(limits)));
+      const fields = cgroupFiles(limits).map(([file, value]) => [file.replaceAll(".", "_"), value]);
+      this.#log.debug("host limits set", Object.fromEntries(fields));
     } catch (error) {
       this.#log.warn(`host limits: ${messageOf(error)}, only the guest's own hold`);
     }

@@ -1,5 +1,5 @@
 /** Doubles and helpers that tests of several rooms share. @module */
-import type { LogFields, Logger } from "../base/log.ts";
+import { type LogFields, type Logger, requireLogKeys } from "../base/log.ts";
 
 /** A logger that keeps its lines as `level: message key=value`. */
 export class MemoryLog implements Logger {
@@ -19,6 +19,7 @@ export class MemoryLog implements Logger {
   }
 
   #keep(level: string, message: string, fields: LogFields = {}): void {
+    requireLogKeys(fields);
     const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${value}`);
     this.lines.push(`${level}: ${message}${pairs.join("")}`);
   }
