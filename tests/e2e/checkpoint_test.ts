@@ -1,8 +1,10 @@
 /** Checkpoints made by containerd's clients: images, from which other containers are restored. */
 
 import assert from "node:assert/strict";
+import { assertConfined } from "../lib/confined.ts";
 import { killTask } from "../lib/containers.ts";
 import { ctr, ctrOk, runArguments, task } from "../lib/ctr.ts";
+import { qemuOf } from "../lib/sandbox_processes.ts";
 import { e2e } from "../lib/testbed.ts";
 import { until } from "../lib/wait.ts";
 
@@ -30,11 +32,13 @@ e2e("ctr makes a checkpoint of a container, and restores another from it", async
   try {
     await ctrOk("containers", "checkpoint", "--task", "--image", id, CHECKPOINT);
     assert.equal((await task(id))?.status, "RUNNING");
+    assertConfined(qemuOf(id), id);
     const taken = await state(id, "b");
     await remove(id);
 
     await ctrOk("containers", "restore", "--live", other, CHECKPOINT);
     assert.equal((await task(other))?.status, "RUNNING");
+    assertConfined(qemuOf(other), other);
     const restored = await state(other, "c");
     assert.ok(restored > 1, `${restored}; it was about ${taken}`);
     await until("more", SHOWN_WITHIN_MS, async () => await state(other, "d") > restored || null);

@@ -38,14 +38,17 @@ for (const how of ["task rm", "SIGKILL of the shim"] as const) {
 const MIB = 1 << 20;
 /** Of a container of 64 MiB: 256 more for the guest, rounded up to 128; and the host's overhead. */
 const VM_MIB = 384, OVERHEAD_MIB = 256;
+/** Memory that the guest takes beyond its container's limit. */
+const TAKEN_MIB = 160;
 
 lab(
   "a guest whose root lifts its limits stays within those on the host",
   async (bench) => {
     const id = bench.newId();
     const path = `/lab-parent/${id}`;
-    // Two loops in the guest's root cgroup, where the container's quota does not hold.
-    const script = `mkdir /cg && mount -t cgroup2 none /cg && echo $$ > /cg/cgroup.procs && echo out
+    // Memory and two loops in the guest's root cgroup, where the container's limits do not hold.
+    const script = `mkdir /cg /t && mount -t cgroup2 none /cg && echo $$ > /cg/cgroup.procs
+      mount -t tmpfs none /t && head -c ${TAKEN_MIB}m /dev/zero >/t/taken && echo out
       while :; do :; done & while :; do :; done`;
     const flags = [
       ...["-d", "--privileged", "--cgroup", path, "--memory-limit", String(64 * MIB)],
@@ -58,7 +61,7 @@ lab(
       assert.equal(read("cpu.max"), "75000 100000");
       assert(Number(read("memory.max")) >= (VM_MIB + OVERHEAD_MIB) * MIB, read("memory.max"));
       assert.equal(read("pids.max"), "1025");
-      await until("the container's way out", patience(20_000), () => {
+      await until("the container's way out", patience(60_000), () => {
         return Deno.readTextFileSync("/tmp/host-cgroup").includes("out") || null;
       });
       const used = () => Number(/^usage_usec (\d+)/m.exec(read("cpu.stat"))![1]);
@@ -66,6 +69,7 @@ lab(
       await delay(5_000);
       const share = (used() - before.used) / 1_000 / (performance.now() - before.at);
       assert(share < 0.8, `${share} CPUs`);
+      assert(Number(read("memory.current")) > TAKEN_MIB * MIB, read("memory.current"));
       assert.match(read("memory.events"), /^oom_kill 0$/m);
     } finally {
       await forceRemove(id);

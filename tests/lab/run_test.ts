@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { assertConfined } from "../lib/confined.ts";
 import { Client, ctr, runArguments, SNAPSHOTTERS } from "../lib/ctr.ts";
 import { argumentsOf, sandboxProcesses } from "../lib/sandbox_processes.ts";
 import { logLines } from "../lib/testbed.ts";
@@ -46,11 +47,12 @@ lab("the VM of a missing command ends like any other", async (bench) => {
   assert.match(stderr, /\/no\/such\/command/);
 });
 
-/** Checks QEMU's arguments, its descriptors, and that the shim logged no warning. */
+/** Checks QEMU's arguments, its confinement, and that the shim logged no warning. */
 function assertRealKvm(id: string): void {
   const processes = sandboxProcesses(id);
   assert(!processes.some(({ role }) => role === "vhost-device-vsock"));
   const qemu = processes.find(({ role }) => role === "qemu")!.pid;
+  assertConfined(qemu, id);
   const args = argumentsOf(qemu).join(" ");
   assert.match(args, /accel=kvm/);
   assert.match(args, / vhost-vsock-device,/);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { system } from "../../ffi/mod.ts";
 import type { SandboxNetwork } from "../../net/mod.ts";
 import { Client, runArguments } from "../lib/ctr.ts";
+import { SOCAT, SOCAT_VOLUME } from "../lib/socat.ts";
 import { logLines } from "../lib/testbed.ts";
 import { type End, FrameCapture, honestFrames, spoofedFrames } from "./frame_capture.ts";
 import { joinNetworks, lines, networkTest, sh } from "./network_testbed.ts";
@@ -107,10 +108,6 @@ networkTest("interfaces of an existing namespace are guarded by their addresses"
   assert.match(warnings[0]!, /^interface eth1 has no IP address .* checked by MAC address alone/);
 });
 
-/** busybox sends no raw frames, so the testbed's socat comes with its libraries from a volume. */
-const VOLUME = "type=bind,src=/usr,dst=/host,options=rbind:ro";
-const SOCAT =
-  "/host/lib64/ld-linux-x86-64.so.2 --library-path /host/lib/x86_64-linux-gnu /host/bin/socat";
 /** Size of each frame of a file: socat reads as much at a time, and sends it as one frame. */
 const FRAME_BYTES = 200;
 const GATEWAY = "10.89.0.1";
@@ -149,7 +146,7 @@ networkTest(
       ip link set eth0 address $mac
       ping -q -c 1 -W 10 ${GATEWAY} | grep received`,
       [
-        ...[...network, "--cap-add", "CAP_NET_ADMIN", "--mount", VOLUME],
+        ...[...network, "--cap-add", "CAP_NET_ADMIN", "--mount", SOCAT_VOLUME],
         ...["--mount", `type=bind,src=${directory.path},dst=/shared,options=rbind:ro`],
       ],
     );

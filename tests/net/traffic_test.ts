@@ -2,6 +2,9 @@
 
 import assert from "node:assert/strict";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
+import { assertConfined } from "../lib/confined.ts";
+import { qemuOf } from "../lib/sandbox_processes.ts";
+import { SOCAT, SOCAT_VOLUME } from "../lib/socat.ts";
 import { networkState, networkTest, sh, stateIs } from "./network_testbed.ts";
 import { echoArguments, echoServers, HOST, inWorld, WORLD, world } from "./world.ts";
 
@@ -11,12 +14,8 @@ const TCP_BYTES = 3_000_000;
 /** Larger than any frame. */
 const UDP_BYTES = 12_000;
 const GATEWAY = { ipv4: "10.89.0.1", ipv6: "fd00:10:89::1" } as const;
-/** busybox has no UDP, so the testbed's socat comes with its libraries from a volume. */
-const VOLUME = "type=bind,src=/usr,dst=/host,options=rbind:ro";
-const SOCAT =
-  "/host/lib64/ld-linux-x86-64.so.2 --library-path /host/lib/x86_64-linux-gnu /host/bin/socat";
 const FLAGS = [
-  ...["--rm", "--mount", VOLUME],
+  ...["--rm", "--mount", SOCAT_VOLUME],
   ...["--annotation", "io.qemubox.networks=qemubox-dual,qemubox-storage"],
 ];
 const NETWORKS = ["dual-stack", "storage"];
@@ -61,6 +60,7 @@ networkTest(
     const flags = [...FLAGS, "--annotation", `io.qemubox.port-mappings=${ports}`];
     await using server = new Client(runArguments(serverId, ["sh", "-c", SERVER], { flags }));
     await server.line("listening");
+    assertConfined(qemuOf(serverId), serverId);
     const addresses = Object.fromEntries(
       server.said.trim().split("\n").slice(0, -1).map((line) => line.split(" ")),
     );
