@@ -5,16 +5,25 @@ import { Wire, WireReader } from "./wire.ts";
 
 /** Limit of nested messages and groups, so that a peer cannot overflow our stack. */
 const DEPTH_MAX = 100;
+/**
+ * Limit of the messages and list items in a message. Each may have only two bytes on the wire and
+ * 100 and more in memory. The longest lists that we accept have 65,536 of both together.
+ */
+export const VALUES_MAX = 131_072;
+
+/** Left of VALUES_MAX. Decoding is synchronous, so there is one message at a time. */
+let valuesLeft = 0;
 
 /**
  * Decodes a message from untrusted bytes. Skips unknown fields.
  *
- * @throws {Error} if the bytes are not such a message.
+ * @throws {Error} if the bytes are not such a message, or it has more than VALUES_MAX values.
  */
 export function fromBinary<S extends AnyMessageSchema>(
   schema: S,
   bytes: Uint8Array,
 ): MessageShape<S> {
+  valuesLeft = VALUES_MAX;
   return readMessage(schema, bytes, DEPTH_MAX) as MessageShape<S>;
 }
 
@@ -26,6 +35,7 @@ function readMessage(
   made: Fields = empty(schema),
 ): Fields {
   if (depth === 0) throw new Error(`messages are nested more than ${DEPTH_MAX} deep`);
+  countValue();
   const reader = new WireReader(bytes);
   while (!reader.done) {
     const { no, wire } = readTag(reader);
@@ -34,6 +44,10 @@ function readMessage(
     else readField(reader, field, wire, made, depth);
   }
   return made;
+}
+
+function countValue(): void {
+  if (--valuesLeft < 0) throw new Error(`message has more than ${VALUES_MAX} values`);
 }
 
 function readTag(reader: WireReader): { no: number; wire: number } {
@@ -52,7 +66,10 @@ function readField(
   if (isPacked(field) && wire === Wire.Bytes) {
     const items = new WireReader(reader.bytes());
     const list = made[field.name] as unknown[];
-    while (!items.done) list.push(readValue(items, field, undefined, depth));
+    while (!items.done) {
+      countValue();
+      list.push(readValue(items, field, undefined, depth));
+    }
     return;
   }
   const wanted = field.map ? Wire.Bytes : wireOf(field.type);
@@ -64,6 +81,7 @@ function readField(
       ...{ value, enumerable: true, configurable: true, writable: true },
     });
   } else if (field.list) {
+    if (field.of === undefined) countValue();
     (made[field.name] as unknown[]).push(readValue(reader, field, undefined, depth));
   } else if (field.oneof !== undefined) {
     const before = made[field.oneof] as OneofValue;

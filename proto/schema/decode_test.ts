@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { VALUES_MAX } from "./decode.ts";
 import { message } from "./define.ts";
 import { create, fromBinary, toBinary } from "./mod.ts";
 import type { MessageSchema } from "./types.ts";
@@ -52,6 +53,16 @@ Deno.test("the depth of messages and unknown groups is limited", () => {
       : [inner.length & 0x7f | 0x80, inner.length >> 7];
     return Uint8Array.from([0x12, ...length, ...inner]);
   }
+});
+
+Deno.test("the number of messages and list items is limited", () => {
+  const children = (count: number) =>
+    Uint8Array.from({ length: 2 * count }, (_, i) => i % 2 ? 0 : 0x12);
+  assert.equal(fromBinary(Tree, children(VALUES_MAX - 1)).children.length, VALUES_MAX - 1);
+  assert.throws(() => fromBinary(Tree, children(VALUES_MAX)), /more than 131072 values/);
+  const sizes = (count: number) => toBinary(Tree, create(Tree, { sizes: Array(count).fill(1) }));
+  assert.equal(fromBinary(Tree, sizes(VALUES_MAX - 1)).sizes.length, VALUES_MAX - 1);
+  assert.throws(() => fromBinary(Tree, sizes(VALUES_MAX)), /more than 131072 values/);
 });
 
 Deno.test("unknown fields of every wire type are skipped", () => {
