@@ -108,7 +108,9 @@ function versionOf(greeting: Record<string, unknown>): string {
   const version = greeting["version"];
   const qemu = isRecord(version) ? version["qemu"] : undefined;
   if (!isRecord(qemu)) return "unknown";
-  return [qemu["major"], qemu["minor"], qemu["micro"]].map(String).join(".");
+  const parts = [qemu["major"], qemu["minor"], qemu["micro"]];
+  // Of anything else, String may throw or be as long as the line.
+  return parts.every(isId) ? parts.join(".") : "unknown";
 }
 
 function isId(value: unknown): value is number {

@@ -24,6 +24,14 @@ Deno.test("parseQmpLine decodes each kind of message", () => {
   );
 });
 
+Deno.test("a version that is not made of integers is unknown", () => {
+  const nested = "[".repeat(100_000) + "]".repeat(100_000);
+  for (const major of [`"${"x".repeat(1000)}"`, '{"toString":1,"valueOf":1}', nested, "null"]) {
+    const greeting = GREETING.replace('"major": 11', `"major": ${major}`);
+    assert.deepEqual(parseQmpLine(greeting), { kind: "greeting", version: "unknown" });
+  }
+});
+
 Deno.test("the text of an error is printable and bounded", () => {
   const error = { class: "\u001b[31mGenericError\n", desc: "x\u0007".repeat(1000) };
   const message = parseQmpLine(JSON.stringify({ error, id: 9 }));
