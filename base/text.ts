@@ -39,6 +39,9 @@ function withoutUnprintable(text: string): string {
   return text.replaceAll(/(?:\x1b\[[0-9;]*[A-Za-z]|[\p{C}\p{Zl}\p{Zp}])+/gu, " ");
 }
 
+/** Cuts between characters: half a surrogate pair is unprintable. */
 function cut(text: string, charactersMax: number): string {
-  return text.length > charactersMax ? `${text.slice(0, charactersMax)}…` : text;
+  if (text.length <= charactersMax) return text;
+  const isPair = (text.codePointAt(charactersMax - 1) ?? 0) > 0xffff;
+  return `${text.slice(0, isPair ? charactersMax - 1 : charactersMax)}…`;
 }

@@ -10,6 +10,9 @@ Deno.test("printable drops escape sequences, controls and separators", () => {
 Deno.test("printable cuts a long text", () => {
   assert.equal(printable("abcdef", 3), "abc…");
   assert.equal(printable("abc", 3), "abc");
+  // A character of two UTF-16 units is kept whole or not at all.
+  assert.equal(printable("ab👍d", 3), "ab…");
+  assert.equal(printable("ab👍d", 4), "ab👍…");
 });
 
 Deno.test("oneLine joins lines", () => {
