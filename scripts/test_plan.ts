@@ -23,6 +23,8 @@ export interface Step {
   readonly fetches?: boolean;
 }
 
+/** Part of the unit tests: it needs nothing. */
+const FUZZING = "tests/fuzz";
 /** These need the host: root outside of the testbed, Go, a network. */
 const ON_HOST: readonly string[] = ["tests/peers", "tests/host"];
 /** These need KVM and vhost-vsock. */
@@ -67,6 +69,7 @@ export function* plan(full: boolean): Generator<Step> {
   yield check("types", "check", ".");
   yield check("import table", "run", "--allow-read", "scripts/check_imports.ts");
   yield unitTests();
+  yield fuzzing(run);
   yield build("build", null, run);
   yield build("a newer containerd", "containerd", run);
   yield build("crictl", "crictl", run);
@@ -74,9 +77,10 @@ export function* plan(full: boolean): Generator<Step> {
   // Puts the modules that tests import into Deno's cache: the testbed has no network.
   yield { ...check("types of tests", "check", "tests/"), part: "e2e" };
   const files = testFiles("tests");
-  const [onHost, inLab] = [below(ON_HOST), below(IN_LAB)];
+  const [onHost, inLab, fuzz] = [below(ON_HOST), below(IN_LAB), below([FUZZING])];
   yield fileTests("tests on the host", "host", files.filter(onHost), run);
-  const inTestbed = inOrder(files.filter((path) => !onHost(path) && !inLab(path)));
+  const elsewhere = (path: string) => onHost(path) || inLab(path) || fuzz(path);
+  const inTestbed = inOrder(files.filter((path) => !elsewhere(path)));
   yield testbedTests(inTestbed, run);
   yield labTests(files.filter(inLab), run);
 }
@@ -97,6 +101,15 @@ function unitTests(): Step {
   const reports = reportsOf("unit");
   const args = ["test", "--allow-all", `--junit-path=${reports}/unit.xml`, "--ignore=tests/", "."];
   return { ...check("unit tests", ...args), reports, timeoutMinutes: MINUTES.unit };
+}
+
+/** With --full each file takes ten minutes, one per CPU at a time: see tests/fuzz/fuzz.ts. */
+function fuzzing({ full }: Run): Step {
+  const reports = reportsOf("fuzz");
+  const parallel = full ? ["--parallel"] : [];
+  const args = ["test", ...parallel, "--allow-all", `--junit-path=${reports}/fuzz.xml`, FUZZING];
+  const timeoutMinutes = full ? MINUTES.full : MINUTES.unit;
+  return { ...check("fuzzing", ...args), reports, timeoutMinutes };
 }
 
 /**
