@@ -133,6 +133,18 @@ export interface Confinement {
   readonly fileBytesMax: number;
 }
 
+/**
+ * Checks that QEMU and its helpers can have as many descriptors as they may need.
+ *
+ * @param max hard limit of this process, which they inherit.
+ * @throws VmError `host` with the fix.
+ */
+export function requireDescriptors(max: number = descriptorsMax()): void {
+  if (max >= DESCRIPTORS_MAX) return;
+  const why = `limit of open files is ${max}, a VM needs ${DESCRIPTORS_MAX}`;
+  throw new VmError("host", `${why}: raise containerd's (LimitNOFILE of its service)`);
+}
+
 /** Programs of util-linux that prepare a process and become it by an exec. */
 export type SpawnTools = Pick<VmFiles, "setprivPath" | "prlimitPath">;
 

@@ -3,6 +3,7 @@ import { assertGolden } from "./testing/golden.ts";
 import {
   descriptorsMax,
   dyingWithParent,
+  requireDescriptors,
   vhostDeviceVsockCommand,
   virtiofsdCommand,
 } from "./helper_commands.ts";
@@ -52,5 +53,14 @@ Deno.test("values that vhost-device-vsock's options cannot express are refused",
   assert.throws(() => vhostDeviceVsockCommand(options), { kind: "config" });
   assert.throws(() => vhostDeviceVsockCommand({ ...options, vhostSocket: "a", cid: 2 }), {
     kind: "config",
+  });
+});
+
+Deno.test("a limit of open files that is too low for a VM is refused with the fix", () => {
+  for (const enough of [1024, Infinity]) requireDescriptors(enough);
+  assert.throws(() => requireDescriptors(64), {
+    kind: "host",
+    message: "limit of open files is 64, a VM needs 1024: raise containerd's (LimitNOFILE of its " +
+      "service)",
   });
 });

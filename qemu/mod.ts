@@ -21,6 +21,7 @@ export {
   type VmSize,
 } from "./sizing.ts";
 export { locateFiles } from "./files.ts";
+export { requireDescriptors } from "./helper_commands.ts";
 export { type CidLease, leaseCid } from "./cid.ts";
 export { type IdLease, removeIdLease } from "./id_lease.ts";
 export { leaseUserId } from "./user_id.ts";

@@ -6,6 +6,7 @@ import {
   limitMib,
   locateFiles,
   probeHost,
+  requireDescriptors,
   sizeVm,
   type VmPlan,
 } from "../../qemu/mod.ts";
@@ -18,12 +19,13 @@ import type { OciResources } from "./oci.ts";
  *
  * @param resources limits that the VM is made for.
  * @returns the plan, and one line for each thing that is degraded on this host.
- * @throws VmError naming a missing file, or an accelerator that does not work here.
+ * @throws VmError naming a missing file, an accelerator that does not work here, or a limit.
  */
 export function planVm(
   resources: OciResources | undefined,
   config: Config,
 ): { readonly vm: VmPlan; readonly warnings: readonly string[] } {
+  requireDescriptors();
   const probe = probeHost();
   const { accelerator, warning } = chooseAccelerator(config.accelerator, probe);
   const transport = chooseVsockTransport(probe);
