@@ -1,4 +1,4 @@
-import { inheritedEnvironment, messageOf, removeIfPresent } from "../../base/mod.ts";
+import { inheritedEnvironment, removeIfPresent } from "../../base/mod.ts";
 import { type Fd, isSystemError, O, SIG, type System, system } from "../../ffi/mod.ts";
 import { type SandboxName, sandboxPaths, socketPath } from "../base/names.ts";
 import { assertOwnDirectory } from "../base/own_directory.ts";
@@ -17,7 +17,7 @@ import { sandboxOf } from "./sandbox_of.ts";
  * Writes nothing but the answer to stdout and stderr, which containerd reads together.
  *
  * @throws {Error} if the pod's shim does not run, or if a shim of this id runs already.
- * @throws {RefusedError} for a directory of ours that others can change.
+ * @throws {RefusedError} for a directory of ours that others can change, or that cannot be written.
  */
 export async function startShim(flags: Flags): Promise<void> {
   const input = readBootstrap(await readStdin(), flags);
@@ -44,7 +44,7 @@ export async function startShim(flags: Flags): Promise<void> {
   using undo = new DisposableStack();
   const listener = listen(system, socket, flags);
   undo.defer(() => removeIfPresent(socket));
-  const lease = createLease(paths, flags, { bundle, socketPath: socket });
+  const lease = Lease.create(paths, flags, { bundle, socketPath: socket });
   undo.defer(() => lease.release());
   lease.intend("shim");
   const output = openLogFifo(bundle);
@@ -64,18 +64,6 @@ export async function startShim(flags: Flags): Promise<void> {
 
 /** Descriptor of the listening socket in `serve`. */
 export const LISTENER_FD = 3 as Fd;
-
-function createLease(...args: Parameters<typeof Lease.create>): Lease {
-  try {
-    return Lease.create(...args);
-  } catch (error) {
-    throw new Error(
-      `lease directory ${args[0].lease} cannot be written (${messageOf(error)}): ` +
-        "make run_dir writable or set QEMUBOX_RUN_DIR",
-      { cause: error },
-    );
-  }
-}
 
 /**
  * Returns the arguments of `serve`: the same flags, as with containerd's own shims, so that `ps`

@@ -2,6 +2,8 @@ import * as z from "zod";
 import { ifPresent, readIfPresent, removeIfPresent } from "../../base/mod.ts";
 import { type Pid, processStartTime } from "../../ffi/mod.ts";
 import type { SandboxName, SandboxPaths } from "../base/names.ts";
+import type { RefusedError } from "../base/refused_error.ts";
+import { unwritable } from "../base/unwritable.ts";
 import type { NetworkFacts } from "./network_facts.ts";
 
 /** The lease of a sandbox, owned by the process that made it. */
@@ -15,9 +17,9 @@ export class Lease {
   }
 
   /**
-   * Makes the lease on disk, readable by root alone.
+   * Makes the lease on disk, readable by root alone. Leaves nothing if that fails.
    *
-   * @throws {Error} of `Deno.errors` if the directory cannot be written.
+   * @throws {RefusedError} `host` if the directory cannot be written.
    */
   static create(
     paths: SandboxPaths,
@@ -27,12 +29,14 @@ export class Lease {
     const lease = new Lease(paths.lease, firstFacts(paths, name, facts));
     for (let attempt = 1;; attempt++) {
       try {
-        Deno.mkdirSync(paths.lease, { recursive: true, mode: 0o700 });
+        makeDirectory(paths.lease);
         lease.#write();
         return lease;
       } catch (error) {
+        removeUnwritten(paths.lease);
+        const { cause } = error as Error;
         // The process that released the namespace's last lease may just have removed its directory.
-        if (!(error instanceof Deno.errors.NotFound) || attempt === CREATE_TRIES) throw error;
+        if (!(cause instanceof Deno.errors.NotFound) || attempt === CREATE_TRIES) throw error;
       }
     }
   }
@@ -52,7 +56,11 @@ export class Lease {
     return this.#facts;
   }
 
-  /** Writes down a resource that is about to be made, until `record` drops the intent. */
+  /**
+   * Writes down a resource that is about to be made, until `record` drops the intent.
+   *
+   * @throws {RefusedError} `host` if the directory cannot be written.
+   */
   intend(intent: string): void {
     this.#facts = { ...this.#facts, intents: [...this.#facts.intents, intent] };
     this.#write();
@@ -81,8 +89,12 @@ export class Lease {
 
   #write(): void {
     const temporary = `${this.#directory}/.${FILE}`;
-    Deno.writeTextFileSync(temporary, JSON.stringify(this.#facts), { mode: 0o600 });
-    Deno.renameSync(temporary, `${this.#directory}/${FILE}`);
+    try {
+      Deno.writeTextFileSync(temporary, JSON.stringify(this.#facts), { mode: 0o600 });
+      Deno.renameSync(temporary, `${this.#directory}/${FILE}`);
+    } catch (error) {
+      throw leaseUnwritable(this.#directory, error);
+    }
   }
 }
 
@@ -175,6 +187,29 @@ export function firstFacts(
     hooksOf: null,
     intents: [],
   };
+}
+
+function makeDirectory(path: string): void {
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw leaseUnwritable(path, error);
+  }
+}
+
+function leaseUnwritable(directory: string, error: unknown): RefusedError {
+  return unwritable(`lease directory ${directory}`, "run_dir", error);
+}
+
+/** Removes what a failed `create` made, but not the lease that a dead shim of this id left. */
+function removeUnwritten(directory: string): void {
+  try {
+    removeIfPresent(`${directory}/.${FILE}`);
+    Deno.removeSync(directory);
+    Deno.removeSync(directory.slice(0, directory.lastIndexOf("/")));
+  } catch {
+    // There is another lease in it, or it was never made.
+  }
 }
 
 /** Reads a lease; returns null if there is none, or none that is valid for this version. */

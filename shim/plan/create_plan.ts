@@ -1,7 +1,7 @@
-import { messageOf } from "../../base/mod.ts";
 import { type NetworkPlan, networkRequest, planNetwork, readConfFolder } from "../../net/mod.ts";
 import { hasSlotLeft, type VmPlan } from "../../qemu/mod.ts";
 import { RefusedError } from "../base/refused_error.ts";
+import { unwritable } from "../base/unwritable.ts";
 import type { Config } from "../config/config.ts";
 import { annotationOf } from "../config/settings.ts";
 import {
@@ -45,7 +45,7 @@ export interface CreatePlan {
 export function planCreate(request: CreateRequest, spec: OciSpec, config: Config): CreatePlan {
   requireCheckpoint(request.checkpoint);
   const ignored = checkRequest(request, spec);
-  requireWritable(config.stateDir, "QEMUBOX_STATE_DIR");
+  requireWritable(config.stateDir);
   const annotations = spec.annotations ?? {};
   const isPod = podRoleOf(annotations).kind === "sandbox";
   const pod = isPod ? { directory: "", namespaces: null } : null;
@@ -121,18 +121,12 @@ function requireCheckpoint(path: string): void {
 }
 
 /** @throws RefusedError `host` naming the directory, and the variable that moves it. */
-function requireWritable(directory: string, variable: string): void {
+function requireWritable(stateDir: string): void {
   try {
-    Deno.mkdirSync(directory, { recursive: true, mode: 0o711 });
-    const probe = Deno.makeTempFileSync({ dir: directory, prefix: ".writable-" });
+    Deno.mkdirSync(stateDir, { recursive: true, mode: 0o711 });
+    const probe = Deno.makeTempFileSync({ dir: stateDir, prefix: ".writable-" });
     Deno.removeSync(probe);
   } catch (error) {
-    throw new RefusedError(
-      "host",
-      `state directory ${directory}`,
-      `cannot be written (${messageOf(error)})`,
-      `make it writable or set ${variable}`,
-      { cause: error },
-    );
+    throw unwritable(`state directory ${stateDir}`, "state_dir", error);
   }
 }

@@ -1,6 +1,7 @@
 import { ifPresent, MIB, oneLine, removeIfPresent } from "../../base/mod.ts";
 import { Child, type Fd, isSystemError, O, type System, SystemError } from "../../ffi/mod.ts";
 import { RefusedError } from "../base/refused_error.ts";
+import { isFull, unwritable } from "../base/unwritable.ts";
 import { MKFS_ARGUMENTS, templatePath } from "../plan/disk_template.ts";
 
 /**
@@ -31,10 +32,19 @@ const MESSAGE_BYTES_MAX = 1024;
  * Makes a disk.
  *
  * @returns a descriptor of the caller's, open for reading and writing.
- * @throws {RefusedError} `host` or `aborted`, naming the file or program.
+ * @throws {RefusedError} `host` or `aborted`, naming the file, directory or program.
  * @throws {SystemError}
  */
 export async function makeWritableDisk(system: System, disk: WritableDisk): Promise<Fd> {
+  try {
+    return await makeDisk(system, disk);
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    throw unwritable(`state directory ${disk.stateDir}`, "state_dir", error);
+  }
+}
+
+async function makeDisk(system: System, disk: WritableDisk): Promise<Fd> {
   using stack = new DisposableStack();
   const template = await openTemplate(system, disk);
   stack.defer(() => system.close(template));
@@ -89,6 +99,7 @@ async function runMkfs(system: System, path: string, file: string): Promise<void
   const into = new Uint8Array(MESSAGE_BYTES_MAX);
   const output = new TextDecoder().decode(into.subarray(0, system.readAt(messages, into, 0)));
   const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
+  if (output.includes("No space left on device")) throw new SystemError(path, "ENOSPC");
   const why = `failed with ${how}: ${oneLine(output, MESSAGE_BYTES_MAX)}`;
   throw new RefusedError("failed", `writable disk: ${path}`, why);
 }
