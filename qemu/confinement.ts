@@ -76,12 +76,18 @@ export function emptyRoot(system: System, pid: Pid, directory: string): void {
     withNamespace(system, "mnt", mounts, () => {
       // What virtiofsd shares with a pod is a peer of its copy here: it would be unmounted, too.
       system.mount("none", "/", null, MS.REC | MS.PRIVATE);
-      const flags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC;
-      system.mount("none", directory, "tmpfs", flags, "size=4k,nr_inodes=1,mode=555");
+      const mountEmpty = (target: string) => {
+        const flags = MS.RDONLY | MS.NOSUID | MS.NODEV | MS.NOEXEC;
+        system.mount("none", target, "tmpfs", flags, "size=4k,nr_inodes=1,mode=555");
+      };
+      mountEmpty(directory);
       Deno.chdir(directory);
       // The old root is mounted on top of the new one, from where it is taken away.
       system.pivotRoot(".", ".");
       system.unmount(".", MNT.DETACH);
+      // A process below the top of its namespace's root counts as one in a chroot, which may not
+      // make user namespaces: user_namespaces(7). QEMU's own filter only holds while QEMU does.
+      mountEmpty(".");
     });
   } finally {
     system.close(mounts);

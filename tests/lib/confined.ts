@@ -60,7 +60,7 @@ function assertUnprivileged(pid: number, shim: number): number {
     }
   });
   assert.deepEqual([...Deno.readDirSync(`/proc/${pid}/root`)], []);
-  assert.equal(Deno.readTextFileSync(`/proc/${pid}/mountinfo`).trim().split("\n").length, 1);
+  assert.equal(Deno.readTextFileSync(`/proc/${pid}/mountinfo`).trim().split("\n").length, 2);
   assert.throws(() => Deno.mkdirSync(`/proc/${pid}/root/x`), /os error 30/);
 
   assert.equal(hardLimit(pid, "Max core file size"), 0);
