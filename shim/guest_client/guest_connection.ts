@@ -190,8 +190,11 @@ const CALL_TIMEOUT_MS = 10_000;
  * that sends more waits for its own connection.
  */
 const MESSAGES = { perSecond: 500, burst: 4_000 };
-/** Each of these in what nobody asked for, events above all, counts as a message. */
-const BYTES_PER_MESSAGE = 1024;
+/**
+ * As many bytes of what nobody asked for, events above all, count as one more message. An answer of
+ * a MiB whose call was given up is within the burst.
+ */
+const BYTES_PER_MESSAGE = 256;
 /** A timer for each message would cost more than the message. */
 const PAUSE_MS_MIN = 50;
 /** More at once may overflow the backlog of vminitd's listening socket in the guest's kernel. */
