@@ -114,7 +114,7 @@ export async function withBoth(work: (snapshotter: Snapshotter) => Promise<void>
  */
 export function logLines(id: string, file = "qemubox.log"): string[] {
   const lines = readIfPresent(`${LOG_DIRECTORY}/${file}`)?.split("\n") ?? [];
-  const mark = file === "qemubox.log" ? ` id=${id}` : `/${id}: `;
+  const mark = file === "qemubox.log" ? ` id=${id}` : `/${id}:`;
   return lines.filter((line) => line.endsWith(mark) || line.includes(`${mark} `));
 }
 
