@@ -8,7 +8,7 @@ import { Client, ctrOk, runArguments } from "../lib/ctr.ts";
 import { FULL } from "../lib/environment.ts";
 import { processMemory } from "../lib/process_memory.ts";
 import { shimOf } from "../lib/sandbox_processes.ts";
-import { e2e } from "../lib/testbed.ts";
+import { e2e, logLines } from "../lib/testbed.ts";
 import { until } from "../lib/wait.ts";
 
 const FLOOD_MS = FULL ? 60_000 : 10_000;
@@ -44,18 +44,13 @@ function assertLittle(name: string, flood: Usage, idle: Usage): void {
   assert.ok(flood.memoryMib - idle.memoryMib < MEMORY_MIB_MORE_MAX, `${name}: ${shown}`);
 }
 
-/** Returns what console.log has of a sandbox. */
-function logOf(id: string): string {
-  const lines = Deno.readTextFileSync("/var/log/qemubox/console.log").split("\n");
-  return lines.filter((line) => line.includes(`/${id}: `)).join("\n");
-}
-
 e2e("a flood of the console costs the shim little, and the log a bounded size", async (bench) => {
   const id = bench.newId();
   await ctrOk(...runArguments(id, ["sleep", "3600"], { flags: ["-d", "--privileged"] }));
   const mknod = "mknod /tmp/tty c 4 64 && mknod /tmp/kmsg c 1 11";
   await ctrOk("task", "exec", "--exec-id", "mknod", id, "sh", "-c", mknod);
   const shim = shimOf(id);
+  const logged = () => logLines(id, "console.log").join("\n");
   const idle = await usage(shim);
   const line = "0123456789".repeat(6);
   const floods = [
@@ -66,15 +61,15 @@ e2e("a flood of the console costs the shim little, and the log a bounded size", 
   for (const [name, flood] of floods) {
     await using client = new Client(["task", "exec", "--exec-id", name, id, "sh", "-c", flood]);
     if (name === "lines") {
-      const isDropped = () => logOf(id).includes("beyond the limit is dropped") || null;
+      const isDropped = () => logged().includes("beyond the limit is dropped") || null;
       await until("a log that is full", LOGGED_WITHIN_MS, isDropped);
     } else await delay(BEGUN_MS);
     assertLittle(name, await usage(shim), idle);
     await ctrOk("task", "kill", "--exec-id", name, "--signal", "SIGKILL", id);
     await client.ended;
   }
-  const logged = logOf(id).length;
-  assert.ok(logged > 1024 && logged < LOG_BYTES_MAX, `${logged} bytes in console.log`);
+  const { length } = logged();
+  assert.ok(length > 1024 && length < LOG_BYTES_MAX, `${length} bytes in console.log`);
   await ctrOk("task", "rm", "--force", id);
   await removeContainer(id);
 });
