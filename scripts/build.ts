@@ -1,14 +1,15 @@
 /**
- * `deno task build [shim|guest|kernel|root|initrd|bare|containerd|crictl|nerdctl]…`: builds the
- * programs and images in `_output/` that are missing or stale, each with its bill of materials
- * (docs/supply-chain.md); without arguments, those of an installation. The first build on a host
- * takes minutes (the kernel), one without changes less than two seconds.
+ * `deno task build [TARGET]…`: builds the programs and images in `_output/` that are missing or
+ * stale, those of an installation with their bills of materials (docs/supply-chain.md); without
+ * arguments, these. The first build on a host takes minutes (the kernel), one without changes less
+ * than two seconds. Targets: shim, guest, kernel, root, initrd; for benchmark and tests bare,
+ * hostile, escaped, containerd, crictl, nerdctl.
  */
 
 import { messageOf } from "../base/mod.ts";
 import { buildInitrd } from "../build/initrd/build.ts";
 import { buildKernel } from "../build/kernel/build.ts";
-import { buildBareRoot, buildRoot, compileVminitd } from "../build/root/build.ts";
+import { buildBareRoot, buildHostileRoot, buildRoot, compileVminitd } from "../build/root/build.ts";
 import { buildIdentity } from "./lib/build_identity.ts";
 import { compile } from "./lib/compile.ts";
 import { CRICTL } from "./lib/crictl.ts";
@@ -36,6 +37,9 @@ const TARGETS: Readonly<Record<string, (identity: string) => Promise<string>>> =
   root: buildRoot,
   initrd: buildInitrd,
   bare: buildBareRoot,
+  hostile: buildHostileRoot,
+  escaped: async () =>
+    (await compile("tests/security/escaped_qemu.ts", "qemubox-escaped-qemu")).path,
   kernel: buildKernel,
   containerd: () => buildGoPeer(NEWER_CONTAINERD),
   crictl: () => buildGoPeer(CRICTL),

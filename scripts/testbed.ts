@@ -74,8 +74,8 @@ export async function testbed({ debug, labMinutes, command }: TestbedOptions): P
   if (Deno.uid() !== 0) {
     throw new Error("the testbed needs root rights for mounts and namespaces; run it as root");
   }
-  // "bare" is what the benchmark compares with, not part of an installation.
-  await build([...INSTALLED, "bare"]);
+  // No parts of an installation: what the benchmark compares with, and what tests put in place.
+  await build([...INSTALLED, "bare", "hostile", "escaped"]);
   const root = await debianRoot(TESTBED_ROOT);
   const images = await testImages(root);
   if (labMinutes !== null) await prepareLab();

@@ -68,6 +68,13 @@ export async function buildBareRoot(): Promise<string> {
   return (await buildImage(program, "qemubox-bare-root")).path;
 }
 
+/** Builds a root image with a vminitd that was taken over, for tests. */
+export async function buildHostileRoot(identity: string): Promise<string> {
+  const entry = "tests/security/hostile_vminitd.ts";
+  const program = await compile(entry, "qemubox-hostile-vminitd", { identity });
+  return (await buildImage(program, "qemubox-hostile-root")).path;
+}
+
 /** A root image in `_output/`. */
 interface Image {
   readonly path: string;
@@ -83,7 +90,7 @@ async function buildImage(vminitd: Compiled, name: string): Promise<Image> {
     Deno.readTextFileSync(new URL(name, import.meta.url))
   );
   const key = hashOf(`${IMAGE_FORMAT}`, vminitd.key, packageRecord(root), ...code);
-  const image = await cached(`root/${key}`, async (path) => {
+  const image = await cached(`root/${name}-${key}`, async (path) => {
     say("writing the root image");
     const scratch = `${path}.scratch`;
     await Deno.remove(scratch, { recursive: true }).catch(() => {});
@@ -95,7 +102,7 @@ async function buildImage(vminitd: Compiled, name: string): Promise<Image> {
       await Deno.remove(scratch, { recursive: true }).catch(() => {});
     }
   });
-  await keepNewest("root", "");
+  await keepNewest("root", `${name}-`);
   return { path: await publish(image, name), key, root };
 }
 
