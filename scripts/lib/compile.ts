@@ -98,7 +98,10 @@ export async function compile(
     );
     const sha256 = await denortSha256(`${directory}/${name}`);
     if (sha256 !== denort.sha256) {
-      throw new Error(`${name} has a denort of SHA-256 ${sha256}, not ${denort.sha256}`);
+      throw new Error(
+        `${name} has a denort of SHA-256 ${sha256}, not ${denort.sha256}; delete the directory dl ` +
+          "of Deno's cache and build again",
+      );
     }
     if (codeCache) await makeCodeCache(directory, name);
   });
