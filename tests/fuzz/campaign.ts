@@ -36,6 +36,8 @@ const GROWTH_BYTES_MAX = 512 * MIB;
 /** Inputs with new results that are mutated further: short ones, since thousands of them run. */
 const POOL_MAX = 1_000;
 const POOL_BYTES_MAX = 4096;
+/** Results that are told apart: some repeat text of the input. */
+const OUTCOMES_MAX = 20_000;
 
 /**
  * Runs a campaign. A failing input is made shorter and kept in the corpus.
@@ -145,7 +147,8 @@ class Trial implements Disposable {
       return `rejected where nobody waits: ${failureText(stray)}`;
     }
     // Numbers and names out of the input make no new result.
-    this.#outcomes.add(outcome.slice(0, 200).replaceAll(/\d+|".*"/g, "#"));
+    const kind = outcome.slice(0, 200).replaceAll(/\d+|".*"/g, "#");
+    if (this.#outcomes.size < OUTCOMES_MAX) this.#outcomes.add(kind);
     return null;
   }
 

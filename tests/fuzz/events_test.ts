@@ -1,7 +1,6 @@
 /** Events of a hostile guest, as far as the shim's listeners and containerd. */
 
 import assert from "node:assert/strict";
-import { MIB } from "../../base/mod.ts";
 import { create, events, guest, packAny, timestampFromDate, toBinary } from "../../proto/mod.ts";
 import { RequestSchema } from "../../proto/gen/ttrpc/request_schema.ts";
 import { encodeHeader, HEADER_BYTES } from "../../proto/ttrpc/message.ts";
@@ -13,6 +12,8 @@ import { peer } from "./streams.ts";
 import { messagesIn, sizesOf, type Target, together } from "./target.ts";
 
 const DATA = 3;
+/** More messages than these hold would wait for the connection's rate: 4,000 at once. */
+const BYTES_MAX = 7_000, WIRE_BYTES_MAX = 32_000;
 
 function eventOf(topic: string, event: ReturnType<typeof packAny>): Uint8Array {
   return toBinary(guest.GuestEventSchema, create(guest.GuestEventSchema, { topic, event }));
@@ -80,6 +81,7 @@ const decoded: Target = {
   name: "events",
   seeds: [together(EXIT), together(OOM, MEMORY, EXIT), together(MEMORY, OOM, OOM)],
   words: ["/tasks/exit", "/tasks/oom", "/guest/memory", "c", RequestSchema.typeName],
+  bytesMax: BYTES_MAX,
   parse: (bytes) => eventsFrom(framed(messagesIn(bytes))),
   refuses: () => false,
 };
@@ -87,7 +89,7 @@ const decoded: Target = {
 const raw: Target = {
   name: "events-connection",
   seeds: [framed([EXIT]), framed([OOM, MEMORY]), framed([OOM, OOM, EXIT])],
-  bytesMax: MIB,
+  bytesMax: WIRE_BYTES_MAX,
   parse: eventsFrom,
   refuses: () => false,
 };

@@ -2,13 +2,16 @@
 
 import assert from "node:assert/strict";
 import { isIdentifier, oneLine, printable, quoted } from "../../base/mod.ts";
+import { crunError, exitCodeOfFailure } from "../../guest/runtime/crun_error.ts";
 import { criuErrors } from "../../guest/runtime/criu_log.ts";
-import { encodeOciJson, parseOciJson } from "../../proto/mod.ts";
+import { Code, encodeOciJson, parseOciJson } from "../../proto/mod.ts";
 import { fuzz } from "./fuzz.ts";
 import { isPlain, type Target, utf8 } from "./target.ts";
 
 const CHARACTERS_MAX = 80;
 const QUOTED_CHARACTERS_MAX = 6 * 101 + 2;
+/** 1,024 characters, and the words around them. */
+const CRUN_CHARACTERS_MAX = 1200;
 const WORDS = [
   ...["\x1b[31m", "\x1b[", "\x1b", "\x9b", "\r\n", "\n", "\u202e", "\u2028", "\u200b", "\ufeff"],
   ...["\ufffe", "\u{e0001}", "\u{10ffff}", "👩‍👩‍👧", "…", '"', "\\"],
@@ -59,6 +62,33 @@ const criu: Target = {
   refuses: () => false,
 };
 
+const crun: Target = {
+  name: "crun-log",
+  seeds: [
+    utf8('{\n  "msg": "executable file `x` not found in $PATH",\n  "level": "error"\n}\n'),
+    utf8('{\n  "msg": "no such process",\n  "level": "error"\n}\n{\n  "level": "warning"\n}\n'),
+  ],
+  words: [
+    "{",
+    "}",
+    "\n}\n",
+    '"msg"',
+    '"error"',
+    '"level"',
+    "container ",
+    "does not exist",
+    ...WORDS,
+  ],
+  bytesMax: 64 * 1024,
+  parse: (bytes) => {
+    const log = new TextDecoder().decode(bytes);
+    const { code, message } = crunError("exec", { code: 1, signal: null } as never, log);
+    assert(message.length <= CRUN_CHARACTERS_MAX, `${message.length} characters`);
+    return `${Code[code]} ${exitCodeOfFailure(message) === 127}`;
+  },
+  refuses: () => false,
+};
+
 const json: Target = {
   name: "oci-json",
   seeds: [
@@ -76,4 +106,4 @@ const json: Target = {
   refuses: (error) => error instanceof SyntaxError,
 };
 
-fuzz(text, criu, json);
+fuzz(text, criu, crun, json);
