@@ -39,7 +39,7 @@ const MIB = 1 << 20;
 /** Of a container of 64 MiB: 256 more for the guest, rounded up to 128; and the host's overhead. */
 const VM_MIB = 384, OVERHEAD_MIB = 256;
 /** Memory that the guest takes beyond its container's limit. */
-const TAKEN_MIB = 160;
+const TAKEN_MIB = 96;
 
 lab(
   "a guest whose root lifts its limits stays within those on the host",

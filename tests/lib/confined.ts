@@ -15,7 +15,7 @@ const DESCRIPTORS = new RegExp(
     /^\/memfd:memory-backend-memfd \(deleted\)$/,
     /^\/null$/,
     /^\/dev\/(kvm|vhost-vsock|vhost-net|net\/tun)$/,
-    /^anon_inode:kvm-(vm|vcpu:\d+)$/,
+    /^anon_inode:kvm-(vm|vm-stats|vcpu:\d+|vcpu-stats:\d+)$/,
     /^\/run\/qemubox\/(cid|uid)\/(cid|uid)-\d+\.lock$/,
     /\/(qboot\.rom|qemubox-(kernel-x86_64|initrd|root)|layers\.vmdk|layer\.erofs)$/,
     /^\/var\/lib\/qemubox\/[^/]+$/,
