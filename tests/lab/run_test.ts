@@ -54,7 +54,7 @@ function assertRealKvm(id: string): void {
   const qemu = processes.find(({ role }) => role === "qemu")!.pid;
   assertConfined(qemu, id);
   const args = argumentsOf(qemu).join(" ");
-  assert.match(args, /accel=kvm/);
+  assert.match(args, / -accel kvm,/);
   assert.match(args, / vhost-vsock-device,/);
   const open = descriptorsOf(qemu);
   for (const file of ["/dev/kvm", "anon_inode:kvm-vm", "/dev/vhost-vsock"]) {
