@@ -15,6 +15,7 @@ import { run } from "../../scripts/lib/run.ts";
 import { debianComponent } from "../../scripts/sbom/component.ts";
 import { publishSbom } from "../../scripts/sbom/publish_sbom.ts";
 import { formatConfig, parseConfig, unfulfilled } from "./config.ts";
+import { weaknesses } from "./hardening.ts";
 
 /** The kernel source that qemubox was measured with. */
 const PINNED = {
@@ -43,13 +44,11 @@ export async function buildKernel(): Promise<string> {
       await Deno.writeTextFile(`${scratch}/build_in_root.sh`, script);
       await inRoot(root, scratch, "configure");
       const config = await Deno.readTextFile(`${scratch}/config`);
-      const missing = unfulfilled(parseConfig(fragment), parseConfig(config));
-      if (missing.length > 0) {
-        throw new Error(
-          `build/kernel/qemubox.config has options that ${source.package} ${source.version} does not ` +
-            `fulfil:\n${missing.map((line) => `  ${line}`).join("\n")}`,
-        );
-      }
+      refuse(
+        unfulfilled(parseConfig(fragment), parseConfig(config)),
+        `build/kernel/qemubox.config has options that ${source.package} ${source.version} does not fulfil`,
+      );
+      refuseWeak(config);
       await inRoot(root, scratch, "compile");
       for (const file of ["vmlinux", "config"]) {
         await Deno.rename(`${scratch}/${file}`, `${directory}/${file}`);
@@ -59,6 +58,8 @@ export async function buildKernel(): Promise<string> {
     }
     say(`kernel built: ${directory}/vmlinux`);
   });
+  // Also a kernel from the cache: the lists may have changed since it was built.
+  refuseWeak(await Deno.readTextFile(`${kernel}/config`));
   await publishSbom({
     name: "qemubox-kernel-x86_64",
     version: source.version,
@@ -77,6 +78,20 @@ export function kernelRoot(): Promise<string> {
   return debianRoot(KERNEL_ROOT, [
     ownFile("fetch_source.sh").replace("@PACKAGE@", PINNED.package),
   ]);
+}
+
+function refuseWeak(config: string): void {
+  refuse(
+    weaknesses(parseConfig(config)),
+    "the kernel's configuration is not what build/kernel/hardening.ts demands",
+  );
+}
+
+/** @throws Error if there are any `lines`, with `why` in front. */
+function refuse(lines: readonly string[], why: string): void {
+  if (lines.length > 0) {
+    throw new Error(`${why}:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+  }
 }
 
 /** A kernel source in a Debian root. */
