@@ -15,6 +15,12 @@ configure)
   delay='#define PAGE_REPORTING_DELAY'
   sed -i "s|^$delay.*|$delay (HZ / 2)|" tree/mm/page_reporting.c
   grep -q "^$delay (HZ / 2)" tree/mm/page_reporting.c
+  # The kernel's memory areas are at random addresses only if the decompressor has said so in the
+  # boot parameters. A PVH boot has no decompressor, so its entry says it.
+  pvh=tree/arch/x86/platform/pvh/enlighten.c
+  version='pvh_bootparams.hdr.version = (2 << 8) | 12;'
+  sed -i "s/^\t$version$/&\n\tpvh_bootparams.hdr.loadflags |= KASLR_FLAG;/" $pvh
+  grep -q "loadflags |= KASLR_FLAG" $pvh
   make -s -C tree allnoconfig KCONFIG_ALLCONFIG=/build/fragment.config
   cp tree/.config config
   ;;

@@ -1,8 +1,8 @@
 /**
  * Options that the guest kernel must have or must not have, so that a container stays what it is
- * inside its VM. The build compares the resulting configuration with them, since
- * `make allnoconfig` and the kernel's defaults decide on every option that the fragment does not
- * name.
+ * inside its VM. `docs/guest-kernel.md` explains them. The build compares the resulting
+ * configuration with them, since `make allnoconfig` and the kernel's defaults decide on every
+ * option that the fragment does not name.
  */
 
 import type { KernelConfig } from "./config.ts";
@@ -10,22 +10,26 @@ import type { KernelConfig } from "./config.ts";
 /** Options with the value that they must have; without `CONFIG_`. */
 export const REQUIRED: Readonly<Record<string, string>> = {
   // Stacks.
-  ...on("STACKPROTECTOR_STRONG", "VMAP_STACK"),
-  ...on("RANDOMIZE_KSTACK_OFFSET"),
+  ...on("STACKPROTECTOR_STRONG", "VMAP_STACK", "INIT_STACK_ALL_ZERO", "SCHED_STACK_END_CHECK"),
+  ...on("RANDOMIZE_KSTACK_OFFSET", "RANDOMIZE_KSTACK_OFFSET_DEFAULT"),
   // Heap.
-  ...on("SLAB_FREELIST_RANDOM", "SLAB_FREELIST_HARDENED"),
+  ...on("SLAB_FREELIST_RANDOM", "SLAB_FREELIST_HARDENED", "SLAB_BUCKETS"),
+  ...on("INIT_ON_ALLOC_DEFAULT_ON"),
   // Checks at run time. Corruption stops the guest, which the shim reports.
   ...on("HARDENED_USERCOPY", "HARDENED_USERCOPY_DEFAULT_ON", "FORTIFY_SOURCE"),
-  ...on("PANIC_ON_OOPS"),
+  ...on("LIST_HARDENED", "BUG_ON_DATA_CORRUPTION", "PANIC_ON_OOPS"),
   // Addresses.
-  ...on("STRICT_KERNEL_RWX"),
+  ...on("STRICT_KERNEL_RWX", "RANDOMIZE_BASE", "RANDOMIZE_MEMORY"),
+  DEFAULT_MMAP_MIN_ADDR: "65536",
   // Between processes of one VM.
   ...on("CPU_MITIGATIONS", "MITIGATION_PAGE_TABLE_ISOLATION", "MITIGATION_SPECTRE_V1"),
   ...on("MITIGATION_SPECTRE_V2", "MITIGATION_SPECTRE_BHI", "MITIGATION_RETPOLINE"),
-  ...on("X86_UMIP", "SECURITY_DMESG_RESTRICT"),
-  ...on("BPF_UNPRIV_DEFAULT_OFF"),
+  ...on("MITIGATION_SLS", "X86_UMIP", "SECURITY_DMESG_RESTRICT", "PROC_MEM_FORCE_PTRACE"),
+  ...on("BPF_JIT_ALWAYS_ON", "BPF_UNPRIV_DEFAULT_OFF", "STATIC_USERMODEHELPER"),
+  STATIC_USERMODEHELPER_PATH: '""',
   // What containers are offered.
-  ...on("SECCOMP_FILTER"),
+  ...on("SECCOMP_FILTER", "SECURITY", "SECURITY_LANDLOCK"),
+  LSM: '"landlock"',
 };
 
 /** Options that must be off, without `CONFIG_`. */
@@ -39,7 +43,7 @@ export const FORBIDDEN: readonly string[] = [
   ...["DEBUG_FS", "KPROBES", "FTRACE", "UPROBES", "KGDB", "FAULT_INJECTION", "MAGIC_SYSRQ"],
   ...["GDB_SCRIPTS", "KCOV", "NOTIFIER_ERROR_INJECTION"],
   // Old interfaces with a history of bugs, which Debian's containers do not get either.
-  ...["X86_X32_ABI", "COMPAT_BRK", "COMPAT_VDSO"],
+  ...["X86_VSYSCALL_EMULATION", "X86_X32_ABI", "COMPAT_BRK", "COMPAT_VDSO"],
   ...["LEGACY_PTYS", "LEGACY_TIOCSTI", "LDISC_AUTOLOAD", "BINFMT_MISC", "VT"],
   ...["SYSFS_SYSCALL", "SGETMASK_SYSCALL"],
   // Slab caches of the same size that share their pages.

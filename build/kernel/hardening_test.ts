@@ -15,14 +15,16 @@ Deno.test("the fragment sets every required option, and no forbidden one", () =>
   assert.deepEqual(weaknesses(FRAGMENT), []);
 });
 
-Deno.test("weaknesses names required options that are off or absent", () => {
+Deno.test("weaknesses names required options that are off, absent or of another value", () => {
   const config = new Map(changed({
     CONFIG_STRICT_KERNEL_RWX: "n",
+    CONFIG_DEFAULT_MMAP_MIN_ADDR: "4096",
   }));
-  config.delete("CONFIG_SECCOMP_FILTER");
+  config.delete("CONFIG_SECURITY_LANDLOCK");
   assert.deepEqual(weaknesses(config), [
     "CONFIG_STRICT_KERNEL_RWX: must be y, is n",
-    "CONFIG_SECCOMP_FILTER: must be y, is n",
+    "CONFIG_DEFAULT_MMAP_MIN_ADDR: must be 65536, is 4096",
+    "CONFIG_SECURITY_LANDLOCK: must be y, is n",
   ]);
 });
 

@@ -130,12 +130,23 @@ e2e("ids with slashes, and other invalid ids, are refused", async () => {
   }
 });
 
-e2e("the default seccomp profile holds", async (bench) => {
+e2e("the default seccomp profile holds, and Landlock works under it", async (bench) => {
+  // busybox has no Landlock, so the testbed's setpriv comes with its libraries from a volume.
+  const host = "/host/lib64/ld-linux-x86-64.so.2 --library-path /host/lib/x86_64-linux-gnu";
+  const restricted = `${host} /host/bin/setpriv --no-new-privs --landlock-access fs:make-reg`;
   await withBoth(async (snapshotter) => {
-    const script = "unshare -r true 2>&1; grep ^Seccomp: /proc/self/status";
+    const script = "unshare -r true 2>&1; grep ^Seccomp: /proc/self/status; " +
+      `${restricted} sh -c 'echo x > /tmp/a' 2>&1; ${restricted} mkdir /tmp/b 2>&1; ls /tmp`;
     const { stdout } = await ctr(...runArguments(bench.newId(), ["sh", "-c", script], {
-      ...{ snapshotter, flags: ["--rm", "--seccomp", "--user", "1000"] },
+      snapshotter,
+      flags: [
+        ...["--rm", "--seccomp", "--user", "1000"],
+        ...["--mount", "type=bind,src=/usr,dst=/host,options=rbind:ro"],
+      ],
     }));
-    assert.match(stdout, /^unshare: .*Operation not permitted\nSeccomp:\t2\n$/);
+    assert.match(
+      stdout,
+      /^unshare: .*Operation not permitted\nSeccomp:\t2\n.*\/tmp\/a: Permission denied\nb\n$/,
+    );
   });
 });
