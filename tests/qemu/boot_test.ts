@@ -42,6 +42,21 @@ live("a guest boots, and its timeline is in order", async (host) => {
   assert.equal((await vm.shutdown(0)).kind, "stopped");
 });
 
+/** Returns where a guest's kernel has mapped the memory, by QEMU's view of its page tables. */
+async function directMap(host: TestHost): Promise<string> {
+  await using vm = await host.boot(host.plan(`echo ${MARKER}\nsleep 600\n`));
+  const asked = { "command-line": "info mem" };
+  const ranges = String(await vm.qmp.execute("human-monitor-command", asked)).split("\r\n");
+  return ranges.find((range) => range.startsWith("ffff"))!.split("-")[0]!;
+}
+
+live("each guest's kernel maps the memory at an address of its own", async (host) => {
+  const addresses = [await directMap(host), await directMap(host)];
+  assert.notEqual(addresses[0], addresses[1]);
+  // Where all kernels have it without RANDOMIZE_MEMORY: Documentation/arch/x86/x86_64/mm.rst.
+  assert(!addresses.includes("ffff888000000000"), addresses.join());
+});
+
 live(
   "a share shows the host's files, and the host keeps the guest from writing to them",
   async (host) => {
