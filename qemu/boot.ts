@@ -367,6 +367,7 @@ class Boot {
       system: this.#system,
       spawn: (command) => this.#spawnChild(options, command),
       log: this.deps.log ?? (() => {}),
+      whyKilled: this.deps.whyKilled ?? (() => null),
     }));
     this.deps.ledger?.recordProcesses(intent, [process.info]);
     return process;

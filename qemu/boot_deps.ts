@@ -19,6 +19,8 @@ export interface BootDeps {
    * always takes. Default: the console has no input.
    */
   readonly consoleInput?: Uint8Array;
+  /** Says why this host has sent a process of the VM SIGKILL; null: it does not know. */
+  readonly whyKilled?: () => string | null;
   readonly signal?: AbortSignal;
   /** How long virtiofsd may take to exit after QEMU, before it is killed. */
   readonly virtiofsdGraceMs?: number;

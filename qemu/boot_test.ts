@@ -170,6 +170,18 @@ Deno.test("a killed QEMU is a crash", async () => {
   });
 });
 
+Deno.test("a QEMU that the host killed ends with the host's reason, if it has one", async () => {
+  const whyKilled = () => "the host's OOM killer";
+  await withHost({ qemu: QUITS_WHEN_TOLD }, async ({ config, deps }) => {
+    await using vm = await bootVm(config, { ...deps, whyKilled });
+    system.kill(vm.processes[0]!.pid, SIG.KILL);
+    assert.equal((await vm.exited).message, "qemu was killed by SIGKILL (the host's OOM killer)");
+  });
+  await withHost({ qemu: "kill -9 $$" }, async ({ config, deps }) => {
+    await assert.rejects(bootVm(config, { ...deps, whyKilled }), /SIGKILL \(the host's OOM/);
+  });
+});
+
 Deno.test("bootVm's error ends with QEMU's last line", async () => {
   const qemu = "echo first >&2; echo 'qemu: no such machine' >&2; exit 1";
   await withHost({ qemu }, async ({ config, deps }) => {

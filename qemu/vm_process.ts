@@ -29,6 +29,7 @@ export class VmProcess implements AsyncDisposable {
   readonly exited: Promise<ExitStatus>;
   readonly #child: ChildLike;
   readonly #endGraceMs: number;
+  readonly #whyKilled: () => string | null;
   readonly #stderr: FdStream;
   readonly #lastLine = new LastLine();
   readonly #stderrEnd: Promise<void>;
@@ -36,6 +37,7 @@ export class VmProcess implements AsyncDisposable {
   private constructor(options: VmProcessOptions, child: ChildLike, stderr: FdStream) {
     const { role, log } = options;
     this.#endGraceMs = options.endGraceMs;
+    this.#whyKilled = options.whyKilled;
     this.#child = child;
     this.#stderr = stderr;
     this.exited = child.exited.catch(() => lostStatus(child.pid));
@@ -80,7 +82,9 @@ export class VmProcess implements AsyncDisposable {
     const status = await this.exited;
     await endsWithin(this.#stderrEnd, STDERR_GRACE_MS);
     const last = this.lastLine === "" ? "" : `: ${this.lastLine}`;
-    return `${this.info.role} ${describeStatus(status)}${when}${last}`;
+    const why = status.signal === SIG.KILL ? this.#whyKilled() : null;
+    const because = why === null ? "" : ` (${why})`;
+    return `${this.info.role} ${describeStatus(status)}${when}${because}${last}`;
   }
 
   /** Waits until it has exited, and kills it if it does not exit by itself in time. */
@@ -174,6 +178,8 @@ export interface VmProcessOptions {
   readonly system: System;
   readonly spawn: (command: SpawnCommand) => ChildLike;
   readonly log: (line: string) => void;
+  /** Says why this host has sent it SIGKILL; null: it does not know. */
+  readonly whyKilled: () => string | null;
   /**
    * How long it may take to exit by itself after QEMU, in milliseconds; 0 if it does not. If
    * virtiofsd exits by itself, its sandbox is gone with it; if it is killed, the sandbox stays for

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { delay, poll } from "../../base/mod.ts";
 import { poller, system } from "../../ffi/mod.ts";
 import { GuestSecret } from "../../proto/mod.ts";
 import { awaitSecret } from "./console_input.ts";
@@ -27,11 +28,14 @@ Deno.test("the secret arrives in pieces, without an echo, and without what came 
     const secret = GuestSecret.random();
     const text = new TextDecoder().decode(secret.digits());
     write("junk");
-    echo();
+    // The kernel echoes it when it has the time for it.
+    let before = "";
+    const isEchoed = () => (before += echo()) === "junk" || null;
+    assert.ok(await poll(isEchoed, { everyMs: 1, timeoutMs: 10_000 }));
     const coming = awaitSecret(system, path);
     const received = coming.receive();
     write(text.slice(0, 10));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await delay(5);
     write(text.slice(10));
     assert.deepEqual((await received).digits(), secret.digits());
     assert.equal(echo(), "");

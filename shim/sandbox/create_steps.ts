@@ -49,6 +49,7 @@ import {
   WRITABLE_DISK,
 } from "./container_steps.ts";
 import { Hooks } from "./hooks.ts";
+import { watchHostOom } from "./host_oom.ts";
 import { requireMappedIds } from "./mapped_ids.ts";
 import { networkHost, networkRequestOf, nicPlans } from "./network.ts";
 import { Pod } from "./pod.ts";
@@ -107,6 +108,8 @@ export class CreateSteps {
   readonly #container: ContainerSteps;
   /** In the memory of shim and guest alone. */
   readonly #secret = GuestSecret.random();
+  /** This process is in the sandbox's cgroup by now. */
+  readonly #hostOom = watchHostOom();
 
   constructor(plan: CreatePlan, context: CreateContext) {
     this.#plan = plan;
@@ -225,6 +228,7 @@ export class CreateSteps {
       log: (line) => log.warn(line),
       console: (chunk) => console.write(chunk),
       consoleInput: this.#secret.digits(),
+      whyKilled: this.#hostOom,
       ...(network.netns === null ? {} : { netns: network.netns }),
       signal: AbortSignal.any([signal, disconnected.signal]),
       system,

@@ -4,7 +4,7 @@ import type { Logger } from "../base/log.ts";
 import { enterSystemdScope, type SystemdScope, systemdScopeOf } from "./systemd_scope.ts";
 
 /** Mount point of cgroup v2 on a host without v1: cgroups(7). */
-const CGROUP_ROOT = "/sys/fs/cgroup";
+export const CGROUP_ROOT = "/sys/fs/cgroup";
 const SYSTEMD_FOLDER = "/run/systemd/system";
 /** Intent in a lease for a cgroup about to be made. Its path follows. */
 const CGROUP_INTENT = "cgroup ";

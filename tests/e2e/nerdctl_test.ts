@@ -1,6 +1,7 @@
 /** Containers of nerdctl, whose networks are made by hooks of their specifications. */
 
 import assert from "node:assert/strict";
+import { isThere } from "../../base/mod.ts";
 import { NERDCTL_PROGRAM } from "../../scripts/lib/nerdctl.ts";
 import { BUSYBOX, Client, RUNTIME } from "../lib/ctr.ts";
 import { whyNoPeer } from "../lib/go_peers.ts";
@@ -73,6 +74,36 @@ async function page(port: number): Promise<boolean> {
   }
 }
 
+/**
+ * nerdctl copies through the root of the task's pid, which with other runtimes is the container's.
+ * Here it is that of QEMU, which is empty: the copy fails, and nothing of the host is touched.
+ */
+async function copiesNothing(nerdctl: Nerdctl, name: string): Promise<void> {
+  const watched = Deno.makeTempFileSync({ dir: "/var/lib", prefix: "e2e-watched-" });
+  const [source, target] = [`${nerdctl.folder}/source`, `${nerdctl.folder}/target`];
+  try {
+    Deno.writeTextFileSync(watched, "of the host\n");
+    Deno.writeTextFileSync(source, "of the client\n");
+    for (
+      const [from, to] of [
+        [`${name}:${watched}`, target],
+        [`${name}:/etc/shadow`, target],
+        [source, `${name}:${watched}`],
+        [source, `${name}:/var/lib/e2e-copied`],
+      ] as const
+    ) {
+      const { code, stderr } = await nerdctl.run("cp", from, to);
+      assert.notEqual(code, 0, `${from} ${to}`);
+      assert.notEqual(stderr, "");
+    }
+    assert(!isThere(target));
+    assert(!isThere("/var/lib/e2e-copied"));
+    assert.equal(Deno.readTextFileSync(watched), "of the host\n");
+  } finally {
+    Deno.removeSync(watched);
+  }
+}
+
 const RUN = ["run", "--runtime", RUNTIME];
 
 nerdctl(
@@ -112,6 +143,7 @@ nerdctl(
     assert.match(await inspect("{{.NetworkSettings.IPAddress}}"), /^10\.4\.0\.\d+$/);
     assert.equal(await nerdctl.ok("exec", "server", "hostname"), `${id.slice(0, 12)}\n`);
     assert.equal(await nerdctl.ok("logs", "server"), "begun\n");
+    await copiesNothing(nerdctl, "server");
     await nerdctl.ok("stop", "--time", "1", "server");
     assert.match(await inspect("{{.State.Status}}"), /exited/);
     await nerdctl.ok("start", "server");

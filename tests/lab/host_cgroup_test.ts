@@ -1,11 +1,20 @@
 /** A container's processes on the host are in the cgroup that its specification names. */
 
 import assert from "node:assert/strict";
-import { forceRemove, FOREVER, killTask, removeContainer } from "../lib/containers.ts";
+import { Events } from "../lib/containerd_events.ts";
+import {
+  forceRemove,
+  FOREVER,
+  killTask,
+  removeContainer,
+  startDetached,
+} from "../lib/containers.ts";
 import { delay, isThere, readIfPresent } from "../../base/mod.ts";
 import { configured } from "../lib/configured.ts";
-import { ctrOk, runArguments, task } from "../lib/ctr.ts";
+import { Client, ctrOk, runArguments, task } from "../lib/ctr.ts";
+import { KILLED_STATUS } from "../lib/kills.ts";
 import { kill, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
+import { logLines } from "../lib/testbed.ts";
 import { patience, until } from "../lib/wait.ts";
 import { lab } from "./lab.ts";
 
@@ -75,6 +84,32 @@ lab(
       await forceRemove(id);
       Deno.removeSync("/tmp/host-cgroup");
     }
+  },
+);
+
+/** Left to a VM, and what its guest takes then: more than the page cache that can be dropped. */
+const SPARE_MIB = 8, WANTED_MIB = 256;
+
+lab(
+  "a VM that meets the memory.max of a cgroup above it is named in the log, and alone ends",
+  async (bench) => {
+    const [id, other] = [bench.newId(), bench.newId("other")];
+    const parent = "/lab-small";
+    await using events = await Events.open();
+    await startDetached(other);
+    await ctrOk(...runArguments(id, FOREVER, { flags: ["-d", "--cgroup", `${parent}/${id}`] }));
+    const cgroup = `/sys/fs/cgroup${parent}`;
+    const used = Number(Deno.readTextFileSync(`${cgroup}/memory.current`));
+    Deno.writeTextFileSync(`${cgroup}/memory.max`, String(used + SPARE_MIB * MIB));
+    const take = ["dd", "if=/dev/zero", "of=/dev/null", `bs=${WANTED_MIB}M`, "count=1"];
+    await using _taking = new Client(["task", "exec", "--exec-id", "take", id, ...take]);
+    const { body } = await events.wait("/tasks/exit", id, patience(30_000));
+    assert.equal(body["exit_status"], KILLED_STATUS);
+    const lost = logLines(id).filter((line) => line.includes("the VM is lost")).join("\n");
+    assert.match(lost, /the host's OOM killer: cgroup \/lab-small has reached its memory\.max/);
+    assert.equal(await ctrOk("task", "exec", "--exec-id", "on", other, "echo", "on"), "on\n");
+    await removeContainer(id);
+    await forceRemove(other);
   },
 );
 
