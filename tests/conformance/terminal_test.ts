@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Box, type Exec, type Stdio } from "./box.ts";
+import { patience, within } from "../lib/wait.ts";
 import { conformance } from "./conformance.ts";
 
 const CTRL_C = "\x03", CTRL_D = "\x04";
@@ -49,7 +50,8 @@ async function session(
     await task.resizePty({ id, execId, width: 100, height: 30 });
     await keyboard.write("echo now: $(stty size)\n");
     await stdio.shows("now: 30 100");
-    const script = 'trap "stty size" WINCH; echo asle${nothing}ep; sleep 1000 & wait; kill $!';
+    // The signal may come before `wait` has begun, which then has nothing to wait for.
+    const script = 'sleep 1000 & trap "stty size; kill $!" WINCH; echo asle${nothing}ep; wait';
     await keyboard.write(`sh -c '${script}'\n`);
     await stdio.shows("asleep\r\n");
     await task.resizePty({ id, execId, width: 81, height: 26 });
@@ -123,7 +125,8 @@ async function exits(t: Deno.TestContext, box: Box, exec: Exec): Promise<void> {
     await keyboard.kill();
     const last = box.stdio.writer();
     await last.write(CTRL_D);
-    assert.equal((await task.wait({ id })).exitStatus, 0);
+    const exit = within("exit of the init", patience(60_000), task.wait({ id }));
+    assert.equal((await exit).exitStatus, 0);
     await last.kill();
   });
 }
