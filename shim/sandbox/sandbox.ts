@@ -1,3 +1,4 @@
+import { delay } from "../../base/mod.ts";
 import type { SandboxNetwork } from "../../net/mod.ts";
 import type { Balloon, Vm, VmSize } from "../../qemu/mod.ts";
 import type { Logger } from "../base/log.ts";
@@ -9,6 +10,9 @@ import { keepClock } from "./guest_clock.ts";
 import { untilSilent } from "./liveness.ts";
 import { MemoryWishes } from "./memory_wishes.ts";
 import type { Pod } from "./pod.ts";
+
+/** Connections of a dying VM may end this long before its exit shows. */
+const VM_END_SHOWS_MS = 500;
 
 /** What a sandbox reports to its owner. */
 export interface SandboxListener {
@@ -115,7 +119,10 @@ export class Sandbox implements AsyncDisposable {
       listener.onLost(reason);
     };
     this.#vm.exited.then(({ message }) => lost(message), (error: Error) => lost(error.message));
-    this.guest.closed.then(() => lost("the guest no longer answers"));
+    // If it is the VM that ends, which aborts the delay, then why it does is the better reason.
+    const guestLost = (reason: string) =>
+      void delay(VM_END_SHOWS_MS, this.#ending.signal).then(() => lost(reason));
+    this.guest.closed.then(() => guestLost("the guest no longer answers"));
     (async () => {
       const { balloon } = this;
       using wishes = new MemoryWishes((mib) => balloon?.want(mib));
@@ -125,8 +132,8 @@ export class Sandbox implements AsyncDisposable {
         else listener.onOom(event.containerId);
       }
       // Without events no exit of a process would be seen.
-      lost("the guest ended its events");
-    })().catch((error: Error) => lost(`the guest's events broke off: ${error.message}`));
+      guestLost("the guest ended its events");
+    })().catch((error: Error) => guestLost(`the guest's events broke off: ${error.message}`));
   }
 
   /** Pings the guest from now on. Reports a loss when it has answered nothing for `timeoutMs`. */

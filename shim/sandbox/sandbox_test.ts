@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { poll } from "../../base/mod.ts";
 import { recording } from "../../ffi/mod.ts";
 import type { CreateSteps } from "./create_steps.ts";
 import type { GuestExit } from "../guest_client/guest_connection.ts";
@@ -180,6 +181,22 @@ Deno.test("every resource is released once", async () => {
   );
 });
 
+/** Waits for reports: a loss that the guest shows is held back for a moment. */
+async function heardOf(heard: readonly string[], count: number): Promise<void> {
+  const isHeard = () => heard.length >= count || null;
+  assert.ok(await poll(isHeard, { everyMs: 5, timeoutMs: 10_000 }));
+}
+
+Deno.test("a VM that ends is the reason, though its connections end before it", async () => {
+  const { steps, heard } = await running();
+  steps.closed.resolve();
+  await settle();
+  assert.deepEqual(heard, []);
+  steps.exited.resolve({ message: "qemu was killed" });
+  await heardOf(heard, 1);
+  assert.deepEqual(heard, ["lost: qemu was killed"]);
+});
+
 Deno.test("a loss is reported once, whatever shows it first", async () => {
   const causes: [string, (steps: FakeSteps) => void, RegExp][] = [
     ["the VM ends", (steps) => steps.exited.resolve({ message: "qemu was killed" }), /qemu was/],
@@ -189,7 +206,7 @@ Deno.test("a loss is reported once, whatever shows it first", async () => {
   for (const [what, cause, message] of causes) {
     const { steps, heard } = await running();
     cause(steps);
-    await settle();
+    await heardOf(heard, 1);
     steps.exited.resolve({ message: "later" });
     steps.closed.resolve();
     await settle();
@@ -218,7 +235,7 @@ Deno.test("exits are passed on, and the VM is lost when the events end", async (
       yield exit;
     };
   });
-  await settle();
+  await heardOf(heard, 2);
   assert.deepEqual(heard, ["c1 3", "lost: the guest ended its events"]);
   const broken = await running((steps) => {
     // deno-lint-ignore require-yield -- it breaks off before
@@ -227,7 +244,7 @@ Deno.test("exits are passed on, and the VM is lost when the events end", async (
       throw new Error("invalid message");
     };
   });
-  await settle();
+  await heardOf(broken.heard, 1);
   assert.deepEqual(broken.heard, ["lost: the guest's events broke off: invalid message"]);
 });
 
