@@ -92,8 +92,8 @@ lab(
 const SPARE_MIB = 8, WANTED_MIB = 256;
 
 /**
- * Only under `--full`: two VMs at once and a shortage of memory are more than the lab's emulated CPU
- * stands every time. When it fails, the lab ends with all that was still to run in it.
+ * Only under `--full`: two VMs at once and a shortage of memory are more than the lab's emulated
+ * CPU stands every time. When it fails, the lab ends with all that was still to run in it.
  */
 if (FULL) {
   lab(
