@@ -17,7 +17,7 @@ import { build, INSTALLED } from "./build.ts";
 import { TESTBED_ROOT } from "./lib/debian_packages.ts";
 import { debianRoot } from "./lib/debian_root.ts";
 import { prepareLab } from "./lib/lab_machine.ts";
-import { REPOSITORY } from "./lib/paths.ts";
+import { denoCacheFolder, REPOSITORY } from "./lib/paths.ts";
 import { Scratch } from "./lib/scratch.ts";
 import { testImages } from "./lib/test_images.ts";
 
@@ -92,7 +92,8 @@ export async function testbed({ debug, labMinutes, command }: TestbedOptions): P
       TESTBED_SCRATCH: scratch.path,
       TESTBED_REPOSITORY: REPOSITORY,
       TESTBED_DENO: Deno.execPath(),
-      TESTBED_DENO_DIR: denoDirectory(),
+      // The tests in the testbed have no network.
+      TESTBED_DENO_DIR: denoCacheFolder(),
       TESTBED_IMAGES: images,
       TESTBED_DEBUG: debug ? "1" : "",
       TESTBED_THEN: labMinutes === null ? "testbed_command.sh" : "lab_host.sh",
@@ -125,12 +126,6 @@ function killWithSignals(child: Deno.ChildProcess): () => number | null {
   if (Deno.stdin.isTerminal()) Deno.addSignalListener("SIGINT", () => {});
   else killOn("SIGINT", 2);
   return () => status;
-}
-
-/** Deno's cache, which the tests in the testbed use: they have no network. */
-function denoDirectory(): string {
-  const home = Deno.env.get("HOME") || "/root";
-  return Deno.env.get("DENO_DIR") || `${Deno.env.get("XDG_CACHE_HOME") || `${home}/.cache`}/deno`;
 }
 
 if (import.meta.main) {

@@ -5,7 +5,7 @@
 
 import { fileSha256 } from "./cache.ts";
 import { loud } from "./log.ts";
-import { existing } from "./paths.ts";
+import { denoCacheFolder, existing } from "./paths.ts";
 
 /** The esbuild that Deno 2.4.2 bundles with. */
 const ESBUILD = {
@@ -29,7 +29,7 @@ export function pinnedDenoSha256(): string {
  */
 export async function checkBuildTools(
   deno: string = Deno.execPath(),
-  denoDirectory: string = denoCache(),
+  denoDirectory: string = denoCacheFolder(),
 ): Promise<void> {
   const [sha256, pinned] = [await fileSha256(deno), pinnedDenoSha256()];
   if (sha256 !== pinned) {
@@ -46,12 +46,4 @@ export async function checkBuildTools(
         "delete it and build again",
     );
   }
-}
-
-/** Returns Deno's cache directory, as Deno chooses it. */
-function denoCache(): string {
-  const chosen = Deno.env.get("DENO_DIR");
-  if (chosen) return chosen;
-  const base = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") || "/root"}/.cache`;
-  return `${base}/deno`;
 }

@@ -13,9 +13,16 @@ export const OUTPUT: string = `${REPOSITORY}/_output`;
  * is made again.
  */
 export function cacheFolder(...parts: string[]): string {
-  const home = Deno.env.get("HOME") || "/root";
-  const base = Deno.env.get("XDG_CACHE_HOME") || `${home}/.cache`;
-  return [base, "qemubox", ...parts].join("/");
+  return [userCache(), "qemubox", ...parts].join("/");
+}
+
+/** Returns Deno's cache directory, as Deno chooses it. */
+export function denoCacheFolder(): string {
+  return Deno.env.get("DENO_DIR") || `${userCache()}/deno`;
+}
+
+function userCache(): string {
+  return Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") || "/root"}/.cache`;
 }
 
 /** Returns `path` if it exists (following symbolic links), else null. */

@@ -1,6 +1,7 @@
 /** Parts of the product that others wrote, for its bill of materials. */
 
 import { Buffer } from "node:buffer";
+import type { DebianPackage } from "../lib/debian_pins.ts";
 
 /** A hash of what was downloaded for a component. */
 export interface Checksum {
@@ -22,16 +23,9 @@ export interface Component {
   readonly isSource?: boolean;
 }
 
-/** A package of Debian with files in an image. */
-export interface DebianFact {
-  readonly name: string;
-  readonly version: string;
-  /** Of the .deb. */
-  readonly sha256: string;
-}
-
+/** Returns the component of a Debian package. */
 export function debianComponent(
-  { name, version, sha256 }: DebianFact,
+  { name, version, sha256 }: DebianPackage,
   architecture: "amd64" | "all" = "amd64",
 ): Component {
   const [pathName, pathVersion] = [name, version].map(encodeURIComponent);
