@@ -2,7 +2,6 @@ import * as z from "zod";
 import { ifPresent, readIfPresent, removeIfPresent } from "../../base/mod.ts";
 import { type Pid, processStartTime } from "../../ffi/mod.ts";
 import type { SandboxName, SandboxPaths } from "../base/names.ts";
-import type { RefusedError } from "../base/refused_error.ts";
 import { unwritable } from "../base/unwritable.ts";
 import type { NetworkFacts } from "./network_facts.ts";
 
@@ -29,7 +28,7 @@ export class Lease {
     const lease = new Lease(paths.lease, firstFacts(paths, name, facts));
     for (let attempt = 1;; attempt++) {
       try {
-        makeDirectory(paths.lease);
+        writing(paths.lease, () => Deno.mkdirSync(paths.lease, { recursive: true, mode: 0o700 }));
         lease.#write();
         return lease;
       } catch (error) {
@@ -89,12 +88,10 @@ export class Lease {
 
   #write(): void {
     const temporary = `${this.#directory}/.${FILE}`;
-    try {
+    writing(this.#directory, () => {
       Deno.writeTextFileSync(temporary, JSON.stringify(this.#facts), { mode: 0o600 });
       Deno.renameSync(temporary, `${this.#directory}/${FILE}`);
-    } catch (error) {
-      throw leaseUnwritable(this.#directory, error);
-    }
+    });
   }
 }
 
@@ -189,26 +186,21 @@ export function firstFacts(
   };
 }
 
-function makeDirectory(path: string): void {
+/** Runs a write. @throws {RefusedError} `host` naming the lease's directory */
+function writing(directory: string, write: () => void): void {
   try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    write();
   } catch (error) {
-    throw leaseUnwritable(path, error);
+    throw unwritable(`lease directory ${directory}`, "run_dir", error);
   }
-}
-
-function leaseUnwritable(directory: string, error: unknown): RefusedError {
-  return unwritable(`lease directory ${directory}`, "run_dir", error);
 }
 
 /** Removes what a failed `create` made, but not the lease that a dead shim of this id left. */
 function removeUnwritten(directory: string): void {
   try {
-    removeIfPresent(`${directory}/.${FILE}`);
-    Deno.removeSync(directory);
-    Deno.removeSync(directory.slice(0, directory.lastIndexOf("/")));
+    removeFrom(directory, [`.${FILE}`]);
   } catch {
-    // There is another lease in it, or it was never made.
+    // There is another lease in it.
   }
 }
 
@@ -231,7 +223,12 @@ function parseLease(text: string): LeaseFacts | null {
 
 /** Removes a lease's directory, and the namespace's directory above it if that is empty. */
 export function removeLease(directory: string): void {
-  for (const name of [FILE, `.${FILE}`]) removeIfPresent(`${directory}/${name}`);
+  removeFrom(directory, [FILE, `.${FILE}`]);
+}
+
+/** Removes files, the directory, and the one above it if that is empty. @throws if files stay */
+function removeFrom(directory: string, names: readonly string[]): void {
+  for (const name of names) removeIfPresent(`${directory}/${name}`);
   removeIfPresent(directory);
   try {
     Deno.removeSync(directory.slice(0, directory.lastIndexOf("/")));
