@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { ctr, runArguments } from "../lib/ctr.ts";
+import { HOST_PROGRAMS, hostProgram } from "../lib/host_programs.ts";
 import { e2e, withBoth } from "../lib/testbed.ts";
 
 /** Runs `use` with a changed default specification of `ctr`; `ctr run --config` takes no image. */
@@ -132,8 +133,7 @@ e2e("ids with slashes, and other invalid ids, are refused", async () => {
 
 e2e("the default seccomp profile holds, and Landlock works under it", async (bench) => {
   // busybox has no Landlock, so the testbed's setpriv comes with its libraries from a volume.
-  const host = "/host/lib64/ld-linux-x86-64.so.2 --library-path /host/lib/x86_64-linux-gnu";
-  const restricted = `${host} /host/bin/setpriv --no-new-privs --landlock-access fs:make-reg`;
+  const restricted = `${hostProgram("setpriv")} --no-new-privs --landlock-access fs:make-reg`;
   await withBoth(async (snapshotter) => {
     const script = "unshare -r true 2>&1; grep ^Seccomp: /proc/self/status; " +
       `${restricted} sh -c 'echo x > /tmp/a' 2>&1; ${restricted} mkdir /tmp/b 2>&1; ls /tmp`;
@@ -141,7 +141,7 @@ e2e("the default seccomp profile holds, and Landlock works under it", async (ben
       snapshotter,
       flags: [
         ...["--rm", "--seccomp", "--user", "1000"],
-        ...["--mount", "type=bind,src=/usr,dst=/host,options=rbind:ro"],
+        ...["--mount", HOST_PROGRAMS],
       ],
     }));
     assert.match(

@@ -1,7 +1,7 @@
 /** Streams that deliver an input, for targets. */
 
 import type { ByteStream } from "../../proto/mod.ts";
-import { concatenate, streamOf } from "../../proto/testing/test_streams.ts";
+import { sink, streamOf } from "../../proto/testing/test_streams.ts";
 
 /** A stream that delivers an input in pieces and ends, and keeps what is written to it. */
 export interface Peer extends ByteStream {
@@ -13,17 +13,14 @@ export interface Peer extends ByteStream {
 /** @param sizes of the pieces, used in turn. */
 export function peer(bytes: Uint8Array, sizes: readonly number[] = [bytes.length]): Peer {
   const source = streamOf(bytes, sizes);
-  const written: Uint8Array[] = [];
+  const collected = sink();
   return {
     get closed() {
       return source.closed;
     },
     read: (into, options) => source.read(into, options),
-    async write(data) {
-      await Promise.resolve();
-      written.push(data.slice());
-    },
+    write: (data, options) => collected.write(data, options),
     close: () => source.close(),
-    written: () => concatenate(written),
+    written: collected.bytes,
   };
 }

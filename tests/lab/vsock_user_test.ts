@@ -7,7 +7,7 @@ import { randomBytes } from "../lib/bytes.ts";
 import { killTask, removeContainer, startDetached } from "../lib/containers.ts";
 import { BUSYBOX, ctr, ctrOk } from "../lib/ctr.ts";
 import { argumentsOf, qemuOf } from "../lib/sandbox_processes.ts";
-import { SOCAT, SOCAT_VOLUME } from "../lib/socat.ts";
+import { HOST_PROGRAMS, SOCAT } from "../lib/host_programs.ts";
 import { logLines } from "../lib/testbed.ts";
 import { patience, until, within } from "../lib/wait.ts";
 import { lab } from "./lab.ts";
@@ -90,7 +90,7 @@ async function fromRunc(id: string, cid: string, payloads: Payloads): Promise<vo
       return `${SOCAT} -t ${UNTIL_CLOSED} - ${address} </payloads/${name} >/out${index} &`;
     });
     const flags = [
-      ...["--rm", "--runtime", "io.containerd.runc.v2", "--mount", SOCAT_VOLUME],
+      ...["--rm", "--runtime", "io.containerd.runc.v2", "--mount", HOST_PROGRAMS],
       ...["--mount", `type=bind,src=${directory},dst=/payloads,options=rbind:ro`],
     ];
     const script = `${sockets.join("\n")} wait; for out in /out*; do wc -c <$out; done`;

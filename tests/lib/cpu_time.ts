@@ -1,3 +1,5 @@
+import { delay } from "../../base/mod.ts";
+
 /** USER_HZ, the unit of CPU time in /proc, see proc_pid_stat(5). */
 const TICKS_PER_SECOND = 100;
 const STAT_UTIME = 13;
@@ -14,4 +16,11 @@ export function cpuSecondsOfStat(stat: string): number {
   const first = STAT_UTIME - 2;
   return fields.slice(first, first + 4).reduce((sum, ticks) => sum + Number(ticks), 0) /
     TICKS_PER_SECOND;
+}
+
+/** Returns the share of a CPU that a process uses in the next `ms` milliseconds, in percent. */
+export async function cpuPercent(pid: number, ms: number): Promise<number> {
+  const [before, startedAt] = [cpuSeconds(pid), performance.now()];
+  await delay(ms);
+  return (cpuSeconds(pid) - before) / (performance.now() - startedAt) * 100_000;
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { system } from "../../ffi/mod.ts";
 import type { SandboxNetwork } from "../../net/mod.ts";
 import { Client, runArguments } from "../lib/ctr.ts";
-import { SOCAT, SOCAT_VOLUME } from "../lib/socat.ts";
+import { HOST_PROGRAMS, SOCAT } from "../lib/host_programs.ts";
 import { logLines } from "../lib/testbed.ts";
 import { type End, FrameCapture, honestFrames, spoofedFrames } from "./frame_capture.ts";
 import { joinNetworks, lines, networkTest, sh } from "./network_testbed.ts";
@@ -146,7 +146,7 @@ networkTest(
       ip link set eth0 address $mac
       ping -q -c 1 -W 10 ${GATEWAY} | grep received`,
       [
-        ...[...network, "--cap-add", "CAP_NET_ADMIN", "--mount", SOCAT_VOLUME],
+        ...[...network, "--cap-add", "CAP_NET_ADMIN", "--mount", HOST_PROGRAMS],
         ...["--mount", `type=bind,src=${directory.path},dst=/shared,options=rbind:ro`],
       ],
     );

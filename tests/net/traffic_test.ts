@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Client, ctr, runArguments } from "../lib/ctr.ts";
 import { assertConfined } from "../lib/confined.ts";
 import { qemuOf } from "../lib/sandbox_processes.ts";
-import { SOCAT, SOCAT_VOLUME } from "../lib/socat.ts";
+import { HOST_PROGRAMS, SOCAT } from "../lib/host_programs.ts";
 import { networkState, networkTest, sh, stateIs } from "./network_testbed.ts";
 import { echoArguments, echoServers, HOST, inWorld, WORLD, world } from "./world.ts";
 
@@ -15,7 +15,7 @@ const TCP_BYTES = 3_000_000;
 const UDP_BYTES = 12_000;
 const GATEWAY = { ipv4: "10.89.0.1", ipv6: "fd00:10:89::1" } as const;
 const FLAGS = [
-  ...["--rm", "--mount", SOCAT_VOLUME],
+  ...["--rm", "--mount", HOST_PROGRAMS],
   ...["--annotation", "io.qemubox.networks=qemubox-dual,qemubox-storage"],
 ];
 const NETWORKS = ["dual-stack", "storage"];

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { delay } from "../../base/mod.ts";
 import { removeContainer } from "../lib/containers.ts";
-import { cpuSeconds } from "../lib/cpu_time.ts";
+import { cpuPercent } from "../lib/cpu_time.ts";
 import { Client, ctrOk, runArguments } from "../lib/ctr.ts";
 import { FULL } from "../lib/environment.ts";
 import { processMemory } from "../lib/process_memory.ts";
@@ -29,10 +29,8 @@ interface Usage {
 }
 
 async function usage(pid: number): Promise<Usage> {
-  const before = cpuSeconds(pid);
-  await delay(FLOOD_MS);
-  const cpuPercent = (cpuSeconds(pid) - before) / FLOOD_MS * 100_000;
-  return { cpuPercent, memoryMib: processMemory(pid).privateMib };
+  const percent = await cpuPercent(pid, FLOOD_MS);
+  return { cpuPercent: percent, memoryMib: processMemory(pid).privateMib };
 }
 
 function assertLittle(name: string, flood: Usage, idle: Usage): void {

@@ -8,13 +8,14 @@ import { delay } from "../../base/mod.ts";
 import { configured } from "../lib/configured.ts";
 import { Events } from "../lib/containerd_events.ts";
 import { FOREVER, removeContainer, startDetached } from "../lib/containers.ts";
-import { cpuSeconds } from "../lib/cpu_time.ts";
+import { cpuPercent } from "../lib/cpu_time.ts";
 import { Client, ctr, ctrOk, runArguments } from "../lib/ctr.ts";
 import { FULL } from "../lib/environment.ts";
 import { KILLED_STATUS } from "../lib/kills.ts";
 import { sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { e2e, logLines } from "../lib/testbed.ts";
-import { patience, until, within } from "../lib/wait.ts";
+import { patience, until } from "../lib/wait.ts";
+import { allEnded, assertDeadlinePassed, removeByForce } from "./forced_removal.ts";
 import { MISDEEDS } from "./misdeeds.ts";
 
 const ROOT = new URL("../../_output/qemubox-hostile-root", import.meta.url).pathname;
@@ -41,16 +42,7 @@ const EVENTS_PER_SECOND_MAX = 10;
 const FLOODED_MIN = 20;
 /** Of all logs about the sandbox. */
 const LOG_BYTES_MAX = 1024 * 1024;
-/** The promise to the client of `ctr task rm -f`. */
-const REMOVED_WITHIN_MS = patience(30_000);
 const SOON_MS = patience(10_000);
-
-/** Returns the share of a CPU that a process uses for some time, in percent. */
-async function cpuPercent(pid: number, ms: number): Promise<number> {
-  const [before, startedAt] = [cpuSeconds(pid), performance.now()];
-  await delay(ms);
-  return (cpuSeconds(pid) - before) / (performance.now() - startedAt) * 100_000;
-}
 
 /** Returns a number of /proc/PID/status in MiB: VmHWM is the most memory since `resetPeak`. */
 function statusMib(pid: number, name: "VmRSS" | "VmHWM"): number {
@@ -206,13 +198,8 @@ e2e("ctr task rm -f returns though the guest reports no exit", async ({ newId })
   const id = newId();
   await startHostile(id);
   await exec(id, MISDEEDS.noExits, "true").output();
-  const { code } = await within(
-    "ctr task rm -f",
-    REMOVED_WITHIN_MS,
-    ctr("task", "rm", "--force", id),
-  );
-  assert.equal(code, 0);
-  assert.equal(logLines(id).filter((line) => line.includes("did not exit within")).length, 1);
-  await until("end of all processes", SOON_MS, () => sandboxProcesses(id).length === 0 || null);
+  assert.equal((await removeByForce(id)).code, 0);
+  assertDeadlinePassed(id);
+  await allEnded(id, SOON_MS);
   await removeContainer(id);
 });

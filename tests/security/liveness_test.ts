@@ -3,7 +3,7 @@
  */
 
 import assert from "node:assert/strict";
-import { isThere } from "../../base/mod.ts";
+import { delay, isThere } from "../../base/mod.ts";
 import { configured } from "../lib/configured.ts";
 import { type Event, Events } from "../lib/containerd_events.ts";
 import { FOREVER, removeContainer, startDetached } from "../lib/containers.ts";
@@ -12,17 +12,15 @@ import { KILLED_STATUS } from "../lib/kills.ts";
 import { kill, qemuOf, sandboxProcesses, shimOf } from "../lib/sandbox_processes.ts";
 import { e2e, logLines } from "../lib/testbed.ts";
 import { patience, until, within } from "../lib/wait.ts";
+import { allEnded, assertDeadlinePassed, removeByForce } from "./forced_removal.ts";
 
 /** Slow machines answer a ping within this time. */
 const GUEST_TIMEOUT_MS = patience(6_000);
 const KILL_TIMEOUT_MS = patience(5_000);
 /** From the deadline to the event. */
 const REPORTED_WITHIN_MS = patience(5_000);
-/** The promise to the client of `ctr task rm -f`. */
-const REMOVED_WITHIN_MS = patience(30_000);
 
 const inSeconds = (ms: number) => ms / 1000;
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** QEMU is gone, though the task is not deleted yet. */
 function assertVmEnded(id: string): void {
@@ -39,7 +37,7 @@ e2e("a guest that stops answering is reported dead without any call", async ({ n
   const id = newId();
   await startDetached(id);
   // Longer than the timeout: it answers.
-  await pause(GUEST_TIMEOUT_MS + 1_000);
+  await delay(GUEST_TIMEOUT_MS + 1_000);
   assert.equal((await task(id))?.status, "RUNNING");
   kill(qemuOf(id), "SIGSTOP");
   assertKilled(
@@ -57,15 +55,15 @@ e2e(
     const id = newId();
     await startDetached(id);
     await ctrOk("task", "pause", id);
-    await pause(GUEST_TIMEOUT_MS + 2_000);
+    await delay(GUEST_TIMEOUT_MS + 2_000);
     assert.equal((await task(id))?.status, "PAUSED");
     // The shim and its VM are stopped together, as a frozen host stops them.
     const pids = [shimOf(id), qemuOf(id)];
     for (const pid of pids) kill(pid, "SIGSTOP");
-    await pause(GUEST_TIMEOUT_MS + 1_000);
+    await delay(GUEST_TIMEOUT_MS + 1_000);
     for (const pid of pids) kill(pid, "SIGCONT");
     await ctrOk("task", "resume", id);
-    await pause(GUEST_TIMEOUT_MS);
+    await delay(GUEST_TIMEOUT_MS);
     assert.equal((await task(id))?.status, "RUNNING");
     await ctrOk("task", "rm", "--force", id);
     await removeContainer(id);
@@ -90,7 +88,7 @@ async function startUnkillable(id: string, directory: string): Promise<void> {
   for (const { pid, role } of sandboxProcesses(id)) {
     if (role === "virtiofsd") kill(pid, "SIGSTOP");
   }
-  await pause(1_000);
+  await delay(1_000);
 }
 
 /** Makes a directory for a volume. */
@@ -110,7 +108,7 @@ e2e("an init that SIGKILL does not end is ended with its VM at the deadline", as
   assertKilled(await events.wait("/tasks/exit", id, KILL_TIMEOUT_MS + REPORTED_WITHIN_MS));
   assert.ok(performance.now() - killedAt >= KILL_TIMEOUT_MS, "the container has exited itself");
   assertVmEnded(id);
-  assert.equal(logLines(id).filter((line) => line.includes("did not exit within")).length, 1);
+  assertDeadlinePassed(id);
   await removeContainer(id);
 });
 
@@ -118,16 +116,9 @@ e2e("ctr task rm -f of such a container returns within 30 s by default", async (
   using directory = volume();
   const id = newId();
   await startUnkillable(id, directory.path);
-  const { code } = await within(
-    "ctr task rm -f",
-    REMOVED_WITHIN_MS,
-    ctr("task", "rm", "--force", id),
-  );
-  assert.equal(code, 0);
-  assert.equal(logLines(id).filter((line) => line.includes("did not exit within")).length, 1);
-  await until("end of all processes", REPORTED_WITHIN_MS, () => {
-    return sandboxProcesses(id).length === 0 || null;
-  });
+  assert.equal((await removeByForce(id)).code, 0);
+  assertDeadlinePassed(id);
+  await allEnded(id, REPORTED_WITHIN_MS);
   await removeContainer(id);
 });
 
@@ -147,13 +138,11 @@ e2e("ctr task rm -f returns within 30 s when QEMU or a helper is stopped", async
     const found = sandboxProcesses(id).filter((one) => one.role === role);
     for (const { pid } of found) kill(pid, "SIGSTOP");
     const calls = role === "qemu" ? callsInVain(id) : Promise.resolve([]);
-    await within(`rm with ${role}`, REMOVED_WITHIN_MS, ctr("task", "rm", "--force", id));
+    await removeByForce(id);
     for (const { name, code } of await within("calls", REPORTED_WITHIN_MS, calls)) {
       assert.notEqual(code, 0, name);
     }
-    await until(`end of all, ${role} stopped`, REPORTED_WITHIN_MS, () => {
-      return sandboxProcesses(id).length === 0 || null;
-    });
+    await allEnded(id, REPORTED_WITHIN_MS);
     await removeContainer(id);
   }
 });
